@@ -1,6 +1,9 @@
 //! `fastvm`: microVMs from the command line, in the cloud or on this machine.
 
+#[cfg(target_os = "linux")]
 pub mod local;
+pub mod secret;
+pub mod wire;
 
 use std::process::ExitCode;
 

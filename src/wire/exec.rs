@@ -1,0 +1,57 @@
+//! `POST /v1/vms/{id}/exec`, buffered and streaming.
+
+use serde::{Deserialize, Serialize};
+
+/// The media type that asks for a streaming answer.
+pub const NDJSON: &str = "application/x-ndjson";
+
+/// The most that a buffered answer holds of each stream, in bytes.
+pub const BUFFERED_LIMIT: usize = 4 * 1024 * 1024;
+
+/// A command to run.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExecRequest {
+    /// Program and arguments, run without a shell. The first is not empty.
+    pub command: Vec<String>,
+    /// Base64 of all standard input.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdin: Option<String>,
+    /// Server-side limit in seconds, at least 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_sec: Option<i64>,
+}
+
+/// A command's outcome, buffered.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExecResponse {
+    pub exit_code: i32,
+    pub stdout: String,
+    pub stderr: String,
+    pub timed_out: bool,
+    pub stdout_truncated: bool,
+    pub stderr_truncated: bool,
+    pub duration_ms: i64,
+}
+
+/// One line of a streaming answer.
+///
+/// `t` is `o` (stdout), `e` (stderr) or `x` (exit, always last). Clients skip lines with another `t`.
+#[derive(Debug, Deserialize)]
+pub struct ExecEvent<'a> {
+    #[serde(borrow)]
+    pub t: std::borrow::Cow<'a, str>,
+    /// Base64 of raw bytes; absent means none.
+    #[serde(default, borrow)]
+    pub d: Option<std::borrow::Cow<'a, str>>,
+    /// Exit code; absent means 0.
+    #[serde(default)]
+    pub c: Option<i32>,
+    /// Timed out; absent means false.
+    #[serde(default)]
+    pub to: Option<bool>,
+    /// Duration in milliseconds.
+    #[serde(default)]
+    pub ms: Option<i64>,
+}

@@ -1,0 +1,32 @@
+//! The v1 contract as types: request and answer bodies, and nothing else.
+//!
+//! The client and the local engine share only these. Enumerations of the contract are open, so they are strings with
+//! named constants. A client keeps the text of an answer beside the typed value (`output::Record`), which is how
+//! unknown fields and values survive.
+
+pub mod error;
+pub mod exec;
+pub mod file;
+pub mod firewall;
+pub mod health;
+pub mod quota;
+pub mod service;
+pub mod snapshot;
+pub mod vm;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Labels of a VM or snapshot: at most 256 keys of 1–256 bytes, values of at most 4096 bytes.
+pub type Metadata = BTreeMap<String, String>;
+
+/// Environment of a VM: names match `[A-Za-z_][A-Za-z0-9_]*`, values hold no line break and no NUL.
+pub type EnvVars = BTreeMap<String, String>;
+
+/// Answer to the deletion of a VM, snapshot, volume or credential.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deleted {
+    pub id: String,
+    pub deleted: bool,
+}

@@ -1,0 +1,164 @@
+//! VMs.
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::firewall::FirewallPolicy;
+use super::service::CapturedService;
+use super::{EnvVars, Metadata};
+
+/// Known values of a VM's `status`, an open enumeration.
+pub mod status {
+    pub const PROVISIONING: &str = "provisioning";
+    pub const RUNNING: &str = "running";
+    pub const STOPPED: &str = "stopped";
+    pub const PAUSING: &str = "pausing";
+    pub const PAUSED: &str = "paused";
+    pub const RESUMING: &str = "resuming";
+    pub const DELETING: &str = "deleting";
+    pub const ERROR: &str = "error";
+}
+
+/// A timer that pauses or deletes its VM. It counts only while the VM runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ttl {
+    /// `pause` or `delete`.
+    pub action: String,
+    /// Length of a full cycle, 1 to 31536000.
+    pub seconds: i64,
+}
+
+/// A VM.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Vm {
+    pub id: String,
+    pub name: String,
+    pub org_id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine_name: Option<String>,
+    /// The snapshot or image that it came from; empty after a fresh boot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_name: Option<String>,
+    /// The policy that the user set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub firewall: Option<FirewallPolicy>,
+    /// The policy with one rule for each service added.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective_firewall: Option<FirewallPolicy>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Metadata>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub env_vars: Option<EnvVars>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volumes: Option<Vec<VolumeAttachment>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_ipv6: Option<String>,
+    pub cpu: i32,
+    #[serde(rename = "memoryMiB")]
+    pub memory_mib: i64,
+    #[serde(rename = "diskGiB")]
+    pub disk_gib: i64,
+    /// An open enumeration, see [`status`].
+    pub status: String,
+    /// RFC 3339.
+    pub created_at: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_at: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_at: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<Ttl>,
+    /// Unix time in milliseconds at which the TTL acts. Only while running.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at_ms: Option<i64>,
+    /// Milliseconds left in the cycle. Only while paused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl_remaining_ms: Option<i64>,
+    /// Set after a restore whose services could not be registered again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot_restore_warnings: Option<SnapshotRestoreWarnings>,
+}
+
+/// What a restore could not bring back.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SnapshotRestoreWarnings {
+    #[serde(default)]
+    pub services_registration_failed: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unregistered_services: Option<Vec<CapturedService>>,
+}
+
+/// A volume as seen from its VM.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VolumeAttachment {
+    pub volume_id: String,
+    pub mount_path: String,
+    #[serde(default)]
+    pub read_only: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mount_status: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_message: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation_required: Option<bool>,
+}
+
+/// A volume to mount at launch.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VolumeMount {
+    pub volume_id: String,
+    /// Absolute path in the VM.
+    pub mount_path: String,
+    #[serde(default)]
+    pub read_only: bool,
+}
+
+/// Boots a VM of a machine type, or restores one from a snapshot.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LaunchRequest {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine_type: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Metadata>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub firewall: Option<FirewallPolicy>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub env_vars: Option<EnvVars>,
+    #[serde(rename = "diskGiB", default, skip_serializing_if = "Option::is_none")]
+    pub disk_gib: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<Ttl>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volumes: Option<Vec<VolumeMount>>,
+}
+
+/// A change of a VM: what is absent stays. `ttl` tells apart absent and null.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct UpdateVmRequest {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Metadata>,
+    /// `Some(None)` removes the timer.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "present"
+    )]
+    pub ttl: Option<Option<Ttl>>,
+}
+
+/// Reads a field that is there, null included, as `Some`.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Ttl>>, D::Error> {
+    Option::<Ttl>::deserialize(deserializer).map(Some)
+}
