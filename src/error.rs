@@ -130,7 +130,11 @@ impl Error {
     /// Adds a hint unless there is one already.
     #[must_use]
     pub fn or_hint(self, hint: impl FnOnce() -> String) -> Self {
-        if self.0.hint.is_some() { self } else { self.hint(hint()) }
+        if self.0.hint.is_some() {
+            self
+        } else {
+            self.hint(hint())
+        }
     }
 
     /// Adds the HTTP status and the request id of the answer.

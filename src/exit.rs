@@ -44,8 +44,14 @@ impl From<Exit> for ExitCode {
 /// What `fastvm help exit-codes` prints: code and meaning.
 pub const TABLE: &[(&str, &str)] = &[
     ("0", "done"),
-    ("1", "the server failed, a VM failed, or local input or output failed"),
-    ("2", "usage: refused input, or a prompt was needed and could not be asked"),
+    (
+        "1",
+        "the server failed, a VM failed, or local input or output failed",
+    ),
+    (
+        "2",
+        "usage: refused input, or a prompt was needed and could not be asked",
+    ),
     ("3", "not found, ambiguous, or a missing path"),
     ("4", "no API key, or the API said 401 or 403"),
     ("5", "refused by the API: 400, 409, 413, 422"),
@@ -55,8 +61,14 @@ pub const TABLE: &[(&str, &str)] = &[
     ("9", "some of several targets failed"),
     ("10", "you said no at a prompt"),
     ("124", "exec, run: the command met its --timeout"),
-    ("125", "exec, run: fastvm could not run the command, or lost it"),
-    ("126", "exec, run: the VM found the command but could not execute it"),
+    (
+        "125",
+        "exec, run: fastvm could not run the command, or lost it",
+    ),
+    (
+        "126",
+        "exec, run: the VM found the command but could not execute it",
+    ),
     ("127", "exec, run: the VM did not find the command"),
     ("130", "interrupted (Ctrl-C)"),
     ("143", "terminated"),

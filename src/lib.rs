@@ -1,5 +1,8 @@
 //! `fastvm`: microVMs from the command line, in the cloud or on this machine.
 
+pub mod api;
+pub mod error;
+pub mod exit;
 #[cfg(target_os = "linux")]
 pub mod local;
 pub mod secret;
