@@ -173,6 +173,13 @@ impl Error {
         self
     }
 
+    /// Adds a second failure after the message: `message; second`.
+    #[must_use]
+    pub fn also(mut self, second: &str) -> Self {
+        self.0.message = format!("{}; {second}", self.0.message);
+        self
+    }
+
     pub fn kind(&self) -> Kind {
         self.0.kind
     }

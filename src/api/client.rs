@@ -16,6 +16,10 @@ use crate::secret::ApiKey;
 pub struct Options {
     /// The base URL; a path prefix in it is kept.
     pub base_url: String,
+    /// Where the URL came from, for messages.
+    pub url_source: String,
+    /// Where the key came from, and its end, for messages.
+    pub key_source: String,
     /// None for the calls that need no key.
     pub key: Option<ApiKey>,
     /// Limit of one request and its answer. Streams have none.
@@ -36,6 +40,8 @@ pub struct Client(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) http: reqwest::Client,
     pub(crate) base: Url,
+    pub(crate) url_source: String,
+    pub(crate) key_source: String,
     pub(crate) headers: HeaderMap,
     pub(crate) timeout: Duration,
     pub(crate) retries: u32,
@@ -73,6 +79,8 @@ impl Client {
                 .build()
                 .map_err(|error| set_up(error.without_url().to_string()))?,
             base,
+            url_source: options.url_source,
+            key_source: options.key_source,
             headers,
             timeout: options.timeout,
             retries: options.retries,

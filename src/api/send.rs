@@ -177,6 +177,7 @@ impl Client {
             message: text_of(status, &body),
             request_id,
             retryable: may_pass,
+            key_source: self.0.key_source.clone(),
         };
         Err(Failure {
             error,
@@ -205,7 +206,8 @@ impl Client {
     }
 
     pub(crate) fn transport(&self, error: &reqwest::Error) -> Error {
-        transport_error(self.server(), self.0.timeout, error)
+        let server = format!("{} (from {})", self.server(), self.0.url_source);
+        transport_error(server, self.0.timeout, error)
     }
 
     pub(crate) fn unexpected(&self, what: &str, reason: &dyn std::fmt::Display) -> Error {

@@ -159,6 +159,7 @@ async fn checked(target: &Url, response: Response) -> Result<Response, Error> {
             text_of(status, &body)
         ),
         request_id: None,
+        key_source: String::new(),
         retryable: status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS,
     })
 }

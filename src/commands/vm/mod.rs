@@ -1,0 +1,49 @@
+//! `fastvm vm`: the VMs themselves.
+
+pub(crate) mod delete;
+pub(crate) mod get;
+pub(crate) mod launch;
+pub(crate) mod list;
+mod rename;
+mod table;
+
+use clap::Subcommand;
+
+use super::{cp, exec};
+use crate::context::Context;
+use crate::error::Error;
+use crate::exit::Exit;
+
+pub(crate) use table::VMS;
+
+/// Launch, list and delete VMs, run commands in them, copy files
+#[derive(Debug, Subcommand)]
+#[command(defer = true)]
+pub enum Verb {
+    #[command(visible_alias = "create")]
+    Launch(launch::LaunchArgs),
+    #[command(visible_alias = "ls")]
+    List(list::ListArgs),
+    #[command(visible_alias = "show")]
+    Get(get::GetArgs),
+    #[command(visible_alias = "mv")]
+    Rename(rename::RenameArgs),
+    #[command(visible_alias = "rm")]
+    Delete(delete::DeleteArgs),
+    Exec(exec::ExecArgs),
+    Cp(cp::CpArgs),
+}
+
+impl Verb {
+    pub(crate) async fn run(self, context: &mut Context) -> Result<Exit, Error> {
+        match self {
+            Self::Launch(args) => launch::run(context, args).await,
+            Self::List(args) => list::run(context, args).await,
+            Self::Get(args) => get::run(context, args).await,
+            Self::Rename(args) => rename::run(context, args).await,
+            Self::Delete(args) => delete::run(context, args).await,
+            Self::Exec(args) => exec::run(context, args).await,
+            Self::Cp(args) => cp::run(context, args).await,
+        }
+    }
+}
