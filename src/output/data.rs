@@ -5,6 +5,7 @@ use std::io::Write;
 use serde_json::value::RawValue;
 
 use super::control::{one_line, visible, visible_lines};
+use super::jq::Filter;
 use super::json::{self, Hidden, Layout};
 use super::settings::Format;
 use super::table::Table;
@@ -19,6 +20,9 @@ impl Ui {
     pub fn list<T>(&mut self, mut records: Vec<Record<T>>, table: &Table<T>) -> Result<(), Error> {
         if let Some(sort) = &self.settings.sort {
             table.sort(&mut records, sort)?;
+        }
+        if let Some(filter) = self.settings.filter()? {
+            return self.filtered(&filter, &joined(&records));
         }
         match self.settings.format.unwrap_or(Format::Table) {
             Format::Csv => self.csv(&records, table)?,
@@ -43,6 +47,9 @@ impl Ui {
     /// # Errors
     /// As [`Ui::list`].
     pub fn one<T>(&mut self, record: Record<T>, table: &Table<T>) -> Result<(), Error> {
+        if self.settings.jq.is_some() {
+            return self.raw_json(&record.json);
+        }
         match self.settings.format.unwrap_or(Format::Table) {
             Format::Csv | Format::Name | Format::Id | Format::Jsonl => {
                 self.list(vec![record], table)
@@ -60,6 +67,9 @@ impl Ui {
     /// # Errors
     /// A wrong filter, and a stdout that takes no more.
     pub fn raw_json(&mut self, json: &RawValue) -> Result<(), Error> {
+        if let Some(filter) = self.settings.filter()? {
+            return self.filtered(&filter, json.get());
+        }
         match self.settings.format {
             Some(Format::Yaml) => self.yaml(json.get())?,
             Some(Format::Jsonl) => match serde_json::from_str::<Vec<&RawValue>>(json.get()) {
@@ -103,6 +113,14 @@ impl Ui {
     /// A stdout that takes no more.
     pub fn flush(&mut self) -> Result<(), Error> {
         Ok(self.talk.above_progress(|| self.stdout.flush())?)
+    }
+
+    /// Prints what came before a failure, too.
+    fn filtered(&mut self, filter: &Filter, json: &str) -> Result<(), Error> {
+        let hidden = self.hidden();
+        let ran = filter.run(json, &mut self.stdout, hidden);
+        self.flush()?;
+        ran
     }
 
     fn one_a_line<'a>(&mut self, texts: impl IntoIterator<Item = &'a str>) -> Result<(), Error> {
@@ -151,7 +169,7 @@ impl Ui {
         Ok(self.stdout.write_all(yaml.as_bytes())?)
     }
 
-    pub(super) fn hidden(&self) -> Hidden {
+    fn hidden(&self) -> Hidden {
         if self.settings.stdout_terminal {
             Hidden::Escape
         } else {
@@ -161,7 +179,7 @@ impl Ui {
 }
 
 /// The records as one JSON array.
-pub(super) fn joined<T>(records: &[Record<T>]) -> String {
+fn joined<T>(records: &[Record<T>]) -> String {
     let items: Vec<&str> = records.iter().map(|record| record.json.get()).collect();
     format!("[{}]", items.join(","))
 }
@@ -284,6 +302,24 @@ mod tests {
             "{\"a\":1}\n"
         );
         assert_eq!(raw(in_format(Format::Yaml), r#"{"a":1}"#), "a: 1\n");
+    }
+
+    #[test]
+    fn a_filter_goes_before_the_format_and_after_the_sort() {
+        let settings = Settings {
+            jq: Some(".[].name".to_owned()),
+            ..sorted("name")
+        };
+        assert_eq!(printed(settings, machines()), "web-1\nweb-2\n");
+        let (mut ui, stdout, _) = ui(
+            Settings {
+                jq: Some(".big".to_owned()),
+                ..Settings::default()
+            },
+            "",
+        );
+        ui.one(machines().remove(0), &MACHINES).unwrap();
+        assert_eq!(stdout.text(), "12345678901234567890123\n");
     }
 
     #[test]

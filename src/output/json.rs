@@ -22,6 +22,28 @@ pub enum Hidden {
     Escape,
 }
 
+/// How deep a document may nest where it is read recursively; deeper ones would only exhaust the stack.
+const DEEPEST: usize = 128;
+
+/// Whether valid JSON can be read recursively.
+///
+/// # Errors
+/// A message when it nests deeper than 128 levels.
+pub(super) fn check_depth(json: &str) -> Result<(), String> {
+    let mut level = 0_usize;
+    for token in Tokens::new(json) {
+        match token {
+            Token::Open(_) => level += 1,
+            Token::Close(_) => level = level.saturating_sub(1),
+            _ => {}
+        }
+        if level > DEEPEST {
+            return Err(format!("it nests deeper than {DEEPEST} levels"));
+        }
+    }
+    Ok(())
+}
+
 /// Writes valid JSON again, token by token, without a line break at its end.
 ///
 /// # Errors

@@ -10,6 +10,7 @@ mod data;
 pub mod error;
 mod grid;
 pub mod human;
+mod jq;
 pub mod json;
 pub mod record;
 pub mod settings;

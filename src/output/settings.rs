@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use super::Error;
+use super::jq::Filter;
 
 /// Choices about output; options, environment and streams are resolved before they come here.
 #[derive(Clone, Debug)]
@@ -63,6 +64,18 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Whether the jq filter can be read, to be asked before anything is done.
+    ///
+    /// # Errors
+    /// [`Error::Filter`] with what is wrong in it.
+    pub fn check(&self) -> Result<(), Error> {
+        self.filter().map(|_| ())
+    }
+
+    pub(super) fn filter(&self) -> Result<Option<Filter>, Error> {
+        self.jq.as_deref().map(Filter::compile).transpose()
+    }
+
     /// Whether stdout carries JSON, so that errors are JSON too.
     pub fn wants_json(&self) -> bool {
         self.jq.is_some() || matches!(self.format, Some(Format::Json | Format::Jsonl))

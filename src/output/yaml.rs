@@ -6,10 +6,7 @@ use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 use serde_saphyr::Tagged;
 
 use super::Error;
-use super::json::{Token, Tokens};
-
-/// How deep a document may nest; deeper ones would only exhaust the stack.
-const DEEPEST: usize = 128;
+use super::json::{self, Token, Tokens};
 
 /// One YAML document with the content of valid JSON.
 ///
@@ -20,7 +17,8 @@ pub(super) fn from_json(json: &str) -> Result<String, Error> {
         format: "yaml",
         message,
     };
-    let node = Node::read(&mut Tokens::new(json).peekable(), 0).map_err(unprintable)?;
+    json::check_depth(json).map_err(unprintable)?;
+    let node = Node::read(&mut Tokens::new(json).peekable()).map_err(unprintable)?;
     serde_saphyr::to_string(&node).map_err(|error| unprintable(error.to_string()))
 }
 
@@ -34,10 +32,7 @@ enum Node<'a> {
 }
 
 impl<'a> Node<'a> {
-    fn read(tokens: &mut Peekable<Tokens<'a>>, level: usize) -> Result<Self, String> {
-        if level > DEEPEST {
-            return Err(format!("it nests deeper than {DEEPEST} levels"));
-        }
+    fn read(tokens: &mut Peekable<Tokens<'a>>) -> Result<Self, String> {
         Ok(match tokens.next().ok_or("it ends too early")? {
             Token::Atom("null") => Self::Null,
             Token::Atom("true") => Self::Bool(true),
@@ -47,7 +42,7 @@ impl<'a> Node<'a> {
             Token::Open(b'[') => {
                 let mut items = Vec::new();
                 while another(tokens) {
-                    items.push(Self::read(tokens, level + 1)?);
+                    items.push(Self::read(tokens)?);
                 }
                 Self::List(items)
             }
@@ -58,7 +53,7 @@ impl<'a> Node<'a> {
                         return Err("a key is no text".to_owned());
                     };
                     tokens.next_if_eq(&Token::Colon);
-                    entries.push((unquoted(key)?, Self::read(tokens, level + 1)?));
+                    entries.push((unquoted(key)?, Self::read(tokens)?));
                 }
                 Self::Map(entries)
             }
