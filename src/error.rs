@@ -173,6 +173,16 @@ impl Error {
         self
     }
 
+    /// Keeps to the exit codes of `exec` and `run`, so that a failure here is not taken for the command's.
+    #[must_use]
+    pub fn of_a_command(self) -> Self {
+        let own = match self.kind() {
+            Kind::Usage | Kind::Interrupted(_) | Kind::CommandTimeout | Kind::BrokenPipe => true,
+            _ => self.0.exit.is_some(),
+        };
+        if own { self } else { self.exits(Exit::NOT_RUN) }
+    }
+
     /// Adds a second failure after the message: `message; second`.
     #[must_use]
     pub fn also(mut self, second: &str) -> Self {

@@ -85,9 +85,10 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let message = error.to_string();
         match error {
-            Error::Connect { .. } | Error::Broken { .. } | Error::TimedOut { .. } | Error::Stalled { .. } => {
-                Self::new(Kind::Network, message).retryable(true)
-            }
+            Error::Connect { .. }
+            | Error::Broken { .. }
+            | Error::TimedOut { .. }
+            | Error::Stalled { .. } => Self::new(Kind::Network, message).retryable(true),
             Error::Tls { .. } => Self::new(Kind::Tls, message),
             Error::Redirect { .. } => {
                 Self::new(Kind::Network, message).hint("check the base URL: fastvm context show")
@@ -98,9 +99,15 @@ impl From<Error> for Failure {
             Error::StreamLost => Self::new(Kind::StreamLost, message),
             Error::BadId(_) => Self::new(Kind::Usage, message),
             Error::SetUp(_) => Self::new(Kind::LocalIo, message),
-            Error::Status { status, message, request_id, retryable, key_source } => {
-                of_status(status, &message, &key_source).answered(status.as_u16(), request_id).retryable(retryable)
-            }
+            Error::Status {
+                status,
+                message,
+                request_id,
+                retryable,
+                key_source,
+            } => of_status(status, &message, &key_source)
+                .answered(status.as_u16(), request_id)
+                .retryable(retryable),
         }
     }
 }
@@ -109,17 +116,32 @@ impl From<Error> for Failure {
 fn of_status(status: StatusCode, said: &str, key_source: &str) -> Failure {
     let code = status.as_u16();
     match code {
-        401 => Failure::new(Kind::Auth, format!("the API does not accept the key from {key_source} (401): {said}"))
-            .hint("store a valid key with `fastvm login`, or use this machine with --local"),
+        401 => Failure::new(
+            Kind::Auth,
+            format!("the API does not accept the key from {key_source} (401): {said}"),
+        )
+        .hint("store a valid key with `fastvm login`, or use this machine with --local"),
         403 if said.to_lowercase().contains("quota") => {
             Failure::new(Kind::Quota, said).hint("see what is used with `fastvm quota`")
         }
-        403 => Failure::new(Kind::Forbidden, format!("the API forbids this (403): {said}")),
+        403 => Failure::new(
+            Kind::Forbidden,
+            format!("the API forbids this (403): {said}"),
+        ),
         404 => Failure::new(Kind::NotFound, said),
         409 => Failure::new(Kind::Conflict, said),
-        429 => Failure::new(Kind::RateLimited, format!("the API asks to slow down (429): {said}")),
-        408 => Failure::new(Kind::Network, format!("the API gave up waiting (408): {said}")),
-        400..500 => Failure::new(Kind::Invalid, format!("the API refused this ({code}): {said}")),
+        429 => Failure::new(
+            Kind::RateLimited,
+            format!("the API asks to slow down (429): {said}"),
+        ),
+        408 => Failure::new(
+            Kind::Network,
+            format!("the API gave up waiting (408): {said}"),
+        ),
+        400..500 => Failure::new(
+            Kind::Invalid,
+            format!("the API refused this ({code}): {said}"),
+        ),
         _ => Failure::new(Kind::Server, format!("the API failed ({code}): {said}")),
     }
 }

@@ -37,7 +37,7 @@ impl Client {
     ) -> Result<Record<T>, Error> {
         let what = request.what();
         let json = self.json(request).await?;
-        Record::parse(json).map_err(|error| self.unexpected(&what, &error))
+        serde_json::from_str(json.get()).map_err(|error| self.unexpected(&what, &error))
     }
 
     /// Sends a request and reads an array of objects.
@@ -47,7 +47,7 @@ impl Client {
     ) -> Result<Vec<Record<T>>, Error> {
         let what = request.what();
         let json = self.json(request).await?;
-        Record::parse_list(&json).map_err(|error| self.unexpected(&what, &error))
+        serde_json::from_str(json.get()).map_err(|error| self.unexpected(&what, &error))
     }
 
     /// Sends a request for a stream and returns its answer, headers read, once its status is 2xx.

@@ -52,7 +52,7 @@ pub(crate) async fn delete(
     for (named, result) in results {
         match result {
             Ok(record) if record.value.deleted => {
-                context.ui.status(&format!("deleted {}", named.label()))?;
+                context.ui.status(&format!("deleted {}", named.label()));
                 deleted.push(record);
             }
             Ok(_) => failures.push(refused(noun, &named)),
@@ -61,7 +61,7 @@ pub(crate) async fn delete(
         }
     }
     let total = deleted.len() + failures.len();
-    context.ui.results(deleted)?;
+    context.ui.deleted(deleted)?;
     summary(context, noun, failures, total)
 }
 
@@ -72,7 +72,7 @@ fn ask(context: &mut Context, noun: Noun, targets: &[Named]) -> Result<(), Error
         [one] => format!("delete {} {}?", noun.one, one.label()),
         many => {
             for named in many {
-                context.ui.say(&format!("  {}", named.label()))?;
+                context.ui.status(&format!("  {}", named.label()));
             }
             format!("delete these {} {}?", many.len(), noun.many)
         }
@@ -94,7 +94,7 @@ fn summary(context: &mut Context, noun: Noun, mut failures: Vec<Error>, total: u
         return Ok(Exit::SUCCESS);
     }
     for failure in &failures {
-        context.ui.say(&format!("error: {}", failure.message()))?;
+        context.ui.error(failure.message(), failure.hint_text());
     }
     let same_kind = failures.iter().all(|failure| failure.kind() == failures[0].kind());
     let kind = if failures.len() == total && same_kind { failures[0].kind() } else { Kind::Partial };

@@ -17,7 +17,7 @@ pub(crate) async fn run(context: &mut Context, _args: QuotaArgs) -> Result<Exit,
     let client = context.client().await?;
     let quotas = client.quotas().await?;
     if context.ui.shows_tables() {
-        context.ui.grid(&["resource", "used", "limit", "left"], &rows(&quotas.value))?;
+        context.ui.numbers(&["resource", "used", "limit", "left"], &rows(&quotas.value))?;
     } else {
         context.ui.raw_json(&quotas.json)?;
     }
