@@ -37,9 +37,13 @@ pub enum Error {
         message: String,
         request_id: Option<String>,
         retryable: bool,
-        /// Where the key of the request came from; empty for storage, which gets none.
+        /// Where the key of the request came from.
         key_source: String,
     },
+
+    /// A storage refused an object.
+    #[error("the storage at {server} refused ({status}): {message}")]
+    Storage { server: String, status: StatusCode, message: String },
 
     /// A redirect that is not followed, as it would carry the key, or repeat a request, elsewhere.
     #[error("{server} redirects to {to}, which is not followed")]
@@ -95,6 +99,10 @@ impl From<Error> for Failure {
             }
             Error::Unexpected { .. } => {
                 Self::new(Kind::Server, message).hint("check the base URL: fastvm context show")
+            }
+            Error::Storage { status, .. } => {
+                let kind = if status.is_server_error() { Kind::Server } else { Kind::Transfer };
+                Self::new(kind, message).retryable(status.is_server_error())
             }
             Error::StreamLost => Self::new(Kind::StreamLost, message),
             Error::BadId(_) => Self::new(Kind::Usage, message),
@@ -208,7 +216,7 @@ fn without_tags(html: &str) -> String {
 }
 
 /// The innermost reason of a chain of errors: the one that says what happened.
-pub(crate) fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+pub fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;

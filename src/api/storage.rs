@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
-use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, RANGE};
 use reqwest::{Body, Response, StatusCode, Url};
 
 use super::client::{Client, builder, is_loopback, server_of};
@@ -65,21 +65,30 @@ impl Client {
         checked(&target, response).await.map(drop)
     }
 
-    /// Downloads one object as a stream. A connection that breaks, or on which nothing moves, yields an error.
+    /// Downloads one object from byte `from` on, as a stream. A connection that breaks, or on which nothing moves, yields an error.
     pub async fn get_object(
         &self,
         url: &SignedUrl,
+        from: u64,
     ) -> Result<impl Stream<Item = Result<Bytes, Error>> + Send + use<>, Error> {
         let target = parsed(url)?;
-        let answer = tokio::time::timeout(
-            STALL_LIMIT,
-            self.storage(&target)?.get(target.clone()).send(),
-        )
-        .await;
+        let mut request = self.storage(&target)?.get(target.clone());
+        if from > 0 {
+            request = request.header(RANGE, format!("bytes={from}-"));
+        }
+        let mut request = self.storage(&target)?.get(target.clone());
+        if from > 0 {
+            request = request.header(RANGE, format!("bytes={from}-"));
+        }
+        let answer = tokio::time::timeout(STALL_LIMIT, request.send()).await;
         let response = answer
             .map_err(|_| stalled(&target))?
             .map_err(|error| self.storage_failure(&target, &error))?;
         let response = checked(&target, response).await?;
+        // A storage that sends the whole object instead would be spliced onto what is here.
+        if from > 0 && response.status() != StatusCode::PARTIAL_CONTENT {
+            return Err(self.unexpected("a request for the rest of an object", &"the whole object"));
+        }
         let state = Download {
             client: self.clone(),
             target,
@@ -151,15 +160,5 @@ async fn checked(target: &Url, response: Response) -> Result<Response, Error> {
     }
     let body = tokio::time::timeout(STALL_LIMIT, read(response, SHOWN)).await;
     let body = body.ok().and_then(Result::ok).unwrap_or_default();
-    Err(Error::Status {
-        status,
-        message: format!(
-            "the storage at {} refused: {}",
-            server_of(target),
-            text_of(status, &body)
-        ),
-        request_id: None,
-        key_source: String::new(),
-        retryable: status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS,
-    })
+    Err(Error::Storage { server: server_of(target), status, message: text_of(status, &body) })
 }
