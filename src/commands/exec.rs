@@ -16,7 +16,8 @@ use crate::api::exec::{Ended, Event};
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::quantity::{format_duration, parse_duration};
+use crate::output::human;
+use crate::quantity::parse_duration;
 use crate::signal::Signals;
 use crate::wire::exec::ExecRequest;
 
@@ -133,7 +134,7 @@ pub(crate) fn finish(sink: Sink<'_>, ended: Ended, limit: Option<Duration>) -> R
         return Ok(Exit::of_command(ended.code));
     }
     match limit {
-        Some(limit) => talk.warn(&format!("the command was ended after {}", format_duration(limit))),
+        Some(limit) => talk.warn(&format!("the command was ended after {}", human::duration(limit))),
         None => talk.warn("the command was ended by the server's time limit"),
     }
     Ok(Exit::COMMAND_TIMEOUT)

@@ -10,7 +10,8 @@ use crate::api::{self, Client};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::output::control::visible;
-use crate::quantity::{self, parse_duration};
+use crate::output::human;
+use crate::quantity::parse_duration;
 use crate::signal::Signals;
 use crate::wire::Record;
 use crate::wire::vm::{LaunchRequest, Vm, status};
@@ -137,7 +138,7 @@ pub(crate) async fn launch(
         return Ok(vm);
     };
     let mut signals = Signals::listen()?;
-    spinner.set_text(&format!("waiting for {} ({})", label(&vm.value), visible(&vm.value.status)));
+    spinner.set(&format!("waiting for {} ({})", label(&vm.value), visible(&vm.value.status)));
     tokio::select! {
         waited = client.wait_until_running(&vm.value.id, wait) => {
             drop(spinner);
@@ -160,7 +161,7 @@ pub(crate) fn running(waited: Waited<Vm>, limit: Duration) -> Result<Record<Vm>,
             Err(Error::new(Kind::VmFailed, message).target(&vm.value.id))
         }
         Waited::TimedOut(vm) => {
-            let limit = quantity::format_duration(limit);
+            let limit = human::duration(limit);
             let message = format!("{} is still {} after {limit}", label(&vm.value), visible(&vm.value.status));
             Err(Error::new(Kind::WaitTimeout, message).target(&vm.value.id).retryable(true))
         }

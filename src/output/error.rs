@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::error::{Error as Failure, Kind};
+
 /// Failure of the output room.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -63,6 +65,22 @@ impl Error {
             Self::CannotAsk { .. } => Some("pass --yes to go ahead without the question"),
             Self::Filter { .. } | Self::FilterRun(_) => Some("see the whole JSON with -o json"),
             _ => None,
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let kind = match &error {
+            Error::BrokenPipe => Kind::BrokenPipe,
+            Error::Unprintable { .. } => Kind::Server,
+            _ if error.is_usage() => Kind::Usage,
+            _ => Kind::LocalIo,
+        };
+        let failure = Self::new(kind, error.to_string());
+        match error.hint() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
         }
     }
 }

@@ -60,6 +60,16 @@ impl Ui {
         self.flush()
     }
 
+    /// Prints a value of our own as JSON, in every format but CSV and lists as one object.
+    ///
+    /// # Errors
+    /// As [`Ui::raw_json`].
+    pub fn value(&mut self, value: &impl serde::Serialize) -> Result<(), Error> {
+        let json = serde_json::value::to_raw_value(value)
+            .map_err(|error| Error::Unprintable { format: "JSON", message: error.to_string() })?;
+        self.raw_json(&json)
+    }
+
     /// Prints what was deleted, for programs; people were told on stderr.
     ///
     /// # Errors

@@ -10,7 +10,8 @@ use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
 use crate::output::control::visible;
-use crate::quantity::{format_duration, parse_duration};
+use crate::output::human;
+use crate::quantity::parse_duration;
 use crate::wire::Record;
 use crate::wire::snapshot::{CreateSnapshotRequest, READY, Snapshot};
 
@@ -63,7 +64,7 @@ async fn ready(client: &Client, snapshot: Record<Snapshot>, limit: Duration) -> 
         )),
         Waited::TimedOut(last) => Err(Error::new(
             Kind::WaitTimeout,
-            format!("snapshot {id} is still {} after {}", visible(&last.value.status), format_duration(limit)),
+            format!("snapshot {id} is still {} after {}", visible(&last.value.status), human::duration(limit)),
         )
         .hint("see how far it is with `fastvm snapshot list`")),
     }
