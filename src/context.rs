@@ -6,7 +6,7 @@ use crate::api::{self, Client, Log};
 use crate::cli::GlobalOptions;
 use crate::config::{Api, Environment, Paths, Remote, Settings};
 use crate::error::{Error, Kind};
-use crate::output::{Talk, Ui};
+use crate::output::{Answer, Talk, Ui};
 use crate::secret::ApiKey;
 
 /// The surroundings of one command.
@@ -100,10 +100,10 @@ impl Context {
 
     /// Asks before something is destroyed.
     pub fn confirm(&mut self, question: &str) -> Result<(), Error> {
-        if self.ui.confirm(question)? {
-            return Ok(());
+        match self.ui.confirm(question)? {
+            Answer::Yes => Ok(()),
+            Answer::No => Err(Error::new(Kind::Declined, "nothing was done")),
         }
-        Err(Error::new(Kind::Declined, "nothing was done"))
     }
 
     /// Ends what the command started. Requests under way are finished first.
@@ -159,7 +159,7 @@ async fn with_key(remote: &Remote) -> Result<Access, Error> {
 
 fn without_key(remote: &Remote) -> Access {
     Access {
-        base_url: remote.base_url.url.clone(),
+        base_url: remote.base_url.as_str().to_owned(),
         url_source: remote.base_url.source.clone(),
         key: None,
         key_source: String::new(),

@@ -28,6 +28,6 @@ pub use error::Error;
 pub use key::KeySource;
 pub use paths::Paths;
 pub use resolve::resolve;
-pub use settings::{Api, Named, Remote, Settings, Sort};
+pub use settings::{Api, Named, Remote, Settings};
 pub use terminal::Terminal;
 pub use url::{BaseUrl, DEFAULT_URL};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::key::KeySource;
 use super::{BaseUrl, Error, Terminal};
-use crate::output::{Format, ProgressMode};
+use crate::output::{self, Format, ProgressMode};
 use crate::secret::ApiKey;
 
 /// Everything that options, environment and files say.
@@ -18,7 +18,7 @@ pub struct Settings {
     pub format: Option<Format>,
     pub jq: Option<String>,
     pub columns: Option<Vec<String>>,
-    pub sort: Option<Sort>,
+    pub sort: Option<output::Sort>,
     pub header: bool,
     pub truncate: bool,
     pub quiet: bool,
@@ -45,6 +45,29 @@ impl Settings {
     pub fn api(&self) -> Result<&Api, Error> {
         self.api.as_ref().map_err(Clone::clone)
     }
+
+    /// What concerns output alone.
+    pub fn output(&self) -> output::Settings {
+        output::Settings {
+            format: self.format,
+            jq: self.jq.clone(),
+            columns: self.columns.clone(),
+            sort: self.sort.clone(),
+            header: self.header,
+            truncate: self.truncate,
+            quiet: self.quiet,
+            verbose: self.verbose,
+            stdout_color: self.stdout_color,
+            stderr_color: self.stderr_color,
+            stdin_terminal: self.terminal.stdin,
+            stdout_terminal: self.terminal.stdout,
+            stderr_terminal: self.terminal.stderr,
+            width: self.terminal.width,
+            progress: self.progress,
+            yes: self.yes,
+            no_input: self.no_input,
+        }
+    }
 }
 
 /// A value, and what the user would change to change it.
@@ -52,13 +75,6 @@ impl Settings {
 pub struct Named {
     pub name: String,
     pub source: String,
-}
-
-/// A column to sort by.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sort {
-    pub column: String,
-    pub descending: bool,
 }
 
 /// Where the API is.

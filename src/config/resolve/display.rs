@@ -3,8 +3,8 @@
 use clap::ValueEnum;
 
 use crate::cli::GlobalOptions;
-use crate::config::{Environment, Error, Named, Sort, Terminal};
-use crate::output::{ColorChoice, Format, ProgressMode};
+use crate::config::{Environment, Error, Named, Terminal};
+use crate::output::{self, ColorChoice, Format, ProgressMode, Sort};
 
 pub(super) struct Display {
     pub(super) format: Option<Format>,
@@ -75,24 +75,7 @@ fn choice<T: ValueEnum>(setting: &str, text: &str) -> Result<T, Error> {
 }
 
 fn sort(text: &str) -> Result<Sort, Error> {
-    let (column, order) = text.split_once(':').unwrap_or((text, "asc"));
-    let descending = match order {
-        "asc" => false,
-        "desc" => true,
-        _ => {
-            return Err(Error::value(
-                "--sort",
-                format!("the order {order:?} is neither asc nor desc"),
-            ));
-        }
-    };
-    match column.is_empty() {
-        true => Err(Error::value("--sort", "give the name of a column")),
-        false => Ok(Sort {
-            column: column.to_owned(),
-            descending,
-        }),
-    }
+    text.parse().map_err(|error: output::Error| Error::value("--sort", error.to_string()))
 }
 
 fn verbose(options: &GlobalOptions, environment: &Environment, notices: &mut Vec<String>) -> u8 {

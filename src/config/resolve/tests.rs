@@ -2,7 +2,7 @@ use super::*;
 use crate::config::contexts::{self, Entry};
 use crate::config::credentials::{self, Credential};
 use crate::config::{Api, KeySource, Remote, shared};
-use crate::output::{ColorChoice, Format, ProgressMode};
+use crate::output::{ColorChoice, Format, Order, ProgressMode};
 use crate::secret::ApiKey;
 
 /// A home of its own, an environment and options to change.
@@ -409,13 +409,13 @@ fn a_list_is_sorted_up_or_down() {
     let mut sort = |text: &str| {
         case.options.sort = Some(text.to_owned());
         case.resolve()
-            .map(|settings| settings.sort.map(|sort| (sort.column, sort.descending)))
+            .map(|settings| settings.sort.map(|sort| (sort.column, sort.order == Order::Descending)))
     };
     assert_eq!(sort("name").unwrap(), Some(("name".to_owned(), false)));
     assert_eq!(sort("age:desc").unwrap(), Some(("age".to_owned(), true)));
     assert_eq!(
         sort("age:down").unwrap_err().to_string(),
-        "--sort: the order \"down\" is neither asc nor desc"
+        "--sort: 'age:down' is no sort order; write COLUMN, COLUMN:asc or COLUMN:desc"
     );
     assert!(sort(":desc").is_err());
 }
