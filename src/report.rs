@@ -16,7 +16,8 @@ pub(crate) fn failure(ui: &Ui, error: Error) -> Exit {
     }
     ui.error(error.message(), error.hint_text());
     if ui.settings().wants_json() {
-        ui.last_line(&error.to_json());
+        // There is nobody left to tell when stderr fails.
+        let _ = ui.talk().bytes(format!("{}\n", error.to_json()).as_bytes());
     }
     error.exit()
 }

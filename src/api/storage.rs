@@ -76,10 +76,6 @@ impl Client {
         if from > 0 {
             request = request.header(RANGE, format!("bytes={from}-"));
         }
-        let mut request = self.storage(&target)?.get(target.clone());
-        if from > 0 {
-            request = request.header(RANGE, format!("bytes={from}-"));
-        }
         let answer = tokio::time::timeout(STALL_LIMIT, request.send()).await;
         let response = answer
             .map_err(|_| stalled(&target))?

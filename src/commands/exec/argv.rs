@@ -30,12 +30,12 @@ pub(crate) fn command_of(shell: Option<&str>, words: Words) -> Result<Vec<String
             let message = format!("both --shell and the command {word:?} are given");
             return Err(Error::usage(message).hint("give one of them"));
         }
-        (Some(line), []) | (None, [line]) if line.contains('\0') => return Err(nul()),
         (Some(line), []) => line.to_owned(),
         (None, [line]) => line.clone(),
         (None, []) => return Err(empty()),
-        (None, [program, ..]) if program.is_empty() => return Err(Error::usage("the program's name is empty")),
-        (None, argv) if argv.iter().any(|word| word.contains('\0')) => return Err(nul()),
+        (None, [program, ..]) if program.is_empty() => {
+            return Err(Error::usage("the program's name is empty"));
+        }
         (None, _) => return Ok(words),
     };
     if line.trim().is_empty() {
@@ -46,10 +46,6 @@ pub(crate) fn command_of(shell: Option<&str>, words: Words) -> Result<Vec<String
 
 fn empty() -> Error {
     Error::usage("the command is empty").hint("fastvm exec VM 'ls -la'")
-}
-
-fn nul() -> Error {
-    Error::usage("the command has a NUL byte")
 }
 
 fn not_utf8(word: &OsString) -> Error {

@@ -2,49 +2,40 @@
 
 use crate::output::human::size;
 use crate::output::{Column, Shown, SortKey, Table, Tone};
-use crate::wire::vm::{Vm, status};
+use crate::wire::vm::Vm;
 
 pub(crate) static VMS: Table<Vm> = Table {
     noun: "VM",
     plural: "VMs",
     columns: &[
-        Column::new("name", |vm| vm.name.clone()),
-        Column::new("id", |vm| vm.id.clone()),
-        Column::new("status", |vm| vm.status.clone()).tone(tone),
-        Column::new("type", |vm| vm.machine_name.clone().unwrap_or_default()),
-        Column::new("cpu", |vm| vm.cpu.to_string())
+        Column::<Vm>::new("name", |vm| vm.name.clone()),
+        Column::<Vm>::new("id", |vm| vm.id.clone()),
+        Column::<Vm>::new("status", |vm| vm.status.clone()).tone(|vm| Tone::of_status(&vm.status)),
+        Column::<Vm>::new("type", |vm| vm.machine_name.clone().unwrap_or_default()),
+        Column::<Vm>::new("cpu", |vm| vm.cpu.to_string())
             .sort(|vm| SortKey::Number(vm.cpu.into()))
             .shown(Shown::Wide),
-        Column::new("memory", |vm| vm.memory_mib.to_string())
+        Column::<Vm>::new("memory", |vm| vm.memory_mib.to_string())
             .text(|vm, _| size(u64::try_from(vm.memory_mib).unwrap_or(0) << 20))
             .sort(|vm| SortKey::Number(vm.memory_mib.into())),
-        Column::new("disk", |vm| vm.disk_gib.to_string())
+        Column::<Vm>::new("disk", |vm| vm.disk_gib.to_string())
             .text(|vm, _| size(u64::try_from(vm.disk_gib).unwrap_or(0) << 30))
             .sort(|vm| SortKey::Number(vm.disk_gib.into()))
             .shown(Shown::Wide),
-        Column::new("age", |vm| vm.created_at.clone())
+        Column::<Vm>::new("age", |vm| vm.created_at.clone())
             .text(|vm, now| now.age(&vm.created_at))
             .sort(|vm| SortKey::time(&vm.created_at)),
-        Column::new("source", |vm| vm.source_name.clone().unwrap_or_default()).shown(Shown::Wide),
-        Column::new("ipv6", |vm| vm.public_ipv6.clone().unwrap_or_default()).shown(Shown::Wide),
-        Column::new("metadata", metadata).shown(Shown::Wide),
-        Column::new("env", environment).shown(Shown::OnRequest),
-        Column::new("firewall", firewall).shown(Shown::OnRequest),
-        Column::new("org", |vm| vm.org_id.clone()).shown(Shown::OnRequest),
+        Column::<Vm>::new("source", |vm| vm.source_name.clone().unwrap_or_default()).shown(Shown::Wide),
+        Column::<Vm>::new("ipv6", |vm| vm.public_ipv6.clone().unwrap_or_default()).shown(Shown::Wide),
+        Column::<Vm>::new("metadata", metadata).shown(Shown::Wide),
+        Column::<Vm>::new("env", environment).shown(Shown::OnRequest),
+        Column::<Vm>::new("firewall", firewall).shown(Shown::OnRequest),
+        Column::<Vm>::new("org", |vm| vm.org_id.clone()).shown(Shown::OnRequest),
     ],
     name: |vm| &vm.name,
     id: |vm| &vm.id,
     empty_hint: Some("fastvm vm launch --name dev"),
 };
-
-fn tone(vm: &Vm) -> Tone {
-    match vm.status.as_str() {
-        status::RUNNING => Tone::Good,
-        status::ERROR => Tone::Bad,
-        status::STOPPED | status::PAUSED => Tone::Quiet,
-        _ => Tone::Changing,
-    }
-}
 
 fn metadata(vm: &Vm) -> String {
     let labels = vm.metadata.iter().flatten();
