@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Row};
-use unicode_width::UnicodeWidthStr;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::tone::Tone;
 
@@ -133,14 +133,16 @@ pub(super) fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
     }
-    let mut kept = String::with_capacity(width + 3);
-    for c in text.chars() {
-        kept.push(c);
-        if kept.width() >= width {
+    let (mut used, mut end) = (0, 0);
+    for (at, c) in text.char_indices() {
+        used += c.width().unwrap_or(0);
+        if used >= width {
             break;
         }
+        end = at + c.len_utf8();
     }
-    // the loop ends on a character that leaves no room for the ellipsis
+    let mut kept = text[..end].to_owned();
+    // a sequence of characters can be wider than the sum of them
     while kept.width() >= width && kept.pop().is_some() {}
     kept.push('…');
     kept

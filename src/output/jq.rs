@@ -141,11 +141,11 @@ fn not_loaded(code: &str, error: load::Error<&str>) -> Error {
             at(
                 code,
                 path,
-                format!("cannot import '{path}', no file is read"),
+                &format!("cannot import '{path}', no file is read"),
             )
         }),
         load::Error::Lex(errors) => errors.first().map_or_else(unknown, |(expected, found)| {
-            at(code, found, format!("expected {}", expected.as_str()))
+            at(code, found, &format!("expected {}", expected.as_str()))
         }),
         load::Error::Parse(errors) => errors.first().map_or_else(unknown, |(expected, found)| {
             let found_text = if found.is_empty() {
@@ -156,7 +156,7 @@ fn not_loaded(code: &str, error: load::Error<&str>) -> Error {
             at(
                 code,
                 found,
-                format!("expected {}, found {found_text}", expected.as_str()),
+                &format!("expected {}, found {found_text}", expected.as_str()),
             )
         }),
     }
@@ -167,15 +167,15 @@ fn not_compiled(code: &str, errors: Vec<compile::Error<&str>>) -> Error {
         .into_iter()
         .next()
         .map_or_else(unknown, |(name, kind)| {
-            at(code, name, format!("no {} '{name}'", kind.as_str()))
+            at(code, name, &format!("no {} '{name}'", kind.as_str()))
         })
 }
 
 /// An error at the place of `found`, a part of `code`; characters count from 1.
-fn at(code: &str, found: &str, message: String) -> Error {
+fn at(code: &str, found: &str, message: &str) -> Error {
     let offset = (found.as_ptr() as usize).wrapping_sub(code.as_ptr() as usize);
     let before = code.get(..offset).unwrap_or("");
-    let message = cut(&visible(&message), LONGEST_MESSAGE);
+    let message = cut(&visible(message), LONGEST_MESSAGE);
     Error::Filter {
         position: before.chars().count() + 1,
         message,
