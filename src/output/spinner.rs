@@ -85,7 +85,7 @@ impl Spinner {
             }
             (Drawing::Events, elapsed) => {
                 let elapsed_ms = elapsed.map(|elapsed| elapsed.as_millis() as u64);
-                self.talk.event(&Event {
+                self.talk.json_line(&Event {
                     event,
                     text: &text,
                     elapsed_ms,
@@ -113,7 +113,7 @@ impl fmt::Debug for Spinner {
 /// The text and, once it is worth it, how long it has been there.
 fn drawn_line(text: &str, elapsed: Duration, width: usize) -> String {
     if elapsed < Duration::from_secs(3) {
-        return cut(text, width);
+        return cut(text, width).into_owned();
     }
     let elapsed = human::duration(Duration::from_secs(elapsed.as_secs())).replace(".0 s", " s");
     format!(

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use indicatif::{MultiProgress, ProgressDrawTarget};
 
 use super::control::visible_lines;
+use super::json::{self, Hidden, Layout};
 use super::settings::{ProgressMode, Settings};
 
 /// Lines on stderr and the progress drawn below them.
@@ -134,11 +135,16 @@ impl Talk {
         self.say(Label::None, text);
     }
 
-    /// An event of progress as a line of JSON.
-    pub(super) fn event(&self, event: &impl serde::Serialize) {
-        if let Ok(json) = serde_json::to_string(event) {
-            self.say(Label::None, &json);
-        }
+    /// A line of JSON, such as an event of progress or the error of a command; never mute, and harmless to a terminal.
+    pub fn json_line(&self, value: &impl serde::Serialize) {
+        let Ok(json) = serde_json::to_string(value) else {
+            return;
+        };
+        let mut line = Vec::with_capacity(json.len() + 1);
+        // when stderr is gone there is nobody left to tell
+        let _ = json::write(&mut line, &json, Layout::Compact, Hidden::Escape)
+            .and_then(|()| writeln!(line))
+            .and_then(|()| self.bytes(&line));
     }
 
     fn say(&self, label: Label, text: &str) {
@@ -217,6 +223,22 @@ mod tests {
                 ..Settings::default()
             }),
             "warning: old key\\x1b[31m\nsecond line\nerror: no VM 'x'\nhint: fastvm vm list\n"
+        );
+    }
+
+    #[test]
+    fn a_line_of_json_stays_json() {
+        let (ui, _, stderr) = ui(
+            Settings {
+                quiet: true,
+                ..Settings::default()
+            },
+            "",
+        );
+        ui.json_line(&serde_json::json!({"error": {"message": "no VM '\u{9b}31m\n'"}}));
+        assert_eq!(
+            stderr.text(),
+            "{\"error\":{\"message\":\"no VM '\\u009b31m\\n'\"}}\n"
         );
     }
 

@@ -82,7 +82,7 @@ impl TransferBar {
         let (state, now) = (lock(&self.state), Instant::now());
         match self.talk.drawing {
             Drawing::Lines | Drawing::Sparse => self.talk.progress_line(&state.meter.summary(now)),
-            Drawing::Events => self.talk.event(&state.meter.event("transferred", now)),
+            Drawing::Events => self.talk.json_line(&state.meter.event("transferred", now)),
             Drawing::Drawn | Drawing::Nothing => {}
         }
     }
@@ -99,7 +99,7 @@ impl TransferBar {
         }
         state.told = now;
         match self.talk.drawing {
-            Drawing::Events => self.talk.event(&state.meter.event("transfer", now)),
+            Drawing::Events => self.talk.json_line(&state.meter.event("transfer", now)),
             _ => self.talk.progress_line(&state.meter.plain(now)),
         }
     }
