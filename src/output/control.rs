@@ -1,7 +1,6 @@
 //! Control characters made visible, so that text from a server or VM cannot steer the terminal or fake a line.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 /// The text with every character that acts or hides written as an escape: `\x1b`, `\n`, `\u{202e}`.
 ///
@@ -45,13 +44,12 @@ fn escape(text: &str, refused: impl Fn(char) -> bool) -> Cow<'_, str> {
 }
 
 fn push_escape(out: &mut String, c: char) {
-    let code = c as u32;
-    let written = match c {
-        '\n' | '\r' | '\t' => write!(out, "{}", c.escape_default()),
-        _ if code < 0x80 => write!(out, "\\x{code:02x}"),
-        _ => write!(out, "\\u{{{code:x}}}"),
-    };
-    written.expect("a string takes every text");
+    let code = u32::from(c);
+    match c {
+        '\n' | '\r' | '\t' => out.extend(c.escape_default()),
+        _ if code < 0x80 => out.push_str(&format!("\\x{code:02x}")),
+        _ => out.extend(c.escape_unicode()),
+    }
 }
 
 #[cfg(test)]

@@ -27,10 +27,10 @@ impl Ui {
         match self.settings.format.unwrap_or(Format::Table) {
             Format::Csv => self.csv(&records, table)?,
             Format::Name => {
-                self.one_a_line(records.iter().map(|record| table.name_of(&record.value)))?
+                self.one_a_line(records.iter().map(|record| table.name_of(&record.value)))?;
             }
             Format::Id => {
-                self.one_a_line(records.iter().map(|record| (table.id)(&record.value)))?
+                self.one_a_line(records.iter().map(|record| (table.id)(&record.value)))?;
             }
             Format::Json => self.pretty_list(&records)?,
             Format::Jsonl => records

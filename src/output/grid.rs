@@ -1,10 +1,11 @@
 //! Aligned columns: cells in, lines out.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Row};
-use unicode_width::UnicodeWidthStr;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::tone::Tone;
 
@@ -44,6 +45,7 @@ impl Grid {
     /// Those of `out`.
     pub(super) fn write(mut self, out: &mut impl Write, screen: Screen) -> io::Result<()> {
         let widths = self.fit(screen.width);
+        let header_lines = usize::from(self.header.is_some());
         let mut layout = comfy_table::Table::new();
         layout
             .load_style(NOTHING)
@@ -51,7 +53,6 @@ impl Grid {
         if let Some(header) = self.header.take() {
             layout.set_header(header);
         }
-        let has_header = layout.header().is_some();
         layout.add_rows(
             self.rows
                 .iter()
@@ -61,18 +62,16 @@ impl Grid {
         for (index, column) in layout.column_iter_mut().enumerate() {
             column.set_padding((0, if index == last { 0 } else { GAP }));
         }
-        // without rows there is nothing that comfy-table could lay out below the header
-        let header_lines = usize::from(has_header);
         for (number, line) in layout.lines().enumerate() {
-            let line = match screen.width {
-                Some(width) => cut(line.trim_end(), width.into()),
-                None => line.trim_end().to_owned(),
-            };
+            let line = line.trim_end();
+            let line = screen
+                .width
+                .map_or(Cow::Borrowed(line), |width| cut(line, width.into()));
             match number
                 .checked_sub(header_lines)
                 .and_then(|row| self.rows.get(row))
             {
-                Some(row) if screen.color => writeln!(out, "{}", paint(line, row, &widths))?,
+                Some(row) if screen.color => writeln!(out, "{}", paint(&line, row, &widths))?,
                 _ => writeln!(out, "{line}")?,
             }
         }
@@ -81,11 +80,11 @@ impl Grid {
 
     /// Cuts the widest columns until a line fits the screen, and returns the width of each column.
     fn fit(&mut self, screen: Option<u16>) -> Vec<usize> {
-        let columns = self
+        let count = self
             .header
             .as_ref()
             .map_or_else(|| self.rows.first().map_or(0, Vec::len), Vec::len);
-        let mut widths = vec![0; columns];
+        let mut widths = vec![0; count];
         if let Some(header) = &self.header {
             widen(&mut widths, header.iter().map(String::as_str));
         }
@@ -93,7 +92,7 @@ impl Grid {
             widen(&mut widths, row.iter().map(|cell| cell.text.as_str()));
         }
         let limit = screen.map_or(WIDEST, |screen| {
-            let gaps = usize::from(GAP) * columns.saturating_sub(1);
+            let gaps = usize::from(GAP) * count.saturating_sub(1);
             widest_allowed(&widths, usize::from(screen).saturating_sub(gaps))
         });
         if widths.iter().any(|width| *width > limit) {
@@ -103,7 +102,7 @@ impl Grid {
                 .flatten()
                 .filter(|cell| cell.text.len() > limit)
             {
-                cell.text = cut(&cell.text, limit);
+                cell.text = cut(&cell.text, limit).into_owned();
             }
             widths
                 .iter_mut()
@@ -115,7 +114,7 @@ impl Grid {
 
 fn widen<'a>(widths: &mut [usize], cells: impl Iterator<Item = &'a str>) {
     for (width, cell) in widths.iter_mut().zip(cells) {
-        *width = cell.width().max(*width);
+        *width = columns(cell).max(*width);
     }
 }
 
@@ -128,28 +127,39 @@ fn widest_allowed(widths: &[usize], space: usize) -> usize {
         .unwrap_or(NARROWEST)
 }
 
-/// At most `width` columns of the text, with `…` where some is missing.
-pub(super) fn cut(text: &str, width: usize) -> String {
-    if text.width() <= width {
-        return text.to_owned();
+/// Columns that a text without control characters takes on a screen.
+fn columns(text: &str) -> usize {
+    if text.is_ascii() {
+        text.len()
+    } else {
+        text.width()
     }
-    let mut kept = String::with_capacity(width + 3);
-    for c in text.chars() {
-        kept.push(c);
-        if kept.width() >= width {
+}
+
+/// At most `width` columns of the text, with `…` where some is missing.
+pub(super) fn cut(text: &str, width: usize) -> Cow<'_, str> {
+    if columns(text) <= width {
+        return Cow::Borrowed(text);
+    }
+    let (mut used, mut end) = (0, 0);
+    for (at, c) in text.char_indices() {
+        used += c.width().unwrap_or(0);
+        if used >= width {
             break;
         }
+        end = at + c.len_utf8();
     }
-    // the loop ends on a character that leaves no room for the ellipsis
+    let mut kept = text[..end].to_owned();
+    // a sequence of characters can be wider than the sum of them
     while kept.width() >= width && kept.pop().is_some() {}
     kept.push('…');
-    kept
+    Cow::Owned(kept)
 }
 
 /// Colours the cells of a laid-out line; cells that were cut off with its end stay as they are.
-fn paint(line: String, row: &[Cell], widths: &[usize]) -> String {
+fn paint<'a>(line: &'a str, row: &[Cell], widths: &[usize]) -> Cow<'a, str> {
     if row.iter().all(|cell| cell.tone == Tone::Plain) {
-        return line;
+        return Cow::Borrowed(line);
     }
     let mut painted = String::with_capacity(line.len() + 16);
     let (mut done, mut start) = (0, 0);
@@ -160,10 +170,10 @@ fn paint(line: String, row: &[Cell], widths: &[usize]) -> String {
             painted.push_str(&cell.tone.paint(&cell.text));
             done = end;
         }
-        start = end + width.saturating_sub(cell.text.width()) + usize::from(GAP);
+        start = end + width.saturating_sub(columns(&cell.text)) + usize::from(GAP);
     }
     painted.push_str(&line[done..]);
-    painted
+    Cow::Owned(painted)
 }
 
 #[cfg(test)]

@@ -31,10 +31,14 @@ impl Filter {
     /// # Errors
     /// [`Error::Filter`] with the first thing that is wrong.
     pub(super) fn compile(code: &str) -> Result<Self, Error> {
-        let definitions = jaq_core::defs()
+        let formats =
+            load::parse(include_str!("jq_formats.jq"), |parser| parser.defs()).unwrap_or_default();
+        let library = jaq_core::defs()
             .chain(jaq_std::defs())
             .chain(jaq_json::defs());
-        let definitions = definitions.filter(|definition| !OUTSIDE.contains(&definition.name));
+        let definitions = library
+            .filter(|definition| !OUTSIDE.contains(&definition.name))
+            .chain(formats);
         let functions = jaq_core::funs()
             .chain(jaq_std::funs())
             .chain(jaq_json::funs());
@@ -80,7 +84,9 @@ impl Filter {
                         Val::TStr(text) => String::from_utf8_lossy(&text).into_owned(),
                         value => value.to_string(),
                     };
-                    return Err(Error::FilterRun(cut(&visible(&message), LONGEST_MESSAGE)));
+                    return Err(Error::FilterRun(
+                        cut(&visible(&message), LONGEST_MESSAGE).into_owned(),
+                    ));
                 }
                 // control flow of the filter itself, such as a break
                 Err(Err(_)) => break,
@@ -141,11 +147,11 @@ fn not_loaded(code: &str, error: load::Error<&str>) -> Error {
             at(
                 code,
                 path,
-                format!("cannot import '{path}', no file is read"),
+                &format!("cannot import '{path}', no file is read"),
             )
         }),
         load::Error::Lex(errors) => errors.first().map_or_else(unknown, |(expected, found)| {
-            at(code, found, format!("expected {}", expected.as_str()))
+            at(code, found, &format!("expected {}", expected.as_str()))
         }),
         load::Error::Parse(errors) => errors.first().map_or_else(unknown, |(expected, found)| {
             let found_text = if found.is_empty() {
@@ -156,7 +162,7 @@ fn not_loaded(code: &str, error: load::Error<&str>) -> Error {
             at(
                 code,
                 found,
-                format!("expected {}, found {found_text}", expected.as_str()),
+                &format!("expected {}, found {found_text}", expected.as_str()),
             )
         }),
     }
@@ -167,15 +173,15 @@ fn not_compiled(code: &str, errors: Vec<compile::Error<&str>>) -> Error {
         .into_iter()
         .next()
         .map_or_else(unknown, |(name, kind)| {
-            at(code, name, format!("no {} '{name}'", kind.as_str()))
+            at(code, name, &format!("no {} '{name}'", kind.as_str()))
         })
 }
 
 /// An error at the place of `found`, a part of `code`; characters count from 1.
-fn at(code: &str, found: &str, message: String) -> Error {
+fn at(code: &str, found: &str, message: &str) -> Error {
     let offset = (found.as_ptr() as usize).wrapping_sub(code.as_ptr() as usize);
     let before = code.get(..offset).unwrap_or("");
-    let message = cut(&visible(&message), LONGEST_MESSAGE);
+    let message = cut(&visible(message), LONGEST_MESSAGE).into_owned();
     Error::Filter {
         position: before.chars().count() + 1,
         message,
@@ -226,6 +232,14 @@ mod tests {
             (
                 "[.[].name | ascii_upcase | test(\"WEB\")]",
                 "[true,false]\n",
+            ),
+            (
+                "[.[0].name, \"a\\\"b,\", 1, null, true, \"\"] | @csv",
+                "\"web-1\",\"a\"\"b,\",1,,true,\"\"\n",
+            ),
+            (
+                r#"["a\tb\\", "", "c\nd", 2] | @tsv"#,
+                "a\\tb\\\\\t\tc\\nd\t2\n",
             ),
             ("sort_by(-.cpu)[0].cpu", "4\n"),
             ("label $out | .[] | .cpu, break $out", "2\n"),

@@ -4,29 +4,36 @@
 
 #[cfg(test)]
 mod captured;
+pub mod confirm;
 pub mod control;
 mod csv;
 mod data;
+mod drawn;
 pub mod error;
 mod grid;
 pub mod human;
 mod jq;
 pub mod json;
+mod meter;
 mod plain;
-
 pub mod settings;
+pub mod spinner;
 pub mod table;
 mod tabular;
 pub mod talk;
 pub mod tone;
+pub mod transfer_bar;
 pub mod ui;
 mod yaml;
 
 pub use crate::wire::Record;
+pub use confirm::Answer;
 pub use error::Error;
 pub use human::Now;
 pub use settings::{ColorChoice, Format, Order, ProgressMode, Settings, Sort};
+pub use spinner::Spinner;
 pub use table::{Column, Shown, SortKey, Table};
 pub use talk::Talk;
 pub use tone::Tone;
+pub use transfer_bar::TransferBar;
 pub use ui::{Streams, Ui};

@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::io::Write;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use indicatif::{MultiProgress, ProgressDrawTarget};
 
 use super::control::visible_lines;
+use super::json::{self, Hidden, Layout};
 use super::settings::{ProgressMode, Settings};
 
 /// Lines on stderr and the progress drawn below them.
@@ -14,12 +15,10 @@ pub struct Talk {
     stderr: Mutex<Box<dyn Write + Send>>,
     bars: MultiProgress,
     pub(super) drawing: Drawing,
-    /// Whether stderr is a pipe or file, where transfers leave plain lines.
-    pub(super) piped: bool,
     quiet: bool,
     verbose: u8,
     color: bool,
-    pub(super) width: Option<u16>,
+    width: Option<u16>,
 }
 
 /// How progress appears.
@@ -27,8 +26,10 @@ pub struct Talk {
 pub(super) enum Drawing {
     /// A line that redraws itself.
     Drawn,
-    /// Lines of text now and then.
+    /// Lines of text now and then, because the user asked for them.
     Lines,
+    /// Lines of text for transfers only: nothing can be drawn, and small steps are not worth a line.
+    Sparse,
     /// Lines of JSON.
     Events,
     Nothing,
@@ -45,7 +46,7 @@ impl Talk {
             ProgressMode::Auto if settings.stderr_terminal && settings.stderr_color => {
                 Drawing::Drawn
             }
-            ProgressMode::Auto => Drawing::Lines,
+            ProgressMode::Auto => Drawing::Sparse,
         };
         let target = match drawing {
             Drawing::Drawn => ProgressDrawTarget::stderr(),
@@ -55,7 +56,6 @@ impl Talk {
             stderr: Mutex::new(stderr),
             bars: MultiProgress::with_draw_target(target),
             drawing,
-            piped: settings.progress == ProgressMode::Auto && !settings.stderr_terminal,
             quiet: settings.quiet,
             verbose: settings.verbose,
             color: settings.stderr_color,
@@ -102,14 +102,14 @@ impl Talk {
     /// # Errors
     /// Those of stderr.
     pub fn bytes(&self, bytes: &[u8]) -> std::io::Result<()> {
-        self.above_progress(|| {
-            let mut stderr = self
-                .stderr
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
-            stderr.write_all(bytes)?;
-            stderr.flush()
-        })
+        self.above_progress(|| self.write(bytes))
+    }
+
+    /// As [`Talk::bytes`], for a caller that already stands above the progress.
+    pub(super) fn write(&self, bytes: &[u8]) -> std::io::Result<()> {
+        let mut stderr = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
+        stderr.write_all(bytes)?;
+        stderr.flush()
     }
 
     /// Runs something that writes to the terminal while no progress is drawn there.
@@ -120,8 +120,31 @@ impl Talk {
         }
     }
 
+    /// Room for text behind a spinner; the last column stays free, because some terminals wrap when it is used.
+    pub(super) fn line_width(&self) -> usize {
+        usize::from(self.width.unwrap_or(80)).saturating_sub(3)
+    }
+
+    /// The progress drawn on stderr.
     pub(super) fn bars(&self) -> &MultiProgress {
         &self.bars
+    }
+
+    /// A line of progress, which `--quiet` has already silenced where it must.
+    pub(super) fn progress_line(&self, text: &str) {
+        self.say(Label::None, text);
+    }
+
+    /// A line of JSON, such as an event of progress or the error of a command; never mute, and harmless to a terminal.
+    pub fn json_line(&self, value: &impl serde::Serialize) {
+        let Ok(json) = serde_json::to_string(value) else {
+            return;
+        };
+        let mut line = Vec::with_capacity(json.len() + 1);
+        // when stderr is gone there is nobody left to tell
+        let _ = json::write(&mut line, &json, Layout::Compact, Hidden::Escape)
+            .and_then(|()| writeln!(line))
+            .and_then(|()| self.bytes(&line));
     }
 
     fn say(&self, label: Label, text: &str) {
@@ -161,5 +184,107 @@ impl Label {
             Self::Hint => Some(("hint", 36)),
             Self::Error => Some(("error", 31)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::captured::ui;
+    use super::*;
+
+    fn said(settings: Settings) -> String {
+        let (ui, stdout, stderr) = ui(settings, "");
+        ui.status("working");
+        ui.warn("old key\x1b[31m\nsecond line");
+        ui.hint("fastvm login");
+        ui.error("no VM 'x'", Some("fastvm vm list"));
+        ui.verbose(1, "step");
+        ui.verbose(2, "request");
+        assert_eq!(stdout.text(), "");
+        stderr.text()
+    }
+
+    #[test]
+    fn talk_is_labelled_and_harmless() {
+        assert_eq!(
+            said(Settings {
+                verbose: 1,
+                ..Settings::default()
+            }),
+            "working\nwarning: old key\\x1b[31m\nsecond line\nhint: fastvm login\nerror: no VM 'x'\nhint: fastvm vm list\nstep\n"
+        );
+    }
+
+    #[test]
+    fn quiet_leaves_warnings_and_errors() {
+        assert_eq!(
+            said(Settings {
+                quiet: true,
+                ..Settings::default()
+            }),
+            "warning: old key\\x1b[31m\nsecond line\nerror: no VM 'x'\nhint: fastvm vm list\n"
+        );
+    }
+
+    #[test]
+    fn a_line_of_json_stays_json() {
+        let (ui, _, stderr) = ui(
+            Settings {
+                quiet: true,
+                ..Settings::default()
+            },
+            "",
+        );
+        ui.json_line(&serde_json::json!({"error": {"message": "no VM '\u{9b}31m\n'"}}));
+        assert_eq!(
+            stderr.text(),
+            "{\"error\":{\"message\":\"no VM '\\u009b31m\\n'\"}}\n"
+        );
+    }
+
+    #[test]
+    fn colour_marks_the_label_only() {
+        let colored = said(Settings {
+            stderr_color: true,
+            ..Settings::default()
+        });
+        assert!(
+            colored.starts_with("working\n\x1b[1;33mwarning:\x1b[0m old key"),
+            "{colored:?}"
+        );
+    }
+
+    #[test]
+    fn progress_is_drawn_only_where_escapes_are_welcome() {
+        let drawing = |settings: Settings| Talk::new(&settings, Box::new(std::io::sink())).drawing;
+        let terminal = Settings {
+            stderr_terminal: true,
+            stderr_color: true,
+            ..Settings::default()
+        };
+        assert_eq!(drawing(terminal.clone()), Drawing::Drawn);
+        assert_eq!(
+            drawing(Settings {
+                stderr_color: false,
+                ..terminal.clone()
+            }),
+            Drawing::Sparse
+        );
+        assert_eq!(
+            drawing(Settings {
+                progress: ProgressMode::None,
+                ..terminal.clone()
+            }),
+            Drawing::Nothing
+        );
+        assert_eq!(
+            drawing(Settings {
+                quiet: true,
+                progress: ProgressMode::Json,
+                ..terminal
+            }),
+            Drawing::Nothing
+        );
+        assert_eq!(drawing(Settings::default()), Drawing::Sparse);
     }
 }
