@@ -32,15 +32,23 @@ pub(crate) async fn run(context: &mut Context, _args: LoginArgs) -> Result<Exit,
     let spinner = context.ui.spinner("checking the key");
     let checked = client.quotas().await;
     drop(spinner);
-    checked.map_err(|error| Error::from(error).within("nothing was stored, as the key could not be checked"))?;
+    checked.map_err(|error| {
+        Error::from(error).within("nothing was stored, as the key could not be checked")
+    })?;
     store(context, &name, place, &key)?;
     let file = match name.as_str() {
         DEFAULT_CONTEXT => context.paths.shared(),
         _ => context.paths.credentials(),
     };
-    context.ui.status(&format!("stored the key {} for the context {name} in {}", key.hint(), file.display()));
+    context.ui.status(&format!(
+        "stored the key {} for the context {name} in {}",
+        key.hint(),
+        file.display()
+    ));
     for variable in super::context::overriding(&context.environment) {
-        context.ui.warn(&format!("{variable} is set and is used instead of what is stored"));
+        context.ui.warn(&format!(
+            "{variable} is set and is used instead of what is stored"
+        ));
     }
     Ok(Exit::SUCCESS)
 }
@@ -53,7 +61,9 @@ struct Place {
 
 fn place(context: &Context, name: &str) -> Result<Place, Error> {
     if name == LOCAL_CONTEXT {
-        return Err(Error::usage("the context local needs no key").hint("name another with --context"));
+        return Err(
+            Error::usage("the context local needs no key").hint("name another with --context")
+        );
     }
     let entry = match Contexts::load(&context.paths).and_then(|contexts| contexts.get(name)) {
         Ok(entry) => entry,
@@ -67,7 +77,9 @@ fn place(context: &Context, name: &str) -> Result<Place, Error> {
     };
     if entry.api_key_command.is_some() {
         let file = context.paths.contexts().display().to_string();
-        return Err(Error::usage(format!("the context {name} gets its key from the api_key_command in {file}")));
+        return Err(Error::usage(format!(
+            "the context {name} gets its key from the api_key_command in {file}"
+        )));
     }
     let base_url = match context.settings.api() {
         Ok(Api::Remote(remote)) => remote.base_url.clone(),
@@ -102,7 +114,10 @@ async fn read_key(context: &Context) -> Result<ApiKey, Error> {
         return Ok(key::check(text, "--api-key")?);
     }
     if let Some(path) = options.api_key_file.clone() {
-        let source = KeySource::File { path, source: "--api-key-file".to_owned() };
+        let source = KeySource::File {
+            path,
+            source: "--api-key-file".to_owned(),
+        };
         return Ok(source.read().await?);
     }
     secret_input::api_key(context, "API key: ").await
@@ -113,10 +128,16 @@ fn store(context: &Context, name: &str, place: Place, key: &ApiKey) -> Result<()
     let base_url = place.base_url.as_str();
     if name != DEFAULT_CONTEXT {
         if place.entry.base_url.as_deref() != Some(base_url) {
-            let entry = contexts::Entry { base_url: Some(base_url.to_owned()), ..place.entry };
+            let entry = contexts::Entry {
+                base_url: Some(base_url.to_owned()),
+                ..place.entry
+            };
             contexts::put(paths, name, &entry)?;
         }
-        let credential = Credential { api_key: key.clone(), base_url: base_url.to_owned() };
+        let credential = Credential {
+            api_key: key.clone(),
+            base_url: base_url.to_owned(),
+        };
         return Ok(credentials::store(paths, name, &credential)?);
     }
     let stored = Shared::load(paths).unwrap_or_default().base_url;
@@ -126,7 +147,10 @@ fn store(context: &Context, name: &str, place: Place, key: &ApiKey) -> Result<()
         entries.push((Entry::BaseUrl, Some(base_url)));
     }
     if let Some(kept) = shared::set(paths, &entries)? {
-        context.ui.warn(&format!("the old file could not be read; it is kept as {}", kept.display()));
+        context.ui.warn(&format!(
+            "the old file could not be read; it is kept as {}",
+            kept.display()
+        ));
     }
     Ok(())
 }

@@ -13,8 +13,10 @@ pub(crate) async fn api_key(context: &Context, question: &str) -> Result<ApiKey,
         return Ok(key::read_to_end(std::io::stdin().lock(), "standard input")?);
     }
     if context.settings.no_input {
-        return Err(Error::usage("an API key is needed and --no-input forbids asking for it")
-            .hint("give it on standard input: … < FILE"));
+        return Err(
+            Error::usage("an API key is needed and --no-input forbids asking for it")
+                .hint("give it on standard input: … < FILE"),
+        );
     }
     let line = terminal::hidden_line(question).await?;
     Ok(key::check(&line, "your input")?)
@@ -39,11 +41,17 @@ mod terminal {
 
     pub(super) async fn hidden_line(question: &str) -> Result<String, Error> {
         let failed = |error: io::Error| {
-            Error::new(Kind::LocalIo, format!("cannot ask at the terminal: {error}"))
+            Error::new(
+                Kind::LocalIo,
+                format!("cannot ask at the terminal: {error}"),
+            )
         };
         let mut signals = Signals::listen()?;
-        let mut terminal =
-            OpenOptions::new().read(true).write(true).open("/dev/tty").map_err(failed)?;
+        let mut terminal = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open("/dev/tty")
+            .map_err(failed)?;
         let reader = terminal.try_clone().map_err(failed)?;
         let silence = Silence::begin(terminal.try_clone().map_err(failed)?).map_err(failed)?;
         terminal.write_all(question.as_bytes()).map_err(failed)?;
@@ -62,7 +70,9 @@ mod terminal {
 
     fn read_line(terminal: File) -> io::Result<String> {
         let mut line = Vec::new();
-        BufReader::new(terminal).take(LONGEST).read_until(b'\n', &mut line)?;
+        BufReader::new(terminal)
+            .take(LONGEST)
+            .read_until(b'\n', &mut line)?;
         let text = String::from_utf8_lossy(&line);
         Ok(text.trim_end_matches(['\n', '\r']).to_owned())
     }
@@ -77,7 +87,9 @@ mod terminal {
         fn begin(terminal: File) -> io::Result<Self> {
             let before = tcgetattr(&terminal)?;
             let mut silent = before.clone();
-            silent.local_modes.remove(LocalModes::ECHO | LocalModes::ECHONL);
+            silent
+                .local_modes
+                .remove(LocalModes::ECHO | LocalModes::ECHONL);
             tcsetattr(&terminal, OptionalActions::Flush, &silent)?;
             Ok(Self { terminal, before })
         }
@@ -98,7 +110,9 @@ mod terminal {
     use crate::error::Error;
 
     pub(super) async fn hidden_line(_question: &str) -> Result<String, Error> {
-        Err(Error::usage("a secret cannot be asked for here without showing it")
-            .hint("give it on standard input: … < FILE"))
+        Err(
+            Error::usage("a secret cannot be asked for here without showing it")
+                .hint("give it on standard input: … < FILE"),
+        )
     }
 }

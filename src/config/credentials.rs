@@ -48,7 +48,11 @@ pub fn load(paths: &Paths, context: &str) -> Result<Option<Credential>, Error> {
 /// The contexts that have a key, also where others can read the file.
 pub fn names(paths: &Paths) -> Result<Vec<String>, Error> {
     match Source::read(&paths.credentials())? {
-        Some(source) => Ok(source.value::<Credentials>()?.contexts.into_keys().collect()),
+        Some(source) => Ok(source
+            .value::<Credentials>()?
+            .contexts
+            .into_keys()
+            .collect()),
         None => Ok(Vec::new()),
     }
 }

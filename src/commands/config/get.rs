@@ -6,6 +6,7 @@ use crate::config::shared::{Entry, Shared};
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::secret::ApiKey;
 
 /// Show what config.toml says: all of it with the key masked, or one value whole
 #[derive(Debug, clap::Args)]
@@ -21,7 +22,7 @@ pub struct GetArgs {
     entry: Option<Entry>,
 }
 
-pub(crate) fn run(context: &mut Context, args: GetArgs) -> Result<Exit, Error> {
+pub(crate) async fn run(context: &mut Context, args: GetArgs) -> Result<Exit, Error> {
     let shared = Shared::load(&context.paths)?;
     if let Err(error) = shared.guarded_key() {
         let error = Error::from(error);
@@ -29,7 +30,7 @@ pub(crate) fn run(context: &mut Context, args: GetArgs) -> Result<Exit, Error> {
         context.ui.hint(error.hint_text().unwrap_or_default());
     }
     match args.entry {
-        Some(Entry::ApiKey) => one(context, shared.api_key.as_ref().map(|key| key.expose()))?,
+        Some(Entry::ApiKey) => one(context, shared.api_key.as_ref().map(ApiKey::expose))?,
         Some(Entry::BaseUrl) => one(context, shared.base_url.as_deref())?,
         None => overview(context, &shared)?,
     }
@@ -45,7 +46,7 @@ fn one(context: &mut Context, value: Option<&str>) -> Result<(), Error> {
 }
 
 fn overview(context: &mut Context, shared: &Shared) -> Result<(), Error> {
-    let masked = shared.api_key.as_ref().map(|key| key.hint());
+    let masked = shared.api_key.as_ref().map(ApiKey::hint);
     if !context.ui.shows_tables() {
         let all = json!({ Entry::ApiKey.name(): masked, Entry::BaseUrl.name(): shared.base_url });
         context.ui.value(&all)?;
@@ -55,8 +56,12 @@ fn overview(context: &mut Context, shared: &Shared) -> Result<(), Error> {
         (Entry::ApiKey, masked.as_deref()),
         (Entry::BaseUrl, shared.base_url.as_deref()),
     ];
-    let set = values.iter().filter_map(|(entry, value)| Some((entry, (*value)?)));
-    let lines: Vec<String> = set.map(|(entry, value)| format!("{} = {value}", entry.name())).collect();
+    let set = values
+        .iter()
+        .filter_map(|(entry, value)| Some((entry, (*value)?)));
+    let lines: Vec<String> = set
+        .map(|(entry, value)| format!("{} = {value}", entry.name()))
+        .collect();
     if lines.is_empty() {
         context.ui.status("nothing is set");
         context.ui.hint("fastvm login");

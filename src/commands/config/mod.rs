@@ -22,9 +22,9 @@ pub enum Verb {
 impl Verb {
     pub(crate) async fn run(self, context: &mut Context) -> Result<Exit, Error> {
         match self {
-            Self::Get(args) => get::run(context, args),
+            Self::Get(args) => get::run(context, args).await,
             Self::Set(args) => set::run(context, args).await,
-            Self::Path(args) => path::run(context, args),
+            Self::Path(args) => path::run(context, args).await,
         }
     }
 }

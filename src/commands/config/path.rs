@@ -14,7 +14,7 @@ Examples:
   fastvm config path -q .contexts")]
 pub struct PathArgs {}
 
-pub(crate) fn run(context: &mut Context, _args: PathArgs) -> Result<Exit, Error> {
+pub(crate) async fn run(context: &mut Context, _args: PathArgs) -> Result<Exit, Error> {
     let paths = &context.paths;
     let shared = paths.shared().display().to_string();
     if context.ui.shows_tables() {

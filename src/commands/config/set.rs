@@ -64,23 +64,42 @@ async fn api_key(context: &Context, value: Option<String>) -> Result<ApiKey, Err
 fn store(context: &Context, entry: Entry, value: Option<&str>) -> Result<(), Error> {
     let kept = shared::set(&context.paths, &[(entry, value)])?;
     if let Some(kept) = kept {
-        context.ui.warn(&format!("the old file could not be read; it is kept as {}", kept.display()));
+        context.ui.warn(&format!(
+            "the old file could not be read; it is kept as {}",
+            kept.display()
+        ));
     }
     let done = if value.is_some() { "set" } else { "removed" };
-    context.ui.status(&format!("{} {done} in {}", entry.name(), context.paths.shared().display()));
+    context.ui.status(&format!(
+        "{} {done} in {}",
+        entry.name(),
+        context.paths.shared().display()
+    ));
     Ok(())
 }
 
 /// The key of this file belongs to its URL, so changing that leads the key to another host.
 fn warn_of_new_host(context: &Context, url: Option<&BaseUrl>) {
-    let Ok(Shared { api_key: Some(key), base_url: before, .. }) = Shared::load(&context.paths) else {
+    let Ok(Shared {
+        api_key: Some(key),
+        base_url: before,
+        ..
+    }) = Shared::load(&context.paths)
+    else {
         return;
     };
-    let origin = |text: &str| BaseUrl::parse(text, "", PlainHttp::Anywhere).map(|url| url.origin()).ok();
+    let origin = |text: &str| {
+        BaseUrl::parse(text, "", PlainHttp::Anywhere)
+            .map(|url| url.origin())
+            .ok()
+    };
     let before = origin(before.as_deref().unwrap_or(DEFAULT_URL));
     let after = origin(url.map_or(DEFAULT_URL, BaseUrl::as_str));
     if let (true, Some(host)) = (before != after, after) {
-        context.ui.warn(&format!("the stored key {} will be sent to {host} from now on", key.hint()));
+        context.ui.warn(&format!(
+            "the stored key {} will be sent to {host} from now on",
+            key.hint()
+        ));
     }
 }
 

@@ -32,7 +32,7 @@ pub struct CreateArgs {
     make_current: bool,
 }
 
-pub(crate) fn run(context: &mut Context, args: CreateArgs) -> Result<Exit, Error> {
+pub(crate) async fn run(context: &mut Context, args: CreateArgs) -> Result<Exit, Error> {
     let name = &args.name;
     contexts::check_name(name)?;
     if Contexts::load(&context.paths)?.get(name).is_ok() {
@@ -54,7 +54,10 @@ pub(crate) fn run(context: &mut Context, args: CreateArgs) -> Result<Exit, Error
         api_key_command: args.api_key_command.as_deref().map(words).transpose()?,
     };
     contexts::put(&context.paths, name, &entry)?;
-    context.ui.status(&format!("created the context {name} for {}", base_url.as_str()));
+    context.ui.status(&format!(
+        "created the context {name} for {}",
+        base_url.as_str()
+    ));
     if args.make_current {
         contexts::set_current(&context.paths, name)?;
         context.ui.status(&format!("the current context is {name}"));
@@ -74,5 +77,7 @@ fn words(command: &str) -> Result<Vec<String>, Error> {
 }
 
 fn name_of(format: Format) -> Option<String> {
-    format.to_possible_value().map(|value| value.get_name().to_owned())
+    format
+        .to_possible_value()
+        .map(|value| value.get_name().to_owned())
 }

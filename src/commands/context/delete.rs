@@ -17,7 +17,7 @@ pub struct DeleteArgs {
     names: Vec<String>,
 }
 
-pub(crate) fn run(context: &mut Context, args: DeleteArgs) -> Result<Exit, Error> {
+pub(crate) async fn run(context: &mut Context, args: DeleteArgs) -> Result<Exit, Error> {
     let known = Contexts::load(&context.paths)?;
     for name in &args.names {
         if is_built_in(name) {
@@ -33,7 +33,10 @@ pub(crate) fn run(context: &mut Context, args: DeleteArgs) -> Result<Exit, Error
         contexts::remove(&context.paths, name)?;
         context.ui.status(&format!("removed the context {name}"));
     }
-    if known.current.is_some_and(|current| args.names.contains(&current)) {
+    if known
+        .current
+        .is_some_and(|current| args.names.contains(&current))
+    {
         context.ui.status("the current context is default");
     }
     Ok(Exit::SUCCESS)

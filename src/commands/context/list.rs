@@ -37,20 +37,29 @@ static CONTEXTS: Table<Row> = Table {
     noun: "context",
     plural: "contexts",
     columns: &[
-        Column::new("current", |row: &Row| row.current.to_string())
-            .text(|row, _| if row.current { "*".to_owned() } else { String::new() }),
+        Column::new("current", |row: &Row| row.current.to_string()).text(|row, _| {
+            if row.current {
+                "*".to_owned()
+            } else {
+                String::new()
+            }
+        }),
         Column::new("name", |row| row.name.clone()),
-        Column::new("url", |row: &Row| row.base_url.clone().unwrap_or_default())
-            .text(|row, _| row.base_url.clone().unwrap_or_else(|| "this machine".to_owned())),
+        Column::new("url", |row: &Row| row.base_url.clone().unwrap_or_default()).text(|row, _| {
+            row.base_url
+                .clone()
+                .unwrap_or_else(|| "this machine".to_owned())
+        }),
         Column::new("key", |row| row.key.unwrap_or_default().to_owned()),
-        Column::new("output", |row: &Row| row.output.clone().unwrap_or_default()).shown(Shown::Wide),
+        Column::new("output", |row: &Row| row.output.clone().unwrap_or_default())
+            .shown(Shown::Wide),
     ],
     name: |row| &row.name,
     id: |row| &row.name,
     empty_hint: None,
 };
 
-pub(crate) fn run(context: &mut Context, _args: ListArgs) -> Result<Exit, Error> {
+pub(crate) async fn run(context: &mut Context, _args: ListArgs) -> Result<Exit, Error> {
     let contexts = Contexts::load(&context.paths)?;
     let shared = Shared::load(&context.paths)?;
     let stored = credentials::names(&context.paths)?;
@@ -67,7 +76,8 @@ pub(crate) fn run(context: &mut Context, _args: ListArgs) -> Result<Exit, Error>
         };
         Ok(Row {
             current: name == context.settings.context.name,
-            base_url: (name != LOCAL_CONTEXT).then(|| base_url.unwrap_or_else(|| DEFAULT_URL.to_owned())),
+            base_url: (name != LOCAL_CONTEXT)
+                .then(|| base_url.unwrap_or_else(|| DEFAULT_URL.to_owned())),
             key: match (entry.api_key_command, has_key) {
                 (Some(_), _) => Some("command"),
                 (None, true) => Some("stored"),
@@ -77,7 +87,11 @@ pub(crate) fn run(context: &mut Context, _args: ListArgs) -> Result<Exit, Error>
             name,
         })
     };
-    let rows: Vec<Row> = contexts.names().into_iter().map(row).collect::<Result<_, Error>>()?;
+    let rows: Vec<Row> = contexts
+        .names()
+        .into_iter()
+        .map(row)
+        .collect::<Result<_, Error>>()?;
     context.ui.values(rows, &CONTEXTS)?;
     Ok(Exit::SUCCESS)
 }

@@ -30,11 +30,11 @@ pub enum Verb {
 impl Verb {
     pub(crate) async fn run(self, context: &mut Context) -> Result<Exit, Error> {
         match self {
-            Self::List(args) => list::run(context, args),
-            Self::Show(args) => show::run(context, args),
-            Self::Use(args) => r#use::run(context, args),
-            Self::Create(args) => create::run(context, args),
-            Self::Delete(args) => delete::run(context, args),
+            Self::List(args) => list::run(context, args).await,
+            Self::Show(args) => show::run(context, args).await,
+            Self::Use(args) => r#use::run(context, args).await,
+            Self::Create(args) => create::run(context, args).await,
+            Self::Delete(args) => delete::run(context, args).await,
         }
     }
 }
@@ -43,8 +43,15 @@ impl Verb {
 pub(crate) fn overriding(environment: &Environment) -> Vec<&'static str> {
     let variables = [
         (Environment::API_KEY, environment.api_key.is_some()),
-        (Environment::API_KEY_FILE, environment.api_key_file.is_some()),
+        (
+            Environment::API_KEY_FILE,
+            environment.api_key_file.is_some(),
+        ),
         (Environment::BASE_URL, environment.base_url.is_some()),
     ];
-    variables.into_iter().filter(|(_, set)| *set).map(|(name, _)| name).collect()
+    variables
+        .into_iter()
+        .filter(|(_, set)| *set)
+        .map(|(name, _)| name)
+        .collect()
 }

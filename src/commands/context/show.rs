@@ -42,18 +42,25 @@ static SETTINGS: Table<Row> = Table {
     empty_hint: None,
 };
 
-pub(crate) fn run(context: &mut Context, args: ShowArgs) -> Result<Exit, Error> {
+pub(crate) async fn run(context: &mut Context, args: ShowArgs) -> Result<Exit, Error> {
     let settings = match args.name {
         None => context.settings.clone(),
         Some(name) => named(context, name)?,
     };
-    let mut rows = vec![row("context", &settings.context.name, &settings.context.source)];
+    let mut rows = vec![row(
+        "context",
+        &settings.context.name,
+        &settings.context.source,
+    )];
     match settings.api()? {
         Api::Local { data, egress } => {
             let environment = &context.environment;
             let from = |set: bool, variable| if set { variable } else { "the default" };
             let folder = from(environment.local_dir.is_some(), Environment::LOCAL_DIR);
-            let reach = from(environment.local_egress.is_some(), Environment::LOCAL_EGRESS);
+            let reach = from(
+                environment.local_egress.is_some(),
+                Environment::LOCAL_EGRESS,
+            );
             rows.push(row("data", &data.display().to_string(), folder));
             rows.push(row("egress", egress, reach));
         }
@@ -69,9 +76,18 @@ fn named(context: &Context, name: String) -> Result<Settings, Error> {
     let mut options = context.options.clone();
     options.context = Some(name);
     options.local = false;
-    let settings =
-        config::resolve(&options, None, &context.environment, &context.paths, context.settings.terminal)?;
-    for notice in settings.notices.iter().filter(|notice| !context.settings.notices.contains(notice)) {
+    let settings = config::resolve(
+        &options,
+        None,
+        &context.environment,
+        &context.paths,
+        context.settings.terminal,
+    )?;
+    for notice in settings
+        .notices
+        .iter()
+        .filter(|notice| !context.settings.notices.contains(notice))
+    {
         context.ui.warn(notice);
     }
     Ok(settings)
@@ -83,7 +99,14 @@ fn access(remote: &Remote) -> [Row; 2] {
         Ok(Some(source)) => row("api_key", &masked(source), source.source()),
         Err(error) => row("api_key", "refused", &error.to_string()),
     };
-    [row("base_url", remote.base_url.as_str(), &remote.base_url.source), key]
+    [
+        row(
+            "base_url",
+            remote.base_url.as_str(),
+            &remote.base_url.source,
+        ),
+        key,
+    ]
 }
 
 /// A key is not read to be shown, and a program's arguments may be secrets.
@@ -100,14 +123,24 @@ fn masked(source: &KeySource) -> String {
 fn others(settings: &Settings) -> [Row; 3] {
     let sources = &settings.sources;
     let format = settings.format.unwrap_or(Format::Table);
-    let format = format.to_possible_value().map(|value| value.get_name().to_owned());
+    let format = format
+        .to_possible_value()
+        .map(|value| value.get_name().to_owned());
     [
         row("output", &format.unwrap_or_default(), &sources.format),
-        row("timeout", &format!("{}s", settings.timeout.as_secs_f64()), &sources.timeout),
+        row(
+            "timeout",
+            &format!("{}s", settings.timeout.as_secs_f64()),
+            &sources.timeout,
+        ),
         row("retries", &settings.retries.to_string(), &sources.retries),
     ]
 }
 
 fn row(setting: &'static str, value: &str, from: &str) -> Row {
-    Row { setting, value: value.to_owned(), from: from.to_owned() }
+    Row {
+        setting,
+        value: value.to_owned(),
+        from: from.to_owned(),
+    }
 }

@@ -16,9 +16,11 @@ pub struct UseArgs {
     name: String,
 }
 
-pub(crate) fn run(context: &mut Context, args: UseArgs) -> Result<Exit, Error> {
+pub(crate) async fn run(context: &mut Context, args: UseArgs) -> Result<Exit, Error> {
     contexts::set_current(&context.paths, &args.name)?;
-    context.ui.status(&format!("the current context is {}", args.name));
+    context
+        .ui
+        .status(&format!("the current context is {}", args.name));
     warn_if_void(context, &args.name);
     Ok(Exit::SUCCESS)
 }
@@ -28,7 +30,9 @@ fn warn_if_void(context: &Context, name: &str) {
     let environment = &context.environment;
     if let Some(other) = environment.context.as_ref().filter(|other| *other != name) {
         let variable = Environment::CONTEXT;
-        context.ui.warn(&format!("{variable} is set to {other} and is used instead"));
+        context
+            .ui
+            .warn(&format!("{variable} is set to {other} and is used instead"));
     }
     let mut variables = super::overriding(environment);
     if name == LOCAL_CONTEXT && environment.base_url.is_none() {
@@ -36,6 +40,8 @@ fn warn_if_void(context: &Context, name: &str) {
         variables.clear();
     }
     for variable in variables {
-        context.ui.warn(&format!("{variable} is set and is used instead of what the context says"));
+        context.ui.warn(&format!(
+            "{variable} is set and is used instead of what the context says"
+        ));
     }
 }

@@ -53,17 +53,21 @@ fn format(
     environment: &Environment,
     context: Option<Named>,
 ) -> Result<Sourced<Option<Format>>, Error> {
-    Ok(match (options.json, options.output, &environment.output, context) {
-        (true, ..) => Sourced::new(Some(Format::Json), "--json"),
-        (_, Some(format), ..) => Sourced::new(Some(format), "--output"),
-        (_, _, Some(text), _) => {
-            Sourced::new(Some(choice(Environment::OUTPUT, text)?), Environment::OUTPUT)
-        }
-        (_, _, _, Some(context)) => {
-            Sourced::new(Some(choice(&context.source, &context.name)?), &context.source)
-        }
-        _ => Sourced::new(None, DEFAULT_SOURCE),
-    })
+    Ok(
+        match (options.json, options.output, &environment.output, context) {
+            (true, ..) => Sourced::new(Some(Format::Json), "--json"),
+            (_, Some(format), ..) => Sourced::new(Some(format), "--output"),
+            (_, _, Some(text), _) => Sourced::new(
+                Some(choice(Environment::OUTPUT, text)?),
+                Environment::OUTPUT,
+            ),
+            (_, _, _, Some(context)) => Sourced::new(
+                Some(choice(&context.source, &context.name)?),
+                &context.source,
+            ),
+            _ => Sourced::new(None, DEFAULT_SOURCE),
+        },
+    )
 }
 
 /// A value as clap would read it, whatever its case.
@@ -80,7 +84,8 @@ fn choice<T: ValueEnum>(setting: &str, text: &str) -> Result<T, Error> {
 }
 
 fn sort(text: &str) -> Result<Sort, Error> {
-    text.parse().map_err(|error: output::Error| Error::value("--sort", error.to_string()))
+    text.parse()
+        .map_err(|error: output::Error| Error::value("--sort", error.to_string()))
 }
 
 fn verbose(options: &GlobalOptions, environment: &Environment, notices: &mut Vec<String>) -> u8 {

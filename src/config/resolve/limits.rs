@@ -39,7 +39,10 @@ pub(super) fn retries(
         (Some(retries), _) => Ok(Sourced::new(retries, "--retries")),
         (None, Some(text)) => match text.trim().parse() {
             Ok(retries) => Ok(Sourced::new(retries, Environment::RETRIES)),
-            Err(_) => Err(Error::value(Environment::RETRIES, "give a number, such as 2")),
+            Err(_) => Err(Error::value(
+                Environment::RETRIES,
+                "give a number, such as 2",
+            )),
         },
         (None, None) => Ok(Sourced::new(RETRIES, DEFAULT_SOURCE)),
     }
