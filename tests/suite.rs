@@ -2,6 +2,7 @@
 
 mod common;
 
+mod config;
 mod errors;
 mod server;
 mod streams;

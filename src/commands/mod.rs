@@ -16,6 +16,7 @@ mod naming;
 mod pairs;
 mod quota;
 mod run;
+mod secret_input;
 mod snapshot;
 mod vm;
 

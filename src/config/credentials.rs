@@ -45,6 +45,18 @@ pub fn load(paths: &Paths, context: &str) -> Result<Option<Credential>, Error> {
     }))
 }
 
+/// The contexts that have a key, also where others can read the file.
+pub fn names(paths: &Paths) -> Result<Vec<String>, Error> {
+    match Source::read(&paths.credentials())? {
+        Some(source) => Ok(source
+            .value::<Credentials>()?
+            .contexts
+            .into_keys()
+            .collect()),
+        None => Ok(Vec::new()),
+    }
+}
+
 /// Stores the key of a context, in place of an earlier one.
 pub fn store(paths: &Paths, context: &str, credential: &Credential) -> Result<(), Error> {
     let path = paths.credentials();
@@ -89,6 +101,7 @@ mod tests {
         assert!(!paths.config.exists());
         store(&paths, "prod", &credential("fv_a")).unwrap();
         store(&paths, "test", &credential("fv_b")).unwrap();
+        assert_eq!(names(&paths).unwrap(), ["prod", "test"]);
         assert_eq!(load(&paths, "prod").unwrap(), Some(credential("fv_a")));
         remove(&paths, "prod").unwrap();
         assert_eq!(load(&paths, "prod").unwrap(), None);

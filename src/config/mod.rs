@@ -30,4 +30,4 @@ pub use paths::Paths;
 pub use resolve::resolve;
 pub use settings::{Api, Named, Remote, Settings};
 pub use terminal::Terminal;
-pub use url::{BaseUrl, DEFAULT_URL};
+pub use url::{BaseUrl, DEFAULT_URL, PlainHttp};

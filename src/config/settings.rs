@@ -36,6 +36,7 @@ pub struct Settings {
     pub no_input: bool,
     /// For the API host alone.
     pub custom_headers: Vec<(String, String)>,
+    pub sources: Sources,
     /// What to say once on stderr before the command begins.
     pub notices: Vec<String>,
 }
@@ -68,6 +69,14 @@ impl Settings {
             no_input: self.no_input,
         }
     }
+}
+
+/// Where values came from, for `context show`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sources {
+    pub format: String,
+    pub timeout: String,
+    pub retries: String,
 }
 
 /// A value, and what the user would change to change it.

@@ -12,16 +12,15 @@ use super::{Error, Paths};
 use crate::secret::ApiKey;
 
 /// An entry of the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Entry {
+    #[value(name = "api_key", alias = "api-key")]
     ApiKey,
+    #[value(name = "base_url", alias = "base-url")]
     BaseUrl,
 }
 
 impl Entry {
-    /// All of them, in the order they are shown.
-    pub const ALL: [Self; 2] = [Self::ApiKey, Self::BaseUrl];
-
     /// The name in the file and on the command line.
     pub fn name(self) -> &'static str {
         match self {

@@ -70,6 +70,17 @@ impl Ui {
         self.raw_json(&json)
     }
 
+    /// Prints a list that no server sent, in every format.
+    ///
+    /// # Errors
+    /// As [`Ui::list`].
+    pub fn values<T: serde::Serialize>(&mut self, values: Vec<T>, table: &Table<T>) -> Result<(), Error> {
+        let records: serde_json::Result<Vec<_>> = values.into_iter().map(Record::of).collect();
+        let records = records
+            .map_err(|error| Error::Unprintable { format: "JSON", message: error.to_string() })?;
+        self.list(records, table)
+    }
+
     /// Prints what was deleted, for programs; people were told on stderr.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! Which context, which URL, which key.
 
+use super::DEFAULT_SOURCE;
 use crate::cli::GlobalOptions;
 use crate::config::contexts::{self, Contexts};
 use crate::config::key::{self, KeySource};
@@ -9,8 +10,6 @@ use crate::config::{
     Api, BaseUrl, DEFAULT_CONTEXT, DEFAULT_URL, Environment, Error, LOCAL_CONTEXT, Named, Paths,
     Remote, credentials,
 };
-
-const DEFAULT_SOURCE: &str = "the default";
 
 pub(super) struct Found {
     pub(super) context: Named,
@@ -58,11 +57,7 @@ pub(super) fn resolve(
     };
     let output = entry.output.clone().map(|name| Named {
         name,
-        source: format!(
-            "output of the context {} in {}",
-            context.name,
-            files.contexts().display()
-        ),
+        source: format!("context {}", context.name),
     });
     let place = Place {
         options,

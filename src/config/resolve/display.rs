@@ -2,12 +2,13 @@
 
 use clap::ValueEnum;
 
+use super::{DEFAULT_SOURCE, Sourced};
 use crate::cli::GlobalOptions;
 use crate::config::{Environment, Error, Named, Terminal};
 use crate::output::{self, ColorChoice, Format, ProgressMode, Sort};
 
 pub(super) struct Display {
-    pub(super) format: Option<Format>,
+    pub(super) format: Sourced<Option<Format>>,
     pub(super) sort: Option<Sort>,
     pub(super) verbose: u8,
     pub(super) stdout_color: bool,
@@ -51,14 +52,22 @@ fn format(
     options: &GlobalOptions,
     environment: &Environment,
     context: Option<Named>,
-) -> Result<Option<Format>, Error> {
-    match (options.json, options.output, &environment.output, context) {
-        (true, ..) => Ok(Some(Format::Json)),
-        (_, Some(format), ..) => Ok(Some(format)),
-        (_, _, Some(text), _) => choice(Environment::OUTPUT, text).map(Some),
-        (_, _, _, Some(context)) => choice(&context.source, &context.name).map(Some),
-        _ => Ok(None),
-    }
+) -> Result<Sourced<Option<Format>>, Error> {
+    Ok(
+        match (options.json, options.output, &environment.output, context) {
+            (true, ..) => Sourced::new(Some(Format::Json), "--json"),
+            (_, Some(format), ..) => Sourced::new(Some(format), "--output"),
+            (_, _, Some(text), _) => Sourced::new(
+                Some(choice(Environment::OUTPUT, text)?),
+                Environment::OUTPUT,
+            ),
+            (_, _, _, Some(context)) => Sourced::new(
+                Some(choice(&context.source, &context.name)?),
+                &context.source,
+            ),
+            _ => Sourced::new(None, DEFAULT_SOURCE),
+        },
+    )
 }
 
 /// A value as clap would read it, whatever its case.
@@ -75,7 +84,8 @@ fn choice<T: ValueEnum>(setting: &str, text: &str) -> Result<T, Error> {
 }
 
 fn sort(text: &str) -> Result<Sort, Error> {
-    text.parse().map_err(|error: output::Error| Error::value("--sort", error.to_string()))
+    text.parse()
+        .map_err(|error: output::Error| Error::value("--sort", error.to_string()))
 }
 
 fn verbose(options: &GlobalOptions, environment: &Environment, notices: &mut Vec<String>) -> u8 {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::{DEFAULT_SOURCE, Sourced};
 use crate::config::{Environment, Error};
 use crate::quantity;
 
@@ -12,30 +13,38 @@ const RETRIES: u32 = 2;
 pub(super) fn timeout(
     option: Option<Duration>,
     environment: &Environment,
-) -> Result<Duration, Error> {
-    match (option, &environment.timeout) {
-        (Some(limit), _) => above_zero("--timeout", limit),
+) -> Result<Sourced<Duration>, Error> {
+    let limit = match (option, &environment.timeout) {
+        (Some(limit), _) => Sourced::new(limit, "--timeout"),
         (None, Some(text)) => {
             let limit = quantity::parse_duration(text)
                 .map_err(|error| Error::value(Environment::TIMEOUT, error.to_string()))?;
-            above_zero(Environment::TIMEOUT, limit)
+            Sourced::new(limit, Environment::TIMEOUT)
         }
-        (None, None) => Ok(REQUEST),
-    }
+        (None, None) => Sourced::new(REQUEST, DEFAULT_SOURCE),
+    };
+    above_zero(&limit.source, limit.value)?;
+    Ok(limit)
 }
 
 pub(super) fn connect_timeout(option: Option<Duration>) -> Result<Duration, Error> {
     above_zero("--connect-timeout", option.unwrap_or(CONNECT))
 }
 
-pub(super) fn retries(option: Option<u32>, environment: &Environment) -> Result<u32, Error> {
+pub(super) fn retries(
+    option: Option<u32>,
+    environment: &Environment,
+) -> Result<Sourced<u32>, Error> {
     match (option, &environment.retries) {
-        (Some(retries), _) => Ok(retries),
-        (None, Some(text)) => text
-            .trim()
-            .parse()
-            .map_err(|_| Error::value(Environment::RETRIES, "give a number, such as 2")),
-        (None, None) => Ok(RETRIES),
+        (Some(retries), _) => Ok(Sourced::new(retries, "--retries")),
+        (None, Some(text)) => match text.trim().parse() {
+            Ok(retries) => Ok(Sourced::new(retries, Environment::RETRIES)),
+            Err(_) => Err(Error::value(
+                Environment::RETRIES,
+                "give a number, such as 2",
+            )),
+        },
+        (None, None) => Ok(Sourced::new(RETRIES, DEFAULT_SOURCE)),
     }
 }
 

@@ -6,8 +6,26 @@ mod limits;
 
 use std::time::Duration;
 
+use super::settings::Sources;
 use super::{Environment, Error, Paths, Settings, Terminal, access, headers};
 use crate::cli::GlobalOptions;
+
+const DEFAULT_SOURCE: &str = "the default";
+
+/// A value, and what the user would change to change it.
+struct Sourced<T> {
+    value: T,
+    source: String,
+}
+
+impl<T> Sourced<T> {
+    fn new(value: T, source: &str) -> Self {
+        Self {
+            value,
+            source: source.to_owned(),
+        }
+    }
+}
 
 /// Settles every setting.
 ///
@@ -35,10 +53,12 @@ pub fn resolve(
     }
     let found = api::resolve(options, environment, files, &mut notices)?;
     let display = display::resolve(options, environment, terminal, found.output, &mut notices)?;
+    let timeout = limits::timeout(request_timeout.or(options.timeout), environment)?;
+    let retries = limits::retries(options.retries, environment)?;
     Ok(Settings {
         context: found.context,
         api: found.api,
-        format: display.format,
+        format: display.format.value,
         jq: options.jq.clone(),
         columns: options.columns.clone(),
         sort: display.sort,
@@ -50,14 +70,19 @@ pub fn resolve(
         stderr_color: display.stderr_color,
         progress: display.progress,
         terminal: display.terminal,
-        timeout: limits::timeout(request_timeout.or(options.timeout), environment)?,
+        timeout: timeout.value,
         connect_timeout: limits::connect_timeout(options.connect_timeout)?,
-        retries: limits::retries(options.retries, environment)?,
+        retries: retries.value,
         yes: options.yes,
         no_input: options.no_input || limits::no_input(environment)?,
         custom_headers: match &environment.custom_headers {
             Some(text) => headers::parse(text)?,
             None => Vec::new(),
+        },
+        sources: Sources {
+            format: display.format.source,
+            timeout: timeout.source,
+            retries: retries.source,
         },
         notices,
     })

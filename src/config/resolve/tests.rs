@@ -408,8 +408,11 @@ fn a_list_is_sorted_up_or_down() {
     let mut case = Case::new();
     let mut sort = |text: &str| {
         case.options.sort = Some(text.to_owned());
-        case.resolve()
-            .map(|settings| settings.sort.map(|sort| (sort.column, sort.order == Order::Descending)))
+        case.resolve().map(|settings| {
+            settings
+                .sort
+                .map(|sort| (sort.column, sort.order == Order::Descending))
+        })
     };
     assert_eq!(sort("name").unwrap(), Some(("name".to_owned(), false)));
     assert_eq!(sort("age:desc").unwrap(), Some(("age".to_owned(), true)));
