@@ -9,5 +9,9 @@ use std::process::ExitCode;
 
 /// Runs the program with the arguments of this process.
 pub fn run() -> ExitCode {
+    #[cfg(target_os = "linux")]
+    if let Some(code) = local::sandbox::intercept() {
+        return code;
+    }
     ExitCode::SUCCESS
 }

@@ -4,6 +4,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::sandbox;
+
 /// Why an engine does not start or a data folder cannot be worked on.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -41,6 +43,9 @@ pub enum Error {
         /// What the system says.
         source: io::Error,
     },
+    /// This computer or user cannot have isolated machines.
+    #[error(transparent)]
+    Sandbox(#[from] sandbox::Error),
     /// The system gave no thread, no runtime or no random bytes.
     #[error("cannot start the local engine: {0}")]
     System(io::Error),

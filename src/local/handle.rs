@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use tokio::runtime;
 use tokio::sync::oneshot;
@@ -12,6 +13,9 @@ use super::engine::Core;
 use super::options::{Options, Workers};
 use super::{Error, http, server};
 use crate::secret::ApiKey;
+
+/// How long a stopping engine goes on removing the disks of deleted VMs; the next one does the rest.
+const REMOVAL: Duration = Duration::from_secs(2);
 
 /// A running engine. Dropping it stops it without waiting.
 pub struct Engine {
@@ -98,7 +102,8 @@ fn run(workers: Workers, listener: TcpListener, core: Arc<Core>, stopped: onesho
         };
         // The sender sends nothing: it is dropped.
         let stop = async { drop(stopped.await) };
-        server::serve(listener, http::router::for_callers(core), stop).await;
+        server::serve(listener, http::router::for_callers(core.clone()), stop).await;
     });
+    core.settle(REMOVAL);
     runtime.shutdown_background();
 }

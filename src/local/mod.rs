@@ -13,6 +13,7 @@ mod handle;
 mod http;
 mod key;
 mod options;
+pub mod sandbox;
 mod server;
 mod store;
 

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use super::sandbox::Rootfs;
 use crate::secret::ApiKey;
 use crate::wire::quota::QuotaValues;
 
@@ -24,6 +25,10 @@ pub struct Options {
     pub listen: SocketAddr,
     /// The key that callers must present. None takes the one in the data folder, made at first start.
     pub api_key: Option<ApiKey>,
+    /// The program that is run again as the init of VMs: this one. It must call `sandbox::intercept` first.
+    pub program: PathBuf,
+    /// What VMs see as their system.
+    pub rootfs: Rootfs,
     /// What the account may use.
     pub quotas: QuotaValues,
     /// How many threads answer.
@@ -37,6 +42,8 @@ impl Options {
             data: data.into(),
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             api_key: None,
+            program: PathBuf::from("/proc/self/exe"),
+            rootfs: Rootfs::Host,
             quotas: default_quotas(),
             workers: Workers::One,
         }

@@ -1,10 +1,17 @@
 //! What all verbs share.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
+
+use super::Error;
+use super::machines::Machines;
+use super::trash::Trash;
 
 use crate::local::folder::Folder;
 use crate::local::options::Options;
+use crate::local::sandbox::{Host, HostOptions};
 use crate::local::store::{Store, settings};
 use crate::local::{self, key};
 use crate::secret::ApiKey;
@@ -17,6 +24,11 @@ pub(crate) struct Core {
     pub(super) folder: Folder,
     pub(super) quotas: QuotaValues,
     pub(super) org_id: String,
+    pub(super) host: Arc<Host>,
+    /// Tells this run of the computer from others.
+    pub(super) host_boot: String,
+    pub(super) machines: Machines,
+    trash: Trash,
     key: ApiKey,
     address: SocketAddr,
 }
@@ -34,7 +46,16 @@ impl Core {
             path: folder.database(),
             source,
         })?;
+        let host = Arc::new(Host::detect(HostOptions {
+            program: options.program,
+            data: folder.root().to_owned(),
+            rootfs: options.rootfs,
+        })?);
         Ok(Arc::new(Self {
+            trash: Trash::new(folder.trash(), host.clone()),
+            machines: Machines::default(),
+            host,
+            host_boot: host_boot()?,
             store,
             folder,
             quotas: options.quotas,
@@ -62,6 +83,25 @@ impl Core {
         }
         format!("http://{address}")
     }
+
+    /// Waits, not longer than told, for what goes on in the background.
+    pub(crate) fn settle(&self, patience: Duration) {
+        self.trash.settle(patience);
+    }
+
+    /// Takes a file or tree out of its place, to be removed later.
+    pub(super) fn throw(&self, path: PathBuf) -> Result<(), Error> {
+        self.trash
+            .throw(&path)
+            .map_err(Error::file(format!("cannot remove {}", path.display())))
+    }
+}
+
+/// The kernel's name for the time since it was started.
+fn host_boot() -> Result<String, local::Error> {
+    let path = "/proc/sys/kernel/random/boot_id";
+    let text = std::fs::read_to_string(path).map_err(local::Error::at(path))?;
+    Ok(text.trim().to_owned())
 }
 
 /// The account that everything here belongs to: one a data folder.

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::local::sandbox;
+
 /// Why a verb was not done.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -28,6 +30,9 @@ pub(crate) enum Error {
     /// The database failed.
     #[error("the state of the local engine: {0}")]
     Store(#[from] rusqlite::Error),
+    /// The machine or the making of one failed.
+    #[error(transparent)]
+    Sandbox(#[from] sandbox::Error),
     /// A file of the engine failed.
     #[error("{what}: {source}")]
     File {

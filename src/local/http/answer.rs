@@ -48,7 +48,7 @@ impl From<Error> for Failure {
             Error::NotFound { .. } => StatusCode::NOT_FOUND,
             Error::Conflict(_) => StatusCode::CONFLICT,
             Error::OverQuota(_) => StatusCode::FORBIDDEN,
-            Error::Store(_) | Error::File { .. } | Error::Broken(_) => {
+            Error::Store(_) | Error::Sandbox(_) | Error::File { .. } | Error::Broken(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
         };

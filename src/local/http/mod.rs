@@ -3,8 +3,11 @@
 mod answer;
 mod auth;
 mod body;
+mod exec;
 mod health;
 mod mark;
+mod ndjson;
 mod origin;
 mod quotas;
 pub(crate) mod router;
+mod vms;

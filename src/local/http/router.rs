@@ -5,15 +5,21 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::{Method, Uri};
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::get;
+use axum::routing::{get, post};
 
 use super::answer::Failure;
-use super::{auth, health, mark, origin, quotas};
+use super::{auth, exec, health, mark, origin, quotas, vms};
 use crate::local::engine::Core;
 
 /// What callers on this machine may ask: everything, the API with the key.
 pub(crate) fn for_callers(core: Arc<Core>) -> Router {
     let api = Router::new()
+        .route("/v1/vms", get(vms::list).post(vms::launch))
+        .route(
+            "/v1/vms/{id}",
+            get(vms::get).patch(vms::update).delete(vms::delete),
+        )
+        .route("/v1/vms/{id}/exec", post(exec::post))
         .route("/v1/org/quotas", get(quotas::get))
         .layer(from_fn_with_state(core.clone(), auth::require_key));
     finish(open().merge(api), core)
