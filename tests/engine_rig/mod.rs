@@ -99,6 +99,8 @@ impl Rig {
 
 /// A client of its own for each rig: a pooled connection would outlive the runtime of its test.
 pub fn client() -> reqwest::Client {
+    // Only the first test of the process can.
+    rustls::crypto::ring::default_provider().install_default().ok();
     reqwest::Client::builder().no_proxy().build().unwrap()
 }
 
