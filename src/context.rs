@@ -98,6 +98,11 @@ impl Context {
         })
     }
 
+    /// What VMs of the local engine may reach.
+    pub fn egress(&self) -> &str {
+        self.environment.local_egress.as_deref().unwrap_or("proxy")
+    }
+
     /// Asks before something is destroyed.
     pub fn confirm(&mut self, question: &str) -> Result<(), Error> {
         match self.ui.confirm(question)? {
@@ -132,7 +137,7 @@ impl Context {
 
     #[cfg(target_os = "linux")]
     fn local(&mut self, data: std::path::PathBuf, egress: &str) -> Result<Access, Error> {
-        let options = crate::local::Options::for_command(data, egress)?;
+        let options = crate::local::Options::for_command(&data, egress)?;
         let engine = crate::local::start(options)?;
         let access = Access {
             base_url: engine.url().to_owned(),

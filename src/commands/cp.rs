@@ -23,7 +23,6 @@ use crate::transfer::{
     UploadRequest, UploadSource, cleanup, download, parse, upload,
 };
 
-/// Copy files and folders into a VM or out of it
 #[derive(Debug, Args)]
 #[command(
     override_usage = "fastvm cp [OPTIONS] <SRC>... <DST>",

@@ -21,7 +21,6 @@ use crate::quantity::parse_duration;
 use crate::signal::Signals;
 use crate::wire::exec::ExecRequest;
 
-/// Run a command in a VM
 #[derive(Debug, Args)]
 #[command(
     override_usage = "fastvm exec [OPTIONS] <VM> [--] <COMMAND>...",

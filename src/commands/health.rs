@@ -6,7 +6,6 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 
-/// Check that the API answers, and show where it is and whose key is used
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -7,7 +7,6 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::exit::{self, Exit};
 
-/// Show the help of a command, or the exit codes
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

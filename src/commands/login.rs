@@ -12,7 +12,6 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::secret::ApiKey;
 
-/// Check an API key and store it for a context
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -7,7 +7,6 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 
-/// Remove the stored API key of a context
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

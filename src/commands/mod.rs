@@ -34,24 +34,40 @@ use crate::exit::Exit;
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]
 pub enum Command {
+    /// Launch, list and delete VMs
     Vm(Noun<vm::Verb>),
+    /// Save VMs as snapshots and restore them
     Snapshot(Noun<snapshot::Verb>),
+    /// Run a command in a VM
     Exec(exec::ExecArgs),
+    /// Launch a VM, run a command in it, and delete it
     Run(run::RunArgs),
+    /// Copy files and folders into a VM or out of it
     Cp(Leaf<cp::CpArgs>),
+    /// Launch a VM: short for `vm launch`
     Launch(Leaf<vm::launch::LaunchArgs>),
+    /// List VMs: short for `vm list`
     #[command(visible_alias = "list")]
     Ls(Leaf<vm::list::ListArgs>),
+    /// Delete VMs: short for `vm delete`
     #[command(visible_alias = "delete")]
     Rm(Leaf<vm::delete::DeleteArgs>),
+    /// Show limits and usage of the organisation
     Quota(Leaf<quota::QuotaArgs>),
+    /// Check that the API answers, and show where it is and whose key is used
     Health(Leaf<health::HealthArgs>),
+    /// Choose and describe the APIs that commands go to
     Context(Noun<context::Verb>),
+    /// Show and change the settings shared with the official CLI
     Config(Noun<config::Verb>),
+    /// Store an API key after checking it
     Login(Leaf<login::LoginArgs>),
+    /// Remove a stored API key
     Logout(Leaf<logout::LogoutArgs>),
+    /// The engine on this machine: serve it to others, look at it, clear it
     #[cfg(target_os = "linux")]
     Local(Noun<local::Verb>),
+    /// Show the help of a command, or the exit codes
     Help(help::HelpArgs),
 }
 

@@ -5,7 +5,6 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::wire::quota::QuotaUsage;
 
-/// Show limits and usage of the organisation
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -20,7 +20,6 @@ use crate::wire::vm::{LaunchRequest, Vm, status};
 /// Marks the VM of one `run`, so that it can be found when the answer to its launch is lost.
 const MARK: &str = "fastvm-cli/run";
 
-/// Launch a VM, run a command in it, and delete it
 #[derive(Debug, Args)]
 #[command(
     override_usage = "fastvm run [OPTIONS] [--] <COMMAND>...",

@@ -1,1 +1,23 @@
 //! The local engine: the v1 API on this machine, with isolated Linux environments as VMs.
+//!
+//! [`start`] runs it on a thread of its own and says where it listens. Any number of engines, in any number of
+//! processes, may work on one data folder: the state is in SQLite, the VMs are processes of their own.
+//!
+//! Data flows one way: `http` (routes, bodies) → `engine` (what a verb does) → `store`, `blobs`, `sandbox`.
+
+mod address;
+mod engine;
+mod error;
+mod folder;
+mod handle;
+mod http;
+mod key;
+mod options;
+pub mod sandbox;
+mod server;
+pub mod serving;
+mod store;
+
+pub use error::Error;
+pub use handle::{Engine, start};
+pub use options::{Options, Workers};

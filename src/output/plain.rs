@@ -81,6 +81,17 @@ impl Ui {
         self.list(records, table)
     }
 
+    /// Prints a value of our own as JSON on one line, at once: whoever waits for it reads a line.
+    ///
+    /// # Errors
+    /// A stdout that takes no more.
+    pub fn json_line(&mut self, value: &impl serde::Serialize) -> Result<(), Error> {
+        let json = serde_json::to_string(value)
+            .map_err(|error| Error::Unprintable { format: "JSON", message: error.to_string() })?;
+        writeln!(self.stdout, "{json}")?;
+        self.flush()
+    }
+
     /// Prints what was deleted, for programs; people were told on stderr.
     ///
     /// # Errors

@@ -8,7 +8,6 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::secret::ApiKey;
 
-/// Show what config.toml says: all of it with the key masked, or one value whole
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -10,12 +10,14 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 
-/// Show and change the key and URL of the context `default`
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]
 pub enum Verb {
+    /// Show a setting, or all of them
     Get(get::GetArgs),
+    /// Store a setting
     Set(set::SetArgs),
+    /// Show where the settings are stored
     Path(path::PathArgs),
 }
 

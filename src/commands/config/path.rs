@@ -6,7 +6,6 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 
-/// Print where config.toml is; with -o json, where all files are
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

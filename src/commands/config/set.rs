@@ -8,7 +8,6 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::secret::ApiKey;
 
-/// Set a value in config.toml, which the official client reads too
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -9,7 +9,6 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::output::Format;
 
-/// Add a context: a name for an API and how to get its key
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

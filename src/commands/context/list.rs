@@ -10,7 +10,6 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::output::{Column, Shown, Table};
 
-/// List contexts
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

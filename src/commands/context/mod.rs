@@ -13,16 +13,20 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 
-/// Choose where the API is: the cloud, this machine, or another place
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]
 pub enum Verb {
+    /// List contexts
     #[command(visible_alias = "ls")]
     List(list::ListArgs),
+    /// Show each setting and where it came from
     #[command(visible_alias = "get")]
     Show(show::ShowArgs),
+    /// Choose the context that commands use from now on
     Use(r#use::UseArgs),
+    /// Describe another API
     Create(create::CreateArgs),
+    /// Forget contexts, with their keys
     #[command(visible_alias = "rm")]
     Delete(delete::DeleteArgs),
 }

@@ -9,7 +9,6 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::output::{Column, Format, Table};
 
-/// Show what is used, and where each value comes from; the key is masked
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

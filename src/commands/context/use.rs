@@ -5,7 +5,6 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 
-/// Make a context the one that is used when nothing else is said
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -15,7 +15,6 @@ use crate::quantity::parse_duration;
 use crate::wire::Record;
 use crate::wire::snapshot::{CreateSnapshotRequest, READY, Snapshot};
 
-/// Save the state of a VM
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

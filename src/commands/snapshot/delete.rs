@@ -6,7 +6,6 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 
-/// Delete snapshots; VMs made from them stay
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:

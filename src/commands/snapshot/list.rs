@@ -5,7 +5,6 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 
-/// List snapshots
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

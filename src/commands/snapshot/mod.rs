@@ -12,14 +12,17 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 
-/// Save VMs as snapshots and restore them
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]
 pub enum Verb {
+    /// Save the state of a VM
     Create(create::CreateArgs),
+    /// List snapshots
     #[command(visible_alias = "ls")]
     List(list::ListArgs),
+    /// Launch a VM from a snapshot and wait until it runs
     Restore(restore::RestoreArgs),
+    /// Delete snapshots; VMs made from them stay
     #[command(visible_alias = "rm")]
     Delete(delete::DeleteArgs),
 }

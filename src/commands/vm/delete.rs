@@ -6,7 +6,6 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 
-/// Delete VMs, with their disks
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

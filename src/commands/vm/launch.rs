@@ -6,7 +6,6 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 
-/// Launch a VM and wait until it runs
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -16,21 +16,27 @@ use crate::exit::Exit;
 
 pub(crate) use table::VMS;
 
-/// Launch, list and delete VMs, run commands in them, copy files
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]
 pub enum Verb {
+    /// Launch a VM and wait until it runs
     #[command(visible_alias = "create")]
     Launch(launch::LaunchArgs),
+    /// List VMs
     #[command(visible_alias = "ls")]
     List(list::ListArgs),
+    /// Show one VM
     #[command(visible_alias = "show")]
     Get(get::GetArgs),
+    /// Give a VM another name
     #[command(visible_alias = "mv")]
     Rename(rename::RenameArgs),
+    /// Delete VMs, with their disks
     #[command(visible_alias = "rm")]
     Delete(delete::DeleteArgs),
+    /// Run a command in a VM
     Exec(exec::ExecArgs),
+    /// Copy files and folders into a VM or out of it
     Cp(cp::CpArgs),
 }
 

@@ -7,7 +7,6 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::wire::vm::UpdateVmRequest;
 
-/// Give a VM another name
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:

@@ -1,0 +1,13 @@
+//! Times as the contract writes them.
+
+use jiff::Timestamp;
+
+/// Now, in RFC 3339 with microseconds.
+pub(super) fn now() -> String {
+    format!("{:.6}", Timestamp::now())
+}
+
+/// Now, in milliseconds of Unix time.
+pub(super) fn now_ms() -> i64 {
+    Timestamp::now().as_millisecond()
+}

@@ -1,0 +1,112 @@
+//! What all verbs share.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Error;
+use super::machines::Machines;
+use super::trash::Trash;
+
+use crate::local::folder::Folder;
+use crate::local::options::Options;
+use crate::local::sandbox::{Host, HostOptions};
+use crate::local::store::{Store, settings};
+use crate::local::{self, key};
+use crate::secret::ApiKey;
+use crate::wire::quota::QuotaValues;
+
+/// One engine: the state, and what its verbs are done with. The verbs block; none is async unless it says so.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(super) store: Store,
+    pub(super) folder: Folder,
+    pub(super) quotas: QuotaValues,
+    pub(super) org_id: String,
+    pub(super) host: Arc<Host>,
+    /// Tells this run of the computer from others.
+    pub(super) host_boot: String,
+    pub(super) machines: Machines,
+    trash: Trash,
+    key: ApiKey,
+    address: SocketAddr,
+}
+
+impl Core {
+    /// Opens the data folder for an engine that listens on `address`.
+    pub(crate) fn open(options: Options, address: SocketAddr) -> Result<Arc<Self>, local::Error> {
+        let folder = Folder::open(&options.data)?;
+        let store = Store::open(&folder.database())?;
+        let key = match options.api_key {
+            Some(key) => key,
+            None => key::read_or_make(&folder.key())?,
+        };
+        let org_id = org_id(&store).map_err(|source| local::Error::Store {
+            path: folder.database(),
+            source,
+        })?;
+        let host = Arc::new(Host::detect(HostOptions {
+            program: options.program,
+            data: folder.root().to_owned(),
+            rootfs: options.rootfs,
+        })?);
+        Ok(Arc::new(Self {
+            trash: Trash::new(folder.trash(), host.clone()),
+            machines: Machines::default(),
+            host,
+            host_boot: host_boot()?,
+            store,
+            folder,
+            quotas: options.quotas,
+            org_id,
+            key,
+            address,
+        }))
+    }
+
+    /// The key that callers must present.
+    pub(crate) fn key(&self) -> &ApiKey {
+        &self.key
+    }
+
+    /// Where the engine listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The base URL for callers on this machine, and for what runs in a VM.
+    pub(crate) fn url(&self) -> String {
+        let mut address = self.address;
+        if address.ip().is_unspecified() {
+            address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+        }
+        format!("http://{address}")
+    }
+
+    /// Waits, not longer than told, for what goes on in the background.
+    pub(crate) fn settle(&self, patience: Duration) {
+        self.trash.settle(patience);
+    }
+
+    /// Takes a file or tree out of its place, to be removed later.
+    pub(super) fn throw(&self, path: PathBuf) -> Result<(), Error> {
+        self.trash
+            .throw(&path)
+            .map_err(Error::file(format!("cannot remove {}", path.display())))
+    }
+}
+
+/// The kernel's name for the time since it was started.
+fn host_boot() -> Result<String, local::Error> {
+    let path = "/proc/sys/kernel/random/boot_id";
+    let text = std::fs::read_to_string(path).map_err(local::Error::at(path))?;
+    Ok(text.trim().to_owned())
+}
+
+/// The account that everything here belongs to: one a data folder.
+fn org_id(store: &Store) -> rusqlite::Result<String> {
+    let fresh = uuid::Uuid::new_v4().to_string().into_bytes();
+    let value = settings::read_or_set(store, "org_id", fresh)?;
+    Ok(String::from_utf8_lossy(&value).into_owned())
+}

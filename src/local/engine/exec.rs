@@ -1,0 +1,81 @@
+//! Starting a program in a VM.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::GeneralPurposeConfig;
+use base64::engine::simd::Simd;
+
+use super::hold::Hold;
+use super::{Core, Error, environment};
+use crate::local::sandbox::{self, ExecSpec, Process, Stdin};
+use crate::wire::exec::ExecRequest;
+
+/// A program to run, checked.
+#[derive(Debug)]
+pub(crate) struct Command {
+    argv: Vec<String>,
+    pub(super) stdin: Option<Vec<u8>>,
+    /// How long it may run. Nothing means as long as it likes: on one's own machine nobody else is waiting.
+    pub(super) limit: Option<Duration>,
+}
+
+impl Command {
+    /// Takes a request apart.
+    pub(crate) fn new(request: ExecRequest) -> Result<Self, Error> {
+        if request.command.first().is_none_or(String::is_empty) {
+            return Err(invalid(
+                "command is empty: give a program and its arguments",
+            ));
+        }
+        if request.command.iter().any(|word| word.contains('\0')) {
+            return Err(invalid("command holds a NUL character"));
+        }
+        Ok(Self {
+            argv: request.command,
+            stdin: request.stdin.map(|text| decode(&text)).transpose()?,
+            limit: request.timeout_sec.map(seconds).transpose()?,
+        })
+    }
+}
+
+impl Core {
+    /// Starts a program. It ends when its handle is dropped.
+    pub(crate) fn start(&self, id: &str, command: &Command) -> Result<Process, Error> {
+        let held = self.hold(id, Hold::Shared)?;
+        let machine = self.machine(&held)?;
+        let spec = ExecSpec {
+            argv: command.argv.iter().map(Into::into).collect(),
+            env: environment::of(&held.vm, Vec::new()),
+            cwd: PathBuf::from(environment::HOME),
+            stdin: if command.stdin.is_some() {
+                Stdin::Pipe
+            } else {
+                Stdin::Null
+            },
+        };
+        match machine.exec(&spec) {
+            Err(sandbox::Error::Gone) => Err(self.note_gone(&held.vm)?),
+            other => Ok(other?),
+        }
+    }
+}
+
+/// A limit of time from a request.
+pub(super) fn seconds(limit: i64) -> Result<Duration, Error> {
+    match u64::try_from(limit) {
+        Ok(seconds @ 1..) => Ok(Duration::from_secs(seconds)),
+        _ => Err(invalid("timeoutSec is not 1 or more")),
+    }
+}
+
+fn decode(text: &str) -> Result<Vec<u8>, Error> {
+    Simd::standard(GeneralPurposeConfig::new())
+        .decode(text)
+        .map_err(|error| invalid(&format!("stdin is not base64: {error}")))
+}
+
+fn invalid(message: &str) -> Error {
+    Error::Invalid(message.to_owned())
+}

@@ -1,0 +1,90 @@
+//! One lock a VM, which all engine processes on the data folder respect.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::PathBuf;
+
+use uuid::Uuid;
+
+use super::{Core, Error};
+use crate::local::store::vms::{self, VmRow};
+
+/// Who else may hold the VM at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hold {
+    /// Others who use it as it is: exec, files.
+    Shared,
+    /// Nobody: boot, snapshot, delete.
+    Alone,
+}
+
+/// A VM that nobody boots, snapshots or deletes while this is there.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) vm: VmRow,
+    _lock: File,
+}
+
+impl Core {
+    /// Waits for a VM and holds it.
+    pub(super) fn hold(&self, id: &str, how: Hold) -> Result<Held, Error> {
+        let lock = self.open_lock(id)?;
+        let fail = Error::file(format!("cannot lock vm {id}"));
+        match how {
+            Hold::Shared => lock.lock_shared().map_err(fail)?,
+            Hold::Alone => lock.lock().map_err(fail)?,
+        }
+        self.held(id, lock)
+    }
+
+    /// Holds a VM alone if nobody else holds it; else gives nothing.
+    pub(super) fn try_hold(&self, id: &str) -> Result<Option<Held>, Error> {
+        let lock = self.open_lock(id)?;
+        match lock.try_lock() {
+            Ok(()) => self.held(id, lock).map(Some),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Makes the folder and lock of a VM that has no row yet, and holds the lock.
+    pub(super) fn make_lock(&self, id: &str) -> Result<File, Error> {
+        let folder = self.folder.vm(id);
+        std::fs::create_dir(&folder)
+            .map_err(Error::file(format!("cannot make {}", folder.display())))?;
+        let path = self.lock_path(id);
+        File::create_new(&path)
+            .and_then(|lock| lock.lock().map(|()| lock))
+            .map_err(Error::file(format!("cannot make {}", path.display())))
+    }
+
+    /// The row as it is now that the lock is ours: the VM may have gone while we waited.
+    fn held(&self, id: &str, lock: File) -> Result<Held, Error> {
+        Ok(Held {
+            vm: self.vm_row(id)?,
+            _lock: lock,
+        })
+    }
+
+    fn open_lock(&self, id: &str) -> Result<File, Error> {
+        // Before it becomes part of a path, an id must be one.
+        if !Uuid::try_parse(id).is_ok_and(|parsed| parsed.to_string() == id) {
+            return Err(Error::no_vm(id));
+        }
+        let path = self.lock_path(id);
+        match OpenOptions::new().read(true).open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::no_vm(id)),
+            other => other.map_err(Error::file(format!("cannot open {}", path.display()))),
+        }
+    }
+
+    /// The row of a VM.
+    pub(super) fn vm_row(&self, id: &str) -> Result<VmRow, Error> {
+        self.store
+            .read(|connection| vms::get(connection, id))?
+            .ok_or_else(|| Error::no_vm(id))
+    }
+
+    fn lock_path(&self, id: &str) -> PathBuf {
+        self.folder.vm(id).join("lock")
+    }
+}

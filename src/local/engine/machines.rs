@@ -1,0 +1,196 @@
+//! The machine behind a VM: booting one, and finding it again.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use uuid::Uuid;
+
+use super::hold::Held;
+use super::{Core, Error};
+use crate::local::sandbox::{self, BootSpec, Machine};
+use crate::local::store::vms::{self, VmRow};
+use crate::wire::vm::status;
+
+/// The machines that this process has talked to, by VM.
+#[derive(Debug, Default)]
+pub(super) struct Machines {
+    known: Mutex<HashMap<String, Known>>,
+}
+
+/// A machine, and the boot that it is.
+#[derive(Clone, Debug)]
+struct Known {
+    nonce: String,
+    machine: Machine,
+}
+
+impl Machines {
+    fn get(&self, vm: &VmRow) -> Option<Machine> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = known.get(&vm.id).filter(|entry| entry.nonce == vm.nonce)?;
+        Some(entry.machine.clone())
+    }
+
+    fn put(&self, vm: &VmRow, machine: Machine) -> Machine {
+        let entry = Known {
+            nonce: vm.nonce.clone(),
+            machine: machine.clone(),
+        };
+        self.known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(vm.id.clone(), entry);
+        machine
+    }
+
+    pub(super) fn forget(&self, id: &str) {
+        self.known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(id);
+    }
+}
+
+impl Core {
+    /// Boots a VM on its upper and layers. The row must already have this boot's nonce, so that nobody loses the
+    /// machine if this process dies.
+    pub(super) fn boot(&self, vm: &VmRow, layers: &[String]) -> Result<Machine, Error> {
+        let folder = self.folder.vm(&vm.id);
+        let machine = self.host.boot(&BootSpec {
+            id: parse_id(&vm.id)?,
+            nonce: parse_id(&vm.nonce)?,
+            hostname: host_name(vm),
+            run: folder.clone(),
+            layers: layers
+                .iter()
+                .map(|layer| self.folder.layer(layer))
+                .collect(),
+            upper: self.folder.layer(&vm.upper),
+            work: folder.join(format!("work-{}", vm.nonce)),
+            volumes: Vec::new(),
+            cpus: u32::try_from(vm.cpu).unwrap_or(1),
+            memory_mib: u64::try_from(vm.memory_mib).unwrap_or(1024),
+        })?;
+        Ok(self.machines.put(vm, machine))
+    }
+
+    /// The machine of a VM that must be running. Notes it when it is not any more.
+    pub(super) fn machine(&self, held: &Held) -> Result<Machine, Error> {
+        let vm = &held.vm;
+        if vm.status != status::RUNNING {
+            return Err(not_running(vm));
+        }
+        let machine = match self.connect(vm) {
+            Err(Error::Sandbox(sandbox::Error::Gone)) => return Err(self.note_gone(vm)?),
+            other => other?,
+        };
+        if vm.halted {
+            // Whoever made a snapshot of it died meanwhile: nobody can hold the VM alone while we hold it.
+            machine.continue_all()?;
+            self.store
+                .write(|transaction| vms::set_halted(transaction, &vm.id, false))?;
+        }
+        Ok(machine)
+    }
+
+    /// The machine of a boot, whatever the status says.
+    pub(super) fn connect(&self, vm: &VmRow) -> Result<Machine, Error> {
+        if let Some(machine) = self.machines.get(vm) {
+            return Ok(machine);
+        }
+        let machine = Machine::connect(
+            &self.folder.vm(&vm.id),
+            parse_id(&vm.id)?,
+            parse_id(&vm.nonce)?,
+        )?;
+        Ok(self.machines.put(vm, machine))
+    }
+
+    /// Notes that a machine ended without us, and gives the error that says so.
+    pub(super) fn note_gone(&self, vm: &VmRow) -> Result<Error, Error> {
+        self.machines.forget(&vm.id);
+        let reason = if vm.host_boot == self.host_boot {
+            "its machine ended; the disk is kept"
+        } else {
+            "the computer was started anew since; the disk is kept, but may lack the last writes"
+        };
+        self.store
+            .write(|transaction| vms::set_stopped(transaction, &vm.id, &vm.nonce, reason))?;
+        let stopped = VmRow {
+            status: status::STOPPED.to_owned(),
+            status_reason: reason.to_owned(),
+            ..vm.clone()
+        };
+        Ok(not_running(&stopped))
+    }
+}
+
+fn not_running(vm: &VmRow) -> Error {
+    let reason = match vm.status_reason.as_str() {
+        "" => String::new(),
+        reason => format!(": {reason}"),
+    };
+    Error::Conflict(format!(
+        "vm {} is {}, not running{reason}",
+        vm.id, vm.status
+    ))
+}
+
+/// A new boot must not be taken for the last one.
+pub(super) fn fresh_nonce() -> String {
+    Uuid::new_v4().to_string()
+}
+
+fn parse_id(id: &str) -> Result<Uuid, Error> {
+    Uuid::try_parse(id)
+        .map_err(|error| Error::Broken(format!("{id:?} in the state is no id: {error}")))
+}
+
+/// The name in letters, digits and hyphens, as a host may be called; the id says more than nothing.
+fn host_name(vm: &VmRow) -> String {
+    let name: String = vm
+        .name
+        .chars()
+        .map(|character| {
+            if character.is_ascii_alphanumeric() {
+                character.to_ascii_lowercase()
+            } else {
+                '-'
+            }
+        })
+        .collect();
+    match name.trim_matches('-') {
+        "" => format!("vm-{}", vm.id.get(..8).unwrap_or(&vm.id)),
+        name => name.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_names_have_no_odd_characters() {
+        let row = |name: &str| VmRow {
+            id: "0123456789".to_owned(),
+            name: name.to_owned(),
+            machine_type: String::new(),
+            source_name: String::new(),
+            cpu: 1,
+            memory_mib: 1,
+            disk_gib: 1,
+            status: String::new(),
+            status_reason: String::new(),
+            halted: false,
+            metadata: Default::default(),
+            env_vars: Default::default(),
+            firewall: super::super::firewall::default_policy(),
+            upper: String::new(),
+            nonce: String::new(),
+            host_boot: String::new(),
+            created_at: String::new(),
+        };
+        assert_eq!(host_name(&row("My dev_box ")), "my-dev-box");
+        assert_eq!(host_name(&row("ü")), "vm-01234567");
+    }
+}

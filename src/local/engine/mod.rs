@@ -1,0 +1,24 @@
+//! What the verbs do. Knows no HTTP: errors say what is wrong, not with which status.
+
+mod clock;
+mod core;
+mod environment;
+mod error;
+mod exec;
+mod firewall;
+mod hold;
+mod labels;
+mod launch;
+mod machine_type;
+mod machines;
+mod names;
+mod quotas;
+mod run;
+mod trash;
+mod vms;
+
+pub(crate) use self::core::Core;
+pub(crate) use self::error::Error;
+pub(crate) use self::exec::Command;
+pub(crate) use self::run::{Channel, End, Event, Run};
+pub(crate) use self::vms::VmFilter;

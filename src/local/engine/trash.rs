@@ -1,0 +1,109 @@
+//! Removes trees in the background: a disk may hold millions of files, and nobody should wait for them.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+use std::{fs, io, thread};
+
+use uuid::Uuid;
+
+use crate::local::sandbox::Host;
+
+/// A folder whose content is being removed. What a process leaves there, the next one removes.
+#[derive(Debug)]
+pub(super) struct Trash {
+    folder: PathBuf,
+    host: Arc<Host>,
+    queue: Mutex<Option<Sender<PathBuf>>>,
+    waiting: Arc<Waiting>,
+}
+
+/// How many trees are still to be removed.
+#[derive(Debug, Default)]
+struct Waiting {
+    count: Mutex<usize>,
+    changed: Condvar,
+}
+
+impl Trash {
+    pub(super) fn new(folder: PathBuf, host: Arc<Host>) -> Self {
+        Self {
+            folder,
+            host,
+            queue: Mutex::default(),
+            waiting: Arc::default(),
+        }
+    }
+
+    /// Takes a file or tree out of its place at once, and removes it later. One that is not there is fine.
+    pub(super) fn throw(&self, path: &Path) -> io::Result<()> {
+        let grave = self.folder.join(Uuid::new_v4().to_string());
+        match fs::rename(path, &grave) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => other?,
+        }
+        self.remove(grave);
+        Ok(())
+    }
+
+    /// Removes what earlier processes left.
+    pub(super) fn empty(&self) -> io::Result<()> {
+        for entry in fs::read_dir(&self.folder)? {
+            self.remove(entry?.path());
+        }
+        Ok(())
+    }
+
+    /// Waits until all is removed, or as long as told.
+    pub(super) fn settle(&self, patience: Duration) {
+        let count = self
+            .waiting
+            .count
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        drop(
+            self.waiting
+                .changed
+                .wait_timeout_while(count, patience, |count| *count > 0),
+        );
+    }
+
+    fn remove(&self, path: PathBuf) {
+        self.waiting.add();
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        // A path that finds no thread waits for the next process.
+        if !queue.get_or_insert_with(|| self.start()).send(path).is_ok() {
+            self.waiting.done();
+        }
+    }
+
+    /// The thread ends when this object goes.
+    fn start(&self) -> Sender<PathBuf> {
+        let (sender, paths) = channel::<PathBuf>();
+        let (host, waiting) = (self.host.clone(), self.waiting.clone());
+        let work = move || {
+            for path in paths {
+                // Another process may be removing the same; what cannot be removed is tried again by the next one.
+                host.discard(&path).ok();
+                waiting.done();
+            }
+        };
+        thread::Builder::new()
+            .name("fastvm-trash".to_owned())
+            .spawn(work)
+            .ok();
+        sender
+    }
+}
+
+impl Waiting {
+    fn add(&self) {
+        *self.count.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+    }
+
+    fn done(&self) {
+        *self.count.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        self.changed.notify_all();
+    }
+}

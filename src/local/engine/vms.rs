@@ -1,0 +1,180 @@
+//! Looking at VMs, changing and deleting them.
+
+use std::collections::BTreeMap;
+
+use uuid::Uuid;
+
+use super::hold::Hold;
+use super::{Core, Error, labels, names};
+use crate::local::sandbox;
+use crate::local::store::vms::VmRow;
+use crate::local::store::{blobs, stacks, vms};
+use crate::wire::Deleted;
+use crate::wire::vm::{UpdateVmRequest, Vm, status};
+
+/// Which VMs to list. Everything given must match.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct VmFilter {
+    pub(crate) status: Option<String>,
+    /// Labels that must be there with these values.
+    pub(crate) metadata: BTreeMap<String, String>,
+}
+
+impl VmFilter {
+    fn takes(&self, vm: &VmRow) -> bool {
+        self.status
+            .as_ref()
+            .is_none_or(|status| *status == vm.status)
+            && self
+                .metadata
+                .iter()
+                .all(|(key, value)| vm.metadata.get(key) == Some(value))
+    }
+}
+
+impl Core {
+    /// The VMs that a filter takes, in the order of launch.
+    pub(crate) fn list_vms(&self, filter: &VmFilter) -> Result<Vec<Vm>, Error> {
+        let mut found = Vec::new();
+        for vm in self.store.read(vms::all)? {
+            let vm = match self.looked_after(vm) {
+                Err(Error::NotFound { .. }) => continue,
+                other => other?,
+            };
+            if filter.takes(&vm) {
+                found.push(self.describe(&vm));
+            }
+        }
+        Ok(found)
+    }
+
+    /// One VM.
+    pub(crate) fn get_vm(&self, id: &str) -> Result<Vm, Error> {
+        let vm = self.looked_after(self.vm_row(id)?)?;
+        Ok(self.describe(&vm))
+    }
+
+    /// Changes what is given.
+    pub(crate) fn update_vm(&self, id: &str, change: &UpdateVmRequest) -> Result<Vm, Error> {
+        if change.name.is_none() && change.metadata.is_none() && change.ttl.is_none() {
+            return Err(Error::Invalid(
+                "nothing to change: give name, metadata or ttl".to_owned(),
+            ));
+        }
+        if matches!(change.ttl, Some(Some(_))) {
+            return Err(Error::Unsupported(
+                "ttl is not supported by the local engine".to_owned(),
+            ));
+        }
+        let name = change.name.as_deref().map(names::clean_new).transpose()?;
+        change
+            .metadata
+            .as_ref()
+            .map_or(Ok(()), labels::check_metadata)?;
+        let vm = self.store.write(|transaction| {
+            if let Some(name) = &name {
+                vms::set_name(transaction, id, name)?;
+            }
+            if let Some(metadata) = &change.metadata {
+                vms::set_metadata(transaction, id, metadata)?;
+            }
+            vms::get(transaction, id)?.ok_or_else(|| Error::no_vm(id))
+        })?;
+        Ok(self.describe(&vm))
+    }
+
+    /// Kills a VM and removes all that it had. Its disk goes in the background.
+    pub(crate) fn delete_vm(&self, id: &str) -> Result<Deleted, Error> {
+        let held = self.hold(id, Hold::Alone)?;
+        self.store
+            .write(|transaction| vms::set_status(transaction, id, status::DELETING, ""))?;
+        self.abandon(&held.vm)?;
+        Ok(Deleted {
+            id: id.to_owned(),
+            deleted: true,
+        })
+    }
+
+    /// Kills a VM that is held and removes all that it had: first what makes it exist, then what it took.
+    pub(super) fn abandon(&self, vm: &VmRow) -> Result<(), Error> {
+        match self.connect(vm) {
+            Ok(machine) => machine.kill()?,
+            Err(Error::Sandbox(sandbox::Error::Gone)) => {}
+            Err(error) => return Err(error),
+        }
+        self.machines.forget(&vm.id);
+        let (layers, blobs) = self.store.write(|transaction| {
+            vms::remove(transaction, &vm.id)?;
+            let upper = std::slice::from_ref(&vm.upper);
+            let layers = stacks::remove(transaction, &vm.id, upper)?;
+            Ok::<_, Error>((layers, blobs::remove_of_vm(transaction, &vm.id)?))
+        })?;
+        self.throw(self.folder.vm(&vm.id))?;
+        layers
+            .iter()
+            .try_for_each(|layer| self.throw(self.folder.layer(layer)))?;
+        blobs
+            .iter()
+            .try_for_each(|blob| self.throw(self.folder.blobs().join(blob)))
+    }
+
+    /// The VM with a status that is true now: a machine may have ended without us.
+    fn looked_after(&self, vm: VmRow) -> Result<VmRow, Error> {
+        if vm.status != status::RUNNING || self.is_alive(&vm)? {
+            return Ok(vm);
+        }
+        // Whoever holds it may be booting it anew, and will set the status then.
+        let Some(held) = self.try_hold(&vm.id)? else {
+            return Ok(vm);
+        };
+        if held.vm.status == status::RUNNING && !self.is_alive(&held.vm)? {
+            self.note_gone(&held.vm)?;
+        }
+        self.vm_row(&vm.id)
+    }
+
+    fn is_alive(&self, vm: &VmRow) -> Result<bool, Error> {
+        // Asked anew each time: a machine that is known may have ended.
+        self.machines.forget(&vm.id);
+        match self.connect(vm) {
+            Ok(_) => Ok(true),
+            Err(Error::Sandbox(sandbox::Error::Gone)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A VM as the contract shows it.
+    pub(super) fn describe(&self, vm: &VmRow) -> Vm {
+        Vm {
+            id: vm.id.clone(),
+            name: vm.name.clone(),
+            org_id: self.org_id.clone(),
+            machine_name: Some(vm.machine_type.clone()),
+            source_name: Some(vm.source_name.clone()),
+            firewall: Some(vm.firewall.clone()),
+            effective_firewall: Some(vm.firewall.clone()),
+            metadata: Some(vm.metadata.clone()),
+            env_vars: Some(vm.env_vars.clone()),
+            volumes: Some(Vec::new()),
+            public_ipv6: Uuid::try_parse(&vm.id).ok().map(private_address),
+            cpu: vm.cpu,
+            memory_mib: vm.memory_mib,
+            disk_gib: vm.disk_gib,
+            status: vm.status.clone(),
+            created_at: vm.created_at.clone(),
+            deleted_at: None,
+            paused_at: None,
+            ttl: None,
+            expires_at_ms: None,
+            ttl_remaining_ms: None,
+            snapshot_restore_warnings: None,
+        }
+    }
+}
+
+/// An address of the private range `fd00::/8` that is the VM's own and stays. Nothing routes it: it only tells.
+fn private_address(id: Uuid) -> String {
+    let mut bytes = [0xfd; 16];
+    bytes[1..].copy_from_slice(&id.as_bytes()[..15]);
+    std::net::Ipv6Addr::from(bytes).to_string()
+}

@@ -1,0 +1,92 @@
+//! Where everything lies below the data folder.
+
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use super::Error;
+
+/// The data folder of the local engine; nobody but its user may look inside.
+///
+/// ```text
+/// state.db       what exists, in SQLite
+/// key            the API key
+/// vms/ID/        lock, work folder and control socket of a VM
+/// layers/ID/     a tree of files: the writable upper of a VM, or an immutable layer once a snapshot took it
+/// blobs/ID       a staging object of a signed URL
+/// images/        prepared base systems
+/// trash/         what is being removed
+/// ```
+#[derive(Clone, Debug)]
+pub(crate) struct Folder {
+    root: PathBuf,
+}
+
+impl Folder {
+    /// Opens a data folder, made with mode 0700 when missing.
+    pub(crate) fn open(root: &Path) -> Result<Self, Error> {
+        make_private(root)?;
+        // Later system calls must not depend on the working folder of the process.
+        let root = fs::canonicalize(root).map_err(Error::at(root))?;
+        let folder = Self { root };
+        for child in ["vms", "layers", "blobs", "trash"] {
+            make_private(&folder.root.join(child))?;
+        }
+        Ok(folder)
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn database(&self) -> PathBuf {
+        self.root.join("state.db")
+    }
+
+    pub(crate) fn key(&self) -> PathBuf {
+        self.root.join("key")
+    }
+
+    pub(crate) fn vms(&self) -> PathBuf {
+        self.root.join("vms")
+    }
+
+    pub(crate) fn layers(&self) -> PathBuf {
+        self.root.join("layers")
+    }
+
+    pub(crate) fn blobs(&self) -> PathBuf {
+        self.root.join("blobs")
+    }
+
+    pub(crate) fn trash(&self) -> PathBuf {
+        self.root.join("trash")
+    }
+
+    pub(crate) fn vm(&self, id: &str) -> PathBuf {
+        self.vms().join(id)
+    }
+
+    pub(crate) fn layer(&self, id: &str) -> PathBuf {
+        self.layers().join(id)
+    }
+}
+
+/// Makes a folder with mode 0700, or takes group and others out of one that is there.
+fn make_private(path: &Path) -> Result<(), Error> {
+    let found = match fs::metadata(path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(path)
+                .map_err(Error::at(path));
+        }
+        Err(error) => return Err(Error::at(path)(error)),
+    };
+    if found.permissions().mode() & 0o077 != 0 {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(Error::at(path))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! Starting and stopping an engine.
+
+use std::fmt;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tokio::runtime;
+use tokio::sync::oneshot;
+
+use super::engine::Core;
+use super::options::{Options, Workers};
+use super::{Error, http, server};
+use crate::secret::ApiKey;
+
+/// How long a stopping engine goes on removing the disks of deleted VMs; the next one does the rest.
+const REMOVAL: Duration = Duration::from_secs(2);
+
+/// A running engine. Dropping it stops it without waiting.
+pub struct Engine {
+    url: String,
+    key: ApiKey,
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Engine {
+    /// The base URL, like `http://127.0.0.1:40123`.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The key that requests must carry.
+    pub fn key(&self) -> &ApiKey {
+        &self.key
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops: accepts no more, waits for answers under way for at most 5 s. VMs live on.
+    pub fn stop(mut self) {
+        self.stop.take();
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked has stopped as well.
+            thread.join().ok();
+        }
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine")
+            .field("url", &self.url)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Starts an engine on a thread of its own. It answers as soon as this returns.
+pub fn start(options: Options) -> Result<Engine, Error> {
+    let (address, listener) = listen(options.listen)?;
+    let workers = options.workers;
+    let core = Core::open(options, address)?;
+    let (url, key) = (core.url(), core.key().clone());
+    let (stop, stopped) = oneshot::channel();
+    let thread = thread::Builder::new()
+        .name("fastvm-engine".to_owned())
+        .spawn(move || run(workers, listener, core, stopped))
+        .map_err(Error::System)?;
+    Ok(Engine {
+        url,
+        key,
+        address,
+        stop: Some(stop),
+        thread: Some(thread),
+    })
+}
+
+/// Binds an address; the port of the result is never 0.
+fn listen(address: SocketAddr) -> Result<(SocketAddr, TcpListener), Error> {
+    let fail = |source| Error::Listen { address, source };
+    let listener = TcpListener::bind(address).map_err(fail)?;
+    listener.set_nonblocking(true).map_err(fail)?;
+    Ok((listener.local_addr().map_err(fail)?, listener))
+}
+
+fn run(workers: Workers, listener: TcpListener, core: Arc<Core>, stopped: oneshot::Receiver<()>) {
+    let mut builder = match workers {
+        Workers::One => runtime::Builder::new_current_thread(),
+        Workers::Many => runtime::Builder::new_multi_thread(),
+    };
+    let Ok(runtime) = builder.enable_all().thread_name("fastvm-engine").build() else {
+        return;
+    };
+    runtime.block_on(async {
+        let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
+            return;
+        };
+        // The sender sends nothing: it is dropped.
+        let stop = async { drop(stopped.await) };
+        server::serve(listener, http::router::for_callers(core.clone()), stop).await;
+    });
+    core.settle(REMOVAL);
+    runtime.shutdown_background();
+}

@@ -1,0 +1,48 @@
+//! Every route.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{Method, Uri};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{get, post};
+
+use super::answer::Failure;
+use super::{auth, exec, health, mark, origin, quotas, vms};
+use crate::local::engine::Core;
+
+/// What callers on this machine may ask: everything, the API with the key.
+pub(crate) fn for_callers(core: Arc<Core>) -> Router {
+    let api = Router::new()
+        .route("/v1/vms", get(vms::list).post(vms::launch))
+        .route(
+            "/v1/vms/{id}",
+            get(vms::get).patch(vms::update).delete(vms::delete),
+        )
+        .route("/v1/vms/{id}/exec", post(exec::post))
+        .route("/v1/org/quotas", get(quotas::get))
+        .layer(from_fn_with_state(core.clone(), auth::require_key));
+    finish(open().merge(api), core)
+}
+
+/// What needs no key.
+fn open() -> Router<Arc<Core>> {
+    Router::new().route("/healthz", get(health::get))
+}
+
+fn finish(router: Router<Arc<Core>>, core: Arc<Core>) -> Router {
+    router
+        .fallback(no_route)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(core.clone(), origin::refuse_foreign))
+        .layer(from_fn(mark::mark))
+        .with_state(core)
+}
+
+async fn no_route(method: Method, uri: Uri) -> Failure {
+    Failure::not_found(format!("no such route: {method} {}", uri.path()))
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> Failure {
+    Failure::wrong_method(format!("{method} is not allowed on {}", uri.path()))
+}

@@ -1,0 +1,69 @@
+//! `/v1/vms` and `/v1/vms/{id}`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+
+use super::answer::{Failure, work};
+use super::body::Body;
+use crate::local::engine::{Core, VmFilter};
+use crate::wire::Deleted;
+use crate::wire::vm::{LaunchRequest, UpdateVmRequest, Vm};
+
+pub(super) async fn list(
+    State(core): State<Arc<Core>>,
+    Query(parameters): Query<Vec<(String, String)>>,
+) -> Result<Json<Vec<Vm>>, Failure> {
+    let filter = filter(parameters)?;
+    Ok(Json(work(move || core.list_vms(&filter)).await?))
+}
+
+/// Two different values for one thing can never both match, which nobody means.
+fn filter(parameters: Vec<(String, String)>) -> Result<VmFilter, Failure> {
+    let mut status = None;
+    let mut metadata = BTreeMap::new();
+    for (name, value) in parameters {
+        let before = match name.strip_prefix("metadata.") {
+            Some(key) => metadata.insert(key.to_owned(), value),
+            None if name == "status" => status.replace(value),
+            None => None,
+        };
+        if before.is_some() {
+            return Err(Failure::invalid(format!("{name} is given twice")));
+        }
+    }
+    Ok(VmFilter { status, metadata })
+}
+
+pub(super) async fn launch(
+    State(core): State<Arc<Core>>,
+    Body(request): Body<LaunchRequest>,
+) -> Result<(StatusCode, Json<Vm>), Failure> {
+    let vm = work(move || core.launch(&request)).await?;
+    Ok((StatusCode::CREATED, Json(vm)))
+}
+
+pub(super) async fn get(
+    State(core): State<Arc<Core>>,
+    Path(id): Path<String>,
+) -> Result<Json<Vm>, Failure> {
+    Ok(Json(work(move || core.get_vm(&id)).await?))
+}
+
+pub(super) async fn update(
+    State(core): State<Arc<Core>>,
+    Path(id): Path<String>,
+    Body(change): Body<UpdateVmRequest>,
+) -> Result<Json<Vm>, Failure> {
+    Ok(Json(work(move || core.update_vm(&id, &change)).await?))
+}
+
+pub(super) async fn delete(
+    State(core): State<Arc<Core>>,
+    Path(id): Path<String>,
+) -> Result<Json<Deleted>, Failure> {
+    Ok(Json(work(move || core.delete_vm(&id)).await?))
+}

@@ -1,0 +1,230 @@
+//! The short-lived process between the engine and init. It has one thread, so it may fork; it enters
+//! the namespaces, forks pid 1 and goes.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use rustix::net::RecvFlags;
+use rustix::process::{Pid, WaitOptions};
+use rustix::thread::UnshareFlags;
+
+use super::kernel::{self, Fork};
+use super::message::{BootPlan, BootReport};
+use super::overlay::{self, Tree};
+use super::step::{Failure, Step};
+use super::{cgroup, guest_root, init, socket};
+
+/// How the engine calls this program when it is to be a booter; processes inside see pid 1 under it.
+pub(super) const NAME: &str = "fastvm-init";
+/// Users that a machine of root has.
+const USERS: u32 = 65536;
+/// How long one process of a start waits for another.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Becomes the booter, then init, if that is what this process was started for; it comes back from
+/// that only to exit. Must be called before anything else is done, and costs one comparison.
+pub fn intercept() -> Option<ExitCode> {
+    let name = std::env::args_os().next()?;
+    (name == OsStr::new(NAME)).then(|| match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    })
+}
+
+fn run() -> io::Result<()> {
+    kernel::close_from(3, false)?;
+    let (control, report) = take_sockets()?;
+    let Some((plan, _)) = socket::receive::<BootPlan>(report.as_fd(), RecvFlags::empty())? else {
+        return Ok(());
+    };
+    let result = if plan.first_user.is_some() {
+        boot_mapped(&plan, &control, &report)
+    } else {
+        boot_alone(&plan, &control, &report)
+    };
+    match result {
+        Ok(init) => {
+            drop((control, report));
+            cgroup::confine(&plan, init);
+            Ok(())
+        }
+        Err(failure) => tell_failure(report.as_fd(), failure),
+    }
+}
+
+fn tell_failure(report: BorrowedFd<'_>, failure: Failure) -> io::Result<()> {
+    socket::send(report, &failure.into_report(), &[])
+}
+
+/// The engine passed the control and the report socket as standard input and output, the one way
+/// in which descriptors reach a child of a threaded program and no other.
+fn take_sockets() -> io::Result<(OwnedFd, OwnedFd)> {
+    let control = kernel::take_standard_descriptor(0);
+    let report = kernel::take_standard_descriptor(1);
+    let kept = (
+        rustix::io::fcntl_dupfd_cloexec(&control, 3)?,
+        rustix::io::fcntl_dupfd_cloexec(&report, 3)?,
+    );
+    let null = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/null")?;
+    rustix::stdio::dup2_stdin(&null)?;
+    rustix::stdio::dup2_stdout(&null)?;
+    rustix::stdio::dup2_stderr(&null)?;
+    // 0 and 1 stay open for the life of the process.
+    std::mem::forget((control, report));
+    socket::set_timeout(kept.1.as_fd(), Some(PATIENCE))?;
+    Ok(kept)
+}
+
+const OWN_NAMESPACES: UnshareFlags = UnshareFlags::NEWNS
+    .union(UnshareFlags::NEWPID)
+    .union(UnshareFlags::NEWUTS)
+    .union(UnshareFlags::NEWIPC)
+    .union(UnshareFlags::NEWCGROUP)
+    .union(UnshareFlags::NEWNET);
+
+/// An ordinary user: this process becomes root of its own user namespace, then forks init, which
+/// mounts everything itself.
+fn boot_alone(plan: &BootPlan, control: &OwnedFd, report: &OwnedFd) -> Result<Pid, Failure> {
+    let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
+    kernel::unshare(UnshareFlags::NEWUSER).step("new user namespace")?;
+    fs::write("/proc/self/setgroups", "deny").step("user namespace without groups")?;
+    fs::write("/proc/self/uid_map", format!("0 {} 1", user.as_raw())).step("user mapping")?;
+    fs::write("/proc/self/gid_map", format!("0 {} 1", group.as_raw())).step("group mapping")?;
+    kernel::unshare(OWN_NAMESPACES).step("new namespaces")?;
+    match kernel::fork().step("fork of init")? {
+        Fork::Parent(init) => Ok(init),
+        Fork::Child => leave_as_init(
+            overlay::build(plan, None).and_then(|trees| enter(plan, trees, control)),
+            control,
+            report,
+        ),
+    }
+}
+
+/// Root: a child goes ahead into the namespaces while this process, which may still do everything,
+/// maps its users and builds the overlays; their mounts are handed over as descriptors.
+fn boot_mapped(plan: &BootPlan, control: &OwnedFd, report: &OwnedFd) -> Result<Pid, Failure> {
+    let (ours, theirs) = socket::pair().step("socket pair")?;
+    for side in [&ours, &theirs] {
+        socket::set_timeout(side.as_fd(), Some(PATIENCE)).step("socket pair")?;
+    }
+    let child = match kernel::fork().step("fork of the booter")? {
+        Fork::Child => {
+            drop(ours);
+            if let Err(failure) = go_ahead(plan, control, report, &theirs) {
+                tell_failure(report.as_fd(), failure).unwrap_or_default();
+            }
+            kernel::leave(0)
+        }
+        Fork::Parent(child) => child,
+    };
+    drop(theirs);
+    hear(&ours).step("answer of the new user namespace")?;
+    let process = child.as_raw_nonzero();
+    let first = plan.first_user.unwrap_or_default();
+    let mapping = format!("0 {first} {USERS}");
+    fs::write(format!("/proc/{process}/uid_map"), &mapping).step("user mapping")?;
+    fs::write(format!("/proc/{process}/gid_map"), &mapping).step("group mapping")?;
+    let users = fs::File::open(format!("/proc/{process}/ns/user")).step("user namespace")?;
+    say(&ours, 0, &[]).step("answer to the booter")?;
+    kernel::unshare(UnshareFlags::NEWNS).step("new mount namespace")?;
+    let trees = overlay::build(plan, Some(users.as_fd()))?;
+    let init = hear(&ours).step("start of init")?.0;
+    let mounts: Vec<BorrowedFd<'_>> = trees.iter().map(|tree| tree.mount.as_fd()).collect();
+    for batch in mounts.chunks(8) {
+        say(&ours, 0, batch).step("mounts for init")?;
+    }
+    rustix::process::waitpid(Some(child), WaitOptions::empty()).step("end of the booter")?;
+    Pid::from_raw(init)
+        .ok_or(io::ErrorKind::InvalidData)
+        .step("start of init")
+}
+
+/// The child of [`boot_mapped`].
+fn go_ahead(
+    plan: &BootPlan,
+    control: &OwnedFd,
+    report: &OwnedFd,
+    parent: &OwnedFd,
+) -> Result<(), Failure> {
+    kernel::unshare(UnshareFlags::NEWUSER).step("new user namespace")?;
+    say(parent, 0, &[]).step("answer to the booter")?;
+    kernel::unshare(OWN_NAMESPACES).step("new namespaces")?;
+    hear(parent).step("user mapping")?;
+    match kernel::fork().step("fork of init")? {
+        Fork::Parent(init) => {
+            say(parent, init.as_raw_nonzero().get(), &[]).step("answer to the booter")
+        }
+        Fork::Child => leave_as_init(
+            become_root()
+                .step("root of the user namespace")
+                .and_then(|()| take_trees(plan, parent))
+                .and_then(|trees| enter(plan, trees, control)),
+            control,
+            report,
+        ),
+    }
+}
+
+fn become_root() -> io::Result<()> {
+    use rustix::process::{Gid, Uid};
+    rustix::thread::set_thread_groups(&[])?;
+    rustix::thread::set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT)?;
+    rustix::thread::set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT)?;
+    Ok(())
+}
+
+fn take_trees(plan: &BootPlan, parent: &OwnedFd) -> Result<Vec<Tree>, Failure> {
+    let wanted = overlay::targets(plan);
+    let mut mounts = Vec::new();
+    while mounts.len() < wanted.len() {
+        let (_, batch) = hear(parent).step("mounts of the booter")?;
+        mounts.extend(batch);
+    }
+    Ok(wanted
+        .into_iter()
+        .zip(mounts)
+        .map(|(target, mount)| Tree { target, mount })
+        .collect())
+}
+
+fn enter(plan: &BootPlan, trees: Vec<Tree>, control: &OwnedFd) -> Result<(), Failure> {
+    guest_root::enter(plan, trees)?;
+    init::prepare(plan, control)
+}
+
+fn leave_as_init(ready: Result<(), Failure>, control: &OwnedFd, report: &OwnedFd) -> ! {
+    let told = match ready {
+        Ok(()) => socket::send(report.as_fd(), &BootReport::Ready, &[]),
+        Err(failure) => {
+            tell_failure(report.as_fd(), failure).unwrap_or_default();
+            kernel::leave(1)
+        }
+    };
+    // An engine that has gone away or lost patience must not leave a machine that nobody knows.
+    if told.is_err() {
+        kernel::leave(1)
+    }
+    // The control socket becomes standard input, so that everything else can be closed at one go.
+    // Programs get their own standard input, hence never this one.
+    if rustix::stdio::dup2_stdin(control).is_err() || kernel::close_from(3, false).is_err() {
+        kernel::leave(1)
+    }
+    init::serve(rustix::stdio::stdin())
+}
+
+fn say(to: &OwnedFd, number: i32, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+    socket::send(to.as_fd(), &number, descriptors)
+}
+
+fn hear(from: &OwnedFd) -> io::Result<(i32, Vec<OwnedFd>)> {
+    socket::receive(from.as_fd(), RecvFlags::empty())?
+        .ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionReset))
+}

@@ -1,0 +1,71 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::discard;
+use super::error::Error;
+use super::image::{self, Image};
+use super::machine::Machine;
+use super::spec::{BootSpec, HostOptions, Mode};
+use super::tree::Owners;
+use super::{boot, trial};
+
+/// What this computer can do for its user: makes machines and the trees that they live on.
+#[derive(Debug, Clone)]
+pub struct Host {
+    pub(super) program: PathBuf,
+    pub(super) image: Image,
+    pub(super) owners: Owners,
+}
+
+impl Host {
+    /// Finds out by trying whether machines work here. What was found is kept in the data folder
+    /// until the next boot of this computer, so all but the first call are cheap.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] says what is missing and how to get it.
+    pub fn detect(options: HostOptions) -> Result<Self, Error> {
+        let images = options.data.join("images");
+        discard::ensure_folder(&images, 0o755)?;
+        let images = fs::canonicalize(&images).map_err(Error::file(&images))?;
+        let owners = Owners::of_this_user();
+        let host = Self {
+            program: options.program,
+            image: image::prepare(&images, &options.rootfs, owners)?,
+            owners,
+        };
+        trial::run_once(&host, &images, &options.rootfs)?;
+        Ok(host)
+    }
+
+    /// How users inside map to users outside.
+    pub fn mode(&self) -> Mode {
+        match self.owners {
+            Owners::Same => Mode::Rootless,
+            Owners::From(_) => Mode::IdMapped,
+        }
+    }
+
+    /// Starts a machine and waits until its init answers.
+    ///
+    /// # Errors
+    /// Nothing is left of a machine that did not start.
+    pub fn boot(&self, spec: &BootSpec) -> Result<Machine, Error> {
+        boot::boot(self, spec)
+    }
+
+    /// Makes a new, empty upper.
+    pub fn create_disk(&self, upper: &Path) -> Result<(), Error> {
+        discard::ensure_folder(upper, 0o755)?;
+        for tree in &self.image.trees {
+            let path = upper.join(tree.name);
+            fs::create_dir(&path).map_err(Error::file(&path))?;
+            self.owners.give(&path, 0, 0).map_err(Error::file(&path))?;
+        }
+        Ok(())
+    }
+
+    /// Removes a tree of ours, however unreadable; one that is missing is fine.
+    pub fn discard(&self, path: &Path) -> Result<(), Error> {
+        discard::discard(path)
+    }
+}

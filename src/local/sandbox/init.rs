@@ -1,0 +1,272 @@
+//! Pid 1 of a machine: one thread, one poll loop over dead children, the control socket and its connections.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SocketFlags};
+use rustix::process::{
+    DumpableBehavior, Pid, Resource, Rlimit, WaitOptions, WaitStatus, getrlimit, setrlimit,
+};
+use rustix::thread::CpuSet;
+
+use super::kernel;
+use super::launch;
+use super::message::{BootPlan, Reply, Request};
+use super::parcel::Parcel;
+use super::socket;
+use super::spec::Exit;
+use super::step::{Failure, Step};
+use super::{ports, terminal};
+
+/// The limit of open files that programs inside get; init itself takes all it may.
+static OPEN_FILES: OnceLock<Rlimit> = OnceLock::new();
+
+/// What is left to do in the root of the machine before it is ready.
+pub(super) fn prepare(plan: &BootPlan, control: &OwnedFd) -> Result<(), Failure> {
+    rustix::system::sethostname(plan.hostname.as_bytes()).step("host name")?;
+    kernel::raise_loopback().step("loopback interface")?;
+    limit_processors(plan).step("processors")?;
+    rustix::process::setsid().step("new session")?;
+    rustix::thread::set_name(c"init").step("name of init")?;
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .step("protection of init")?;
+    let files = OPEN_FILES.get_or_init(|| getrlimit(Resource::Nofile));
+    let all = Rlimit {
+        current: files.maximum,
+        maximum: files.maximum,
+    };
+    setrlimit(Resource::Nofile, all).step("open files")?;
+    // Listening here, not in the engine, makes init the peer that the kernel names to who connects.
+    rustix::net::listen(control, 4096).step("control socket")?;
+    rustix::io::ioctl_fionbio(control, true).step("control socket")
+}
+
+/// Lets the machine use as many processors as its type has, others for each machine.
+fn limit_processors(plan: &BootPlan) -> io::Result<()> {
+    let allowed = rustix::thread::sched_getaffinity(None)?;
+    let usable: Vec<usize> = (0..CpuSet::MAX_CPU)
+        .filter(|cpu| allowed.is_set(*cpu))
+        .collect();
+    let wanted = usize::try_from(plan.cpus).unwrap_or(usize::MAX);
+    if wanted == 0 || wanted >= usable.len() {
+        return Ok(());
+    }
+    let first = usize::from(plan.id.0.as_bytes()[15]);
+    let mut chosen = CpuSet::new();
+    for turn in 0..wanted {
+        chosen.set(usable[(first + turn) % usable.len()]);
+    }
+    Ok(rustix::thread::sched_setaffinity(None, &chosen)?)
+}
+
+/// The limit of open files for a program inside.
+pub(super) fn open_files() -> Option<Rlimit> {
+    OPEN_FILES.get().copied()
+}
+
+/// A caller, and what ends when it hangs up.
+struct Connection {
+    socket: OwnedFd,
+    holds: Holds,
+}
+
+enum Holds {
+    Nothing,
+    /// A process that has not been reaped yet, and is the leader of its group.
+    Process(Pid),
+    /// A file that is being written; dropping it removes the file.
+    Parcel(Parcel),
+}
+
+/// Whether a connection stays after a request.
+enum Next {
+    Keep,
+    Close,
+}
+
+/// Serves until it is killed.
+pub(super) fn serve(control: BorrowedFd<'_>) -> ! {
+    let Ok(children) = kernel::watch_children() else {
+        kernel::leave(1)
+    };
+    let mut connections: Vec<Connection> = Vec::new();
+    loop {
+        let ready = wait_for_any(&children, control, &connections);
+        for (index, revents) in ready.connections.into_iter().enumerate().rev() {
+            if !revents.is_empty()
+                && let Next::Close = answer(&mut connections[index])
+            {
+                hang_up(connections.swap_remove(index));
+            }
+        }
+        if ready.children {
+            reap(&children, &mut connections);
+        }
+        if ready.control
+            && let Ok(socket) = rustix::net::accept_with(control, SocketFlags::CLOEXEC)
+        {
+            connections.push(Connection {
+                socket,
+                holds: Holds::Nothing,
+            });
+        }
+    }
+}
+
+struct Ready {
+    children: bool,
+    control: bool,
+    connections: Vec<PollFlags>,
+}
+
+fn wait_for_any(children: &OwnedFd, control: BorrowedFd<'_>, connections: &[Connection]) -> Ready {
+    let sockets = connections.iter().map(|one| one.socket.as_fd());
+    let mut watched: Vec<PollFd<'_>> = [children.as_fd(), control]
+        .into_iter()
+        .chain(sockets)
+        .map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN))
+        .collect();
+    let polled = poll(&mut watched, None).is_ok();
+    let mut events = watched.iter().map(|one| {
+        if polled {
+            one.revents()
+        } else {
+            PollFlags::empty()
+        }
+    });
+    Ready {
+        children: events.next().is_some_and(|event| !event.is_empty()),
+        control: events.next().is_some_and(|event| !event.is_empty()),
+        connections: events.collect(),
+    }
+}
+
+/// The caller is gone: so is what it started.
+fn hang_up(connection: Connection) {
+    if let Holds::Process(leader) = connection.holds {
+        signal_group(leader, libc::SIGKILL);
+    }
+}
+
+/// Signals a process group, or the one process where it has not made its group yet.
+fn signal_group(leader: Pid, signal: i32) {
+    let number = leader.as_raw_nonzero().get();
+    if kernel::kill(-number, signal).is_err() {
+        kernel::kill(number, signal).unwrap_or_default();
+    }
+}
+
+fn reap(children: &OwnedFd, connections: &mut Vec<Connection>) {
+    let mut note = [0_u8; 128];
+    while rustix::io::read(children, &mut note).is_ok() {}
+    while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
+        let owner = connections
+            .iter()
+            .position(|one| matches!(one.holds, Holds::Process(leader) if leader == pid));
+        if let Some(index) = owner {
+            let connection = connections.swap_remove(index);
+            let reply = Reply::from(exit_of(status));
+            socket::send(connection.socket.as_fd(), &reply, &[]).unwrap_or_default();
+        }
+    }
+}
+
+fn exit_of(status: WaitStatus) -> Exit {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => Exit::Code(code),
+        (None, signal) => Exit::Signal(signal.unwrap_or(libc::SIGKILL)),
+    }
+}
+
+fn answer(connection: &mut Connection) -> Next {
+    let request = socket::receive::<Request>(connection.socket.as_fd(), RecvFlags::DONTWAIT);
+    let (request, descriptors) = match request {
+        Ok(Some(request)) => request,
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Next::Keep,
+        Ok(None) | Err(_) => return Next::Close,
+    };
+    let result = perform(connection, request, descriptors);
+    let (reply, next) = match result {
+        Ok(Answer::Later) => return Next::Keep,
+        Ok(Answer::Now(reply, next)) => (reply, next),
+        Ok(Answer::Descriptor(descriptor, next)) => {
+            let sent = socket::send(
+                connection.socket.as_fd(),
+                &Reply::Descriptor,
+                &[descriptor.as_fd()],
+            );
+            return if sent.is_ok() { next } else { Next::Close };
+        }
+        Err(error) => (
+            Reply::Failed(error.raw_os_error().unwrap_or(libc::EIO)),
+            Next::Close,
+        ),
+    };
+    let sent = socket::send(connection.socket.as_fd(), &reply, &[]);
+    if sent.is_ok() { next } else { Next::Close }
+}
+
+enum Answer {
+    Later,
+    Now(Reply, Next),
+    Descriptor(OwnedFd, Next),
+}
+
+fn perform(
+    connection: &mut Connection,
+    request: Request,
+    descriptors: Vec<OwnedFd>,
+) -> io::Result<Answer> {
+    let done = |()| Answer::Now(Reply::Done, Next::Close);
+    let pass = |descriptor| Answer::Descriptor(descriptor, Next::Close);
+    match (request, &mut connection.holds) {
+        (Request::Exec(request), Holds::Nothing) if request.console => {
+            let (master, slave) = terminal::open()?;
+            connection.holds = Holds::Process(launch::start(&request, vec![slave])?);
+            Ok(Answer::Descriptor(master, Next::Keep))
+        }
+        (Request::Exec(request), Holds::Nothing) => {
+            connection.holds = Holds::Process(launch::start(&request, descriptors)?);
+            Ok(Answer::Later)
+        }
+        (Request::Signal(signal), Holds::Process(leader)) => {
+            signal_group(*leader, signal);
+            Ok(Answer::Later)
+        }
+        (Request::Listen(port), Holds::Nothing) => ports::listen(port).map(pass),
+        (Request::Dial(port), Holds::Nothing) => ports::dial(port).map(pass),
+        (Request::Create(target), Holds::Nothing) => {
+            let (parcel, file) = Parcel::open(target.path())?;
+            connection.holds = Holds::Parcel(parcel);
+            Ok(Answer::Descriptor(file.into(), Next::Keep))
+        }
+        (Request::Commit, Holds::Parcel(parcel)) => parcel.commit().map(done),
+        (Request::IsIdle, Holds::Nothing) => {
+            Ok(Answer::Now(Reply::Idle(has_no_children()), Next::Close))
+        }
+        (Request::StopAll, Holds::Nothing) => signal_all(libc::SIGSTOP).map(done),
+        (Request::ContinueAll, Holds::Nothing) => signal_all(libc::SIGCONT).map(done),
+        _ => Err(io::Error::from_raw_os_error(libc::EPROTO)),
+    }
+}
+
+/// Every process inside descends from init, so no child means no process.
+fn has_no_children() -> bool {
+    let look = rustix::process::WaitIdOptions::EXITED
+        | rustix::process::WaitIdOptions::NOHANG
+        | rustix::process::WaitIdOptions::NOWAIT;
+    matches!(
+        rustix::process::waitid(rustix::process::WaitId::All, look),
+        Err(Errno::CHILD)
+    )
+}
+
+fn signal_all(signal: i32) -> io::Result<()> {
+    match kernel::kill(-1, signal) {
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(()),
+        result => result,
+    }
+}

@@ -1,0 +1,163 @@
+//! What travels between the engine, the booter and init: small JSON, with bytes kept exact.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use serde::de::{Deserialize, Deserializer, Error as _};
+use serde::ser::{Serialize, Serializer};
+
+use super::spec::Exit;
+
+/// Any bytes as a JSON string: each byte is the character of that number, so ASCII stays readable
+/// and text that is not UTF-8 survives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Exact(pub(super) Vec<u8>);
+
+impl Exact {
+    pub(super) fn path(&self) -> &Path {
+        Path::new(OsStr::from_bytes(&self.0))
+    }
+}
+
+impl<T: AsRef<OsStr>> From<T> for Exact {
+    fn from(text: T) -> Self {
+        Self(text.as_ref().as_bytes().to_vec())
+    }
+}
+
+impl Serialize for Exact {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text: String = self.0.iter().map(|byte| char::from(*byte)).collect();
+        serializer.serialize_str(&text)
+    }
+}
+
+impl<'de> Deserialize<'de> for Exact {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .chars()
+            .map(|letter| u8::try_from(u32::from(letter)))
+            .collect::<Result<_, _>>()
+            .map(Self)
+            .map_err(D::Error::custom)
+    }
+}
+
+/// What the booter is to build.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub(super) struct BootPlan {
+    pub(super) id: uuid_text::Uuid,
+    pub(super) hostname: String,
+    /// First user outside that is mapped; none for an ordinary user.
+    pub(super) first_user: Option<u32>,
+    /// A folder to build in; what is mounted there is seen by the booter alone.
+    pub(super) scratch: Exact,
+    pub(super) overlays: Vec<OverlayPlan>,
+    pub(super) binds: Vec<BindPlan>,
+    pub(super) cpus: u32,
+    pub(super) memory_mib: u64,
+}
+
+/// The same UUIDs as text; the crate is built without its own serde support.
+pub(super) mod uuid_text {
+    /// A UUID that travels as text.
+    #[derive(Debug, Clone, Copy)]
+    pub(in super::super) struct Uuid(pub(in super::super) uuid::Uuid);
+
+    impl serde::Serialize for Uuid {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_str(&self.0)
+        }
+    }
+
+    impl<'de> serde::Deserialize<'de> for Uuid {
+        fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            let text: String = serde::Deserialize::deserialize(deserializer)?;
+            text.parse().map(Self).map_err(serde::de::Error::custom)
+        }
+    }
+}
+
+/// One writable tree of the machine. The first is always `/`.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub(super) struct OverlayPlan {
+    pub(super) target: Exact,
+    pub(super) upper: Exact,
+    pub(super) work: Exact,
+    /// Top first.
+    pub(super) lowers: Vec<LowerPlan>,
+}
+
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub(super) struct LowerPlan {
+    pub(super) path: Exact,
+    /// Whether its owners are those of this computer and must be shifted.
+    pub(super) map_owners: bool,
+}
+
+/// One folder of this computer that shows inside.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub(super) struct BindPlan {
+    pub(super) source: Exact,
+    pub(super) target: Exact,
+    pub(super) read_only: bool,
+    pub(super) map_owners: bool,
+    /// System folders bring the mounts below them, and no devices.
+    pub(super) system: bool,
+}
+
+/// What the booter or init says about the start.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum BootReport {
+    Ready,
+    Failed { step: String, errno: i32 },
+}
+
+/// One request to init; the connection is the process or file that it makes.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Request {
+    Exec(ExecRequest),
+    Signal(i32),
+    Listen(u16),
+    Dial(u16),
+    Create(Exact),
+    Commit,
+    IsIdle,
+    StopAll,
+    ContinueAll,
+}
+
+/// The descriptors come along: standard input if there is one, output, error; none for a console.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub(super) struct ExecRequest {
+    pub(super) argv: Vec<Exact>,
+    pub(super) env: Vec<Exact>,
+    pub(super) cwd: Exact,
+    pub(super) stdin: bool,
+    pub(super) console: bool,
+}
+
+/// What init answers.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Reply {
+    Done,
+    /// With one descriptor.
+    Descriptor,
+    Idle(bool),
+    Code(i32),
+    Signal(i32),
+    Failed(i32),
+}
+
+impl From<Exit> for Reply {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Code(code) => Self::Code(code),
+            Exit::Signal(signal) => Self::Signal(signal),
+        }
+    }
+}

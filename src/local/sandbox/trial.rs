@@ -1,0 +1,99 @@
+//! Whether machines work here, found by starting one.
+
+use std::collections::hash_map::DefaultHasher;
+use std::fs;
+use std::hash::{Hash, Hasher};
+use std::io;
+use std::path::Path;
+
+use uuid::Uuid;
+
+use super::discard;
+use super::error::Error;
+use super::host::Host;
+use super::spec::{BootSpec, Rootfs};
+
+/// Starts and kills a machine, unless one of this user has worked since this computer was started.
+pub(super) fn run_once(host: &Host, images: &Path, rootfs: &Rootfs) -> Result<(), Error> {
+    let mut hasher = DefaultHasher::new();
+    if let Rootfs::Directory(path) = rootfs {
+        path.hash(&mut hasher);
+    }
+    let user = rustix::process::geteuid().as_raw();
+    let note = images.join(format!("works-{user}-{:016x}", hasher.finish()));
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    if fs::read_to_string(&note).is_ok_and(|known| known == boot) {
+        return Ok(());
+    }
+    let folder = images.join(format!("trial-{}", Uuid::new_v4().simple()));
+    let result = start_and_kill(host, &folder);
+    discard::discard(&folder)?;
+    result.map_err(|error| explain(error, images))?;
+    let fresh = images.join(format!("works-{}", Uuid::new_v4().simple()));
+    fs::write(&fresh, boot)
+        .and_then(|()| fs::rename(&fresh, &note))
+        .map_err(Error::file(&note))
+}
+
+fn start_and_kill(host: &Host, folder: &Path) -> Result<(), Error> {
+    let upper = folder.join("upper");
+    host.create_disk(&upper)?;
+    let spec = BootSpec {
+        id: Uuid::new_v4(),
+        nonce: Uuid::new_v4(),
+        hostname: String::from("trial"),
+        run: folder.join("run"),
+        layers: Vec::new(),
+        upper,
+        work: folder.join("work"),
+        volumes: Vec::new(),
+        cpus: 0,
+        memory_mib: 0,
+    };
+    host.boot(&spec)?.kill()
+}
+
+/// Turns the failed step of a start into what is missing and how to get it.
+fn explain(error: Error, images: &Path) -> Error {
+    let Error::Boot { step, source } = error else {
+        return error;
+    };
+    let hint = match (step.as_str(), source.raw_os_error()) {
+        ("new user namespace" | "new namespaces", Some(libc::ENOSPC)) => {
+            "raise the limit with `sudo sysctl user.max_user_namespaces=15000`"
+        }
+        ("new user namespace", Some(libc::EPERM)) if is("unprivileged_userns_clone", "0") => {
+            "allow user namespaces with `sudo sysctl kernel.unprivileged_userns_clone=1`"
+        }
+        (_, Some(libc::EPERM | libc::EACCES))
+            if is("apparmor_restrict_unprivileged_userns", "1") =>
+        {
+            "AppArmor forbids user namespaces: run it as root, or add a profile with \
+             `profile fastvm /path/to/fastvm flags=(unconfined) { userns, }`"
+        }
+        ("new user namespace" | "new namespaces", Some(libc::EPERM)) => {
+            "this container or its seccomp profile forbids namespaces; run it outside, or the \
+             container with --privileged"
+        }
+        (step, Some(libc::EPERM)) if step.contains("/proc") => {
+            "this container hides parts of /proc; run it outside, or the container with --privileged"
+        }
+        (step, _) if step.starts_with("overlay") || step.starts_with("layer") => {
+            return Error::unsupported(
+                format!("{step}: {source}"),
+                format!(
+                    "the file system of {} takes no overlays; set FASTVM_LOCAL_DIR to a folder on \
+                     ext4, xfs, btrfs or tmpfs",
+                    images.display()
+                ),
+            );
+        }
+        _ => return Error::Boot { step, source },
+    };
+    Error::unsupported(format!("{step}: {source}"), hint)
+}
+
+fn is(setting: &str, value: &str) -> bool {
+    let read: io::Result<String> = fs::read_to_string(format!("/proc/sys/kernel/{setting}"));
+    read.is_ok_and(|text| text.trim() == value)
+}

@@ -1,0 +1,164 @@
+//! The tables, and how an older database becomes a present one.
+
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+
+use crate::local::Error;
+
+/// What brings the format from its index to the next; `PRAGMA user_version` counts them. Never change one that was
+/// released: add another.
+const STEPS: [&str; 1] = ["
+    CREATE TABLE settings(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE vms(
+        number INTEGER PRIMARY KEY,          -- the order of launch
+        id TEXT NOT NULL UNIQUE,
+        name TEXT NOT NULL,
+        machine_type TEXT NOT NULL,
+        source_name TEXT NOT NULL,
+        cpu INTEGER NOT NULL,
+        memory_mib INTEGER NOT NULL,
+        disk_gib INTEGER NOT NULL,
+        status TEXT NOT NULL,
+        status_reason TEXT NOT NULL,         -- why it is not running, for people
+        halted INTEGER NOT NULL,             -- 1 while a snapshot holds its processes
+        metadata TEXT NOT NULL,              -- JSON, as are the next two
+        env_vars TEXT NOT NULL,
+        firewall TEXT NOT NULL,
+        upper TEXT NOT NULL,                 -- the layer it writes to
+        nonce TEXT NOT NULL,                 -- of its present or last boot
+        host_boot TEXT NOT NULL,             -- boot id of the host at that boot
+        created_at TEXT NOT NULL
+    );
+    CREATE TABLE snapshots(
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        name TEXT NOT NULL,
+        vm_id TEXT NOT NULL,
+        status TEXT NOT NULL,
+        machine_type TEXT NOT NULL,
+        cpu INTEGER NOT NULL,
+        memory_mib INTEGER NOT NULL,
+        disk_gib INTEGER NOT NULL,
+        metadata TEXT NOT NULL,
+        env_vars TEXT NOT NULL,
+        firewall TEXT NOT NULL,
+        created_at TEXT NOT NULL
+    );
+    CREATE TABLE stacks(
+        owner TEXT NOT NULL,                 -- a VM or a snapshot
+        depth INTEGER NOT NULL,              -- 0 is on top
+        layer TEXT NOT NULL,
+        PRIMARY KEY(owner, depth)
+    ) WITHOUT ROWID;
+    CREATE INDEX stacks_by_layer ON stacks(layer);
+    CREATE TABLE blobs(
+        id TEXT PRIMARY KEY,
+        vm_id TEXT NOT NULL,
+        content_type TEXT NOT NULL,          -- what an upload must say
+        max_bytes INTEGER NOT NULL,
+        created_at_ms INTEGER NOT NULL
+    ) WITHOUT ROWID;
+"];
+
+/// How often and how long to wait for another process that makes the same database.
+const TRIES: u32 = 200;
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Sets up a connection and brings the database to the present format.
+pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), Error> {
+    let fail = |source| Error::Store {
+        path: path.to_owned(),
+        source,
+    };
+    let journal: String = connection
+        .pragma_query_value(None, "journal_mode", |row| row.get(0))
+        .map_err(fail)?;
+    if journal != "wal" {
+        enter_wal(connection).map_err(fail)?;
+    }
+    connection
+        .pragma_update(None, "synchronous", "NORMAL")
+        .map_err(fail)?;
+    if version(connection).map_err(fail)? != known() {
+        migrate(connection, path)?;
+    }
+    Ok(())
+}
+
+/// Turns the write-ahead log on. Two first starts at once refuse each other, and SQLite does not wait for this one.
+fn enter_wal(connection: &Connection) -> rusqlite::Result<()> {
+    for _ in 0..TRIES {
+        match connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())) {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                thread::sleep(PAUSE);
+            }
+            other => return other,
+        }
+    }
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))
+}
+
+fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {
+    let fail = |source| Error::Store {
+        path: path.to_owned(),
+        source,
+    };
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(fail)?;
+    // Another process may have done it while this one waited.
+    let found = version(&transaction).map_err(fail)?;
+    if found > known() {
+        return Err(Error::Newer {
+            path: path.to_owned(),
+            found,
+            known: known(),
+        });
+    }
+    for step in STEPS.iter().skip(usize::try_from(found).unwrap_or(0)) {
+        transaction.execute_batch(step).map_err(fail)?;
+    }
+    transaction
+        .pragma_update(None, "user_version", known())
+        .map_err(fail)?;
+    transaction.commit().map_err(fail)
+}
+
+fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+fn known() -> i64 {
+    STEPS.len() as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_first_starts_at_once_agree() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.db");
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| crate::local::store::Store::open(&path).unwrap());
+            }
+        });
+    }
+
+    #[test]
+    fn a_newer_database_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.db");
+        Connection::open(&path)
+            .unwrap()
+            .pragma_update(None, "user_version", 99)
+            .unwrap();
+        let error = crate::local::store::Store::open(&path).unwrap_err();
+        assert!(error.to_string().contains("newer than"), "{error}");
+    }
+}

@@ -1,0 +1,33 @@
+//! What is in use, counted from the rows.
+
+use rusqlite::Connection;
+
+use crate::wire::quota::QuotaValues;
+
+/// Sums what all VMs and snapshots use.
+///
+/// A VM that does not run uses no processors and no memory; a paused one no disk either, as the contract says.
+pub(crate) fn sum(connection: &Connection) -> rusqlite::Result<QuotaValues> {
+    let mut usage = connection
+        .prepare_cached(
+            "SELECT
+                COALESCE(SUM(cpu) FILTER (WHERE status IN ('provisioning', 'running', 'pausing', 'resuming')), 0),
+                COALESCE(SUM(memory_mib) FILTER (WHERE status IN ('provisioning', 'running', 'pausing', 'resuming')), 0),
+                COALESCE(SUM(disk_gib) FILTER (WHERE status NOT IN ('paused', 'deleting')), 0)
+             FROM vms",
+        )?
+        .query_row([], |row| {
+            Ok(QuotaValues {
+                vcpu: row.get(0)?,
+                memory_mib: row.get(1)?,
+                disk_gib: row.get(2)?,
+                snapshot_count: 0,
+                volume_count: Some(0),
+                volume_gib: Some(0),
+            })
+        })?;
+    usage.snapshot_count = connection
+        .prepare_cached("SELECT COUNT(*) FROM snapshots")?
+        .query_row([], |row| row.get(0))?;
+    Ok(usage)
+}

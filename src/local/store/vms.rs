@@ -1,0 +1,174 @@
+//! Rows of VMs.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::json;
+use crate::wire::firewall::FirewallPolicy;
+use crate::wire::vm::status;
+use crate::wire::{EnvVars, Metadata};
+
+/// A VM as it is known to the database.
+#[derive(Clone, Debug)]
+pub(crate) struct VmRow {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) machine_type: String,
+    pub(crate) source_name: String,
+    pub(crate) cpu: i32,
+    pub(crate) memory_mib: i64,
+    pub(crate) disk_gib: i64,
+    pub(crate) status: String,
+    /// Why it is not running, for people.
+    pub(crate) status_reason: String,
+    /// Whether its processes may be held by a snapshot that is being made, or was when its maker died.
+    pub(crate) halted: bool,
+    pub(crate) metadata: Metadata,
+    pub(crate) env_vars: EnvVars,
+    pub(crate) firewall: FirewallPolicy,
+    /// The layer that it writes to.
+    pub(crate) upper: String,
+    /// Tells one boot of the VM from another.
+    pub(crate) nonce: String,
+    /// The boot of the host during which the VM was booted.
+    pub(crate) host_boot: String,
+    pub(crate) created_at: String,
+}
+
+const COLUMNS: &str = "id, name, machine_type, source_name, cpu, memory_mib, disk_gib, status, status_reason, halted, \
+                       metadata, env_vars, firewall, upper, nonce, host_boot, created_at";
+
+pub(crate) fn insert(connection: &Connection, vm: &VmRow) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(&format!(
+            "INSERT INTO vms({COLUMNS})
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"
+        ))?
+        .execute(params![
+            vm.id,
+            vm.name,
+            vm.machine_type,
+            vm.source_name,
+            vm.cpu,
+            vm.memory_mib,
+            vm.disk_gib,
+            vm.status,
+            vm.status_reason,
+            vm.halted,
+            json::write(&vm.metadata)?,
+            json::write(&vm.env_vars)?,
+            json::write(&vm.firewall)?,
+            vm.upper,
+            vm.nonce,
+            vm.host_boot,
+            vm.created_at,
+        ])?;
+    Ok(())
+}
+
+pub(crate) fn get(connection: &Connection, id: &str) -> rusqlite::Result<Option<VmRow>> {
+    connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM vms WHERE id = ?1"))?
+        .query_row([id], read)
+        .optional()
+}
+
+/// All VMs in the order of their launch.
+pub(crate) fn all(connection: &Connection) -> rusqlite::Result<Vec<VmRow>> {
+    connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM vms ORDER BY number"))?
+        .query_map([], read)?
+        .collect()
+}
+
+/// Sets the status, with the reason if it is not a good one. Says whether there is such a VM.
+pub(crate) fn set_status(
+    connection: &Connection,
+    id: &str,
+    status: &str,
+    reason: &str,
+) -> rusqlite::Result<bool> {
+    let changed = connection
+        .prepare_cached("UPDATE vms SET status = ?2, status_reason = ?3 WHERE id = ?1")?
+        .execute(params![id, status, reason])?;
+    Ok(changed == 1)
+}
+
+/// Notes that a boot came to its end, unless the VM was booted again or is being deleted.
+pub(crate) fn set_stopped(
+    connection: &Connection,
+    id: &str,
+    nonce: &str,
+    reason: &str,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE vms SET status = ?3, status_reason = ?4, halted = 0
+             WHERE id = ?1 AND nonce = ?2 AND status = ?5",
+        )?
+        .execute(params![id, nonce, status::STOPPED, reason, status::RUNNING])?;
+    Ok(())
+}
+
+pub(crate) fn set_halted(connection: &Connection, id: &str, halted: bool) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE vms SET halted = ?2 WHERE id = ?1")?
+        .execute(params![id, halted])?;
+    Ok(())
+}
+
+/// Notes a new boot, before it happens.
+pub(crate) fn set_boot(connection: &Connection, vm: &VmRow) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE vms SET upper = ?2, nonce = ?3, host_boot = ?4, halted = 0 WHERE id = ?1",
+        )?
+        .execute(params![vm.id, vm.upper, vm.nonce, vm.host_boot])?;
+    Ok(())
+}
+
+pub(crate) fn set_name(connection: &Connection, id: &str, name: &str) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE vms SET name = ?2 WHERE id = ?1")?
+        .execute([id, name])?;
+    Ok(())
+}
+
+pub(crate) fn set_metadata(
+    connection: &Connection,
+    id: &str,
+    metadata: &Metadata,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE vms SET metadata = ?2 WHERE id = ?1")?
+        .execute(params![id, json::write(metadata)?])?;
+    Ok(())
+}
+
+pub(crate) fn remove(connection: &Connection, id: &str) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("DELETE FROM vms WHERE id = ?1")?
+        .execute([id])?;
+    Ok(())
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<VmRow> {
+    Ok(VmRow {
+        id: row.get(0)?,
+        name: row.get(1)?,
+        machine_type: row.get(2)?,
+        source_name: row.get(3)?,
+        cpu: row.get(4)?,
+        memory_mib: row.get(5)?,
+        disk_gib: row.get(6)?,
+        status: row.get(7)?,
+        status_reason: row.get(8)?,
+        halted: row.get(9)?,
+        metadata: json::read(row, 10)?,
+        env_vars: json::read(row, 11)?,
+        firewall: json::read(row, 12)?,
+        upper: row.get(13)?,
+        nonce: row.get(14)?,
+        host_boot: row.get(15)?,
+        created_at: row.get(16)?,
+    })
+}

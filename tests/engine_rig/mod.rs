@@ -1,0 +1,114 @@
+//! An engine on a data folder of its own, and short words to call it.
+
+use std::path::Path;
+
+use fastvm::local::{Engine, Options};
+use reqwest::RequestBuilder;
+use serde_json::{Value, json as value};
+use tempfile::TempDir;
+
+/// An engine that is stopped, and its VMs deleted, when it goes.
+pub struct Rig {
+    pub engine: Option<Engine>,
+    pub data: TempDir,
+    client: reqwest::Client,
+}
+
+/// The options that tests use: the real binary as init.
+pub fn options(data: &Path) -> Options {
+    Options {
+        program: env!("CARGO_BIN_EXE_fastvm").into(),
+        ..Options::new(data)
+    }
+}
+
+/// A JSON value from text.
+pub fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+impl Rig {
+    pub fn start() -> Self {
+        Self::with(|_| {})
+    }
+
+    pub fn with(change: impl FnOnce(&mut Options)) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let mut options = options(data.path());
+        change(&mut options);
+        let engine = fastvm::local::start(options).unwrap();
+        Self {
+            engine: Some(engine),
+            data,
+            client: client(),
+        }
+    }
+
+    pub fn engine(&self) -> &Engine {
+        self.engine.as_ref().unwrap()
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.engine().url())
+    }
+
+    /// A request without a key.
+    pub fn bare(&self, method: &str, path: &str) -> RequestBuilder {
+        self.client.request(method.parse().unwrap(), self.url(path))
+    }
+
+    pub fn request(&self, method: &str, path: &str) -> RequestBuilder {
+        self.bare(method, path)
+            .header("x-api-key", self.engine().key().expose())
+    }
+
+    pub async fn get(&self, path: &str) -> (u16, Value) {
+        self.send("GET", path, "").await
+    }
+
+    /// Status and body.
+    pub async fn send(&self, method: &str, path: &str, body: impl Into<String>) -> (u16, Value) {
+        let answer = self
+            .request(method, path)
+            .body(body.into())
+            .send()
+            .await
+            .unwrap();
+        let status = answer.status().as_u16();
+        let body = answer.bytes().await.unwrap();
+        (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+    }
+
+    /// A fresh VM's id.
+    pub async fn vm(&self) -> String {
+        let (status, vm) = self
+            .send("POST", "/v1/vms", r#"{"machineType":"c1m1"}"#)
+            .await;
+        assert_eq!(status, 201, "{vm}");
+        vm["id"].as_str().unwrap().to_owned()
+    }
+
+    /// The answer to a buffered exec.
+    pub async fn exec(&self, id: &str, command: &[&str]) -> Value {
+        let body = value!({ "command": command }).to_string();
+        let (status, run) = self.send("POST", &format!("/v1/vms/{id}/exec"), body).await;
+        assert_eq!(status, 200, "{run}");
+        run
+    }
+}
+
+/// A client of its own for each rig: a pooled connection would outlive the runtime of its test.
+pub fn client() -> reqwest::Client {
+    // Only the first test of the process can.
+    rustls::crypto::ring::default_provider().install_default().ok();
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        let Some(engine) = self.engine.take() else {
+            return;
+        };
+        engine.stop();
+    }
+}
