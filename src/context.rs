@@ -137,7 +137,7 @@ impl Context {
 
     #[cfg(target_os = "linux")]
     fn local(&mut self, data: std::path::PathBuf, egress: &str) -> Result<Access, Error> {
-        let options = crate::local::Options::for_command(&data, egress)?;
+        let options = crate::local::Options::new(&data);
         let engine = crate::local::start(options)?;
         let access = Access {
             base_url: engine.url().to_owned(),

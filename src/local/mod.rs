@@ -21,3 +21,8 @@ mod store;
 pub use error::Error;
 pub use handle::{Engine, start};
 pub use options::{Options, Workers};
+
+/// The API key of a data folder, made where there is none.
+pub fn stored_key(data: &std::path::Path) -> Result<crate::secret::ApiKey, Error> {
+    key::read_or_make(&folder::Folder::open(data)?.key())
+}

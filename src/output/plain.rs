@@ -85,7 +85,7 @@ impl Ui {
     ///
     /// # Errors
     /// A stdout that takes no more.
-    pub fn json_line(&mut self, value: &impl serde::Serialize) -> Result<(), Error> {
+    pub fn value_line(&mut self, value: &impl serde::Serialize) -> Result<(), Error> {
         let json = serde_json::to_string(value)
             .map_err(|error| Error::Unprintable { format: "JSON", message: error.to_string() })?;
         writeln!(self.stdout, "{json}")?;

@@ -32,7 +32,7 @@ struct Started<'a> {
 
 pub(crate) async fn run(context: &mut Context, args: ServeArgs) -> Result<Exit, Error> {
     let data = data_folder(context);
-    let mut options = Options::for_command(&data, context.egress())?;
+    let mut options = Options::new(&data);
     options.listen = args.listen;
     options.workers = Workers::Many;
     options.api_key = given_key(context).await?;
@@ -46,7 +46,7 @@ pub(crate) async fn run(context: &mut Context, args: ServeArgs) -> Result<Exit, 
     if context.ui.shows_tables() {
         context.ui.line(&format!("listening on {}", engine.url()))?;
     } else {
-        context.ui.json_line(&Started { url: engine.url() })?;
+        context.ui.value_line(&Started { url: engine.url() })?;
     }
     if !key_is_given {
         context.ui.hint("print what an SDK needs with `fastvm local env`");
