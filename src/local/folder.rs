@@ -63,6 +63,10 @@ impl Folder {
         self.root.join("trash")
     }
 
+    pub(crate) fn blob(&self, id: &str) -> PathBuf {
+        self.blobs().join(id)
+    }
+
     pub(crate) fn vm(&self, id: &str) -> PathBuf {
         self.vms().join(id)
     }

@@ -1,21 +1,26 @@
 //! Starting and stopping an engine.
 
 use std::fmt;
+use std::future::pending;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use tokio::runtime;
+use tokio::runtime::{self, Handle};
 use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
 
-use super::engine::Core;
+use super::engine::{Answer, Core};
 use super::options::{Options, Workers};
 use super::{Error, http, server};
 use crate::secret::ApiKey;
 
 /// How long a stopping engine goes on removing the disks of deleted VMs; the next one does the rest.
 const REMOVAL: Duration = Duration::from_secs(2);
+
+/// How often an engine looks for machines that other engines ended.
+const TIDY: Duration = Duration::from_secs(30);
 
 /// A running engine. Dropping it stops it without waiting.
 pub struct Engine {
@@ -100,10 +105,46 @@ fn run(workers: Workers, listener: TcpListener, core: Arc<Core>, stopped: onesho
         let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
             return;
         };
+        core.set_doors(vec![(
+            core.address().port(),
+            guest_door(&core, Handle::current()),
+        )]);
+        let tidying = tokio::spawn(tidy(Arc::downgrade(&core)));
         // The sender sends nothing: it is dropped.
         let stop = async { drop(stopped.await) };
         server::serve(listener, http::router::for_callers(core.clone()), stop).await;
+        tidying.abort();
     });
     core.settle(REMOVAL);
     runtime.shutdown_background();
+}
+
+/// Answers programs in a VM, on the listener that a machine gave us. Refers back to the engine without keeping it.
+fn guest_door(core: &Arc<Core>, runtime: Handle) -> Answer {
+    let core = Arc::downgrade(core);
+    Box::new(move |listener| {
+        let core = core.clone();
+        let task = async move {
+            let listener = TcpListener::from(listener);
+            if let Some(core) = core.upgrade()
+                && listener.set_nonblocking(true).is_ok()
+                && let Ok(listener) = tokio::net::TcpListener::from_std(listener)
+            {
+                server::serve(listener, http::router::for_guests(core), pending()).await;
+            }
+        };
+        runtime.spawn(task).abort_handle()
+    })
+}
+
+/// Lets go of dead machines from time to time.
+async fn tidy(core: Weak<Core>) {
+    loop {
+        tokio::time::sleep(TIDY).await;
+        let Some(core) = core.upgrade() else { return };
+        // It fails only when the runtime ends.
+        spawn_blocking(move || core.forget_dead_machines())
+            .await
+            .ok();
+    }
 }

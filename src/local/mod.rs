@@ -6,6 +6,7 @@
 //! Data flows one way: `http` (routes, bodies) → `engine` (what a verb does) → `store`, `blobs`, `sandbox`.
 
 mod address;
+mod blobs;
 mod engine;
 mod error;
 mod folder;

@@ -51,7 +51,7 @@ impl Options {
 }
 
 /// The limits of an account on this machine.
-pub fn default_quotas() -> QuotaValues {
+fn default_quotas() -> QuotaValues {
     QuotaValues {
         vcpu: 64,
         memory_mib: 131_072,

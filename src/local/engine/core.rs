@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Error;
+use super::doors::Doors;
 use super::machines::Machines;
 use super::trash::Trash;
 
+use crate::local::blobs::{Objects, Signer};
 use crate::local::folder::Folder;
 use crate::local::options::Options;
 use crate::local::sandbox::{Host, HostOptions};
@@ -28,6 +30,9 @@ pub(crate) struct Core {
     /// Tells this run of the computer from others.
     pub(super) host_boot: String,
     pub(super) machines: Machines,
+    pub(super) doors: Doors,
+    pub(super) objects: Objects,
+    pub(super) signer: Signer,
     trash: Trash,
     key: ApiKey,
     address: SocketAddr,
@@ -42,10 +47,14 @@ impl Core {
             Some(key) => key,
             None => key::read_or_make(&folder.key())?,
         };
-        let org_id = org_id(&store).map_err(|source| local::Error::Store {
+        let fail = |source| local::Error::Store {
             path: folder.database(),
             source,
-        })?;
+        };
+        let org_id = org_id(&store).map_err(fail)?;
+        let secret =
+            settings::read_or_set(&store, "blob_secret", key::random_bytes::<32>()?.to_vec())
+                .map_err(fail)?;
         let host = Arc::new(Host::detect(HostOptions {
             program: options.program,
             data: folder.root().to_owned(),
@@ -54,6 +63,9 @@ impl Core {
         Ok(Arc::new(Self {
             trash: Trash::new(folder.trash(), host.clone()),
             machines: Machines::default(),
+            doors: Doors::default(),
+            objects: Objects::new(folder.blobs()),
+            signer: Signer::new(&secret),
             host,
             host_boot: host_boot()?,
             store,

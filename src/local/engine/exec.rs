@@ -44,7 +44,7 @@ impl Core {
     /// Starts a program. It ends when its handle is dropped.
     pub(crate) fn start(&self, id: &str, command: &Command) -> Result<Process, Error> {
         let held = self.hold(id, Hold::Shared)?;
-        let machine = self.machine(&held)?;
+        let known = self.machine(&held)?;
         let spec = ExecSpec {
             argv: command.argv.iter().map(Into::into).collect(),
             env: environment::of(&held.vm, Vec::new()),
@@ -55,7 +55,7 @@ impl Core {
                 Stdin::Null
             },
         };
-        match machine.exec(&spec) {
+        match known.machine.exec(&spec) {
             Err(sandbox::Error::Gone) => Err(self.note_gone(&held.vm)?),
             other => Ok(other?),
         }

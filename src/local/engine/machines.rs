@@ -1,10 +1,11 @@
 //! The machine behind a VM: booting one, and finding it again.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
 
+use super::doors::OpenDoors;
 use super::hold::Held;
 use super::{Core, Error};
 use crate::local::sandbox::{self, BootSpec, Machine};
@@ -14,47 +15,55 @@ use crate::wire::vm::status;
 /// The machines that this process has talked to, by VM.
 #[derive(Debug, Default)]
 pub(super) struct Machines {
-    known: Mutex<HashMap<String, Known>>,
+    known: Mutex<HashMap<String, Arc<Known>>>,
 }
 
-/// A machine, and the boot that it is.
-#[derive(Clone, Debug)]
-struct Known {
+/// A machine, the boot that it is, and our doors in it.
+#[derive(Debug)]
+pub(super) struct Known {
     nonce: String,
-    machine: Machine,
+    pub(super) machine: Machine,
+    pub(super) doors: OpenDoors,
 }
 
 impl Machines {
-    fn get(&self, vm: &VmRow) -> Option<Machine> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = known.get(&vm.id).filter(|entry| entry.nonce == vm.nonce)?;
-        Some(entry.machine.clone())
+    fn get(&self, vm: &VmRow) -> Option<Arc<Known>> {
+        self.lock()
+            .get(&vm.id)
+            .filter(|known| known.nonce == vm.nonce)
+            .cloned()
     }
 
-    fn put(&self, vm: &VmRow, machine: Machine) -> Machine {
-        let entry = Known {
+    fn put(&self, vm: &VmRow, machine: Machine) -> Arc<Known> {
+        let known = Arc::new(Known {
             nonce: vm.nonce.clone(),
-            machine: machine.clone(),
-        };
-        self.known
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(vm.id.clone(), entry);
-        machine
+            machine,
+            doors: OpenDoors::default(),
+        });
+        self.lock().insert(vm.id.clone(), known.clone());
+        known
     }
 
     pub(super) fn forget(&self, id: &str) {
-        self.known
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(id);
+        self.lock().remove(id);
+    }
+
+    fn all(&self) -> Vec<(String, Arc<Known>)> {
+        self.lock()
+            .iter()
+            .map(|(id, known)| (id.clone(), known.clone()))
+            .collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Known>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Core {
     /// Boots a VM on its upper and layers. The row must already have this boot's nonce, so that nobody loses the
     /// machine if this process dies.
-    pub(super) fn boot(&self, vm: &VmRow, layers: &[String]) -> Result<Machine, Error> {
+    pub(super) fn boot(&self, vm: &VmRow, layers: &[String]) -> Result<Arc<Known>, Error> {
         let folder = self.folder.vm(&vm.id);
         let machine = self.host.boot(&BootSpec {
             id: parse_id(&vm.id)?,
@@ -74,36 +83,58 @@ impl Core {
         Ok(self.machines.put(vm, machine))
     }
 
-    /// The machine of a VM that must be running. Notes it when it is not any more.
-    pub(super) fn machine(&self, held: &Held) -> Result<Machine, Error> {
+    /// The machine of a VM that must be running, with our doors in it. Notes it when it is not running any more.
+    pub(super) fn machine(&self, held: &Held) -> Result<Arc<Known>, Error> {
         let vm = &held.vm;
         if vm.status != status::RUNNING {
             return Err(not_running(vm));
         }
-        let machine = match self.connect(vm) {
+        let known = match self.connect(vm) {
             Err(Error::Sandbox(sandbox::Error::Gone)) => return Err(self.note_gone(vm)?),
             other => other?,
         };
         if vm.halted {
             // Whoever made a snapshot of it died meanwhile: nobody can hold the VM alone while we hold it.
-            machine.continue_all()?;
+            known.machine.continue_all()?;
             self.store
                 .write(|transaction| vms::set_halted(transaction, &vm.id, false))?;
         }
-        Ok(machine)
+        self.open_doors(&known);
+        Ok(known)
     }
 
     /// The machine of a boot, whatever the status says.
-    pub(super) fn connect(&self, vm: &VmRow) -> Result<Machine, Error> {
-        if let Some(machine) = self.machines.get(vm) {
-            return Ok(machine);
+    pub(super) fn connect(&self, vm: &VmRow) -> Result<Arc<Known>, Error> {
+        match self.machines.get(vm) {
+            Some(known) => Ok(known),
+            None => Ok(self.machines.put(vm, self.find(vm)?)),
         }
-        let machine = Machine::connect(
+    }
+
+    /// Whether the machine of a VM is there now.
+    pub(super) fn is_alive(&self, vm: &VmRow) -> Result<bool, Error> {
+        match self.find(vm) {
+            Ok(_) => Ok(true),
+            Err(Error::Sandbox(sandbox::Error::Gone)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Lets go of machines that other processes ended or replaced: our doors would keep their networks alive.
+    pub(crate) fn forget_dead_machines(&self) {
+        for (id, known) in self.machines.all() {
+            if matches!(known.machine.pid(), Err(sandbox::Error::Gone)) {
+                self.machines.forget(&id);
+            }
+        }
+    }
+
+    fn find(&self, vm: &VmRow) -> Result<Machine, Error> {
+        Ok(Machine::connect(
             &self.folder.vm(&vm.id),
             parse_id(&vm.id)?,
             parse_id(&vm.nonce)?,
-        )?;
-        Ok(self.machines.put(vm, machine))
+        )?)
     }
 
     /// Notes that a machine ended without us, and gives the error that says so.

@@ -2,9 +2,11 @@
 
 mod clock;
 mod core;
+mod doors;
 mod environment;
 mod error;
 mod exec;
+mod files;
 mod firewall;
 mod hold;
 mod labels;
@@ -18,7 +20,9 @@ mod trash;
 mod vms;
 
 pub(crate) use self::core::Core;
+pub(crate) use self::doors::Answer;
 pub(crate) use self::error::Error;
 pub(crate) use self::exec::Command;
+pub(crate) use self::files::{Access, Denied};
 pub(crate) use self::run::{Channel, End, Event, Run};
 pub(crate) use self::vms::VmFilter;

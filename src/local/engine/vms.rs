@@ -98,7 +98,7 @@ impl Core {
     /// Kills a VM that is held and removes all that it had: first what makes it exist, then what it took.
     pub(super) fn abandon(&self, vm: &VmRow) -> Result<(), Error> {
         match self.connect(vm) {
-            Ok(machine) => machine.kill()?,
+            Ok(known) => known.machine.kill()?,
             Err(Error::Sandbox(sandbox::Error::Gone)) => {}
             Err(error) => return Err(error),
         }
@@ -115,7 +115,7 @@ impl Core {
             .try_for_each(|layer| self.throw(self.folder.layer(layer)))?;
         blobs
             .iter()
-            .try_for_each(|blob| self.throw(self.folder.blobs().join(blob)))
+            .try_for_each(|blob| self.throw(self.folder.blob(blob)))
     }
 
     /// The VM with a status that is true now: a machine may have ended without us.
@@ -131,16 +131,6 @@ impl Core {
             self.note_gone(&held.vm)?;
         }
         self.vm_row(&vm.id)
-    }
-
-    fn is_alive(&self, vm: &VmRow) -> Result<bool, Error> {
-        // Asked anew each time: a machine that is known may have ended.
-        self.machines.forget(&vm.id);
-        match self.connect(vm) {
-            Ok(_) => Ok(true),
-            Err(Error::Sandbox(sandbox::Error::Gone)) => Ok(false),
-            Err(error) => Err(error),
-        }
     }
 
     /// A VM as the contract shows it.

@@ -1,14 +1,17 @@
 //! JSON bodies of requests.
 
-use axum::body::{Bytes, to_bytes};
 use axum::extract::{FromRequest, Request};
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
+use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 
 use super::answer::Failure;
 
 /// The largest JSON body, in bytes. Standard input of an exec is the largest part of one.
 const LIMIT: usize = 16 * 1024 * 1024;
+
+/// How much of a body that is too large is read before giving up, in bytes.
+const MOST_DROPPED: usize = 64 * 1024 * 1024;
 
 /// A JSON body. Broken JSON and missing fields are a 400 that says where, too much is a 413.
 ///
@@ -31,24 +34,26 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Body<T> {
     }
 }
 
-async fn read(request: Request) -> Result<Bytes, Failure> {
-    let stated = request
-        .headers()
-        .get(header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if stated.is_some_and(|length| length > LIMIT as u64) {
-        return Err(too_large());
-    }
-    to_bytes(request.into_body(), LIMIT).await.map_err(|error| {
-        // `to_bytes` gives one error for two causes and names the limit in the text of its source only.
-        match std::error::Error::source(&error).map(ToString::to_string) {
-            Some(cause) if cause.contains("length limit") => too_large(),
-            _ => Failure::invalid("the body broke off"),
+/// Reads a body whole. Of one that is too large the rest is read too, up to a point: a client that cannot finish
+/// sending often does not look for an answer.
+async fn read(request: Request) -> Result<Vec<u8>, Failure> {
+    let mut chunks = request.into_body().into_data_stream();
+    let mut bytes = Vec::new();
+    let mut dropped = 0;
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| Failure::invalid("the body broke off"))?;
+        if dropped == 0 && bytes.len() + chunk.len() <= LIMIT {
+            bytes.extend_from_slice(&chunk);
+            continue;
         }
-    })
-}
-
-fn too_large() -> Failure {
-    let message = format!("the body is larger than {LIMIT} bytes");
-    Failure::new(StatusCode::PAYLOAD_TOO_LARGE, message)
+        dropped += chunk.len();
+        if dropped > MOST_DROPPED {
+            break;
+        }
+    }
+    if dropped > 0 {
+        let message = format!("the body is larger than {LIMIT} bytes");
+        return Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, message));
+    }
+    Ok(bytes)
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::{Method, Uri};
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 
 use super::answer::Failure;
-use super::{auth, exec, health, mark, origin, quotas, vms};
+use super::{auth, exec, files, health, mark, origin, quotas, storage, vms};
 use crate::local::engine::Core;
 
 /// What callers on this machine may ask: everything, the API with the key.
@@ -20,14 +20,24 @@ pub(crate) fn for_callers(core: Arc<Core>) -> Router {
             get(vms::get).patch(vms::update).delete(vms::delete),
         )
         .route("/v1/vms/{id}/exec", post(exec::post))
+        .route("/v1/vms/{id}/files/presign", post(files::presign))
+        .route("/v1/vms/{id}/files/fetch", post(files::fetch))
         .route("/v1/org/quotas", get(quotas::get))
         .layer(from_fn_with_state(core.clone(), auth::require_key));
     finish(open().merge(api), core)
 }
 
-/// What needs no key.
+/// What programs in a VM may ask: never the API, with whatever key.
+pub(crate) fn for_guests(core: Arc<Core>) -> Router {
+    let closed = Router::new().route("/v1/{*rest}", any(no_api));
+    finish(open().merge(closed), core)
+}
+
+/// What needs no key: signed URLs are their own.
 fn open() -> Router<Arc<Core>> {
-    Router::new().route("/healthz", get(health::get))
+    Router::new()
+        .route("/healthz", get(health::get))
+        .route("/blobs/{id}", get(storage::get).put(storage::put))
 }
 
 fn finish(router: Router<Arc<Core>>, core: Arc<Core>) -> Router {
@@ -37,6 +47,10 @@ fn finish(router: Router<Arc<Core>>, core: Arc<Core>) -> Router {
         .layer(from_fn_with_state(core.clone(), origin::refuse_foreign))
         .layer(from_fn(mark::mark))
         .with_state(core)
+}
+
+async fn no_api() -> Failure {
+    Failure::forbidden("the api is not open to programs in a VM")
 }
 
 async fn no_route(method: Method, uri: Uri) -> Failure {

@@ -8,14 +8,14 @@ use serde_json::{Value, json as value};
 use tempfile::TempDir;
 
 /// An engine that is stopped, and its VMs deleted, when it goes.
-pub struct Rig {
-    pub engine: Option<Engine>,
-    pub data: TempDir,
-    client: reqwest::Client,
+pub(crate) struct Rig {
+    pub(crate) engine: Option<Engine>,
+    pub(crate) data: TempDir,
+    pub(crate) client: reqwest::Client,
 }
 
 /// The options that tests use: the real binary as init.
-pub fn options(data: &Path) -> Options {
+pub(crate) fn options(data: &Path) -> Options {
     Options {
         program: env!("CARGO_BIN_EXE_fastvm").into(),
         ..Options::new(data)
@@ -23,16 +23,16 @@ pub fn options(data: &Path) -> Options {
 }
 
 /// A JSON value from text.
-pub fn json(text: &str) -> Value {
+pub(crate) fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
 impl Rig {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::with(|_| {})
     }
 
-    pub fn with(change: impl FnOnce(&mut Options)) -> Self {
+    pub(crate) fn with(change: impl FnOnce(&mut Options)) -> Self {
         let data = tempfile::tempdir().unwrap();
         let mut options = options(data.path());
         change(&mut options);
@@ -44,30 +44,35 @@ impl Rig {
         }
     }
 
-    pub fn engine(&self) -> &Engine {
+    pub(crate) fn engine(&self) -> &Engine {
         self.engine.as_ref().unwrap()
     }
 
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.engine().url())
     }
 
     /// A request without a key.
-    pub fn bare(&self, method: &str, path: &str) -> RequestBuilder {
+    pub(crate) fn bare(&self, method: &str, path: &str) -> RequestBuilder {
         self.client.request(method.parse().unwrap(), self.url(path))
     }
 
-    pub fn request(&self, method: &str, path: &str) -> RequestBuilder {
+    pub(crate) fn request(&self, method: &str, path: &str) -> RequestBuilder {
         self.bare(method, path)
             .header("x-api-key", self.engine().key().expose())
     }
 
-    pub async fn get(&self, path: &str) -> (u16, Value) {
+    pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
         self.send("GET", path, "").await
     }
 
     /// Status and body.
-    pub async fn send(&self, method: &str, path: &str, body: impl Into<String>) -> (u16, Value) {
+    pub(crate) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        body: impl Into<String>,
+    ) -> (u16, Value) {
         let answer = self
             .request(method, path)
             .body(body.into())
@@ -80,7 +85,7 @@ impl Rig {
     }
 
     /// A fresh VM's id.
-    pub async fn vm(&self) -> String {
+    pub(crate) async fn vm(&self) -> String {
         let (status, vm) = self
             .send("POST", "/v1/vms", r#"{"machineType":"c1m1"}"#)
             .await;
@@ -89,8 +94,13 @@ impl Rig {
     }
 
     /// The answer to a buffered exec.
-    pub async fn exec(&self, id: &str, command: &[&str]) -> Value {
-        let body = value!({ "command": command }).to_string();
+    pub(crate) async fn exec(&self, id: &str, command: &[&str]) -> Value {
+        self.exec_with(id, value!({ "command": command })).await
+    }
+
+    /// The answer to a buffered exec of a whole request.
+    pub(crate) async fn exec_with(&self, id: &str, request: Value) -> Value {
+        let body = request.to_string();
         let (status, run) = self.send("POST", &format!("/v1/vms/{id}/exec"), body).await;
         assert_eq!(status, 200, "{run}");
         run
@@ -98,9 +108,11 @@ impl Rig {
 }
 
 /// A client of its own for each rig: a pooled connection would outlive the runtime of its test.
-pub fn client() -> reqwest::Client {
+pub(crate) fn client() -> reqwest::Client {
     // Only the first test of the process can.
-    rustls::crypto::ring::default_provider().install_default().ok();
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
     reqwest::Client::builder().no_proxy().build().unwrap()
 }
 

@@ -1,0 +1,28 @@
+//! `/v1/vms/{id}/files/presign` and `…/files/fetch`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+
+use super::answer::{Failure, work};
+use super::body::Body;
+use crate::local::engine::Core;
+use crate::wire::exec::ExecResponse;
+use crate::wire::file::{FileFetchRequest, FilePresignRequest, FilePresignResponse};
+
+pub(super) async fn presign(
+    State(core): State<Arc<Core>>,
+    Path(id): Path<String>,
+    Body(request): Body<FilePresignRequest>,
+) -> Result<Json<FilePresignResponse>, Failure> {
+    Ok(Json(work(move || core.presign(&id, &request)).await?))
+}
+
+pub(super) async fn fetch(
+    State(core): State<Arc<Core>>,
+    Path(id): Path<String>,
+    Body(request): Body<FileFetchRequest>,
+) -> Result<Json<ExecResponse>, Failure> {
+    Ok(Json(work(move || core.fetch(&id, &request)).await?))
+}

@@ -1,0 +1,8 @@
+//! The local engine, driven over HTTP as any client would, with the real binary as the init of its VMs.
+#![cfg(target_os = "linux")]
+
+mod exec;
+mod files;
+mod front;
+mod rig;
+mod vms;
