@@ -55,7 +55,13 @@ pub struct GlobalOptions {
     pub api_key: Option<String>,
 
     /// Read the API key from a file, or from standard input with `-` [env: FASTVM_API_KEY_FILE]
-    #[arg(long, global = true, value_name = "FILE", conflicts_with = "api_key", hide_short_help = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        conflicts_with = "api_key",
+        hide_short_help = true
+    )]
     pub api_key_file: Option<PathBuf>,
 
     /// Where the API is, with its scheme [env: FASTVM_BASE_URL]
@@ -67,7 +73,13 @@ pub struct GlobalOptions {
     pub allow_http: bool,
 
     /// How results print [env: FASTVM_OUTPUT]
-    #[arg(short, long, global = true, value_name = "FORMAT", hide_possible_values = false)]
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "FORMAT",
+        hide_possible_values = false
+    )]
     pub output: Option<Format>,
 
     /// Print JSON: short for `-o json`
@@ -79,7 +91,13 @@ pub struct GlobalOptions {
     pub jq: Option<String>,
 
     /// Which columns a list shows, separated by commas
-    #[arg(long, global = true, value_name = "A,B", value_delimiter = ',', hide_short_help = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "A,B",
+        value_delimiter = ',',
+        hide_short_help = true
+    )]
     pub columns: Option<Vec<String>>,
 
     /// Sort a list by a column; `:desc` turns the order round
@@ -131,7 +149,8 @@ pub struct GlobalOptions {
     pub no_input: bool,
 }
 
-/// The request limit of a group of commands; commands with a `--timeout` of their own leave it out.
+// The request limit of a group of commands; commands with a `--timeout` of their own leave it out. No doc comment:
+// it would become the help of every command that takes this in.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct RequestOptions {
@@ -139,4 +158,3 @@ pub struct RequestOptions {
     #[arg(id = "timeout", long = "timeout", global = true, value_name = "DUR", value_parser = quantity::parse_duration, hide_short_help = true)]
     pub timeout: Option<Duration>,
 }
-

@@ -84,7 +84,10 @@ impl Context {
             Some(_) => access.key_source.clone(),
             None => "none".to_owned(),
         };
-        let origin = Origin { url: format!("{} (from {})", access.base_url, access.url_source), key };
+        let origin = Origin {
+            url: format!("{} (from {})", access.base_url, access.url_source),
+            key,
+        };
         Ok((self.client_for(access)?, origin))
     }
 
@@ -121,7 +124,10 @@ impl Context {
 
     fn client_for(&self, access: Access) -> Result<Client, Error> {
         let settings = &self.settings;
-        let log: Arc<dyn Log> = Arc::new(Voice { talk: self.ui.talk(), level: settings.verbose });
+        let log: Arc<dyn Log> = Arc::new(Voice {
+            talk: self.ui.talk(),
+            level: settings.verbose,
+        });
         Ok(Client::new(api::Options {
             base_url: access.base_url,
             url_source: access.url_source,
@@ -159,7 +165,11 @@ impl Context {
 async fn with_key(remote: &Remote) -> Result<Access, Error> {
     let (key, source) = remote.api_key().await?;
     let key_source = format!("{source}, {}", key.hint());
-    Ok(Access { key: Some(key), key_source, ..without_key(remote) })
+    Ok(Access {
+        key: Some(key),
+        key_source,
+        ..without_key(remote)
+    })
 }
 
 fn without_key(remote: &Remote) -> Access {

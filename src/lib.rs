@@ -72,8 +72,13 @@ fn settle(cli: &Cli, request_timeout: Option<std::time::Duration>) -> Result<Con
     let environment = Environment::capture()?;
     let paths = Paths::of(&environment)?;
     let options = cli.global.clone();
-    let settings =
-        config::resolve(&options, request_timeout, &environment, &paths, Terminal::detect())?;
+    let settings = config::resolve(
+        &options,
+        request_timeout,
+        &environment,
+        &paths,
+        Terminal::detect(),
+    )?;
     let ui = Ui::new(settings.output());
     Ok(Context::new(options, settings, environment, paths, ui))
 }
@@ -84,10 +89,20 @@ fn dispatch(cli: Cli, context: &mut Context) -> Exit {
     }
     let runs_a_command = cli.command.runs_a_command();
     // One thread is enough for a client, and starts faster; blocking work has threads of its own.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     let result = match runtime {
-        Ok(runtime) => runtime.block_on(cli.command.run(context)),
-        Err(error) => Err(Error::new(error::Kind::LocalIo, format!("cannot start: {error}"))),
+        Ok(runtime) => {
+            let result = runtime.block_on(cli.command.run(context));
+            // A thread that still reads standard input must not hold up the end.
+            runtime.shutdown_background();
+            result
+        }
+        Err(error) => Err(Error::new(
+            error::Kind::LocalIo,
+            format!("cannot start: {error}"),
+        )),
     };
     context.close();
     let result = result.and_then(|exit| {

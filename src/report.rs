@@ -61,9 +61,15 @@ pub(crate) fn usage(error: &clap::Error) -> Exit {
 fn asks_for_json() -> bool {
     let words: Vec<String> = std::env::args().take_while(|word| word != "--").collect();
     let is_json = |format: &str| format.starts_with("json");
-    let follows = words.windows(2).any(|pair| ["-o", "--output"].contains(&pair[0].as_str()) && is_json(&pair[1]));
+    let follows = words
+        .windows(2)
+        .any(|pair| ["-o", "--output"].contains(&pair[0].as_str()) && is_json(&pair[1]));
     let joined = |word: &String| {
-        word == "--json" || word.strip_prefix("--output=").or_else(|| word.strip_prefix("-o")).is_some_and(is_json)
+        word == "--json"
+            || word
+                .strip_prefix("--output=")
+                .or_else(|| word.strip_prefix("-o"))
+                .is_some_and(is_json)
     };
     follows || words.iter().any(joined)
 }
@@ -71,8 +77,13 @@ fn asks_for_json() -> bool {
 /// A bug ends the program with one line, not with a backtrace.
 pub(crate) fn instead_of_panics() {
     std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        write_stderr(&format!("error: fastvm has a bug and stops ({place})\nhint: please report this line\n"));
+        let place = panic
+            .location()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        write_stderr(&format!(
+            "error: fastvm has a bug and stops ({place})\nhint: please report this line\n"
+        ));
         #[expect(clippy::exit, reason = "a panic has no way back to main")]
         std::process::exit(Exit::FAILURE.0.into());
     }));

@@ -43,7 +43,11 @@ pub enum Error {
 
     /// A storage refused an object.
     #[error("the storage at {server} refused ({status}): {message}")]
-    Storage { server: String, status: StatusCode, message: String },
+    Storage {
+        server: String,
+        status: StatusCode,
+        message: String,
+    },
 
     /// A redirect that is not followed, as it would carry the key, or repeat a request, elsewhere.
     #[error("{server} redirects to {to}, which is not followed")]
@@ -101,7 +105,11 @@ impl From<Error> for Failure {
                 Self::new(Kind::Server, message).hint("check the base URL: fastvm context show")
             }
             Error::Storage { status, .. } => {
-                let kind = if status.is_server_error() { Kind::Server } else { Kind::Transfer };
+                let kind = if status.is_server_error() {
+                    Kind::Server
+                } else {
+                    Kind::Transfer
+                };
                 Self::new(kind, message).retryable(status.is_server_error())
             }
             Error::StreamLost => Self::new(Kind::StreamLost, message),

@@ -135,14 +135,13 @@ impl ExecStream {
         if line.trim_ascii().is_empty() {
             return Ok(None);
         }
-        // A line cut in the middle is a cut stream, not a server that breaks the contract.
-        let event: ExecEvent<'_> = serde_json::from_slice(line).map_err(|error| {
-            if error.is_eof() {
-                Error::StreamLost
-            } else {
-                self.client.unexpected("exec", &error)
-            }
-        })?;
+        let event: ExecEvent<'_> = match serde_json::from_slice(line) {
+            Ok(event) => event,
+            // A line cut in the middle is a cut stream, not a server that breaks the contract.
+            Err(error) if error.is_eof() => return Err(Error::StreamLost),
+            Err(_) if is_of_unknown_kind(line) => return Ok(None),
+            Err(error) => return Err(self.client.unexpected("exec", &error)),
+        };
         let data = || match event.d.as_deref() {
             Some(text) => {
                 base64::decode(text).map_err(|error| self.client.unexpected("exec", &error))
@@ -182,4 +181,12 @@ impl ExecStream {
             Event::Stdout(answer.stdout.into_bytes()),
         ])
     }
+}
+
+/// Whether a line that does not fit the known events is one of another kind.
+fn is_of_unknown_kind(line: &[u8]) -> bool {
+    let event: serde_json::Value = serde_json::from_slice(line).unwrap_or_default();
+    event["t"]
+        .as_str()
+        .is_some_and(|kind| !["o", "e", "x"].contains(&kind))
 }

@@ -156,5 +156,9 @@ async fn checked(target: &Url, response: Response) -> Result<Response, Error> {
     }
     let body = tokio::time::timeout(STALL_LIMIT, read(response, SHOWN)).await;
     let body = body.ok().and_then(Result::ok).unwrap_or_default();
-    Err(Error::Storage { server: server_of(target), status, message: text_of(status, &body) })
+    Err(Error::Storage {
+        server: server_of(target),
+        status,
+        message: text_of(status, &body),
+    })
 }

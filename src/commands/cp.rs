@@ -5,6 +5,7 @@ mod remote;
 mod watch;
 
 use std::ffi::OsString;
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -19,8 +20,8 @@ use crate::exit::Exit;
 use crate::output::human;
 use crate::signal::Signals;
 use crate::transfer::{
-    Compression, DownloadRequest, DownloadTarget, Endpoint, Incomplete, RemotePath, Settings, Summary, System,
-    UploadRequest, UploadSource, cleanup, download, parse, upload,
+    Compression, DownloadRequest, DownloadTarget, Endpoint, Incomplete, RemotePath, Settings,
+    Summary, System, UploadRequest, UploadSource, cleanup, download, parse, upload,
 };
 
 #[derive(Debug, Args)]
@@ -67,8 +68,16 @@ enum Compress {
 
 /// Both sides of the copy, one of them in a VM.
 enum Plan {
-    Up { sources: UploadSource, vm: String, target: RemotePath },
-    Down { vm: String, sources: Vec<RemotePath>, target: DownloadTarget },
+    Up {
+        sources: UploadSource,
+        vm: String,
+        target: RemotePath,
+    },
+    Down {
+        vm: String,
+        sources: Vec<RemotePath>,
+        target: DownloadTarget,
+    },
 }
 
 pub(crate) async fn run(context: &mut Context, args: CpArgs) -> Result<Exit, Error> {
@@ -77,14 +86,23 @@ pub(crate) async fn run(context: &mut Context, args: CpArgs) -> Result<Exit, Err
     let vm = match &plan {
         Plan::Up { vm, .. } | Plan::Down { vm, .. } => naming::vm(&client, vm).await?,
     };
-    let to_stdout = matches!(&plan, Plan::Down { target: DownloadTarget::Stream(_), .. });
-    let remote = Remote { client, vm: vm.id.clone() };
-    let watch = Watch::new(&context.ui);
+    let to_stdout = matches!(
+        &plan,
+        Plan::Down {
+            target: DownloadTarget::Stream(_),
+            ..
+        }
+    );
+    let remote = Remote {
+        client,
+        vm: vm.id.clone(),
+    };
+    let watch = Arc::new(Watch::new(&context.ui));
     let settings = args.settings();
     let leftovers = settings.leftovers.clone();
     let mut signals = Signals::listen()?;
     let result = tokio::select! {
-        result = transfer(&remote, &watch, plan, settings) => result,
+        result = transfer(&remote, watch.clone(), plan, settings) => result,
         signal = signals.next() => {
             drop(watch);
             // What stands in the VM is removed, unless that takes long or a second signal comes.
@@ -104,7 +122,11 @@ pub(crate) async fn run(context: &mut Context, args: CpArgs) -> Result<Exit, Err
 impl CpArgs {
     fn settings(&self) -> Settings {
         Settings {
-            incomplete: if self.keep_going { Incomplete::KeepGoing } else { Incomplete::Stop },
+            incomplete: if self.keep_going {
+                Incomplete::KeepGoing
+            } else {
+                Incomplete::Stop
+            },
             compression: match self.compress {
                 Compress::Auto => Compression::Auto,
                 Compress::None => Compression::None,
@@ -118,16 +140,40 @@ impl CpArgs {
 
 async fn transfer(
     remote: &Remote,
-    watch: &Watch,
+    watch: Arc<Watch>,
     plan: Plan,
     settings: Settings,
 ) -> Result<Summary, crate::transfer::Error> {
     match plan {
-        Plan::Up { sources, target, .. } => {
-            upload(remote, remote, watch, UploadRequest { source: sources, target, settings }).await
+        Plan::Up {
+            sources, target, ..
+        } => {
+            upload(
+                remote,
+                remote,
+                watch,
+                UploadRequest {
+                    source: sources,
+                    target,
+                    settings,
+                },
+            )
+            .await
         }
-        Plan::Down { sources, target, .. } => {
-            download(remote, remote, watch, DownloadRequest { sources, target, settings }).await
+        Plan::Down {
+            sources, target, ..
+        } => {
+            download(
+                remote,
+                remote,
+                watch,
+                DownloadRequest {
+                    sources,
+                    target,
+                    settings,
+                },
+            )
+            .await
         }
     }
 }
@@ -138,25 +184,33 @@ fn plan(words: &[OsString]) -> Result<Plan, Error> {
         .iter()
         .map(|word| parse(word, System::current()).map_err(failure::usage))
         .collect::<Result<Vec<_>, _>>()?;
-    let target = sides.pop().ok_or_else(|| Error::usage("nothing is to be copied"))?;
+    let target = sides
+        .pop()
+        .ok_or_else(|| Error::usage("nothing is to be copied"))?;
     match target {
-        Endpoint::Remote { vm, path, into } => {
-            Ok(Plan::Up { sources: local_sources(sides)?, vm, target: RemotePath { path, into } })
-        }
+        Endpoint::Remote { vm, path, into } => Ok(Plan::Up {
+            sources: local_sources(sides)?,
+            vm,
+            target: RemotePath { path, into },
+        }),
         Endpoint::Local { path, into } => down(sides, DownloadTarget::Path { path, into }),
-        Endpoint::Stream => down(sides, DownloadTarget::Stream(Box::new(tokio_stdout()))),
+        Endpoint::Stream => down(sides, DownloadTarget::Stream(Box::new(tokio::io::stdout()))),
     }
 }
 
 fn local_sources(sides: Vec<Endpoint>) -> Result<UploadSource, Error> {
     if let [Endpoint::Stream] = sides.as_slice() {
-        return Ok(UploadSource::Stream(Box::new(tokio_stdin())));
+        return Ok(UploadSource::Stream(Box::new(tokio::io::stdin())));
     }
-    let paths = sides.into_iter().map(|side| match side {
-        Endpoint::Local { path, .. } => Ok(path),
-        Endpoint::Stream => Err(Error::usage("standard input cannot be one of several sources")),
-        Endpoint::Remote { .. } => Err(Error::usage("both sides are in a VM").hint("copy out of one VM, then into the other")),
-    });
+    let paths =
+        sides.into_iter().map(|side| match side {
+            Endpoint::Local { path, .. } => Ok(path),
+            Endpoint::Stream => Err(Error::usage(
+                "standard input cannot be one of several sources",
+            )),
+            Endpoint::Remote { .. } => Err(Error::usage("both sides are in a VM")
+                .hint("copy out of one VM, then into the other")),
+        });
     Ok(UploadSource::Paths(paths.collect::<Result<_, _>>()?))
 }
 
@@ -165,23 +219,22 @@ fn down(sides: Vec<Endpoint>, target: DownloadTarget) -> Result<Plan, Error> {
     let mut sources = Vec::new();
     for side in sides {
         let Endpoint::Remote { vm, path, into } = side else {
-            return Err(Error::usage("neither side is in a VM").hint("write VM:PATH for the side in the VM"));
+            return Err(Error::usage("neither side is in a VM")
+                .hint("write VM:PATH for the side in the VM"));
         };
         if from.get_or_insert_with(|| vm.clone()) != &vm {
-            return Err(Error::usage("the sources are in different VMs").hint("copy from one VM at a time"));
+            return Err(
+                Error::usage("the sources are in different VMs").hint("copy from one VM at a time")
+            );
         }
         sources.push(RemotePath { path, into });
     }
     let vm = from.ok_or_else(|| Error::usage("nothing is to be copied"))?;
-    Ok(Plan::Down { vm, sources, target })
-}
-
-fn tokio_stdin() -> impl tokio::io::AsyncRead + Send + Unpin {
-    tokio::io::stdin()
-}
-
-fn tokio_stdout() -> impl tokio::io::AsyncWrite + Send + Unpin {
-    tokio::io::stdout()
+    Ok(Plan::Down {
+        vm,
+        sources,
+        target,
+    })
 }
 
 /// What a copy did, as JSON.

@@ -39,7 +39,9 @@ pub(crate) async fn delete(
     }
     ask(context, noun, &targets)?;
     let mut deleted = Vec::new();
-    let spinner = context.ui.spinner(&format!("deleting {} {}", targets.len(), noun.many));
+    let spinner = context
+        .ui
+        .spinner(&format!("deleting {} {}", targets.len(), noun.many));
     let results = stream::iter(targets)
         .map(|named| async {
             let result = delete(named.id.clone()).await;
@@ -81,12 +83,24 @@ fn ask(context: &mut Context, noun: Noun, targets: &[Named]) -> Result<(), Error
 }
 
 fn refused(noun: Noun, named: &Named) -> Error {
-    Error::new(Kind::Server, format!("the API says that {} {} is not deleted", noun.one, named.label()))
-        .target(&named.id)
+    Error::new(
+        Kind::Server,
+        format!(
+            "the API says that {} {} is not deleted",
+            noun.one,
+            named.label()
+        ),
+    )
+    .target(&named.id)
 }
 
 /// Reports each failure; the last one, or a count of them, becomes the command's error.
-fn summary(context: &mut Context, noun: Noun, mut failures: Vec<Error>, total: usize) -> Result<Exit, Error> {
+fn summary(
+    context: &mut Context,
+    noun: Noun,
+    mut failures: Vec<Error>,
+    total: usize,
+) -> Result<Exit, Error> {
     if failures.len() == 1 && total == 1 {
         return failures.pop().map_or(Ok(Exit::SUCCESS), Err);
     }
@@ -96,7 +110,20 @@ fn summary(context: &mut Context, noun: Noun, mut failures: Vec<Error>, total: u
     for failure in &failures {
         context.ui.error(failure.message(), failure.hint_text());
     }
-    let same_kind = failures.iter().all(|failure| failure.kind() == failures[0].kind());
-    let kind = if failures.len() == total && same_kind { failures[0].kind() } else { Kind::Partial };
-    Err(Error::new(kind, format!("{} of {total} {} could not be deleted", failures.len(), noun.many)))
+    let same_kind = failures
+        .iter()
+        .all(|failure| failure.kind() == failures[0].kind());
+    let kind = if failures.len() == total && same_kind {
+        failures[0].kind()
+    } else {
+        Kind::Partial
+    };
+    Err(Error::new(
+        kind,
+        format!(
+            "{} of {total} {} could not be deleted",
+            failures.len(),
+            noun.many
+        ),
+    ))
 }

@@ -39,7 +39,12 @@ pub struct ExecArgs {
     options: CommandOptions,
 
     /// The VM, then the command and its arguments
-    #[arg(required = true, value_name = "VM COMMAND", trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(
+        required = true,
+        value_name = "VM COMMAND",
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
     words: Vec<std::ffi::OsString>,
 }
 
@@ -60,7 +65,9 @@ impl CommandOptions {
     pub(crate) fn request(&self, words: Words) -> Result<ExecRequest, Error> {
         Ok(ExecRequest {
             command: command_of(self.shell.as_deref(), words)?,
-            timeout_sec: self.timeout.map(|limit| i64::try_from(limit.as_secs()).unwrap_or(i64::MAX)),
+            timeout_sec: self
+                .timeout
+                .map(|limit| i64::try_from(limit.as_secs()).unwrap_or(i64::MAX)),
             ..ExecRequest::default()
         })
     }
@@ -133,7 +140,10 @@ pub(crate) fn finish(sink: Sink<'_>, ended: Ended, limit: Option<Duration>) -> R
         return Ok(Exit::of_command(ended.code));
     }
     match limit {
-        Some(limit) => talk.warn(&format!("the command was ended after {}", human::duration(limit))),
+        Some(limit) => talk.warn(&format!(
+            "the command was ended after {}",
+            human::duration(limit)
+        )),
         None => talk.warn("the command was ended by the server's time limit"),
     }
     Ok(Exit::COMMAND_TIMEOUT)

@@ -22,7 +22,11 @@ pub(crate) async fn run(context: &mut Context, _args: HealthArgs) -> Result<Exit
         context.ui.raw_json(&health.json)?;
         return Ok(Exit::SUCCESS);
     }
-    let status = if health.value.status.is_empty() { "ok" } else { &health.value.status };
+    let status = if health.value.status.is_empty() {
+        "ok"
+    } else {
+        &health.value.status
+    };
     context.ui.pairs(&[
         ("status", status),
         ("latency", &format!("{milliseconds:.1} ms")),

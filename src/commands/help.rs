@@ -19,13 +19,20 @@ pub struct HelpArgs {
 }
 
 pub(crate) async fn run(context: &mut Context, args: HelpArgs) -> Result<Exit, Error> {
-    let text = if args.topic == ["exit-codes"] { exit_codes() } else { command_help(&args.topic)? };
+    let text = if args.topic == ["exit-codes"] {
+        exit_codes()
+    } else {
+        command_help(&args.topic)?
+    };
     context.ui.bytes(text.as_bytes())?;
     Ok(Exit::SUCCESS)
 }
 
 fn exit_codes() -> String {
-    exit::TABLE.iter().map(|(code, meaning)| format!("{code:>5}  {meaning}\n")).collect()
+    exit::TABLE
+        .iter()
+        .map(|(code, meaning)| format!("{code:>5}  {meaning}\n"))
+        .collect()
 }
 
 fn command_help(topic: &[String]) -> Result<String, Error> {
@@ -33,9 +40,9 @@ fn command_help(topic: &[String]) -> Result<String, Error> {
     command.build();
     let mut place = &mut command;
     for word in topic {
-        place = place
-            .find_subcommand_mut(word)
-            .ok_or_else(|| Error::usage(format!("there is no command {:?}", topic.join(" "))).hint("fastvm --help"))?;
+        place = place.find_subcommand_mut(word).ok_or_else(|| {
+            Error::usage(format!("there is no command {:?}", topic.join(" "))).hint("fastvm --help")
+        })?;
     }
     Ok(place.render_long_help().to_string())
 }

@@ -80,7 +80,10 @@ pub struct WaitOptions {
 impl WaitOptions {
     /// How to wait, or None to return at once.
     pub(crate) fn wait(&self) -> Option<Wait> {
-        (!self.no_wait).then_some(Wait { limit: self.wait_timeout, interval: self.poll_interval })
+        (!self.no_wait).then_some(Wait {
+            limit: self.wait_timeout,
+            interval: self.poll_interval,
+        })
     }
 }
 
@@ -97,7 +100,9 @@ impl LaunchOptions {
     pub(crate) async fn request(&self, client: &Client) -> Result<LaunchRequest, Error> {
         let mut request = self.given.request()?;
         match &self.snapshot {
-            Some(snapshot) => request.snapshot_id = Some(naming::snapshot(client, snapshot).await?.id),
+            Some(snapshot) => {
+                request.snapshot_id = Some(naming::snapshot(client, snapshot).await?.id)
+            }
             None => {
                 let machine_type = self.machine_type.as_deref().unwrap_or(DEFAULT_TYPE);
                 if machine_type.is_empty() {
@@ -134,11 +139,18 @@ pub(crate) async fn launch(
 ) -> Result<Record<Vm>, Error> {
     let spinner = context.ui.spinner("launching");
     let vm = client.launch_vm(request).await.map_err(lost_reply)?;
-    let Some(wait) = options.wait().filter(|_| vm.value.status != status::RUNNING) else {
+    let Some(wait) = options
+        .wait()
+        .filter(|_| vm.value.status != status::RUNNING)
+    else {
         return Ok(vm);
     };
     let mut signals = Signals::listen()?;
-    spinner.set(&format!("waiting for {} ({})", label(&vm.value), visible(&vm.value.status)));
+    spinner.set(&format!(
+        "waiting for {} ({})",
+        label(&vm.value),
+        visible(&vm.value.status)
+    ));
     tokio::select! {
         waited = client.wait_until_running(&vm.value.id, wait) => {
             drop(spinner);
@@ -157,26 +169,40 @@ pub(crate) fn running(waited: Waited<Vm>, limit: Duration) -> Result<Record<Vm>,
     match waited {
         Waited::Ready(vm) => Ok(vm),
         Waited::Failed(vm) => {
-            let message = format!("{} will not run: its status is {}", label(&vm.value), visible(&vm.value.status));
+            let message = format!(
+                "{} will not run: its status is {}",
+                label(&vm.value),
+                visible(&vm.value.status)
+            );
             Err(Error::new(Kind::VmFailed, message).target(&vm.value.id))
         }
         Waited::TimedOut(vm) => {
             let limit = human::duration(limit);
-            let message = format!("{} is still {} after {limit}", label(&vm.value), visible(&vm.value.status));
-            Err(Error::new(Kind::WaitTimeout, message).target(&vm.value.id).retryable(true))
+            let message = format!(
+                "{} is still {} after {limit}",
+                label(&vm.value),
+                visible(&vm.value.status)
+            );
+            Err(Error::new(Kind::WaitTimeout, message)
+                .target(&vm.value.id)
+                .retryable(true))
         }
     }
 }
 
 /// A failure while the VM goes on existing: says so, and how to be rid of it.
 fn still_there(error: Error, vm: &Vm) -> Error {
-    error
-        .target(&vm.id)
-        .hint(format!("the VM is still there; delete it with `fastvm vm delete {}`", visible(&vm.id)))
+    error.target(&vm.id).hint(format!(
+        "the VM is still there; delete it with `fastvm vm delete {}`",
+        visible(&vm.id)
+    ))
 }
 
 fn lost_reply(error: api::Error) -> Error {
-    let lost = matches!(error, api::Error::Broken { .. } | api::Error::TimedOut { .. });
+    let lost = matches!(
+        error,
+        api::Error::Broken { .. } | api::Error::TimedOut { .. }
+    );
     let error = Error::from(error);
     if !lost {
         return error;

@@ -72,7 +72,11 @@ pub enum Command {
 }
 
 #[derive(Debug, Args)]
-#[command(subcommand_required = true, arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(
+    subcommand_required = true,
+    arg_required_else_help = true,
+    disable_help_subcommand = true
+)]
 pub struct Noun<V: Subcommand> {
     #[command(flatten)]
     request: RequestOptions,

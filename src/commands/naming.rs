@@ -42,7 +42,9 @@ impl Named {
     /// Says on which thing a request failed.
     pub(crate) fn explain(&self, error: api::Error) -> Error {
         let not_found = error.is_not_found();
-        let error = Error::from(error).within(format!("{} {}", self.noun, self.label())).target(&self.id);
+        let error = Error::from(error)
+            .within(format!("{} {}", self.noun, self.label()))
+            .target(&self.id);
         if !not_found {
             return error;
         }
@@ -68,10 +70,16 @@ pub(crate) async fn vm(client: &Client, word: &str) -> Result<Named, Error> {
 }
 
 /// Finds several VMs with one list at most.
-pub(crate) async fn vms(client: &Client, words: &[String]) -> Result<Vec<Result<Named, Missing>>, Error> {
+pub(crate) async fn vms(
+    client: &Client,
+    words: &[String],
+) -> Result<Vec<Result<Named, Missing>>, Error> {
     all("VM", words, async || {
         let vms = client.list_vms(&VmFilter::default()).await?;
-        Ok(vms.into_iter().map(|vm| (vm.value.id, vm.value.name)).collect())
+        Ok(vms
+            .into_iter()
+            .map(|vm| (vm.value.id, vm.value.name))
+            .collect())
     })
     .await
 }
@@ -82,10 +90,16 @@ pub(crate) async fn snapshot(client: &Client, word: &str) -> Result<Named, Error
 }
 
 /// Finds several snapshots with one list at most.
-pub(crate) async fn snapshots(client: &Client, words: &[String]) -> Result<Vec<Result<Named, Missing>>, Error> {
+pub(crate) async fn snapshots(
+    client: &Client,
+    words: &[String],
+) -> Result<Vec<Result<Named, Missing>>, Error> {
     all("snapshot", words, async || {
         let snapshots = client.list_snapshots().await?;
-        Ok(snapshots.into_iter().map(|snapshot| (snapshot.value.id, snapshot.value.name)).collect())
+        Ok(snapshots
+            .into_iter()
+            .map(|snapshot| (snapshot.value.id, snapshot.value.name))
+            .collect())
     })
     .await
 }
@@ -105,39 +119,74 @@ async fn all(
     list: impl AsyncFnOnce() -> Result<Vec<IdAndName>, api::Error>,
 ) -> Result<Vec<Result<Named, Missing>>, Error> {
     if let Some(empty) = words.iter().find(|word| word.trim().is_empty()) {
-        return Err(Error::usage(format!("{empty:?} is no name and no id of a {noun}")));
+        return Err(Error::usage(format!(
+            "{empty:?} is no name and no id of a {noun}"
+        )));
     }
-    let ids = words.iter().map(|word| full_id(noun, word)).collect::<Option<Vec<_>>>();
+    let ids = words
+        .iter()
+        .map(|word| full_id(noun, word))
+        .collect::<Option<Vec<_>>>();
     if let Some(ids) = ids {
         return Ok(ids.into_iter().map(Ok).collect());
     }
     let known = list().await?;
-    Ok(words.iter().map(|word| full_id(noun, word).map_or_else(|| choose(noun, word, &known), Ok)).collect())
+    Ok(words
+        .iter()
+        .map(|word| full_id(noun, word).map_or_else(|| choose(noun, word, &known), Ok))
+        .collect())
 }
 
 /// A full UUID is used without a look-up.
 fn full_id(noun: &'static str, word: &str) -> Option<Named> {
     let is_uuid = word.len() == 36 && Uuid::try_parse(word).is_ok();
-    is_uuid.then(|| Named { id: word.to_lowercase(), name: None, noun })
+    is_uuid.then(|| Named {
+        id: word.to_lowercase(),
+        name: None,
+        noun,
+    })
 }
 
 fn choose(noun: &'static str, word: &str, known: &[IdAndName]) -> Result<Named, Missing> {
-    let named = |(id, name): &IdAndName| Named { id: id.clone(), name: Some(name.clone()), noun };
+    let named = |(id, name): &IdAndName| Named {
+        id: id.clone(),
+        name: Some(name.clone()),
+        noun,
+    };
     if let Some(found) = known.iter().find(|(id, _)| id == word) {
         return Ok(named(found));
     }
     let by_name: Vec<_> = known.iter().filter(|(_, name)| name == word).collect();
-    let matches = if by_name.is_empty() { with_prefix(word, known) } else { by_name };
+    let matches = if by_name.is_empty() {
+        with_prefix(word, known)
+    } else {
+        by_name
+    };
     match matches.as_slice() {
         [found] => Ok(named(found)),
-        [] => Err(Missing { error: absent(noun, word, known), absent: true }),
+        [] => Err(Missing {
+            error: absent(noun, word, known),
+            absent: true,
+        }),
         several => {
-            let candidates: Vec<_> = several.iter().map(|found| named(found).label()).take(LISTED).collect();
+            let candidates: Vec<_> = several
+                .iter()
+                .map(|found| named(found).label())
+                .take(LISTED)
+                .collect();
             let more = if several.len() > LISTED { ", …" } else { "" };
-            let message =
-                format!("{word:?} names {} {noun}s: {}{more}", several.len(), candidates.join(", "));
-            let error = Error::new(Kind::Ambiguous, message).target(word).hint("use a full id");
-            Err(Missing { error, absent: false })
+            let message = format!(
+                "{word:?} names {} {noun}s: {}{more}",
+                several.len(),
+                candidates.join(", ")
+            );
+            let error = Error::new(Kind::Ambiguous, message)
+                .target(word)
+                .hint("use a full id");
+            Err(Missing {
+                error,
+                absent: false,
+            })
         }
     }
 }
@@ -147,22 +196,38 @@ fn with_prefix<'a>(word: &str, known: &'a [IdAndName]) -> Vec<&'a IdAndName> {
         return Vec::new();
     }
     let word = word.to_lowercase();
-    known.iter().filter(|(id, _)| id.to_lowercase().starts_with(&word)).collect()
+    known
+        .iter()
+        .filter(|(id, _)| id.to_lowercase().starts_with(&word))
+        .collect()
 }
 
 fn absent(noun: &str, word: &str, known: &[IdAndName]) -> Error {
     let mut alike: Vec<(f64, &str)> = known
         .iter()
-        .map(|(_, name)| (strsim::jaro_winkler(&word.to_lowercase(), &name.to_lowercase()), name.as_str()))
+        .map(|(_, name)| {
+            (
+                strsim::jaro_winkler(&word.to_lowercase(), &name.to_lowercase()),
+                name.as_str(),
+            )
+        })
         .filter(|(likeness, _)| *likeness >= ALIKE)
         .collect();
     alike.sort_by(|left, right| right.0.total_cmp(&left.0));
     alike.dedup_by(|left, right| left.1 == right.1);
-    let error = Error::new(Kind::NotFound, format!("there is no {noun} named {word:?}")).target(word);
+    let error =
+        Error::new(Kind::NotFound, format!("there is no {noun} named {word:?}")).target(word);
     if alike.is_empty() {
-        return error.hint(format!("see what is there with `fastvm {} list`", noun.to_lowercase()));
+        return error.hint(format!(
+            "see what is there with `fastvm {} list`",
+            noun.to_lowercase()
+        ));
     }
-    let names: Vec<_> = alike.iter().take(LISTED).map(|(_, name)| visible(name)).collect();
+    let names: Vec<_> = alike
+        .iter()
+        .take(LISTED)
+        .map(|(_, name)| visible(name))
+        .collect();
     error.hint(format!("did you mean {}?", names.join(", ")))
 }
 
@@ -183,7 +248,9 @@ mod tests {
     }
 
     fn id(word: &str) -> Result<String, Kind> {
-        choose("VM", word, &known()).map(|named| named.id).map_err(|missing| missing.error.kind())
+        choose("VM", word, &known())
+            .map(|named| named.id)
+            .map_err(|missing| missing.error.kind())
     }
 
     #[test]
@@ -214,6 +281,9 @@ mod tests {
     fn a_misspelt_name_is_corrected() {
         let missing = choose("VM", "wbe-1", &known()).unwrap_err();
         assert!(missing.is_absent());
-        assert_eq!(missing.error.hint_text(), Some("did you mean web-1, web-2?"));
+        assert_eq!(
+            missing.error.hint_text(),
+            Some("did you mean web-1, web-2?")
+        );
     }
 }

@@ -44,7 +44,11 @@ pub struct RunArgs {
     wait_timeout: std::time::Duration,
 
     /// The command and its arguments
-    #[arg(value_name = "COMMAND", trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(
+        value_name = "COMMAND",
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
     words: Vec<std::ffi::OsString>,
 }
 
@@ -53,11 +57,17 @@ pub(crate) async fn run(context: &mut Context, args: RunArgs) -> Result<Exit, Er
     let client = context.client().await?;
     let mut launch = args.launch.request(&client).await?;
     let mark = Uuid::new_v4().to_string();
-    launch.metadata.get_or_insert_default().insert(MARK.to_owned(), mark.clone());
+    launch
+        .metadata
+        .get_or_insert_default()
+        .insert(MARK.to_owned(), mark.clone());
     let mut signals = Signals::listen()?;
     let spinner = context.ui.spinner("launching");
     let (vm, signal) = launched(&client, &launch, &mark, &mut signals).await?;
-    let wait = Wait { limit: args.wait_timeout, interval: std::time::Duration::from_secs(2) };
+    let wait = Wait {
+        limit: args.wait_timeout,
+        interval: std::time::Duration::from_secs(2),
+    };
     let mut sink = Sink::new(context);
     let outcome = match signal {
         Some(signal) => Err(signal.error()),
@@ -102,7 +112,9 @@ async fn launched(
 /// A launch without an answer may have made a VM all the same: finds it by its mark and deletes it.
 async fn unlaunched(client: &Client, error: api::Error, mark: &str) -> Error {
     let unknown = match &error {
-        api::Error::Broken { .. } | api::Error::TimedOut { .. } | api::Error::Unexpected { .. } => true,
+        api::Error::Broken { .. } | api::Error::TimedOut { .. } | api::Error::Unexpected { .. } => {
+            true
+        }
         api::Error::Status { status, .. } => status.is_server_error(),
         _ => false,
     };
@@ -110,11 +122,18 @@ async fn unlaunched(client: &Client, error: api::Error, mark: &str) -> Error {
     if !unknown {
         return error;
     }
-    let filter = VmFilter { status: None, metadata: vec![(MARK.to_owned(), mark.to_owned())] };
+    let filter = VmFilter {
+        status: None,
+        metadata: vec![(MARK.to_owned(), mark.to_owned())],
+    };
     let Ok(vms) = client.list_vms(&filter).await else {
         return error.hint(look_for(mark));
     };
-    let marked = |vm: &Vm| vm.metadata.as_ref().is_some_and(|labels| labels.get(MARK).is_some_and(|is| is == mark));
+    let marked = |vm: &Vm| {
+        vm.metadata
+            .as_ref()
+            .is_some_and(|labels| labels.get(MARK).is_some_and(|is| is == mark))
+    };
     for vm in vms.into_iter().filter(|vm| marked(&vm.value)) {
         if client.delete_vm(&vm.value.id).await.is_err() {
             return error.hint(delete_command(&vm.value));
@@ -137,10 +156,14 @@ async fn follow(
     command: &ExecRequest,
     sink: &mut Sink<'_>,
 ) -> Result<api::exec::Ended, Error> {
-    exec::follow(client, &vm.id, command, sink).await.map_err(|lost| match lost {
-        Lost::Request(error) => Error::from(error).within(format!("VM {}", launching::label(vm))).target(&vm.id),
-        Lost::Output(error) => error,
-    })
+    exec::follow(client, &vm.id, command, sink)
+        .await
+        .map_err(|lost| match lost {
+            Lost::Request(error) => Error::from(error)
+                .within(format!("VM {}", launching::label(vm)))
+                .target(&vm.id),
+            Lost::Output(error) => error,
+        })
 }
 
 /// Deletes the VM. A signal meanwhile stops waiting for it.
@@ -155,8 +178,13 @@ async fn remove(client: &Client, vm: &Vm, signals: &mut Signals) -> Result<(), E
         Err(error) if error.is_not_found() => return Ok(()),
         Err(error) => error.to_string(),
     };
-    let message = format!("VM {} could not be deleted: {problem}", launching::label(vm));
-    Err(Error::new(Kind::Server, message).target(&vm.id).hint(delete_command(vm)))
+    let message = format!(
+        "VM {} could not be deleted: {problem}",
+        launching::label(vm)
+    );
+    Err(Error::new(Kind::Server, message)
+        .target(&vm.id)
+        .hint(delete_command(vm)))
 }
 
 /// The command's own failure comes first; a VM that is left is never kept secret.

@@ -21,7 +21,10 @@ struct Serving {
 /// Notes where an engine serves. The last one that does so is the one that is found.
 pub fn announce(data: &Path, url: &str, address: SocketAddr) -> Result<Announcement, Error> {
     let path = file(data);
-    let serving = Serving { url: url.to_owned(), address };
+    let serving = Serving {
+        url: url.to_owned(),
+        address,
+    };
     let json = serde_json::to_vec(&serving).map_err(|error| Error::System(error.into()))?;
     std::fs::write(&path, json).map_err(Error::at(&path))?;
     Ok(Announcement(path))

@@ -25,7 +25,10 @@ impl Ui {
     /// Whether results are for people: no JSON, no filter, no list for programs.
     pub fn shows_tables(&self) -> bool {
         self.settings.jq.is_none()
-            && matches!(self.settings.format, None | Some(Format::Table | Format::Wide))
+            && matches!(
+                self.settings.format,
+                None | Some(Format::Table | Format::Wide)
+            )
     }
 
     /// Prints names and values, a line each, values aligned.
@@ -45,10 +48,24 @@ impl Ui {
     /// # Errors
     /// A stdout that takes no more.
     pub fn numbers(&mut self, header: &[&str], rows: &[Vec<String>]) -> Result<(), Error> {
-        let header = header.iter().map(|name| name.to_uppercase()).collect::<Vec<_>>();
-        let lines = self.settings.header.then_some(&header).into_iter().chain(rows);
+        let header = header
+            .iter()
+            .map(|name| name.to_uppercase())
+            .collect::<Vec<_>>();
+        let lines = self
+            .settings
+            .header
+            .then_some(&header)
+            .into_iter()
+            .chain(rows);
         let widths: Vec<usize> = (0..header.len())
-            .map(|column| lines.clone().map(|line| line[column].len()).max().unwrap_or(0))
+            .map(|column| {
+                lines
+                    .clone()
+                    .map(|line| line[column].len())
+                    .max()
+                    .unwrap_or(0)
+            })
             .collect();
         for line in lines {
             write!(self.stdout, "{:width$}", line[0], width = widths[0])?;
@@ -65,8 +82,10 @@ impl Ui {
     /// # Errors
     /// As [`Ui::raw_json`].
     pub fn value(&mut self, value: &impl serde::Serialize) -> Result<(), Error> {
-        let json = serde_json::value::to_raw_value(value)
-            .map_err(|error| Error::Unprintable { format: "JSON", message: error.to_string() })?;
+        let json = serde_json::value::to_raw_value(value).map_err(|error| Error::Unprintable {
+            format: "JSON",
+            message: error.to_string(),
+        })?;
         self.raw_json(&json)
     }
 
@@ -74,10 +93,16 @@ impl Ui {
     ///
     /// # Errors
     /// As [`Ui::list`].
-    pub fn values<T: serde::Serialize>(&mut self, values: Vec<T>, table: &Table<T>) -> Result<(), Error> {
+    pub fn values<T: serde::Serialize>(
+        &mut self,
+        values: Vec<T>,
+        table: &Table<T>,
+    ) -> Result<(), Error> {
         let records: serde_json::Result<Vec<_>> = values.into_iter().map(Record::of).collect();
-        let records = records
-            .map_err(|error| Error::Unprintable { format: "JSON", message: error.to_string() })?;
+        let records = records.map_err(|error| Error::Unprintable {
+            format: "JSON",
+            message: error.to_string(),
+        })?;
         self.list(records, table)
     }
 
@@ -86,8 +111,10 @@ impl Ui {
     /// # Errors
     /// A stdout that takes no more.
     pub fn value_line(&mut self, value: &impl serde::Serialize) -> Result<(), Error> {
-        let json = serde_json::to_string(value)
-            .map_err(|error| Error::Unprintable { format: "JSON", message: error.to_string() })?;
+        let json = serde_json::to_string(value).map_err(|error| Error::Unprintable {
+            format: "JSON",
+            message: error.to_string(),
+        })?;
         writeln!(self.stdout, "{json}")?;
         self.flush()
     }
@@ -97,6 +124,10 @@ impl Ui {
     /// # Errors
     /// As [`Ui::list`].
     pub fn deleted(&mut self, records: Vec<Record<Deleted>>) -> Result<(), Error> {
-        if self.shows_tables() { Ok(()) } else { self.list(records, &DELETED) }
+        if self.shows_tables() {
+            Ok(())
+        } else {
+            self.list(records, &DELETED)
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The surroundings of a test: a home of its own, the real binary, and everything it said.
 
 mod ran;
-mod scripted;
+pub(crate) mod scripted;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -21,12 +21,17 @@ pub(crate) struct Home {
 
 impl Home {
     pub(crate) fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), variables: Vec::new() }
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            variables: Vec::new(),
+        }
     }
 
     /// A home whose commands go to a server of the test's.
     pub(crate) fn with_server(url: &str) -> Self {
-        Self::new().set("FASTVM_BASE_URL", url).set("FASTVM_API_KEY", "fv_test_key_0123456789")
+        Self::new()
+            .set("FASTVM_BASE_URL", url)
+            .set("FASTVM_API_KEY", "fv_test_key_0123456789")
     }
 
     /// Sets an environment variable for all commands.
@@ -68,7 +73,10 @@ impl Home {
     pub(crate) fn ok(&self, arguments: &[&str]) -> String {
         let ran = self.run(arguments);
         assert_eq!(ran.code, 0, "fastvm {arguments:?}\n{ran}");
-        ran.stdout.strip_suffix('\n').unwrap_or(&ran.stdout).to_owned()
+        ran.stdout
+            .strip_suffix('\n')
+            .unwrap_or(&ran.stdout)
+            .to_owned()
     }
 }
 
@@ -76,7 +84,9 @@ impl Drop for Home {
     fn drop(&mut self) {
         if self.join("local").exists() {
             // A home that cannot be emptied fails in the folder's own removal.
-            let _ = self.command(&["local", "reset", "--yes", "--quiet"]).status();
+            let _ = self
+                .command(&["local", "reset", "--yes", "--quiet"])
+                .status();
         }
     }
 }

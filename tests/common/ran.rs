@@ -18,7 +18,11 @@ impl Ran {
         Self {
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-            code: output.status.code().or_else(|| Some(128 + output.status.signal()?)).unwrap(),
+            code: output
+                .status
+                .code()
+                .or_else(|| Some(128 + output.status.signal()?))
+                .unwrap(),
         }
     }
 
@@ -30,7 +34,8 @@ impl Ran {
     /// The error on the last line of stderr, as JSON.
     pub(crate) fn error(&self) -> serde_json::Value {
         let last = self.stderr.lines().last().unwrap_or_default();
-        let value: serde_json::Value = serde_json::from_str(last).unwrap_or_else(|error| panic!("{error} in\n{self}"));
+        let value: serde_json::Value =
+            serde_json::from_str(last).unwrap_or_else(|error| panic!("{error} in\n{self}"));
         value["error"].clone()
     }
 }

@@ -47,16 +47,22 @@ pub(crate) fn json(status: &str, body: &str) -> String {
 /// An answer with a body of any type, whose length is announced.
 pub(crate) fn answer(status: &str, kind: &str, body: &str) -> String {
     let length = body.len();
-    format!("HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")
+    format!(
+        "HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+    )
 }
 
 /// A streaming answer that ends when the connection does.
 pub(crate) fn stream(lines: &str) -> String {
-    format!("HTTP/1.1 200 OK\r\ncontent-type: application/x-ndjson\r\nconnection: close\r\n\r\n{lines}")
+    format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/x-ndjson\r\nconnection: close\r\n\r\n{lines}"
+    )
 }
 
 fn answer_one(mut stream: TcpStream, answer: &str, seen: &Mutex<Vec<String>>) {
-    let Some(request) = read_request(&mut stream) else { return };
+    let Some(request) = read_request(&mut stream) else {
+        return;
+    };
     seen.lock().unwrap().push(request);
     // A client that has heard enough hangs up.
     let _ = stream.write_all(answer.as_bytes());

@@ -9,7 +9,8 @@ use crate::transfer::{self, SkipReason, Summary};
 
 /// A word that names no side of a copy.
 pub(super) fn usage(error: transfer::Error) -> Error {
-    Error::usage(error.to_string()).hint("write VM:PATH for a side in a VM, and ./PATH for a local one with a colon")
+    Error::usage(error.to_string())
+        .hint("write VM:PATH for a side in a VM, and ./PATH for a local one with a colon")
 }
 
 /// Says on which VM and path a copy failed.
@@ -19,7 +20,11 @@ pub(super) fn explain(error: transfer::Error, vm: &Named) -> Error {
         transfer::Error::Argument { .. } | transfer::Error::Refused { .. } => Kind::Usage,
         transfer::Error::LocalMissing(_) | transfer::Error::RemoteMissing(_) => Kind::NotFound,
         transfer::Error::Conflict { .. } | transfer::Error::TooLarge { .. } => Kind::Conflict,
-        transfer::Error::Stream { source, .. } if source.kind() == std::io::ErrorKind::BrokenPipe => Kind::BrokenPipe,
+        transfer::Error::Stream { source, .. }
+            if source.kind() == std::io::ErrorKind::BrokenPipe =>
+        {
+            Kind::BrokenPipe
+        }
         transfer::Error::Local { .. } | transfer::Error::Stream { .. } => Kind::LocalIo,
         transfer::Error::Unreadable(_) => {
             return Error::new(Kind::LocalIo, text).hint("copy the rest with --keep-going");
@@ -48,14 +53,25 @@ fn with_cause(error: &transfer::Error) -> String {
 
 /// A copy that left something out that was asked for ends with 1; special files are left out by rule.
 pub(super) fn of_skipped(summary: &Summary) -> Result<Exit, Error> {
-    let left_out = summary.skipped.iter().filter(|skipped| {
-        matches!(skipped.reason, SkipReason::Unreadable | SkipReason::Changed)
-    });
-    let paths: Vec<_> = left_out.map(|skipped| skipped.path.display().to_string()).collect();
+    let left_out = summary
+        .skipped
+        .iter()
+        .filter(|skipped| matches!(skipped.reason, SkipReason::Unreadable | SkipReason::Changed));
+    let paths: Vec<_> = left_out
+        .map(|skipped| skipped.path.display().to_string())
+        .collect();
     if paths.is_empty() {
         return Ok(Exit::SUCCESS);
     }
-    let shown = paths.iter().take(10).map(|path| visible(path)).collect::<Vec<_>>().join(", ");
+    let shown = paths
+        .iter()
+        .take(10)
+        .map(|path| visible(path))
+        .collect::<Vec<_>>()
+        .join(", ");
     let more = if paths.len() > 10 { ", …" } else { "" };
-    Err(Error::new(Kind::Transfer, format!("{} paths were not copied: {shown}{more}", paths.len())))
+    Err(Error::new(
+        Kind::Transfer,
+        format!("{} paths were not copied: {shown}{more}", paths.len()),
+    ))
 }

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use crate::api::{self, Client};
 use crate::api::exec::Event;
+use crate::api::{self, Client};
 use crate::secret::SignedUrl;
 use crate::transfer::{
-    BlobStore, Body, ByteStream, Guest, GuestCommand, GuestOutput, Patience, RemoteClass, RemoteError, StagingObject,
+    BlobStore, Body, ByteStream, Guest, GuestCommand, GuestOutput, Patience, RemoteClass,
+    RemoteError, StagingObject,
 };
 use crate::wire::base64;
 use crate::wire::exec::ExecRequest;
@@ -48,7 +49,11 @@ impl Guest for Remote {
     }
 
     async fn fetch(&self, url: &SignedUrl, path: &str) -> Result<GuestOutput, RemoteError> {
-        let answer = self.client.fetch(&self.vm, url, path, TRANSFER_LIMIT).await.map_err(failed)?;
+        let answer = self
+            .client
+            .fetch(&self.vm, url, path, TRANSFER_LIMIT)
+            .await
+            .map_err(failed)?;
         Ok(GuestOutput {
             code: answer.exit_code,
             timed_out: answer.timed_out,
@@ -70,10 +75,17 @@ impl BlobStore for Remote {
     }
 
     async fn put(&self, url: &SignedUrl, body: Body) -> Result<(), RemoteError> {
-        self.client.put_object(url, body.bytes, body.length).await.map_err(failed)
+        self.client
+            .put_object(url, body.bytes, body.length)
+            .await
+            .map_err(failed)
     }
 
-    async fn get(&self, url: &SignedUrl, from: u64) -> Result<ByteStream<RemoteError>, RemoteError> {
+    async fn get(
+        &self,
+        url: &SignedUrl,
+        from: u64,
+    ) -> Result<ByteStream<RemoteError>, RemoteError> {
         use futures_util::TryStreamExt as _;
         let stream = self.client.get_object(url, from).await.map_err(failed)?;
         Ok(Box::pin(stream.map_err(failed)))
@@ -92,13 +104,19 @@ fn collect(output: &mut Vec<u8>, bytes: &[u8], limit: usize) -> Result<(), Remot
 
 fn failed(error: api::Error) -> RemoteError {
     let class = match &error {
-        api::Error::Status { retryable: true, .. }
+        api::Error::Status {
+            retryable: true, ..
+        }
         | api::Error::Connect { .. }
         | api::Error::Broken { .. }
         | api::Error::TimedOut { .. }
         | api::Error::Stalled { .. } => RemoteClass::Retryable,
-        api::Error::Storage { status, .. } if [400, 403].contains(&status.as_u16()) => RemoteClass::Expired,
-        api::Error::Storage { status, .. } if status.is_server_error() || [408, 429].contains(&status.as_u16()) => {
+        api::Error::Storage { status, .. } if [400, 403].contains(&status.as_u16()) => {
+            RemoteClass::Expired
+        }
+        api::Error::Storage { status, .. }
+            if status.is_server_error() || [408, 429].contains(&status.as_u16()) =>
+        {
             RemoteClass::Retryable
         }
         _ => RemoteClass::Final,

@@ -12,7 +12,10 @@ pub(super) fn split_vm(mut words: Words) -> Result<(String, Words), Error> {
     if words.is_empty() {
         return Err(Error::usage("no VM is named"));
     }
-    let vm = words.remove(0).into_string().map_err(|_| Error::usage("the name of the VM is not UTF-8"))?;
+    let vm = words
+        .remove(0)
+        .into_string()
+        .map_err(|_| Error::usage("the name of the VM is not UTF-8"))?;
     if words.first().is_some_and(|word| word == "--") {
         words.remove(0);
     }
@@ -49,8 +52,11 @@ fn empty() -> Error {
 }
 
 fn not_utf8(word: &OsString) -> Error {
-    Error::usage(format!("{} is not UTF-8, which the API cannot carry", word.display()))
-        .hint("write the bytes with printf in a shell line")
+    Error::usage(format!(
+        "{} is not UTF-8, which the API cannot carry",
+        word.display()
+    ))
+    .hint("write the bytes with printf in a shell line")
 }
 
 #[cfg(test)]
@@ -63,15 +69,33 @@ mod tests {
 
     #[test]
     fn one_word_is_a_shell_line_and_several_stay_as_they_are() {
-        assert_eq!(command_of(None, words(&["ls | wc"])).unwrap(), ["sh", "-c", "ls | wc"]);
-        assert_eq!(command_of(None, words(&["echo", "a  b", ""])).unwrap(), ["echo", "a  b", ""]);
-        assert_eq!(command_of(Some("a; b"), Vec::new()).unwrap(), ["sh", "-c", "a; b"]);
+        assert_eq!(
+            command_of(None, words(&["ls | wc"])).unwrap(),
+            ["sh", "-c", "ls | wc"]
+        );
+        assert_eq!(
+            command_of(None, words(&["echo", "a  b", ""])).unwrap(),
+            ["echo", "a  b", ""]
+        );
+        assert_eq!(
+            command_of(Some("a; b"), Vec::new()).unwrap(),
+            ["sh", "-c", "a; b"]
+        );
     }
 
     #[test]
     fn nothing_to_run_is_refused() {
-        for (shell, command) in [(None, &[][..]), (None, &[" "]), (None, &["", "x"]), (Some(""), &[]), (Some("a"), &["b"])] {
-            assert!(command_of(shell, words(command)).is_err(), "{shell:?} {command:?}");
+        for (shell, command) in [
+            (None, &[][..]),
+            (None, &[" "]),
+            (None, &["", "x"]),
+            (Some(""), &[]),
+            (Some("a"), &["b"]),
+        ] {
+            assert!(
+                command_of(shell, words(command)).is_err(),
+                "{shell:?} {command:?}"
+            );
         }
     }
 

@@ -63,12 +63,21 @@ impl<'a> Sink<'a> {
     pub(crate) fn new(context: &'a mut Context) -> Self {
         let settings = context.ui.settings();
         let shape = match settings.format {
-            _ if settings.jq.is_some() => Shape::Object { stdout: Vec::new(), stderr: Vec::new() },
-            Some(Format::Json | Format::Yaml) => Shape::Object { stdout: Vec::new(), stderr: Vec::new() },
+            _ if settings.jq.is_some() => Shape::Object {
+                stdout: Vec::new(),
+                stderr: Vec::new(),
+            },
+            Some(Format::Json | Format::Yaml) => Shape::Object {
+                stdout: Vec::new(),
+                stderr: Vec::new(),
+            },
             Some(Format::Jsonl) => Shape::Events,
             _ => Shape::Raw,
         };
-        Self { ui: &mut context.ui, shape }
+        Self {
+            ui: &mut context.ui,
+            shape,
+        }
     }
 
     /// The voice on stderr, for what is said once the sink is gone.
@@ -83,7 +92,10 @@ impl<'a> Sink<'a> {
                 stdout.extend_from_slice(&bytes);
                 Ok(())
             }
-            Shape::Events => self.line(&OutputEvent { t: "o", d: &base64::encode(&bytes) }),
+            Shape::Events => self.line(&OutputEvent {
+                t: "o",
+                d: &base64::encode(&bytes),
+            }),
         }
     }
 
@@ -91,13 +103,18 @@ impl<'a> Sink<'a> {
         match &mut self.shape {
             Shape::Raw => {
                 let written = self.ui.talk().bytes(&bytes);
-                written.map_err(|error| Error::new(Kind::LocalIo, format!("cannot write to stderr: {error}")))
+                written.map_err(|error| {
+                    Error::new(Kind::LocalIo, format!("cannot write to stderr: {error}"))
+                })
             }
             Shape::Object { stderr, .. } => {
                 stderr.extend_from_slice(&bytes);
                 Ok(())
             }
-            Shape::Events => self.line(&OutputEvent { t: "e", d: &base64::encode(&bytes) }),
+            Shape::Events => self.line(&OutputEvent {
+                t: "e",
+                d: &base64::encode(&bytes),
+            }),
         }
     }
 
@@ -105,9 +122,12 @@ impl<'a> Sink<'a> {
     pub(crate) fn end(mut self, ended: Ended) -> Result<(), Error> {
         match std::mem::replace(&mut self.shape, Shape::Events) {
             Shape::Raw => Ok(()),
-            Shape::Events => {
-                self.line(&ExitEvent { t: "x", c: ended.code, to: ended.timed_out, ms: ended.duration_ms })
-            }
+            Shape::Events => self.line(&ExitEvent {
+                t: "x",
+                c: ended.code,
+                to: ended.timed_out,
+                ms: ended.duration_ms,
+            }),
             Shape::Object { stdout, stderr } => {
                 let json = serde_json::value::to_raw_value(&whole(stdout, stderr, ended))
                     .map_err(|error| Error::new(Kind::LocalIo, error.to_string()))?;
@@ -117,8 +137,8 @@ impl<'a> Sink<'a> {
     }
 
     fn line(&mut self, event: &impl Serialize) -> Result<(), Error> {
-        let mut line =
-            serde_json::to_vec(event).map_err(|error| Error::new(Kind::LocalIo, error.to_string()))?;
+        let mut line = serde_json::to_vec(event)
+            .map_err(|error| Error::new(Kind::LocalIo, error.to_string()))?;
         line.push(b'\n');
         Ok(self.ui.bytes(&line)?)
     }

@@ -49,7 +49,9 @@ pub(crate) async fn run(context: &mut Context, args: ServeArgs) -> Result<Exit, 
         context.ui.value_line(&Started { url: engine.url() })?;
     }
     if !key_is_given {
-        context.ui.hint("print what an SDK needs with `fastvm local env`");
+        context
+            .ui
+            .hint("print what an SDK needs with `fastvm local env`");
     }
     let signal = signals.next().await;
     drop(announcement);
@@ -67,7 +69,12 @@ async fn given_key(context: &Context) -> Result<Option<crate::secret::ApiKey>, E
     if let Some(key) = &options.api_key {
         return Ok(Some(crate::config::key::check(key, "--api-key")?));
     }
-    let Some(path) = options.api_key_file.clone() else { return Ok(None) };
-    let source = KeySource::File { path, source: "--api-key-file".to_owned() };
+    let Some(path) = options.api_key_file.clone() else {
+        return Ok(None);
+    };
+    let source = KeySource::File {
+        path,
+        source: "--api-key-file".to_owned(),
+    };
     Ok(Some(source.read().await?))
 }

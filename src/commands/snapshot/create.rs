@@ -41,29 +41,53 @@ pub(crate) async fn run(context: &mut Context, args: CreateArgs) -> Result<Exit,
     let client = context.client().await?;
     let vm = naming::vm(&client, &args.vm).await?;
     let spinner = context.ui.spinner(&format!("saving {}", vm.label()));
-    let request = CreateSnapshotRequest { vm_id: vm.id.clone(), name: args.name.clone() };
-    let snapshot = client.create_snapshot(&request).await.map_err(|error| vm.explain(error))?;
-    let snapshot = if args.wait { ready(&client, snapshot, args.wait_timeout).await? } else { snapshot };
+    let request = CreateSnapshotRequest {
+        vm_id: vm.id.clone(),
+        name: args.name.clone(),
+    };
+    let snapshot = client
+        .create_snapshot(&request)
+        .await
+        .map_err(|error| vm.explain(error))?;
+    let snapshot = if args.wait {
+        ready(&client, snapshot, args.wait_timeout).await?
+    } else {
+        snapshot
+    };
     drop(spinner);
     context.ui.one(snapshot, &SNAPSHOTS)?;
     Ok(Exit::SUCCESS)
 }
 
-async fn ready(client: &Client, snapshot: Record<Snapshot>, limit: Duration) -> Result<Record<Snapshot>, Error> {
+async fn ready(
+    client: &Client,
+    snapshot: Record<Snapshot>,
+    limit: Duration,
+) -> Result<Record<Snapshot>, Error> {
     if snapshot.value.status == READY {
         return Ok(snapshot);
     }
-    let wait = Wait { limit, interval: Duration::from_secs(2) };
+    let wait = Wait {
+        limit,
+        interval: Duration::from_secs(2),
+    };
     let id = visible(&snapshot.value.id);
     match client.wait_until_ready(&snapshot.value.id, wait).await? {
         Waited::Ready(snapshot) => Ok(snapshot),
         Waited::Failed(last) => Err(Error::new(
             Kind::VmFailed,
-            format!("snapshot {id} failed: its status is {}", visible(&last.value.status)),
+            format!(
+                "snapshot {id} failed: its status is {}",
+                visible(&last.value.status)
+            ),
         )),
         Waited::TimedOut(last) => Err(Error::new(
             Kind::WaitTimeout,
-            format!("snapshot {id} is still {} after {}", visible(&last.value.status), human::duration(limit)),
+            format!(
+                "snapshot {id} is still {} after {}",
+                visible(&last.value.status),
+                human::duration(limit)
+            ),
         )
         .hint("see how far it is with `fastvm snapshot list`")),
     }

@@ -23,6 +23,12 @@ pub struct DeleteArgs {
 pub(crate) async fn run(context: &mut Context, args: DeleteArgs) -> Result<Exit, Error> {
     let client = context.client().await?;
     let found = naming::snapshots(&client, &args.snapshots).await?;
-    let noun = Noun { one: "snapshot", many: "snapshots" };
-    deleting::delete(context, noun, found, args.ignore_not_found, async |id| client.delete_snapshot(&id).await).await
+    let noun = Noun {
+        one: "snapshot",
+        many: "snapshots",
+    };
+    deleting::delete(context, noun, found, args.ignore_not_found, async |id| {
+        client.delete_snapshot(&id).await
+    })
+    .await
 }

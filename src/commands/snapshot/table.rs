@@ -9,7 +9,8 @@ pub(crate) static SNAPSHOTS: Table<Snapshot> = Table {
     columns: &[
         Column::<Snapshot>::new("name", |snapshot| snapshot.name.clone()),
         Column::<Snapshot>::new("id", |snapshot| snapshot.id.clone()),
-        Column::<Snapshot>::new("status", |snapshot| snapshot.status.clone()).tone(|snapshot| Tone::of_status(&snapshot.status)),
+        Column::<Snapshot>::new("status", |snapshot| snapshot.status.clone())
+            .tone(|snapshot| Tone::of_status(&snapshot.status)),
         Column::<Snapshot>::new("vm", |snapshot| snapshot.vm_id.clone()),
         Column::<Snapshot>::new("age", |snapshot| snapshot.created_at.clone())
             .text(|snapshot, now| now.age(&snapshot.created_at))
@@ -24,5 +25,8 @@ pub(crate) static SNAPSHOTS: Table<Snapshot> = Table {
 
 fn metadata(snapshot: &Snapshot) -> String {
     let labels = snapshot.metadata.iter().flatten();
-    labels.map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
+    labels
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect::<Vec<_>>()
+        .join(",")
 }

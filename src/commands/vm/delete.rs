@@ -24,6 +24,12 @@ pub struct DeleteArgs {
 pub(crate) async fn run(context: &mut Context, args: DeleteArgs) -> Result<Exit, Error> {
     let client = context.client().await?;
     let found = naming::vms(&client, &args.vms).await?;
-    let noun = Noun { one: "VM", many: "VMs" };
-    deleting::delete(context, noun, found, args.ignore_not_found, async |id| client.delete_vm(&id).await).await
+    let noun = Noun {
+        one: "VM",
+        many: "VMs",
+    };
+    deleting::delete(context, noun, found, args.ignore_not_found, async |id| {
+        client.delete_vm(&id).await
+    })
+    .await
 }

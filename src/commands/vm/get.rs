@@ -19,7 +19,10 @@ pub struct GetArgs {
 pub(crate) async fn run(context: &mut Context, args: GetArgs) -> Result<Exit, Error> {
     let client = context.client().await?;
     let vm = naming::vm(&client, &args.vm).await?;
-    let record = client.get_vm(&vm.id).await.map_err(|error| vm.explain(error))?;
+    let record = client
+        .get_vm(&vm.id)
+        .await
+        .map_err(|error| vm.explain(error))?;
     context.ui.one(record, &VMS)?;
     Ok(Exit::SUCCESS)
 }

@@ -24,8 +24,15 @@ pub struct ListArgs {
 }
 
 pub(crate) async fn run(context: &mut Context, args: ListArgs) -> Result<Exit, Error> {
-    let metadata = args.labels.iter().map(|label| equality(label)).collect::<Result<_, _>>()?;
-    let filter = VmFilter { status: args.status, metadata };
+    let metadata = args
+        .labels
+        .iter()
+        .map(|label| equality(label))
+        .collect::<Result<_, _>>()?;
+    let filter = VmFilter {
+        status: args.status,
+        metadata,
+    };
     let client = context.client().await?;
     let spinner = context.ui.spinner("listing VMs");
     let vms = client.list_vms(&filter).await?;
@@ -37,6 +44,8 @@ pub(crate) async fn run(context: &mut Context, args: ListArgs) -> Result<Exit, E
 fn equality(label: &str) -> Result<(String, String), Error> {
     match label.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err(Error::usage(format!("the label {label:?} is not KEY=VALUE"))),
+        _ => Err(Error::usage(format!(
+            "the label {label:?} is not KEY=VALUE"
+        ))),
     }
 }

@@ -16,8 +16,8 @@ use crate::exit::Exit;
 
 pub(crate) use table::VMS;
 
+// Not deferred: `exec` has a `--timeout` of its own, which must be known when the noun's one is handed down.
 #[derive(Debug, Subcommand)]
-#[command(defer = true)]
 pub enum Verb {
     /// Launch a VM and wait until it runs
     #[command(visible_alias = "create")]

@@ -25,8 +25,14 @@ pub(crate) async fn run(context: &mut Context, args: RenameArgs) -> Result<Exit,
     }
     let client = context.client().await?;
     let vm = naming::vm(&client, &args.vm).await?;
-    let change = UpdateVmRequest { name: Some(args.name), ..UpdateVmRequest::default() };
-    let record = client.update_vm(&vm.id, &change).await.map_err(|error| vm.explain(error))?;
+    let change = UpdateVmRequest {
+        name: Some(args.name),
+        ..UpdateVmRequest::default()
+    };
+    let record = client
+        .update_vm(&vm.id, &change)
+        .await
+        .map_err(|error| vm.explain(error))?;
     context.ui.one(record, &VMS)?;
     Ok(Exit::SUCCESS)
 }

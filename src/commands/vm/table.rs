@@ -25,8 +25,10 @@ pub(crate) static VMS: Table<Vm> = Table {
         Column::<Vm>::new("age", |vm| vm.created_at.clone())
             .text(|vm, now| now.age(&vm.created_at))
             .sort(|vm| SortKey::time(&vm.created_at)),
-        Column::<Vm>::new("source", |vm| vm.source_name.clone().unwrap_or_default()).shown(Shown::Wide),
-        Column::<Vm>::new("ipv6", |vm| vm.public_ipv6.clone().unwrap_or_default()).shown(Shown::Wide),
+        Column::<Vm>::new("source", |vm| vm.source_name.clone().unwrap_or_default())
+            .shown(Shown::Wide),
+        Column::<Vm>::new("ipv6", |vm| vm.public_ipv6.clone().unwrap_or_default())
+            .shown(Shown::Wide),
         Column::<Vm>::new("metadata", metadata).shown(Shown::Wide),
         Column::<Vm>::new("env", environment).shown(Shown::OnRequest),
         Column::<Vm>::new("firewall", firewall).shown(Shown::OnRequest),
@@ -39,12 +41,20 @@ pub(crate) static VMS: Table<Vm> = Table {
 
 fn metadata(vm: &Vm) -> String {
     let labels = vm.metadata.iter().flatten();
-    labels.map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
+    labels
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect::<Vec<_>>()
+        .join(",")
 }
 
 /// Names alone: values may be secrets.
 fn environment(vm: &Vm) -> String {
-    vm.env_vars.iter().flatten().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(",")
+    vm.env_vars
+        .iter()
+        .flatten()
+        .map(|(name, _)| name.as_str())
+        .collect::<Vec<_>>()
+        .join(",")
 }
 
 fn firewall(vm: &Vm) -> String {
@@ -52,8 +62,13 @@ fn firewall(vm: &Vm) -> String {
         return String::new();
     };
     let rules = policy.ingress.iter().map(|rule| match rule.port_end {
-        Some(end) if end != rule.port_start => format!("{}:{}-{end}", rule.protocol, rule.port_start),
+        Some(end) if end != rule.port_start => {
+            format!("{}:{}-{end}", rule.protocol, rule.port_start)
+        }
         _ => format!("{}:{}", rule.protocol, rule.port_start),
     });
-    std::iter::once(policy.mode.clone()).chain(rules).collect::<Vec<_>>().join(" ")
+    std::iter::once(policy.mode.clone())
+        .chain(rules)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
