@@ -1,6 +1,8 @@
 //! `fastvm`: microVMs from the command line, in the cloud or on this machine.
 
 pub mod local;
+pub mod secret;
+pub mod transfer;
 
 use std::process::ExitCode;
 
