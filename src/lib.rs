@@ -79,7 +79,9 @@ fn settle(cli: &Cli, request_timeout: Option<std::time::Duration>) -> Result<Con
         &paths,
         Terminal::detect(),
     )?;
-    let ui = Ui::new(settings.output());
+    let output = settings.output();
+    output.check()?;
+    let ui = Ui::new(output);
     Ok(Context::new(options, settings, environment, paths, ui))
 }
 
