@@ -3,9 +3,14 @@
 mod common;
 
 mod config;
+mod cp;
 mod errors;
+mod exec;
+mod python;
+mod run;
 mod server;
 mod streams;
+mod vm;
 
 /// A test file that nobody lists would never run.
 #[test]
