@@ -13,7 +13,7 @@ use super::booter::{NAME, PATIENCE};
 use super::discard;
 use super::error::Error;
 use super::host::Host;
-use super::machine::{Machine, socket_name};
+use super::machine::{Machine, group_note, socket_name};
 use super::message::{BindPlan, BootPlan, BootReport, Exact, LowerPlan, OverlayPlan, uuid_text};
 use super::socket;
 use super::spec::BootSpec;
@@ -120,6 +120,7 @@ fn plan(host: &Host, spec: &BootSpec) -> Result<BootPlan, Error> {
                 .collect::<Result<_, Error>>()?,
         });
     }
+    let name = socket_name(spec.id, spec.nonce);
     Ok(BootPlan {
         id: uuid_text::Uuid(spec.id),
         hostname: spec.hostname.clone(),
@@ -129,6 +130,8 @@ fn plan(host: &Host, spec: &BootSpec) -> Result<BootPlan, Error> {
         binds: binds(host, spec)?,
         cpus: spec.cpus,
         memory_mib: spec.memory_mib,
+        groups: host.groups.plan(spec.id, spec.memory_mib),
+        group_note: Exact::from(absolute(&spec.run.join(group_note(&name)))?),
     })
 }
 

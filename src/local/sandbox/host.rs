@@ -1,13 +1,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::discard;
+use super::cgroup::Groups;
 use super::error::Error;
 use super::image::{self, Image};
 use super::machine::Machine;
-use super::spec::{BootSpec, HostOptions, Mode};
+use super::spec::{BootSpec, HostOptions, LimitsSupport, Mode};
 use super::tree::Owners;
-use super::{boot, trial};
+use super::{boot, copy, discard, trial};
 
 /// What this computer can do for its user: makes machines and the trees that they live on.
 #[derive(Debug, Clone)]
@@ -15,6 +15,7 @@ pub struct Host {
     pub(super) program: PathBuf,
     pub(super) image: Image,
     pub(super) owners: Owners,
+    pub(super) groups: Groups,
 }
 
 impl Host {
@@ -32,6 +33,7 @@ impl Host {
             program: options.program,
             image: image::prepare(&images, &options.rootfs, owners)?,
             owners,
+            groups: Groups::detect(),
         };
         trial::run_once(&host, &images, &options.rootfs)?;
         Ok(host)
@@ -43,6 +45,11 @@ impl Host {
             Owners::Same => Mode::Rootless,
             Owners::From(_) => Mode::IdMapped,
         }
+    }
+
+    /// What holds machines to their limits here.
+    pub fn limits(&self) -> LimitsSupport {
+        self.groups.support
     }
 
     /// Starts a machine and waits until its init answers.
@@ -62,6 +69,12 @@ impl Host {
             self.owners.give(&path, 0, 0).map_err(Error::file(&path))?;
         }
         Ok(())
+    }
+
+    /// Copies an upper or a layer to a place where nothing is yet: owners, modes, times, extended
+    /// attributes, whiteouts, hard links and holes stay what they are. Its machine must be stopped.
+    pub fn copy_tree(&self, from: &Path, to: &Path) -> Result<(), Error> {
+        copy::copy_tree(from, to)
     }
 
     /// Removes a tree of ours, however unreadable; one that is missing is fine.

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -12,6 +13,7 @@ use rustix::process::{
 };
 use rustix::thread::CpuSet;
 
+use super::cgroup::PROCESSES;
 use super::kernel;
 use super::launch;
 use super::message::{BootPlan, Reply, Request};
@@ -23,6 +25,9 @@ use super::{ports, terminal};
 
 /// The limit of open files that programs inside get; init itself takes all it may.
 static OPEN_FILES: OnceLock<Rlimit> = OnceLock::new();
+
+/// Whether all were stopped by signals; else a signal would wake what somebody inside has stopped.
+static STOPPED: AtomicBool = AtomicBool::new(false);
 
 /// What is left to do in the root of the machine before it is ready.
 pub(super) fn prepare(plan: &BootPlan, control: &OwnedFd) -> Result<(), Failure> {
@@ -39,6 +44,7 @@ pub(super) fn prepare(plan: &BootPlan, control: &OwnedFd) -> Result<(), Failure>
         maximum: files.maximum,
     };
     setrlimit(Resource::Nofile, all).step("open files")?;
+    limit_processes(plan).step("process limits")?;
     // Listening here, not in the engine, makes init the peer that the kernel names to who connects.
     rustix::net::listen(control, 4096).step("control socket")?;
     rustix::io::ioctl_fionbio(control, true).step("control socket")
@@ -60,6 +66,27 @@ fn limit_processors(plan: &BootPlan) -> io::Result<()> {
         chosen.set(usable[(first + turn) % usable.len()]);
     }
     Ok(rustix::thread::sched_setaffinity(None, &chosen)?)
+}
+
+/// These hold everywhere: the kernel counts processes for each user of a user namespace. Memory can be
+/// limited for each process alone, which is done only where there is no control group.
+fn limit_processes(plan: &BootPlan) -> io::Result<()> {
+    lower(Resource::Nproc, PROCESSES)?;
+    if plan.groups.is_empty() && plan.memory_mib > 0 {
+        lower(Resource::Data, plan.memory_mib.saturating_mul(1024 * 1024))?;
+    }
+    Ok(())
+}
+
+fn lower(resource: Resource, limit: u64) -> io::Result<()> {
+    let maximum = getrlimit(resource)
+        .maximum
+        .map_or(limit, |old| old.min(limit));
+    let new = Rlimit {
+        current: Some(maximum),
+        maximum: Some(maximum),
+    };
+    Ok(setrlimit(resource, new)?)
 }
 
 /// The limit of open files for a program inside.
@@ -99,7 +126,7 @@ pub(super) fn serve(control: BorrowedFd<'_>) -> ! {
             if !revents.is_empty()
                 && let Next::Close = answer(&mut connections[index])
             {
-                hang_up(connections.swap_remove(index));
+                hang_up(&connections.swap_remove(index));
             }
         }
         if ready.children {
@@ -145,7 +172,7 @@ fn wait_for_any(children: &OwnedFd, control: BorrowedFd<'_>, connections: &[Conn
 }
 
 /// The caller is gone: so is what it started.
-fn hang_up(connection: Connection) {
+fn hang_up(connection: &Connection) {
     if let Holds::Process(leader) = connection.holds {
         signal_group(leader, libc::SIGKILL);
     }
@@ -188,7 +215,7 @@ fn answer(connection: &mut Connection) -> Next {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Next::Keep,
         Ok(None) | Err(_) => return Next::Close,
     };
-    let result = perform(connection, request, descriptors);
+    let result = perform(connection, request, &descriptors);
     let (reply, next) = match result {
         Ok(Answer::Later) => return Next::Keep,
         Ok(Answer::Now(reply, next)) => (reply, next),
@@ -218,14 +245,14 @@ enum Answer {
 fn perform(
     connection: &mut Connection,
     request: Request,
-    descriptors: Vec<OwnedFd>,
+    descriptors: &[OwnedFd],
 ) -> io::Result<Answer> {
     let done = |()| Answer::Now(Reply::Done, Next::Close);
     let pass = |descriptor| Answer::Descriptor(descriptor, Next::Close);
     match (request, &mut connection.holds) {
         (Request::Exec(request), Holds::Nothing) if request.console => {
             let (master, slave) = terminal::open()?;
-            connection.holds = Holds::Process(launch::start(&request, vec![slave])?);
+            connection.holds = Holds::Process(launch::start(&request, &[slave])?);
             Ok(Answer::Descriptor(master, Next::Keep))
         }
         (Request::Exec(request), Holds::Nothing) => {
@@ -247,8 +274,14 @@ fn perform(
         (Request::IsIdle, Holds::Nothing) => {
             Ok(Answer::Now(Reply::Idle(has_no_children()), Next::Close))
         }
-        (Request::StopAll, Holds::Nothing) => signal_all(libc::SIGSTOP).map(done),
-        (Request::ContinueAll, Holds::Nothing) => signal_all(libc::SIGCONT).map(done),
+        (Request::StopAll, Holds::Nothing) => {
+            STOPPED.store(true, Ordering::Relaxed);
+            signal_all(libc::SIGSTOP).map(done)
+        }
+        (Request::ContinueAll, Holds::Nothing) => match STOPPED.swap(false, Ordering::Relaxed) {
+            true => signal_all(libc::SIGCONT).map(done),
+            false => Ok(done(())),
+        },
         _ => Err(io::Error::from_raw_os_error(libc::EPROTO)),
     }
 }

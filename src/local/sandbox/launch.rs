@@ -20,7 +20,7 @@ const NOT_RUNNABLE: i32 = 126;
 
 /// Starts a program in a session of its own. The descriptors are standard input where the request has
 /// one, output and error; for a console its terminal alone.
-pub(super) fn start(request: &ExecRequest, descriptors: Vec<OwnedFd>) -> io::Result<Pid> {
+pub(super) fn start(request: &ExecRequest, descriptors: &[OwnedFd]) -> io::Result<Pid> {
     let wanted = match (request.console, request.stdin) {
         (true, _) => 1,
         (false, true) => 3,
@@ -32,7 +32,7 @@ pub(super) fn start(request: &ExecRequest, descriptors: Vec<OwnedFd>) -> io::Res
     match kernel::fork()? {
         Fork::Parent(pid) => Ok(pid),
         Fork::Child => {
-            let code = match connect(request, &descriptors) {
+            let code = match connect(descriptors) {
                 Ok(()) => become_program(request),
                 Err(_) => NOT_RUNNABLE,
             };
@@ -41,7 +41,7 @@ pub(super) fn start(request: &ExecRequest, descriptors: Vec<OwnedFd>) -> io::Res
     }
 }
 
-fn connect(request: &ExecRequest, descriptors: &[OwnedFd]) -> io::Result<()> {
+fn connect(descriptors: &[OwnedFd]) -> io::Result<()> {
     rustix::process::setsid()?;
     let (input, output, error) = match descriptors {
         [terminal] => {
@@ -58,7 +58,6 @@ fn connect(request: &ExecRequest, descriptors: &[OwnedFd]) -> io::Result<()> {
         Some(input) => rustix::stdio::dup2_stdin(input)?,
         None => rustix::stdio::dup2_stdin(std::fs::File::open("/dev/null")?.as_fd())?,
     }
-    debug_assert_eq!(request.stdin && !request.console, descriptors.len() == 3);
     kernel::close_from(3, true)?;
     if let Some(limit) = init::open_files() {
         setrlimit(Resource::Nofile, limit)?;

@@ -35,7 +35,6 @@ pub struct Machine {
 struct Place {
     run: PathBuf,
     name: String,
-    id: Uuid,
     owners: Owners,
 }
 
@@ -43,6 +42,11 @@ struct Place {
 pub(super) fn socket_name(id: Uuid, nonce: Uuid) -> String {
     let id = id.simple().to_string();
     format!("{}-{}", &id[..8], nonce.simple())
+}
+
+/// The file beside it that lists the control groups.
+pub(super) fn group_note(socket_name: &str) -> String {
+    format!("{socket_name}.cgroups")
 }
 
 impl Machine {
@@ -54,7 +58,6 @@ impl Machine {
         let place = Place {
             run: run.to_owned(),
             name: socket_name(id, nonce),
-            id,
             owners: Owners::of_this_user(),
         };
         place.reach()?;
@@ -119,15 +122,21 @@ impl Machine {
 
     /// Stops every process inside, all at once. Until [`Machine::continue_all`] the machine may not answer.
     pub fn stop_all(&self) -> Result<(), Error> {
-        self.pause(&Request::StopAll)
+        let note = self.place.group_note();
+        if cgroup::freeze(&note).map_err(Error::file(&note))? {
+            return Ok(());
+        }
+        self.signal_all(&Request::StopAll)
     }
 
     /// Lets all processes go on.
     pub fn continue_all(&self) -> Result<(), Error> {
-        self.pause(&Request::ContinueAll)
+        let note = self.place.group_note();
+        cgroup::thaw(&note).map_err(Error::file(&note))?;
+        self.signal_all(&Request::ContinueAll)
     }
 
-    fn pause(&self, request: &Request) -> Result<(), Error> {
+    fn signal_all(&self, request: &Request) -> Result<(), Error> {
         let socket = self.connection()?;
         ask(&socket, request, || String::from("processes")).map(drop)
     }
@@ -147,7 +156,7 @@ impl Machine {
             Err(error) => return Err(error),
         }
         discard::discard(&self.place.run.join(&self.place.name))?;
-        cgroup::remove(self.place.id);
+        cgroup::remove(&self.place.group_note());
         Ok(())
     }
 
@@ -163,7 +172,8 @@ impl Machine {
         if is_ready(socket, PollFlags::empty(), Duration::ZERO).map_err(Error::Socket)? {
             return Ok(());
         }
-        cgroup::thaw(self.place.id);
+        // A frozen process does not die before it is let go.
+        cgroup::thaw(&self.place.group_note()).map_err(Error::Socket)?;
         match pidfd_send_signal(&init, Signal::KILL) {
             Ok(()) | Err(Errno::SRCH) => {}
             Err(error) => return Err(failed(error)),
@@ -182,6 +192,10 @@ impl Machine {
 }
 
 impl Place {
+    fn group_note(&self) -> PathBuf {
+        self.run.join(group_note(&self.name))
+    }
+
     fn reach(&self) -> Result<OwnedFd, Error> {
         let socket = socket::unconnected().map_err(Error::Socket)?;
         socket::set_timeout(socket.as_fd(), Some(PATIENCE)).map_err(Error::Socket)?;

@@ -57,6 +57,18 @@ pub(super) struct BootPlan {
     pub(super) binds: Vec<BindPlan>,
     pub(super) cpus: u32,
     pub(super) memory_mib: u64,
+    /// Control groups to make for it; none where that is not possible.
+    pub(super) groups: Vec<GroupPlan>,
+    /// The file that lists them, for whoever freezes or removes them.
+    pub(super) group_note: Exact,
+}
+
+/// One control group.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub(super) struct GroupPlan {
+    pub(super) path: Exact,
+    /// Files in it and what is written to them.
+    pub(super) settings: Vec<(String, String)>,
 }
 
 /// The same UUIDs as text; the crate is built without its own serde support.

@@ -12,6 +12,8 @@ mod boot;
 mod booter;
 mod cgroup;
 mod console;
+mod content;
+mod copy;
 mod discard;
 mod error;
 mod etc;
@@ -42,4 +44,6 @@ pub use guest_file::GuestFile;
 pub use host::Host;
 pub use machine::Machine;
 pub use process::{Process, Running};
-pub use spec::{BootSpec, ExecSpec, Exit, HostOptions, Mode, Rootfs, Stdin, VolumeMount};
+pub use spec::{
+    BootSpec, ExecSpec, Exit, HostOptions, LimitsSupport, Mode, Rootfs, Stdin, VolumeMount,
+};

@@ -1,4 +1,5 @@
 use std::ffi::OsString;
+use std::fmt;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
@@ -42,6 +43,28 @@ pub enum Mode {
     IdMapped,
     /// The engine is an ordinary user: root inside is that user, and there is no other.
     Rootless,
+}
+
+/// What holds a machine to its memory and its number of processes. Processors are always shared out by
+/// affinity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LimitsSupport {
+    /// A control group of version 2: memory, processes, freezer.
+    Cgroup2,
+    /// Control groups of version 1: memory, and processes and freezer where they may be made.
+    Cgroup1,
+    /// No control group may be made: the limits of each process, so memory counts for each alone.
+    ProcessLimits,
+}
+
+impl fmt::Display for LimitsSupport {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Cgroup2 => "cgroup v2",
+            Self::Cgroup1 => "cgroup v1",
+            Self::ProcessLimits => "process limits only, memory is limited for each process alone",
+        })
+    }
 }
 
 /// One start of one machine.

@@ -1,0 +1,140 @@
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
+
+use rustix::fs::{CWD, FileType, Mode, XattrFlags};
+
+use crate::lab::{Lab, is_root};
+
+fn attribute(path: &Path, name: &str) -> Vec<u8> {
+    let mut value = vec![0; 100];
+    let size = rustix::fs::lgetxattr(path, name, &mut value).unwrap();
+    value.truncate(size);
+    value
+}
+
+#[test]
+fn a_copy_keeps_all_that_can_be_seen() {
+    let lab = Lab::new();
+    let (from, to) = (lab.folder.join("from"), lab.folder.join("to"));
+    fs::create_dir(&from).unwrap();
+    let name = if is_root() {
+        "trusted.overlay.opaque"
+    } else {
+        "user.overlay.opaque"
+    };
+
+    fs::write(from.join("file"), "content").unwrap();
+    rustix::fs::setxattr(from.join("file"), "user.note", b"kept", XattrFlags::empty()).unwrap();
+    fs::set_permissions(from.join("file"), Permissions::from_mode(0o4444)).unwrap();
+    fs::hard_link(from.join("file"), from.join("second name")).unwrap();
+    symlink("nowhere", from.join("link")).unwrap();
+    fs::create_dir(from.join("folder")).unwrap();
+    rustix::fs::setxattr(from.join("folder"), name, b"y", XattrFlags::empty()).unwrap();
+    fs::hard_link(from.join("link"), from.join("folder/link")).unwrap();
+    fs::write(from.join("folder/closed"), "secret").unwrap();
+    fs::set_permissions(from.join("folder/closed"), Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(from.join("folder"), Permissions::from_mode(0o1355)).unwrap();
+    rustix::fs::mknodat(
+        CWD,
+        from.join("deleted"),
+        FileType::CharacterDevice,
+        Mode::empty(),
+        0,
+    )
+    .unwrap();
+    rustix::fs::mknodat(CWD, from.join("pipe"), FileType::Fifo, Mode::RUSR, 0).unwrap();
+    rustix::fs::mknodat(CWD, from.join("socket"), FileType::Socket, Mode::RUSR, 0).unwrap();
+    let sparse = File::create(from.join("sparse")).unwrap();
+    sparse.set_len(64 << 20).unwrap();
+    sparse.write_all_at(b"middle", 32 << 20).unwrap();
+    let exact = fs::FileTimes::new()
+        .set_modified(std::time::UNIX_EPOCH + std::time::Duration::new(1_000_000, 123_456_789));
+    sparse.set_times(exact).unwrap();
+    if is_root() {
+        std::os::unix::fs::chown(from.join("folder/closed"), Some(1_000_033), Some(1_000_034))
+            .unwrap();
+    }
+
+    lab.host.copy_tree(&from, &to).unwrap();
+
+    let seen = |path: &Path| {
+        let found = fs::symlink_metadata(path).unwrap();
+        let size = if found.is_dir() { 0 } else { found.size() };
+        (
+            found.mode(),
+            found.uid(),
+            found.gid(),
+            found.mtime(),
+            found.mtime_nsec(),
+            found.nlink(),
+            size,
+        )
+    };
+    for path in [
+        "",
+        "file",
+        "second name",
+        "link",
+        "folder",
+        "deleted",
+        "pipe",
+        "socket",
+        "sparse",
+    ] {
+        assert_eq!(seen(&from.join(path)), seen(&to.join(path)), "{path}");
+    }
+    assert_eq!(seen(&to.join("sparse")).4, 123_456_789);
+    assert_eq!(fs::read_to_string(to.join("file")).unwrap(), "content");
+    assert_eq!(attribute(&to.join("file"), "user.note"), b"kept");
+    let number = |path: &str| fs::symlink_metadata(to.join(path)).unwrap().ino();
+    assert_eq!(number("file"), number("second name"));
+    assert_eq!(
+        fs::read_link(to.join("link")).unwrap(),
+        Path::new("nowhere")
+    );
+    let deleted = fs::symlink_metadata(to.join("deleted")).unwrap();
+    assert!(deleted.file_type().is_char_device() && deleted.rdev() == 0);
+    let holes = fs::metadata(to.join("sparse")).unwrap();
+    assert!(holes.blocks() < 1000, "{}", holes.blocks());
+    let mut middle = [0; 6];
+    File::open(to.join("sparse"))
+        .unwrap()
+        .read_exact_at(&mut middle, 32 << 20)
+        .unwrap();
+    assert_eq!(&middle, b"middle");
+
+    for tree in [&from, &to] {
+        fs::set_permissions(tree.join("folder"), Permissions::from_mode(0o700)).unwrap();
+        assert_eq!(attribute(&tree.join("folder"), name), b"y");
+        assert_eq!(seen(&tree.join("folder/closed")).0 & 0o7777, 0);
+    }
+    assert_eq!(
+        seen(&from.join("folder/closed")),
+        seen(&to.join("folder/closed"))
+    );
+    assert_eq!(number("link"), number("folder/link"));
+}
+
+#[test]
+fn a_copy_that_fails_leaves_nothing() {
+    let lab = Lab::new();
+    lab.host
+        .copy_tree(&lab.folder.join("missing"), &lab.folder.join("to"))
+        .unwrap_err();
+    assert!(!lab.folder.join("to").exists());
+}
+
+#[test]
+fn discard_removes_what_nobody_may_enter() {
+    let lab = Lab::new();
+    let tree = lab.folder.join("tree");
+    fs::create_dir_all(tree.join("a/b/c")).unwrap();
+    fs::write(tree.join("a/b/c/file"), "").unwrap();
+    for path in ["a/b/c", "a/b", "a"] {
+        fs::set_permissions(tree.join(path), Permissions::from_mode(0)).unwrap();
+    }
+    lab.host.discard(&tree).unwrap();
+    assert!(!tree.exists());
+    lab.host.discard(&tree).unwrap();
+}

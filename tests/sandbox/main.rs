@@ -1,0 +1,43 @@
+//! The sandbox, with the real binary as booter and init, as whoever runs the tests. Root repeats them
+//! as an ordinary user.
+#![cfg(target_os = "linux")]
+
+mod bench;
+mod console;
+mod copies;
+mod exec;
+mod files;
+mod isolation;
+mod lab;
+mod layers;
+mod life;
+mod limits;
+mod ports;
+mod volumes;
+
+use std::process::Command;
+
+/// Set in the run that root starts as an ordinary user.
+const REPEATED: &str = "SANDBOX_TESTS_REPEATED";
+
+#[test]
+fn everything_holds_for_an_ordinary_user_too() {
+    if !lab::is_root() || std::env::var_os(REPEATED).is_some() {
+        return;
+    }
+    let output = Command::new("setpriv")
+        .args(["--reuid=1000", "--regid=1000", "--clear-groups"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--test-threads=1"])
+        .env(REPEATED, "1")
+        .env_remove("TMPDIR")
+        .current_dir("/")
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
