@@ -13,7 +13,7 @@ use tokio::task::spawn_blocking;
 
 use super::engine::{Answer, Core};
 use super::options::{Options, Workers};
-use super::{Error, http, server};
+use super::{Error, egress, http, server};
 use crate::secret::ApiKey;
 
 /// How long a stopping engine goes on removing the disks of deleted VMs; the next one does the rest.
@@ -105,11 +105,11 @@ fn run(workers: Workers, listener: TcpListener, core: Arc<Core>, stopped: onesho
         let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
             return;
         };
-        core.set_doors(vec![(
-            core.address().port(),
-            guest_door(&core, Handle::current()),
-        )]);
+        core.set_doors(doors(&core));
         let tidying = tokio::spawn(tidy(Arc::downgrade(&core)));
+        let sweeper = core.clone();
+        // What cannot be swept now is swept at the next start; a stopping engine does not wait for it.
+        tokio::task::spawn_blocking(move || sweeper.sweep().ok());
         // The sender sends nothing: it is dropped.
         let stop = async { drop(stopped.await) };
         server::serve(listener, http::router::for_callers(core.clone()), stop).await;
@@ -119,21 +119,40 @@ fn run(workers: Workers, listener: TcpListener, core: Arc<Core>, stopped: onesho
     runtime.shutdown_background();
 }
 
-/// Answers programs in a VM, on the listener that a machine gave us. Refers back to the engine without keeping it.
-fn guest_door(core: &Arc<Core>, runtime: Handle) -> Answer {
-    let core = Arc::downgrade(core);
-    Box::new(move |listener| {
-        let core = core.clone();
-        let task = async move {
-            let listener = TcpListener::from(listener);
-            if let Some(core) = core.upgrade()
-                && listener.set_nonblocking(true).is_ok()
-                && let Ok(listener) = tokio::net::TcpListener::from_std(listener)
-            {
-                server::serve(listener, http::router::for_guests(core), pending()).await;
+/// What is answered in VMs: signed URLs on the engine's own port, and the proxy.
+///
+/// The answers refer back to the engine without keeping it.
+fn doors(core: &Arc<Core>) -> Vec<(u16, Answer)> {
+    let engine = Arc::downgrade(core);
+    let router = move || engine.upgrade().map(http::router::for_guests);
+    let mut doors = vec![(
+        core.address().port(),
+        door(move |listener| {
+            let router = router();
+            async move {
+                if let Some(router) = router {
+                    server::serve(listener, router, pending()).await;
+                }
             }
-        };
-        runtime.spawn(task).abort_handle()
+        }),
+    )];
+    if let Some(port) = core.proxy_port() {
+        doors.push((port, door(egress::serve)));
+    }
+    doors
+}
+
+/// Runs a server on the listeners that machines give us.
+fn door<S: Future<Output = ()> + Send + 'static>(
+    serve: impl Fn(tokio::net::TcpListener) -> S + Send + Sync + 'static,
+) -> Answer {
+    let runtime = Handle::current();
+    Box::new(move |listener| {
+        let _context = runtime.enter();
+        let listener = TcpListener::from(listener);
+        listener.set_nonblocking(true)?;
+        let server = serve(tokio::net::TcpListener::from_std(listener)?);
+        Ok(runtime.spawn(server).abort_handle())
     })
 }
 

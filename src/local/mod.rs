@@ -7,17 +7,22 @@
 
 mod address;
 mod blobs;
+mod egress;
 mod engine;
 mod error;
 mod folder;
+mod forward;
 mod handle;
 mod http;
 mod key;
+mod maintenance;
 mod options;
 pub mod sandbox;
 mod server;
 mod store;
 
 pub use error::Error;
+pub use forward::forward;
 pub use handle::{Engine, start};
-pub use options::{Options, Workers};
+pub use maintenance::{Status, reset, status};
+pub use options::{Egress, Options, Workers};

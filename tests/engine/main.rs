@@ -4,5 +4,8 @@
 mod exec;
 mod files;
 mod front;
+mod network;
+mod recovery;
 mod rig;
+mod snapshots;
 mod vms;

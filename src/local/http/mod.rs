@@ -12,6 +12,7 @@ mod origin;
 mod quotas;
 mod range;
 pub(crate) mod router;
+mod snapshots;
 mod storage;
 mod transfer;
 mod vms;
