@@ -8,4 +8,5 @@ mod network;
 mod recovery;
 mod rig;
 mod snapshots;
+mod speed;
 mod vms;
