@@ -1,11 +1,47 @@
 //! `fastvm`: microVMs from the command line, in the cloud or on this machine.
+//!
+//! # Layout
+//!
+//! In reading order; data flows one way: arguments → commands → (api | transfer | local) → wire.
+//!
+//! - [`cli`]: the root of the command line, global options
+//! - [`config`]: files, environment and options, met in one place
+//! - [`context`]: what every command gets
+//! - [`commands`]: what the user types; a noun is a folder, a verb is a file
+//! - [`api`]: the client of the v1 API
+//! - [`transfer`]: the engine of `cp`, which knows neither screen nor HTTP
+//! - [`local`]: the local engine, which serves the v1 API on this machine
+//! - [`wire`]: the contract as types, shared by client and engine
+//! - [`output`]: everything that prints
+//! - [`error`], [`exit`]: one failure, and the code that the program ends with
 
+pub mod api;
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod context;
+pub mod error;
+pub mod exit;
 #[cfg(target_os = "linux")]
 pub mod local;
+pub mod output;
+pub mod quantity;
+mod report;
 pub mod secret;
+pub mod signal;
+pub mod transfer;
 pub mod wire;
 
 use std::process::ExitCode;
+
+use clap::{CommandFactory as _, FromArgMatches as _};
+
+use cli::Cli;
+use config::{Environment, Paths, Terminal};
+use context::Context;
+use error::Error;
+use exit::Exit;
+use output::Ui;
 
 /// Runs the program with the arguments of this process.
 pub fn run() -> ExitCode {
@@ -13,5 +49,71 @@ pub fn run() -> ExitCode {
     if let Some(code) = local::sandbox::intercept() {
         return code;
     }
-    ExitCode::SUCCESS
+    report::instead_of_panics();
+    let matches = match Cli::command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => return report::usage(&error).into(),
+    };
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => return report::usage(&error).into(),
+    };
+    let request_timeout = commands::request_timeout(&matches);
+    let settled = settle(&cli, request_timeout);
+    let mut context = match settled {
+        Ok(context) => context,
+        Err(error) => return report::before_settings(&error).into(),
+    };
+    dispatch(cli, &mut context).into()
+}
+
+/// Options, environment and files become settings.
+fn settle(cli: &Cli, request_timeout: Option<std::time::Duration>) -> Result<Context, Error> {
+    let environment = Environment::capture()?;
+    let paths = Paths::of(&environment)?;
+    let options = cli.global.clone();
+    let settings = config::resolve(
+        &options,
+        request_timeout,
+        &environment,
+        &paths,
+        Terminal::detect(),
+    )?;
+    let output = settings.output();
+    output.check()?;
+    let ui = Ui::new(output);
+    Ok(Context::new(options, settings, environment, paths, ui))
+}
+
+fn dispatch(cli: Cli, context: &mut Context) -> Exit {
+    for notice in &context.settings.notices {
+        context.ui.warn(notice);
+    }
+    let runs_a_command = cli.command.runs_a_command();
+    // One thread is enough for a client, and starts faster; blocking work has threads of its own.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let result = match runtime {
+        Ok(runtime) => {
+            let result = runtime.block_on(cli.command.run(context));
+            // A thread that still reads standard input must not hold up the end.
+            runtime.shutdown_background();
+            result
+        }
+        Err(error) => Err(Error::new(
+            error::Kind::LocalIo,
+            format!("cannot start: {error}"),
+        )),
+    };
+    context.close();
+    let result = result.and_then(|exit| {
+        context.ui.flush()?;
+        Ok(exit)
+    });
+    match result {
+        Ok(exit) => exit,
+        Err(error) if runs_a_command => report::failure(&context.ui, error.of_a_command()),
+        Err(error) => report::failure(&context.ui, error),
+    }
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::{engine, sandbox};
+use crate::error::{Error as Failure, Kind};
 
 /// Why an engine does not start or a data folder cannot be worked on.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +64,12 @@ pub enum Error {
 impl From<engine::Error> for Error {
     fn from(error: engine::Error) -> Self {
         Self::Refused(error.to_string())
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::new(Kind::Engine, error.to_string())
     }
 }
 

@@ -48,6 +48,7 @@ impl Folder {
             "state.db-wal",
             "state.db-shm",
             "key",
+            "serving.json",
         ];
         let paths = names.iter().map(|name| self.root.join(name));
         paths.chain([self.presence()]).collect()

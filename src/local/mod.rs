@@ -19,6 +19,7 @@ mod maintenance;
 mod options;
 pub mod sandbox;
 mod server;
+pub mod serving;
 mod store;
 
 pub use error::Error;
@@ -26,3 +27,8 @@ pub use forward::forward;
 pub use handle::{Engine, start};
 pub use maintenance::{Status, reset, status};
 pub use options::{Egress, Options, Workers};
+
+/// The API key of a data folder, made where there is none.
+pub fn stored_key(data: &std::path::Path) -> Result<crate::secret::ApiKey, Error> {
+    key::read_or_make(&folder::Folder::open(data)?.key())
+}

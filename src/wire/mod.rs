@@ -1,15 +1,17 @@
 //! The v1 contract as types: request and answer bodies, and nothing else.
 //!
 //! The client and the local engine share only these. Enumerations of the contract are open, so they are strings with
-//! named constants. A client keeps the text of an answer beside the typed value (`output::Record`), which is how
+//! named constants. A client keeps the text of an answer beside the typed value ([`Record`]), which is how
 //! unknown fields and values survive.
 
+pub mod base64;
 pub mod error;
 pub mod exec;
 pub mod file;
 pub mod firewall;
 pub mod health;
 pub mod quota;
+pub mod record;
 pub mod service;
 pub mod snapshot;
 pub mod vm;
@@ -17,6 +19,8 @@ pub mod vm;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+pub use record::Record;
 
 /// Labels of a VM or snapshot: at most 256 keys of 1–256 bytes, values of at most 4096 bytes.
 pub type Metadata = BTreeMap<String, String>;

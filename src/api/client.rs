@@ -1,0 +1,126 @@
+//! The client: where the API is, the key for it, and how long to wait.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use reqwest::Url;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+
+use super::error::Error;
+use super::log::Log;
+use super::tls::{self, Protocols};
+use crate::secret::ApiKey;
+
+/// What a client is made of.
+#[derive(Debug)]
+pub struct Options {
+    /// The base URL; a path prefix in it is kept.
+    pub base_url: String,
+    /// Where the URL came from, for messages.
+    pub url_source: String,
+    /// Where the key came from, and its end, for messages.
+    pub key_source: String,
+    /// None for the calls that need no key.
+    pub key: Option<ApiKey>,
+    /// Limit of one request and its answer. Streams have none.
+    pub timeout: Duration,
+    pub connect_timeout: Duration,
+    /// How often a request that may be repeated is tried again.
+    pub retries: u32,
+    /// Extra headers for the API host.
+    pub headers: Vec<(String, String)>,
+    pub log: Arc<dyn Log>,
+}
+
+/// A client of one API. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Client(pub(crate) Arc<Inner>);
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) http: reqwest::Client,
+    pub(crate) base: Url,
+    pub(crate) url_source: String,
+    pub(crate) key_source: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) timeout: Duration,
+    pub(crate) retries: u32,
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) storage: OnceLock<reqwest::Client>,
+}
+
+impl Client {
+    /// Makes a client. Nothing is sent.
+    pub fn new(options: Options) -> Result<Self, Error> {
+        let set_up = |reason: String| Error::SetUp(reason);
+        let base = Url::parse(&options.base_url).map_err(|error| set_up(error.to_string()))?;
+        let mut headers = HeaderMap::new();
+        for (name, value) in &options.headers {
+            let name = HeaderName::try_from(name).map_err(|error| set_up(error.to_string()))?;
+            let value = HeaderValue::try_from(value).map_err(|error| set_up(error.to_string()))?;
+            headers.insert(name, value);
+        }
+        if let Some(key) = &options.key {
+            let mut value = HeaderValue::try_from(key.expose()).map_err(|_| {
+                set_up("the API key has characters that no header can carry".to_owned())
+            })?;
+            value.set_sensitive(true);
+            headers.insert("x-api-key", value);
+        }
+        let http = builder(options.connect_timeout, Protocols::Http2AndHttp1)?;
+        // A user's proxy would swallow requests to this very machine.
+        let http = if is_loopback(&base) {
+            http.no_proxy()
+        } else {
+            http
+        };
+        Ok(Self(Arc::new(Inner {
+            http: http
+                .build()
+                .map_err(|error| set_up(error.without_url().to_string()))?,
+            base,
+            url_source: options.url_source,
+            key_source: options.key_source,
+            headers,
+            timeout: options.timeout,
+            retries: options.retries,
+            log: options.log,
+            storage: OnceLock::new(),
+        })))
+    }
+
+    /// Scheme, host and port, as messages name the server.
+    pub fn server(&self) -> String {
+        server_of(&self.0.base)
+    }
+}
+
+/// The one place where HTTP clients are set up: TLS by rustls with the system's roots, no redirects, no cookies.
+pub(crate) fn builder(
+    connect_timeout: Duration,
+    protocols: Protocols,
+) -> Result<reqwest::ClientBuilder, Error> {
+    let tls = tls::config(protocols).map_err(|error| Error::SetUp(error.to_string()))?;
+    Ok(reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(connect_timeout)
+        .tcp_nodelay(true)
+        .user_agent(concat!("fastvm/", env!("CARGO_PKG_VERSION"))))
+}
+
+/// Scheme, host and port of a URL.
+pub(crate) fn server_of(url: &Url) -> String {
+    url.origin().ascii_serialization()
+}
+
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    let Some(host) = url.host_str() else {
+        return false;
+    };
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost"
+        || address
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}

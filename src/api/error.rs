@@ -1,0 +1,260 @@
+//! What can go wrong between this program and the API.
+
+use std::fmt::Write as _;
+
+use reqwest::StatusCode;
+use serde_json::Value;
+
+use crate::error::{Error as Failure, Kind};
+
+/// A failed request. No variant holds a URL's query or the key.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No connection could be made.
+    #[error("cannot connect to {server}: {reason}")]
+    Connect { server: String, reason: String },
+
+    /// The server's certificate or the TLS handshake failed.
+    #[error("no secure connection to {server}: {reason}")]
+    Tls { server: String, reason: String },
+
+    /// The connection broke before the answer was whole.
+    #[error("the connection to {server} broke: {reason}")]
+    Broken { server: String, reason: String },
+
+    /// The time limit of one request passed.
+    #[error("no answer from {server} within {limit}")]
+    TimedOut { server: String, limit: String },
+
+    /// Nothing moved on a stream for too long.
+    #[error("nothing moved between here and {server} for {limit}")]
+    Stalled { server: String, limit: String },
+
+    /// An answer with a status that is not 2xx.
+    #[error("{message}")]
+    Status {
+        status: StatusCode,
+        message: String,
+        request_id: Option<String>,
+        retryable: bool,
+        /// Where the key of the request came from.
+        key_source: String,
+    },
+
+    /// A storage refused an object.
+    #[error("the storage at {server} refused ({status}): {message}")]
+    Storage {
+        server: String,
+        status: StatusCode,
+        message: String,
+    },
+
+    /// A redirect that is not followed, as it would carry the key, or repeat a request, elsewhere.
+    #[error("{server} redirects to {to}, which is not followed")]
+    Redirect { server: String, to: String },
+
+    /// A 2xx answer that is not what the contract says.
+    #[error("{server} answered {what} with something else than the contract says: {reason}")]
+    Unexpected {
+        server: String,
+        what: String,
+        reason: String,
+    },
+
+    /// A streaming command ended without its exit event.
+    #[error("the connection to the command was lost: its outcome is unknown")]
+    StreamLost,
+
+    /// An id that cannot be put into a path.
+    #[error("{0:?} is not an id")]
+    BadId(String),
+
+    /// The client could not be set up.
+    #[error("cannot set up the HTTP client: {0}")]
+    SetUp(String),
+}
+
+impl Error {
+    /// The HTTP status, where there was one.
+    pub fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Status { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// Whether the thing is not there.
+    pub fn is_not_found(&self) -> bool {
+        self.status() == Some(StatusCode::NOT_FOUND)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let message = error.to_string();
+        match error {
+            Error::Connect { .. }
+            | Error::Broken { .. }
+            | Error::TimedOut { .. }
+            | Error::Stalled { .. } => Self::new(Kind::Network, message).retryable(true),
+            Error::Tls { .. } => Self::new(Kind::Tls, message),
+            Error::Redirect { .. } => {
+                Self::new(Kind::Network, message).hint("check the base URL: fastvm context show")
+            }
+            Error::Unexpected { .. } => {
+                Self::new(Kind::Server, message).hint("check the base URL: fastvm context show")
+            }
+            Error::Storage { status, .. } => {
+                let kind = if status.is_server_error() {
+                    Kind::Server
+                } else {
+                    Kind::Transfer
+                };
+                Self::new(kind, message).retryable(status.is_server_error())
+            }
+            Error::StreamLost => Self::new(Kind::StreamLost, message),
+            Error::BadId(_) => Self::new(Kind::Usage, message),
+            Error::SetUp(_) => Self::new(Kind::LocalIo, message),
+            Error::Status {
+                status,
+                message,
+                request_id,
+                retryable,
+                key_source,
+            } => of_status(status, &message, &key_source)
+                .answered(status.as_u16(), request_id)
+                .retryable(retryable),
+        }
+    }
+}
+
+/// What an answer's status means to the user.
+fn of_status(status: StatusCode, said: &str, key_source: &str) -> Failure {
+    let code = status.as_u16();
+    match code {
+        401 => Failure::new(
+            Kind::Auth,
+            format!("the API does not accept the key from {key_source} (401): {said}"),
+        )
+        .hint("store a valid key with `fastvm login`, or use this machine with --local"),
+        403 if said.to_lowercase().contains("quota") => {
+            Failure::new(Kind::Quota, said).hint("see what is used with `fastvm quota`")
+        }
+        403 => Failure::new(
+            Kind::Forbidden,
+            format!("the API forbids this (403): {said}"),
+        ),
+        404 => Failure::new(Kind::NotFound, said),
+        409 => Failure::new(Kind::Conflict, said),
+        429 => Failure::new(
+            Kind::RateLimited,
+            format!("the API asks to slow down (429): {said}"),
+        ),
+        408 => Failure::new(
+            Kind::Network,
+            format!("the API gave up waiting (408): {said}"),
+        ),
+        400..500 => Failure::new(
+            Kind::Invalid,
+            format!("the API refused this ({code}): {said}"),
+        ),
+        _ => Failure::new(Kind::Server, format!("the API failed ({code}): {said}")),
+    }
+}
+
+/// Says in one line what an error body holds: `error`, `message` or `detail`, else its first words.
+pub(crate) fn text_of(status: StatusCode, body: &[u8]) -> String {
+    let said = serde_json::from_slice::<Value>(body)
+        .ok()
+        .and_then(|value| {
+            ["error", "message", "detail"].iter().find_map(|name| {
+                value
+                    .get(name)?
+                    .as_str()
+                    .filter(|text| !text.is_empty())
+                    .map(str::to_owned)
+            })
+        });
+    said.unwrap_or_else(|| first_words(status, &String::from_utf8_lossy(body)))
+}
+
+/// The first words of a text or HTML page, or the name of the status.
+fn first_words(status: StatusCode, body: &str) -> String {
+    let mut text = String::new();
+    let visible = if body.trim_start().starts_with('<') {
+        without_tags(body)
+    } else {
+        body.to_owned()
+    };
+    for word in visible.split_whitespace() {
+        if text.len() + word.len() > 120 {
+            let _ = write!(text, " …");
+            break;
+        }
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        text.push_str(word);
+    }
+    if text.is_empty() {
+        status
+            .canonical_reason()
+            .unwrap_or("no explanation")
+            .to_lowercase()
+    } else {
+        text
+    }
+}
+
+fn without_tags(html: &str) -> String {
+    let mut text = String::new();
+    let mut inside = false;
+    for character in html.chars() {
+        match character {
+            '<' => inside = true,
+            '>' => {
+                inside = false;
+                text.push(' ');
+            }
+            _ if !inside => text.push(character),
+            _ => {}
+        }
+    }
+    text
+}
+
+/// The innermost reason of a chain of errors: the one that says what happened.
+pub fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    let text = cause.to_string();
+    match text.split_once(" (os error") {
+        Some((before, _)) => before.to_lowercase(),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_body_is_read_by_its_first_string_among_error_message_detail() {
+        let said = |body: &str| text_of(StatusCode::BAD_REQUEST, body.as_bytes());
+        assert_eq!(said(r#"{"error":"","message":"m","detail":"d"}"#), "m");
+        assert_eq!(said(r#"{"detail":["x"]}"#), r#"{"detail":["x"]}"#);
+        assert_eq!(said("plain\ntext"), "plain text");
+        assert_eq!(said(""), "bad request");
+    }
+
+    #[test]
+    fn html_is_cut_to_its_words() {
+        let page = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>";
+        assert_eq!(
+            text_of(StatusCode::BAD_GATEWAY, page),
+            "502 Bad Gateway 502 Bad Gateway"
+        );
+    }
+}

@@ -1,0 +1,40 @@
+//! Calls that move files through staging objects.
+
+use super::client::Client;
+use super::error::Error;
+use super::request::Request;
+use crate::secret::SignedUrl;
+use crate::wire::exec::ExecResponse;
+use crate::wire::file::{FileFetchRequest, FilePresignRequest, FilePresignResponse};
+
+impl Client {
+    /// Signed URLs of a new staging object. The path only names it.
+    pub async fn presign(&self, vm: &str, path: &str) -> Result<FilePresignResponse, Error> {
+        let body = FilePresignRequest {
+            path: path.to_owned(),
+        };
+        let request = Request::post(["v1", "vms", vm, "files", "presign"])
+            .once()
+            .json(&body)?;
+        Ok(self.object(request).await?.value)
+    }
+
+    /// Makes the VM pull a staged object to a path. A non-zero exit code in the answer is a failed transfer.
+    pub async fn fetch(
+        &self,
+        vm: &str,
+        url: &SignedUrl,
+        path: &str,
+        seconds: i64,
+    ) -> Result<ExecResponse, Error> {
+        let body = FileFetchRequest {
+            url: url.expose().to_owned(),
+            path: path.to_owned(),
+            timeout_sec: Some(seconds),
+        };
+        let request = Request::post(["v1", "vms", vm, "files", "fetch"])
+            .once()
+            .json(&body)?;
+        self.long_object(&request).await
+    }
+}

@@ -1,0 +1,12 @@
+//! Where the client says what it does.
+
+use std::fmt;
+
+/// Takes lines about requests: level 2 is a request, level 3 its headers and bodies. Secrets are redacted before.
+pub trait Log: Send + Sync + fmt::Debug {
+    /// Whether lines of this level are wanted at all.
+    fn wants(&self, level: u8) -> bool;
+
+    /// Takes one line.
+    fn line(&self, level: u8, text: &str);
+}

@@ -1,0 +1,24 @@
+//! The client of the v1 API: one file a resource, one [`send`](client::Client) that every call goes through.
+//!
+//! The storage client, for signed URLs, is apart: it has no key and adds no header.
+
+pub mod client;
+pub mod error;
+pub mod exec;
+pub mod files;
+pub mod health;
+mod log;
+pub mod quotas;
+mod redact;
+mod request;
+mod retry;
+mod send;
+pub mod snapshots;
+pub mod storage;
+mod tls;
+pub mod vms;
+pub mod wait;
+
+pub use client::{Client, Options};
+pub use error::Error;
+pub use log::Log;

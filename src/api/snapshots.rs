@@ -1,0 +1,33 @@
+//! Calls about snapshots.
+
+use reqwest::Method;
+
+use super::client::Client;
+use super::error::Error;
+use super::request::Request;
+use crate::wire::snapshot::{CreateSnapshotRequest, Snapshot};
+use crate::wire::{Deleted, Record};
+
+impl Client {
+    pub async fn list_snapshots(&self) -> Result<Vec<Record<Snapshot>>, Error> {
+        self.array(Request::get(["v1", "snapshots"])).await
+    }
+
+    pub async fn get_snapshot(&self, id: &str) -> Result<Record<Snapshot>, Error> {
+        self.object(Request::get(["v1", "snapshots", id])).await
+    }
+
+    /// Asks for a snapshot, once. It may not be ready yet.
+    pub async fn create_snapshot(
+        &self,
+        create: &CreateSnapshotRequest,
+    ) -> Result<Record<Snapshot>, Error> {
+        self.object(Request::post(["v1", "snapshots"]).once().json(create)?)
+            .await
+    }
+
+    pub async fn delete_snapshot(&self, id: &str) -> Result<Record<Deleted>, Error> {
+        self.object(Request::new(Method::DELETE, ["v1", "snapshots", id]))
+            .await
+    }
+}

@@ -1,0 +1,55 @@
+//! Calls about VMs.
+
+use reqwest::Method;
+
+use super::client::Client;
+use super::error::Error;
+use super::request::Request;
+use crate::wire::vm::{LaunchRequest, UpdateVmRequest, Vm};
+use crate::wire::{Deleted, Record};
+
+/// Which VMs a list holds. All conditions must hold.
+#[derive(Clone, Debug, Default)]
+pub struct VmFilter {
+    pub status: Option<String>,
+    /// Metadata that must be equal.
+    pub metadata: Vec<(String, String)>,
+}
+
+impl Client {
+    /// All VMs that are not deleted.
+    pub async fn list_vms(&self, filter: &VmFilter) -> Result<Vec<Record<Vm>>, Error> {
+        let mut request = Request::get(["v1", "vms"]);
+        request.query.extend(
+            filter
+                .status
+                .iter()
+                .map(|status| ("status".to_owned(), status.clone())),
+        );
+        let labels = filter.metadata.iter();
+        request
+            .query
+            .extend(labels.map(|(key, value)| (format!("metadata.{key}"), value.clone())));
+        self.array(request).await
+    }
+
+    pub async fn get_vm(&self, id: &str) -> Result<Record<Vm>, Error> {
+        self.object(Request::get(["v1", "vms", id])).await
+    }
+
+    /// Asks for a VM, once: nothing lets a server recognise a repeat. It may not be running yet.
+    pub async fn launch_vm(&self, launch: &LaunchRequest) -> Result<Record<Vm>, Error> {
+        self.object(Request::post(["v1", "vms"]).once().json(launch)?)
+            .await
+    }
+
+    pub async fn update_vm(&self, id: &str, change: &UpdateVmRequest) -> Result<Record<Vm>, Error> {
+        self.object(Request::new(Method::PATCH, ["v1", "vms", id]).json(change)?)
+            .await
+    }
+
+    pub async fn delete_vm(&self, id: &str) -> Result<Record<Deleted>, Error> {
+        self.object(Request::new(Method::DELETE, ["v1", "vms", id]))
+            .await
+    }
+}

@@ -1,0 +1,77 @@
+//! What a failed copy means to the user.
+
+use crate::api;
+use crate::commands::naming::Named;
+use crate::error::{Error, Kind};
+use crate::exit::Exit;
+use crate::output::control::visible;
+use crate::transfer::{self, SkipReason, Summary};
+
+/// A word that names no side of a copy.
+pub(super) fn usage(error: transfer::Error) -> Error {
+    Error::usage(error.to_string())
+        .hint("write VM:PATH for a side in a VM, and ./PATH for a local one with a colon")
+}
+
+/// Says on which VM and path a copy failed.
+pub(super) fn explain(error: transfer::Error, vm: &Named) -> Error {
+    let text = with_cause(&error);
+    let kind = match error {
+        transfer::Error::Argument { .. } | transfer::Error::Refused { .. } => Kind::Usage,
+        transfer::Error::LocalMissing(_) | transfer::Error::RemoteMissing(_) => Kind::NotFound,
+        transfer::Error::Conflict { .. } | transfer::Error::TooLarge { .. } => Kind::Conflict,
+        transfer::Error::Stream { source, .. }
+            if source.kind() == std::io::ErrorKind::BrokenPipe =>
+        {
+            Kind::BrokenPipe
+        }
+        transfer::Error::Local { .. } | transfer::Error::Stream { .. } => Kind::LocalIo,
+        transfer::Error::Unreadable(_) => {
+            return Error::new(Kind::LocalIo, text).hint("copy the rest with --keep-going");
+        }
+        transfer::Error::Remote(remote) => return of_remote(remote, vm),
+        _ => Kind::Transfer,
+    };
+    Error::new(kind, text).target(&vm.id)
+}
+
+fn of_remote(remote: transfer::RemoteError, vm: &Named) -> Error {
+    match remote.into_source().downcast::<api::Error>() {
+        Ok(error) => vm.explain(*error),
+        Err(other) => Error::new(Kind::Transfer, visible(&other.to_string())).target(&vm.id),
+    }
+}
+
+/// The message and the system's reason behind it.
+fn with_cause(error: &transfer::Error) -> String {
+    let cause = match error {
+        transfer::Error::Local { source, .. } | transfer::Error::Stream { source, .. } => source,
+        _ => return error.to_string(),
+    };
+    format!("{error}: {}", api::error::root_cause(cause))
+}
+
+/// A copy that left something out that was asked for ends with 1; special files are left out by rule.
+pub(super) fn of_skipped(summary: &Summary) -> Result<Exit, Error> {
+    let left_out = summary
+        .skipped
+        .iter()
+        .filter(|skipped| matches!(skipped.reason, SkipReason::Unreadable | SkipReason::Changed));
+    let paths: Vec<_> = left_out
+        .map(|skipped| skipped.path.display().to_string())
+        .collect();
+    if paths.is_empty() {
+        return Ok(Exit::SUCCESS);
+    }
+    let shown = paths
+        .iter()
+        .take(10)
+        .map(|path| visible(path))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let more = if paths.len() > 10 { ", …" } else { "" };
+    Err(Error::new(
+        Kind::Transfer,
+        format!("{} paths were not copied: {shown}{more}", paths.len()),
+    ))
+}

@@ -1,0 +1,216 @@
+//! What launching means wherever it happens: the options, the one POST, the wait, and Ctrl-C in between.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::{naming, pairs};
+use crate::api::wait::{Wait, Waited};
+use crate::api::{self, Client};
+use crate::context::Context;
+use crate::error::{Error, Kind};
+use crate::output::control::visible;
+use crate::output::human;
+use crate::quantity::parse_duration;
+use crate::signal::Signals;
+use crate::wire::Record;
+use crate::wire::vm::{LaunchRequest, Vm, status};
+
+/// The machine type of a launch that names neither a type nor a snapshot.
+const DEFAULT_TYPE: &str = "c1m2";
+
+#[derive(Clone, Debug, Args)]
+pub struct LaunchOptions {
+    /// Machine type: c1m2 has 1 vCPU and 2 GiB of memory [default: c1m2]
+    #[arg(short = 'm', long = "type", visible_aliases = ["machine", "machine-type"], value_name = "TYPE", conflicts_with = "snapshot")]
+    machine_type: Option<String>,
+
+    /// Restore a snapshot, by id or name, in place of a fresh boot
+    #[arg(long, value_name = "SNAPSHOT")]
+    snapshot: Option<String>,
+
+    #[command(flatten)]
+    given: GivenOptions,
+}
+
+/// What a launch may set, whether it boots or restores.
+#[derive(Clone, Debug, Default, Args)]
+pub struct GivenOptions {
+    /// Name of the VM
+    #[arg(short, long, value_name = "NAME")]
+    pub name: Option<String>,
+
+    /// Disk size in GiB
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
+    disk_gib: Option<i64>,
+
+    /// Set an environment variable in the VM; K alone takes its value from here (can be repeated)
+    #[arg(short, long = "env", value_name = "K=V")]
+    env: Vec<String>,
+
+    /// Read environment variables from a file, K=V a line (can be repeated)
+    #[arg(long, value_name = "FILE")]
+    env_file: Vec<std::path::PathBuf>,
+
+    /// Label the VM (can be repeated)
+    #[arg(long, value_name = "K=V")]
+    metadata: Vec<String>,
+}
+
+/// Whether and how long to wait for a VM.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct WaitOptions {
+    /// Wait until the VM runs (the default)
+    #[arg(long, overrides_with = "no_wait")]
+    wait: bool,
+
+    /// Return as soon as the VM is accepted
+    #[arg(long)]
+    no_wait: bool,
+
+    /// How long to wait
+    #[arg(long, value_name = "DUR", default_value = "300s", value_parser = parse_duration)]
+    wait_timeout: Duration,
+
+    /// How often to ask
+    #[arg(long, value_name = "DUR", default_value = "2s", value_parser = poll_interval, hide_short_help = true)]
+    poll_interval: Duration,
+}
+
+impl WaitOptions {
+    /// How to wait, or None to return at once.
+    pub(crate) fn wait(&self) -> Option<Wait> {
+        (!self.no_wait).then_some(Wait {
+            limit: self.wait_timeout,
+            interval: self.poll_interval,
+        })
+    }
+}
+
+fn poll_interval(text: &str) -> Result<Duration, String> {
+    let interval = parse_duration(text).map_err(|error| error.to_string())?;
+    if interval < Duration::from_millis(500) {
+        return Err("must be at least 500ms".to_owned());
+    }
+    Ok(interval)
+}
+
+impl LaunchOptions {
+    /// The request body. Looks the snapshot up where it is given by name.
+    pub(crate) async fn request(&self, client: &Client) -> Result<LaunchRequest, Error> {
+        let mut request = self.given.request()?;
+        match &self.snapshot {
+            Some(snapshot) => {
+                request.snapshot_id = Some(naming::snapshot(client, snapshot).await?.id)
+            }
+            None => {
+                let machine_type = self.machine_type.as_deref().unwrap_or(DEFAULT_TYPE);
+                if machine_type.is_empty() {
+                    return Err(Error::usage("the machine type is empty").hint("try --type c1m2"));
+                }
+                request.machine_type = Some(machine_type.to_owned());
+            }
+        }
+        Ok(request)
+    }
+}
+
+impl GivenOptions {
+    /// A request body without its source.
+    pub(crate) fn request(&self) -> Result<LaunchRequest, Error> {
+        let env_vars = pairs::environment(&self.env_file, &self.env)?;
+        let metadata = pairs::metadata(&self.metadata)?;
+        Ok(LaunchRequest {
+            name: self.name.clone(),
+            disk_gib: self.disk_gib,
+            env_vars: (!env_vars.is_empty()).then_some(env_vars),
+            metadata: (!metadata.is_empty()).then_some(metadata),
+            ..LaunchRequest::default()
+        })
+    }
+}
+
+/// Launches a VM, once, and waits as asked. The VM in the answer is its last known state.
+pub(crate) async fn launch(
+    context: &mut Context,
+    client: &Client,
+    request: &LaunchRequest,
+    options: &WaitOptions,
+) -> Result<Record<Vm>, Error> {
+    let spinner = context.ui.spinner("launching");
+    let vm = client.launch_vm(request).await.map_err(lost_reply)?;
+    let Some(wait) = options
+        .wait()
+        .filter(|_| vm.value.status != status::RUNNING)
+    else {
+        return Ok(vm);
+    };
+    let mut signals = Signals::listen()?;
+    spinner.set(&format!(
+        "waiting for {} ({})",
+        label(&vm.value),
+        visible(&vm.value.status)
+    ));
+    tokio::select! {
+        waited = client.wait_until_running(&vm.value.id, wait) => {
+            drop(spinner);
+            let outcome = waited.map_err(Error::from).and_then(|waited| running(waited, wait.limit));
+            outcome.map_err(|error| still_there(error, &vm.value))
+        }
+        signal = signals.next() => {
+            drop(spinner);
+            Err(still_there(signal.error(), &vm.value))
+        }
+    }
+}
+
+/// The VM of a wait that ended well, or what became of it.
+pub(crate) fn running(waited: Waited<Vm>, limit: Duration) -> Result<Record<Vm>, Error> {
+    match waited {
+        Waited::Ready(vm) => Ok(vm),
+        Waited::Failed(vm) => {
+            let message = format!(
+                "{} will not run: its status is {}",
+                label(&vm.value),
+                visible(&vm.value.status)
+            );
+            Err(Error::new(Kind::VmFailed, message).target(&vm.value.id))
+        }
+        Waited::TimedOut(vm) => {
+            let limit = human::duration(limit);
+            let message = format!(
+                "{} is still {} after {limit}",
+                label(&vm.value),
+                visible(&vm.value.status)
+            );
+            Err(Error::new(Kind::WaitTimeout, message)
+                .target(&vm.value.id)
+                .retryable(true))
+        }
+    }
+}
+
+/// A failure while the VM goes on existing: says so, and how to be rid of it.
+fn still_there(error: Error, vm: &Vm) -> Error {
+    error.target(&vm.id).hint(format!(
+        "the VM is still there; delete it with `fastvm vm delete {}`",
+        visible(&vm.id)
+    ))
+}
+
+fn lost_reply(error: api::Error) -> Error {
+    let lost = matches!(
+        error,
+        api::Error::Broken { .. } | api::Error::TimedOut { .. }
+    );
+    let error = Error::from(error);
+    if !lost {
+        return error;
+    }
+    error.hint("the VM may have been launched all the same; look with `fastvm vm list` before trying again")
+}
+
+/// How messages call a VM: its name and id.
+pub(crate) fn label(vm: &Vm) -> String {
+    format!("{} ({})", visible(&vm.name), visible(&vm.id))
+}

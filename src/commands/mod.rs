@@ -1,0 +1,145 @@
+//! What the user types: a noun is a folder, a verb is a file.
+
+mod config;
+mod context;
+mod cp;
+mod deleting;
+mod exec;
+mod health;
+mod help;
+mod launching;
+#[cfg(target_os = "linux")]
+mod local;
+mod login;
+mod logout;
+mod naming;
+mod pairs;
+mod quota;
+mod run;
+mod secret_input;
+mod snapshot;
+mod vm;
+
+use std::time::Duration;
+
+use clap::{ArgMatches, Args, Subcommand};
+
+use crate::cli::RequestOptions;
+use crate::context::Context;
+use crate::error::Error;
+use crate::exit::Exit;
+
+// The doc comments of verbs become help texts, so the types that carry them have none of their own.
+
+#[derive(Debug, Subcommand)]
+#[command(defer = true)]
+pub enum Command {
+    /// Launch, list and delete VMs
+    Vm(Noun<vm::Verb>),
+    /// Save VMs as snapshots and restore them
+    Snapshot(Noun<snapshot::Verb>),
+    /// Run a command in a VM
+    Exec(exec::ExecArgs),
+    /// Launch a VM, run a command in it, and delete it
+    Run(run::RunArgs),
+    /// Copy files and folders into a VM or out of it
+    Cp(Leaf<cp::CpArgs>),
+    /// Launch a VM: short for `vm launch`
+    Launch(Leaf<vm::launch::LaunchArgs>),
+    /// List VMs: short for `vm list`
+    #[command(visible_alias = "list")]
+    Ls(Leaf<vm::list::ListArgs>),
+    /// Delete VMs: short for `vm delete`
+    #[command(visible_alias = "delete")]
+    Rm(Leaf<vm::delete::DeleteArgs>),
+    /// Show limits and usage of the organisation
+    Quota(Leaf<quota::QuotaArgs>),
+    /// Check that the API answers, and show where it is and whose key is used
+    Health(Leaf<health::HealthArgs>),
+    /// Choose and describe the APIs that commands go to
+    Context(Noun<context::Verb>),
+    /// Show and change the settings shared with the official CLI
+    Config(Noun<config::Verb>),
+    /// Store an API key after checking it
+    Login(Leaf<login::LoginArgs>),
+    /// Remove a stored API key
+    Logout(Leaf<logout::LogoutArgs>),
+    /// The engine on this machine: serve it to others, look at it, clear it
+    #[cfg(target_os = "linux")]
+    Local(Noun<local::Verb>),
+    /// Show the help of a command, or the exit codes
+    Help(help::HelpArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(
+    subcommand_required = true,
+    arg_required_else_help = true,
+    disable_help_subcommand = true
+)]
+pub struct Noun<V: Subcommand> {
+    #[command(flatten)]
+    request: RequestOptions,
+
+    #[command(subcommand)]
+    verb: V,
+}
+
+#[derive(Debug, Args)]
+pub struct Leaf<A: Args> {
+    #[command(flatten)]
+    request: RequestOptions,
+
+    #[command(flatten)]
+    args: A,
+}
+
+impl Command {
+    /// Runs the command.
+    pub async fn run(self, context: &mut Context) -> Result<Exit, Error> {
+        match self {
+            Self::Vm(noun) => noun.verb.run(context).await,
+            Self::Snapshot(noun) => noun.verb.run(context).await,
+            Self::Exec(args) => exec::run(context, args).await,
+            Self::Run(args) => run::run(context, args).await,
+            Self::Cp(leaf) => cp::run(context, leaf.args).await,
+            Self::Launch(leaf) => vm::launch::run(context, leaf.args).await,
+            Self::Ls(leaf) => vm::list::run(context, leaf.args).await,
+            Self::Rm(leaf) => vm::delete::run(context, leaf.args).await,
+            Self::Quota(leaf) => quota::run(context, leaf.args).await,
+            Self::Health(leaf) => health::run(context, leaf.args).await,
+            Self::Context(noun) => noun.verb.run(context).await,
+            Self::Config(noun) => noun.verb.run(context).await,
+            Self::Login(leaf) => login::run(context, leaf.args).await,
+            Self::Logout(leaf) => logout::run(context, leaf.args).await,
+            #[cfg(target_os = "linux")]
+            Self::Local(noun) => noun.verb.run(context).await,
+            Self::Help(args) => help::run(context, args).await,
+        }
+    }
+
+    /// Whether the command's failures are told apart from those of the command that it runs: by 125.
+    pub fn runs_a_command(&self) -> bool {
+        match self {
+            Self::Exec(_) | Self::Run(_) => true,
+            Self::Vm(noun) => matches!(noun.verb, vm::Verb::Exec(_)),
+            _ => false,
+        }
+    }
+}
+
+/// The request limit as typed: before the command, or after it unless the command has a `--timeout` of its own.
+pub fn request_timeout(matches: &ArgMatches) -> Option<Duration> {
+    let mut limit = matches.get_one::<Duration>("request_timeout").copied();
+    let mut level = matches;
+    while let Some((name, deeper)) = level.subcommand() {
+        if ["exec", "run", "wait"].contains(&name) {
+            return limit;
+        }
+        if let Ok(Some(typed)) = deeper.try_get_one::<Duration>("timeout") {
+            limit = Some(*typed);
+        }
+        level = deeper;
+    }
+    limit
+}

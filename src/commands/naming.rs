@@ -1,0 +1,289 @@
+//! Finding what a word names: a full id, an exact name, or a unique beginning of an id. Never a beginning of a name.
+
+use uuid::Uuid;
+
+use crate::api::vms::VmFilter;
+use crate::api::{self, Client};
+use crate::error::{Error, Kind};
+use crate::output::control::visible;
+
+/// The shortest beginning of an id that is taken for one.
+const SHORTEST_PREFIX: usize = 4;
+/// How many candidates or similar names a message lists.
+const LISTED: usize = 5;
+/// From this likeness on a name is offered as a correction (1 is equal).
+const ALIKE: f64 = 0.75;
+
+/// A thing that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Named {
+    pub(crate) id: String,
+    /// Unknown where the id was used without a look-up.
+    pub(crate) name: Option<String>,
+    noun: &'static str,
+}
+
+/// A word that names nothing, or too much.
+#[derive(Debug)]
+pub(crate) struct Missing {
+    error: Error,
+    absent: bool,
+}
+
+impl Named {
+    /// How messages call it.
+    pub(crate) fn label(&self) -> String {
+        match &self.name {
+            Some(name) => format!("{} ({})", visible(name), visible(&self.id)),
+            None => visible(&self.id).into_owned(),
+        }
+    }
+
+    /// Says on which thing a request failed.
+    pub(crate) fn explain(&self, error: api::Error) -> Error {
+        let not_found = error.is_not_found();
+        let error = Error::from(error)
+            .within(format!("{} {}", self.noun, self.label()))
+            .target(&self.id);
+        if !not_found {
+            return error;
+        }
+        let noun = self.noun.to_lowercase();
+        error.or_hint(|| format!("see what is there with `fastvm {noun} list`"))
+    }
+}
+
+impl Missing {
+    /// Whether there is nothing of that name, so that deleting it is done.
+    pub(crate) fn is_absent(&self) -> bool {
+        self.absent
+    }
+
+    pub(crate) fn into_error(self) -> Error {
+        self.error
+    }
+}
+
+/// Finds one VM.
+pub(crate) async fn vm(client: &Client, word: &str) -> Result<Named, Error> {
+    one(vms(client, std::slice::from_ref(&word.to_owned())).await?)
+}
+
+/// Finds several VMs with one list at most.
+pub(crate) async fn vms(
+    client: &Client,
+    words: &[String],
+) -> Result<Vec<Result<Named, Missing>>, Error> {
+    all("VM", words, async || {
+        let vms = client.list_vms(&VmFilter::default()).await?;
+        Ok(vms
+            .into_iter()
+            .map(|vm| (vm.value.id, vm.value.name))
+            .collect())
+    })
+    .await
+}
+
+/// Finds one snapshot.
+pub(crate) async fn snapshot(client: &Client, word: &str) -> Result<Named, Error> {
+    one(snapshots(client, std::slice::from_ref(&word.to_owned())).await?)
+}
+
+/// Finds several snapshots with one list at most.
+pub(crate) async fn snapshots(
+    client: &Client,
+    words: &[String],
+) -> Result<Vec<Result<Named, Missing>>, Error> {
+    all("snapshot", words, async || {
+        let snapshots = client.list_snapshots().await?;
+        Ok(snapshots
+            .into_iter()
+            .map(|snapshot| (snapshot.value.id, snapshot.value.name))
+            .collect())
+    })
+    .await
+}
+
+fn one(mut found: Vec<Result<Named, Missing>>) -> Result<Named, Error> {
+    match found.pop() {
+        Some(result) => result.map_err(Missing::into_error),
+        None => Err(Error::usage("no name is given")),
+    }
+}
+
+type IdAndName = (String, String);
+
+async fn all(
+    noun: &'static str,
+    words: &[String],
+    list: impl AsyncFnOnce() -> Result<Vec<IdAndName>, api::Error>,
+) -> Result<Vec<Result<Named, Missing>>, Error> {
+    if let Some(empty) = words.iter().find(|word| word.trim().is_empty()) {
+        return Err(Error::usage(format!(
+            "{empty:?} is no name and no id of a {noun}"
+        )));
+    }
+    let ids = words
+        .iter()
+        .map(|word| full_id(noun, word))
+        .collect::<Option<Vec<_>>>();
+    if let Some(ids) = ids {
+        return Ok(ids.into_iter().map(Ok).collect());
+    }
+    let known = list().await?;
+    Ok(words
+        .iter()
+        .map(|word| full_id(noun, word).map_or_else(|| choose(noun, word, &known), Ok))
+        .collect())
+}
+
+/// A full UUID is used without a look-up.
+fn full_id(noun: &'static str, word: &str) -> Option<Named> {
+    let is_uuid = word.len() == 36 && Uuid::try_parse(word).is_ok();
+    is_uuid.then(|| Named {
+        id: word.to_lowercase(),
+        name: None,
+        noun,
+    })
+}
+
+fn choose(noun: &'static str, word: &str, known: &[IdAndName]) -> Result<Named, Missing> {
+    let named = |(id, name): &IdAndName| Named {
+        id: id.clone(),
+        name: Some(name.clone()),
+        noun,
+    };
+    if let Some(found) = known.iter().find(|(id, _)| id == word) {
+        return Ok(named(found));
+    }
+    let by_name: Vec<_> = known.iter().filter(|(_, name)| name == word).collect();
+    let matches = if by_name.is_empty() {
+        with_prefix(word, known)
+    } else {
+        by_name
+    };
+    match matches.as_slice() {
+        [found] => Ok(named(found)),
+        [] => Err(Missing {
+            error: absent(noun, word, known),
+            absent: true,
+        }),
+        several => {
+            let candidates: Vec<_> = several
+                .iter()
+                .map(|found| named(found).label())
+                .take(LISTED)
+                .collect();
+            let more = if several.len() > LISTED { ", …" } else { "" };
+            let message = format!(
+                "{word:?} names {} {noun}s: {}{more}",
+                several.len(),
+                candidates.join(", ")
+            );
+            let error = Error::new(Kind::Ambiguous, message)
+                .target(word)
+                .hint("use a full id");
+            Err(Missing {
+                error,
+                absent: false,
+            })
+        }
+    }
+}
+
+fn with_prefix<'a>(word: &str, known: &'a [IdAndName]) -> Vec<&'a IdAndName> {
+    if word.len() < SHORTEST_PREFIX {
+        return Vec::new();
+    }
+    let word = word.to_lowercase();
+    known
+        .iter()
+        .filter(|(id, _)| id.to_lowercase().starts_with(&word))
+        .collect()
+}
+
+fn absent(noun: &str, word: &str, known: &[IdAndName]) -> Error {
+    let mut alike: Vec<(f64, &str)> = known
+        .iter()
+        .map(|(_, name)| {
+            (
+                strsim::jaro_winkler(&word.to_lowercase(), &name.to_lowercase()),
+                name.as_str(),
+            )
+        })
+        .filter(|(likeness, _)| *likeness >= ALIKE)
+        .collect();
+    alike.sort_by(|left, right| right.0.total_cmp(&left.0));
+    alike.dedup_by(|left, right| left.1 == right.1);
+    let error =
+        Error::new(Kind::NotFound, format!("there is no {noun} named {word:?}")).target(word);
+    if alike.is_empty() {
+        return error.hint(format!(
+            "see what is there with `fastvm {} list`",
+            noun.to_lowercase()
+        ));
+    }
+    let names: Vec<_> = alike
+        .iter()
+        .take(LISTED)
+        .map(|(_, name)| visible(name))
+        .collect();
+    error.hint(format!("did you mean {}?", names.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known() -> Vec<IdAndName> {
+        [
+            ("dead0000-0000-4000-8000-000000000001", "web-1"),
+            ("dead0000-0000-4000-8000-000000000002", "web-2"),
+            ("beef0000-0000-4000-8000-000000000003", "dead"),
+            ("cafe0000-0000-4000-8000-000000000004", "twin"),
+            ("cafe1111-0000-4000-8000-000000000005", "twin"),
+        ]
+        .map(|(id, name)| (id.to_owned(), name.to_owned()))
+        .to_vec()
+    }
+
+    fn id(word: &str) -> Result<String, Kind> {
+        choose("VM", word, &known())
+            .map(|named| named.id)
+            .map_err(|missing| missing.error.kind())
+    }
+
+    #[test]
+    fn an_exact_name_wins_over_a_beginning_of_an_id() {
+        assert_eq!(id("dead").unwrap(), "beef0000-0000-4000-8000-000000000003");
+    }
+
+    #[test]
+    fn a_beginning_of_an_id_needs_four_characters_and_must_be_unique() {
+        assert_eq!(id("beef").unwrap(), "beef0000-0000-4000-8000-000000000003");
+        assert_eq!(id("CAFE1").unwrap(), "cafe1111-0000-4000-8000-000000000005");
+        assert_eq!(id("bee"), Err(Kind::NotFound));
+        assert_eq!(id("dead0"), Err(Kind::Ambiguous));
+    }
+
+    #[test]
+    fn a_beginning_of_a_name_is_never_taken() {
+        assert_eq!(id("web"), Err(Kind::NotFound));
+        assert_eq!(id("web-"), Err(Kind::NotFound));
+    }
+
+    #[test]
+    fn two_of_one_name_are_ambiguous() {
+        assert_eq!(id("twin"), Err(Kind::Ambiguous));
+    }
+
+    #[test]
+    fn a_misspelt_name_is_corrected() {
+        let missing = choose("VM", "wbe-1", &known()).unwrap_err();
+        assert!(missing.is_absent());
+        assert_eq!(
+            missing.error.hint_text(),
+            Some("did you mean web-1, web-2?")
+        );
+    }
+}

@@ -1,0 +1,209 @@
+//! `fastvm run`: launch, run, and delete on every way out.
+
+use clap::Args;
+use uuid::Uuid;
+
+use super::exec::{self, CommandOptions, Lost, Sink};
+use super::launching::{self, LaunchOptions};
+use crate::api::vms::VmFilter;
+use crate::api::wait::Wait;
+use crate::api::{self, Client};
+use crate::context::Context;
+use crate::error::{Error, Kind};
+use crate::exit::Exit;
+use crate::output::control::visible;
+use crate::quantity::parse_duration;
+use crate::signal::{Signal, Signals};
+use crate::wire::exec::ExecRequest;
+use crate::wire::vm::{LaunchRequest, Vm, status};
+
+/// Marks the VM of one `run`, so that it can be found when the answer to its launch is lost.
+const MARK: &str = "fastvm-cli/run";
+
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "fastvm run [OPTIONS] [--] <COMMAND>...",
+    after_help = "\
+One word is a shell line; several words run as they are, without a shell.
+Options of fastvm end at the first word of the command. The VM is deleted whatever happens.
+
+Examples:
+  fastvm --local run 'uname -a'
+  fastvm run --type c2m4 -- python3 -c 'print(1)'
+  fastvm run --snapshot golden --timeout 10m make test"
+)]
+pub struct RunArgs {
+    #[command(flatten)]
+    launch: LaunchOptions,
+
+    #[command(flatten)]
+    options: CommandOptions,
+
+    /// How long to wait until the VM runs
+    #[arg(long, value_name = "DUR", default_value = "300s", value_parser = parse_duration)]
+    wait_timeout: std::time::Duration,
+
+    /// The command and its arguments
+    #[arg(
+        value_name = "COMMAND",
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
+    words: Vec<std::ffi::OsString>,
+}
+
+pub(crate) async fn run(context: &mut Context, args: RunArgs) -> Result<Exit, Error> {
+    let command = args.options.request(args.words)?;
+    let client = context.client().await?;
+    let mut launch = args.launch.request(&client).await?;
+    let mark = Uuid::new_v4().to_string();
+    launch
+        .metadata
+        .get_or_insert_default()
+        .insert(MARK.to_owned(), mark.clone());
+    let mut signals = Signals::listen()?;
+    let spinner = context.ui.spinner("launching");
+    let (vm, signal) = launched(&client, &launch, &mark, &mut signals).await?;
+    let wait = Wait {
+        limit: args.wait_timeout,
+        interval: std::time::Duration::from_secs(2),
+    };
+    let mut sink = Sink::new(context);
+    let outcome = match signal {
+        Some(signal) => Err(signal.error()),
+        None => tokio::select! {
+            ended = async {
+                ready(&client, &vm, wait).await?;
+                drop(spinner);
+                follow(&client, &vm, &command, &mut sink).await
+            } => ended,
+            signal = signals.next() => Err(signal.error()),
+        },
+    };
+    let removed = remove(&client, &vm, &mut signals).await;
+    let outcome = outcome.and_then(|ended| exec::finish(sink, ended, args.options.timeout()));
+    conclude(outcome, removed)
+}
+
+/// Launches the VM. A signal meanwhile does not stop the request, as its VM would be lost; it comes back with the VM.
+async fn launched(
+    client: &Client,
+    launch: &LaunchRequest,
+    mark: &str,
+    signals: &mut Signals,
+) -> Result<(Vm, Option<Signal>), Error> {
+    let launching = client.launch_vm(launch);
+    tokio::pin!(launching);
+    let mut received = None;
+    loop {
+        tokio::select! {
+            result = &mut launching => return match result {
+                Ok(vm) => Ok((vm.value, received)),
+                Err(error) => Err(unlaunched(client, error, mark).await),
+            },
+            signal = signals.next() => match received {
+                None => received = Some(signal),
+                Some(first) => return Err(first.error().hint(look_for(mark))),
+            },
+        }
+    }
+}
+
+/// A launch without an answer may have made a VM all the same: finds it by its mark and deletes it.
+async fn unlaunched(client: &Client, error: api::Error, mark: &str) -> Error {
+    let unknown = match &error {
+        api::Error::Broken { .. } | api::Error::TimedOut { .. } | api::Error::Unexpected { .. } => {
+            true
+        }
+        api::Error::Status { status, .. } => status.is_server_error(),
+        _ => false,
+    };
+    let error = Error::from(error);
+    if !unknown {
+        return error;
+    }
+    let filter = VmFilter {
+        status: None,
+        metadata: vec![(MARK.to_owned(), mark.to_owned())],
+    };
+    let Ok(vms) = client.list_vms(&filter).await else {
+        return error.hint(look_for(mark));
+    };
+    let marked = |vm: &Vm| {
+        vm.metadata
+            .as_ref()
+            .is_some_and(|labels| labels.get(MARK).is_some_and(|is| is == mark))
+    };
+    for vm in vms.into_iter().filter(|vm| marked(&vm.value)) {
+        if client.delete_vm(&vm.value.id).await.is_err() {
+            return error.hint(delete_command(&vm.value));
+        }
+    }
+    error
+}
+
+async fn ready(client: &Client, vm: &Vm, wait: Wait) -> Result<(), Error> {
+    if vm.status == status::RUNNING {
+        return Ok(());
+    }
+    launching::running(client.wait_until_running(&vm.id, wait).await?, wait.limit)?;
+    Ok(())
+}
+
+async fn follow(
+    client: &Client,
+    vm: &Vm,
+    command: &ExecRequest,
+    sink: &mut Sink<'_>,
+) -> Result<api::exec::Ended, Error> {
+    exec::follow(client, &vm.id, command, sink)
+        .await
+        .map_err(|lost| match lost {
+            Lost::Request(error) => Error::from(error)
+                .within(format!("VM {}", launching::label(vm)))
+                .target(&vm.id),
+            Lost::Output(error) => error,
+        })
+}
+
+/// Deletes the VM. A signal meanwhile stops waiting for it.
+async fn remove(client: &Client, vm: &Vm, signals: &mut Signals) -> Result<(), Error> {
+    let result = tokio::select! {
+        result = client.delete_vm(&vm.id) => result,
+        signal = signals.next() => return Err(signal.error().hint(delete_command(vm))),
+    };
+    let problem = match result {
+        Ok(answer) if answer.value.deleted => return Ok(()),
+        Ok(_) => "the API says that it is not deleted".to_owned(),
+        Err(error) if error.is_not_found() => return Ok(()),
+        Err(error) => error.to_string(),
+    };
+    let message = format!(
+        "VM {} could not be deleted: {problem}",
+        launching::label(vm)
+    );
+    Err(Error::new(Kind::Server, message)
+        .target(&vm.id)
+        .hint(delete_command(vm)))
+}
+
+/// The command's own failure comes first; a VM that is left is never kept secret.
+fn conclude(outcome: Result<Exit, Error>, removed: Result<(), Error>) -> Result<Exit, Error> {
+    match (outcome, removed) {
+        (outcome, Ok(())) => outcome,
+        (Ok(Exit::SUCCESS), Err(left)) => Err(left),
+        (Ok(code), Err(left)) => Err(left.exits(code)),
+        (Err(error), Err(left)) => {
+            let hint = left.hint_text().unwrap_or_default().to_owned();
+            Err(error.also(left.message()).hint(hint))
+        }
+    }
+}
+
+fn delete_command(vm: &Vm) -> String {
+    format!("delete it with `fastvm vm delete {}`", visible(&vm.id))
+}
+
+fn look_for(mark: &str) -> String {
+    format!("a VM may have been launched; look for it with `fastvm vm list -l {MARK}={mark}`")
+}

@@ -1,0 +1,94 @@
+//! `fastvm snapshot create`
+
+use std::time::Duration;
+
+use super::table::SNAPSHOTS;
+use crate::api::Client;
+use crate::api::wait::{Wait, Waited};
+use crate::commands::naming;
+use crate::context::Context;
+use crate::error::{Error, Kind};
+use crate::exit::Exit;
+use crate::output::control::visible;
+use crate::output::human;
+use crate::quantity::parse_duration;
+use crate::wire::Record;
+use crate::wire::snapshot::{CreateSnapshotRequest, READY, Snapshot};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  fastvm snapshot create dev --name golden --wait
+  fastvm snapshot create dev -o id")]
+pub struct CreateArgs {
+    /// Id, exact name, or the first characters of an id (4 or more)
+    vm: String,
+
+    /// Name of the snapshot
+    #[arg(short, long, value_name = "NAME")]
+    name: Option<String>,
+
+    /// Wait until the snapshot is ready
+    #[arg(long)]
+    wait: bool,
+
+    /// How long to wait
+    #[arg(long, value_name = "DUR", default_value = "300s", value_parser = parse_duration, requires = "wait")]
+    wait_timeout: Duration,
+}
+
+pub(crate) async fn run(context: &mut Context, args: CreateArgs) -> Result<Exit, Error> {
+    let client = context.client().await?;
+    let vm = naming::vm(&client, &args.vm).await?;
+    let spinner = context.ui.spinner(&format!("saving {}", vm.label()));
+    let request = CreateSnapshotRequest {
+        vm_id: vm.id.clone(),
+        name: args.name.clone(),
+    };
+    let snapshot = client
+        .create_snapshot(&request)
+        .await
+        .map_err(|error| vm.explain(error))?;
+    let snapshot = if args.wait {
+        ready(&client, snapshot, args.wait_timeout).await?
+    } else {
+        snapshot
+    };
+    drop(spinner);
+    context.ui.one(snapshot, &SNAPSHOTS)?;
+    Ok(Exit::SUCCESS)
+}
+
+async fn ready(
+    client: &Client,
+    snapshot: Record<Snapshot>,
+    limit: Duration,
+) -> Result<Record<Snapshot>, Error> {
+    if snapshot.value.status == READY {
+        return Ok(snapshot);
+    }
+    let wait = Wait {
+        limit,
+        interval: Duration::from_secs(2),
+    };
+    let id = visible(&snapshot.value.id);
+    match client.wait_until_ready(&snapshot.value.id, wait).await? {
+        Waited::Ready(snapshot) => Ok(snapshot),
+        Waited::Failed(last) => Err(Error::new(
+            Kind::VmFailed,
+            format!(
+                "snapshot {id} failed: its status is {}",
+                visible(&last.value.status)
+            ),
+        )),
+        Waited::TimedOut(last) => Err(Error::new(
+            Kind::WaitTimeout,
+            format!(
+                "snapshot {id} is still {} after {}",
+                visible(&last.value.status),
+                human::duration(limit)
+            ),
+        )
+        .hint("see how far it is with `fastvm snapshot list`")),
+    }
+}

@@ -1,0 +1,34 @@
+//! `fastvm snapshot delete`
+
+use crate::commands::deleting::{self, Noun};
+use crate::commands::naming;
+use crate::context::Context;
+use crate::error::Error;
+use crate::exit::Exit;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  fastvm snapshot delete golden --yes")]
+pub struct DeleteArgs {
+    /// Ids, exact names, or the first characters of ids (4 or more)
+    #[arg(required = true, value_name = "SNAPSHOT")]
+    snapshots: Vec<String>,
+
+    /// Count a snapshot that is not there as deleted
+    #[arg(long)]
+    ignore_not_found: bool,
+}
+
+pub(crate) async fn run(context: &mut Context, args: DeleteArgs) -> Result<Exit, Error> {
+    let client = context.client().await?;
+    let found = naming::snapshots(&client, &args.snapshots).await?;
+    let noun = Noun {
+        one: "snapshot",
+        many: "snapshots",
+    };
+    deleting::delete(context, noun, found, args.ignore_not_found, async |id| {
+        client.delete_snapshot(&id).await
+    })
+    .await
+}

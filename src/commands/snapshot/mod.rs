@@ -1,0 +1,39 @@
+//! `fastvm snapshot`: saved states of VMs.
+
+mod create;
+mod delete;
+mod list;
+mod restore;
+mod table;
+
+use clap::Subcommand;
+
+use crate::context::Context;
+use crate::error::Error;
+use crate::exit::Exit;
+
+#[derive(Debug, Subcommand)]
+#[command(defer = true)]
+pub enum Verb {
+    /// Save the state of a VM
+    Create(create::CreateArgs),
+    /// List snapshots
+    #[command(visible_alias = "ls")]
+    List(list::ListArgs),
+    /// Launch a VM from a snapshot and wait until it runs
+    Restore(restore::RestoreArgs),
+    /// Delete snapshots; VMs made from them stay
+    #[command(visible_alias = "rm")]
+    Delete(delete::DeleteArgs),
+}
+
+impl Verb {
+    pub(crate) async fn run(self, context: &mut Context) -> Result<Exit, Error> {
+        match self {
+            Self::Create(args) => create::run(context, args).await,
+            Self::List(args) => list::run(context, args).await,
+            Self::Restore(args) => restore::run(context, args).await,
+            Self::Delete(args) => delete::run(context, args).await,
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! `fastvm snapshot restore`
+
+use crate::commands::launching::{self, GivenOptions, WaitOptions};
+use crate::commands::naming;
+use crate::commands::vm::VMS;
+use crate::context::Context;
+use crate::error::Error;
+use crate::exit::Exit;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  fastvm snapshot restore golden --name dev-2
+  fastvm snapshot restore golden -e MODE=test --metadata env=ci")]
+pub struct RestoreArgs {
+    /// Id, exact name, or the first characters of an id (4 or more)
+    snapshot: String,
+
+    #[command(flatten)]
+    given: GivenOptions,
+
+    #[command(flatten)]
+    wait: WaitOptions,
+}
+
+pub(crate) async fn run(context: &mut Context, args: RestoreArgs) -> Result<Exit, Error> {
+    let mut request = args.given.request()?;
+    let client = context.client().await?;
+    request.snapshot_id = Some(naming::snapshot(&client, &args.snapshot).await?.id);
+    let vm = launching::launch(context, &client, &request, &args.wait).await?;
+    context.ui.one(vm, &VMS)?;
+    Ok(Exit::SUCCESS)
+}

@@ -1,0 +1,38 @@
+//! `fastvm vm rename`
+
+use crate::commands::naming;
+use crate::commands::vm::VMS;
+use crate::context::Context;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::wire::vm::UpdateVmRequest;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  fastvm vm rename dev staging")]
+pub struct RenameArgs {
+    /// Id, exact name, or the first characters of an id (4 or more)
+    vm: String,
+
+    /// The new name; the server trims it and cuts it to 64 characters
+    name: String,
+}
+
+pub(crate) async fn run(context: &mut Context, args: RenameArgs) -> Result<Exit, Error> {
+    if args.name.trim().is_empty() {
+        return Err(Error::usage("the new name is empty"));
+    }
+    let client = context.client().await?;
+    let vm = naming::vm(&client, &args.vm).await?;
+    let change = UpdateVmRequest {
+        name: Some(args.name),
+        ..UpdateVmRequest::default()
+    };
+    let record = client
+        .update_vm(&vm.id, &change)
+        .await
+        .map_err(|error| vm.explain(error))?;
+    context.ui.one(record, &VMS)?;
+    Ok(Exit::SUCCESS)
+}

@@ -1,0 +1,124 @@
+//! Where our files are.
+
+#[cfg(test)]
+use std::path::Path;
+use std::path::PathBuf;
+
+use super::{Environment, Error};
+
+/// The folders of the program, and the files in the one of settings. Nothing of it need exist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paths {
+    /// The folder of settings.
+    pub config: PathBuf,
+    /// The data of the engine on this machine.
+    pub local: PathBuf,
+    /// What may be thrown away: names for completion.
+    pub cache: PathBuf,
+}
+
+impl Paths {
+    /// `$XDG_CONFIG_HOME/fastvm` or `~/.config/fastvm`, and so on; where XDG is not the custom, what the system says.
+    ///
+    /// Fails without a home folder. A relative `XDG_*` counts as unset, as its specification asks.
+    pub fn of(environment: &Environment) -> Result<Self, Error> {
+        let home = environment.home.clone().or_else(dirs::home_dir);
+        let under = |xdg: &Option<PathBuf>, custom: &str, system: fn() -> Option<PathBuf>| {
+            xdg.clone()
+                .filter(|path| path.is_absolute())
+                .or_else(|| {
+                    if cfg!(unix) {
+                        home.as_ref().map(|home| home.join(custom))
+                    } else {
+                        system()
+                    }
+                })
+                .map(|folder| folder.join("fastvm"))
+                .ok_or(Error::NoHome)
+        };
+        let local = match &environment.local_dir {
+            Some(folder) => folder.clone(),
+            None => under(
+                &environment.xdg_data_home,
+                ".local/share",
+                dirs::data_local_dir,
+            )?
+            .join("local"),
+        };
+        Ok(Self {
+            config: under(&environment.xdg_config_home, ".config", dirs::config_dir)?,
+            local,
+            cache: under(&environment.xdg_cache_home, ".cache", dirs::cache_dir)?,
+        })
+    }
+
+    /// The file that the official client shares with us: the context `default`.
+    pub fn shared(&self) -> PathBuf {
+        self.config.join("config.toml")
+    }
+
+    /// The named contexts.
+    pub fn contexts(&self) -> PathBuf {
+        self.config.join("contexts.toml")
+    }
+
+    /// The keys of the named contexts.
+    pub fn credentials(&self) -> PathBuf {
+        self.config.join("credentials.toml")
+    }
+
+    /// All three files in a folder, for tests.
+    #[cfg(test)]
+    pub(super) fn in_folder(folder: &Path) -> Self {
+        Self {
+            config: folder.join("fastvm"),
+            local: folder.join("local"),
+            cache: folder.join("cache"),
+        }
+    }
+}
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests {
+    use super::*;
+
+    fn environment(home: &str, config: Option<&str>) -> Environment {
+        Environment {
+            home: Some(home.into()),
+            xdg_config_home: config.map(Into::into),
+            ..Environment::default()
+        }
+    }
+
+    #[test]
+    fn the_home_folder_is_where_files_are_unless_xdg_says_otherwise() {
+        let paths = Paths::of(&environment("/home/u", None)).unwrap();
+        assert_eq!(
+            paths.shared(),
+            Path::new("/home/u/.config/fastvm/config.toml")
+        );
+        assert_eq!(paths.local, Path::new("/home/u/.local/share/fastvm/local"));
+        assert_eq!(paths.cache, Path::new("/home/u/.cache/fastvm"));
+        let paths = Paths::of(&environment("/home/u", Some("/etc/xdg"))).unwrap();
+        assert_eq!(paths.contexts(), Path::new("/etc/xdg/fastvm/contexts.toml"));
+    }
+
+    #[test]
+    fn a_relative_xdg_folder_counts_as_unset() {
+        let paths = Paths::of(&environment("/home/u", Some("here"))).unwrap();
+        assert_eq!(paths.config, Path::new("/home/u/.config/fastvm"));
+    }
+
+    #[test]
+    fn the_engine_folder_can_be_named_outright() {
+        let environment = Environment {
+            local_dir: Some("/data/vms".into()),
+            ..environment("/home/u", None)
+        };
+        assert_eq!(
+            Paths::of(&environment).unwrap().local,
+            Path::new("/data/vms")
+        );
+    }
+}

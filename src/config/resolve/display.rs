@@ -1,0 +1,123 @@
+//! How results and talk look.
+
+use clap::ValueEnum;
+
+use super::{DEFAULT_SOURCE, Sourced};
+use crate::cli::GlobalOptions;
+use crate::config::{Environment, Error, Named, Terminal};
+use crate::output::{self, ColorChoice, Format, ProgressMode, Sort};
+
+pub(super) struct Display {
+    pub(super) format: Sourced<Option<Format>>,
+    pub(super) sort: Option<Sort>,
+    pub(super) verbose: u8,
+    pub(super) stdout_color: bool,
+    pub(super) stderr_color: bool,
+    pub(super) progress: ProgressMode,
+    pub(super) terminal: Terminal,
+}
+
+/// `context` is the format that the context asks for, and where that stands.
+pub(super) fn resolve(
+    options: &GlobalOptions,
+    environment: &Environment,
+    terminal: Terminal,
+    context: Option<Named>,
+    notices: &mut Vec<String>,
+) -> Result<Display, Error> {
+    let progress = match (options.progress, &environment.progress) {
+        (Some(progress), _) => progress,
+        (None, Some(text)) => choice(Environment::PROGRESS, text)?,
+        (None, None) => ProgressMode::Auto,
+    };
+    let columns = environment
+        .columns
+        .as_deref()
+        .and_then(|text| text.trim().parse().ok());
+    Ok(Display {
+        format: format(options, environment, context)?,
+        sort: options.sort.as_deref().map(sort).transpose()?,
+        verbose: verbose(options, environment, notices),
+        stdout_color: color(options, environment, terminal.stdout),
+        stderr_color: color(options, environment, terminal.stderr),
+        progress,
+        terminal: Terminal {
+            width: columns.filter(|width| *width > 0).or(terminal.width),
+            ..terminal
+        },
+    })
+}
+
+fn format(
+    options: &GlobalOptions,
+    environment: &Environment,
+    context: Option<Named>,
+) -> Result<Sourced<Option<Format>>, Error> {
+    Ok(
+        match (options.json, options.output, &environment.output, context) {
+            (true, ..) => Sourced::new(Some(Format::Json), "--json"),
+            (_, Some(format), ..) => Sourced::new(Some(format), "--output"),
+            (_, _, Some(text), _) => Sourced::new(
+                Some(choice(Environment::OUTPUT, text)?),
+                Environment::OUTPUT,
+            ),
+            (_, _, _, Some(context)) => Sourced::new(
+                Some(choice(&context.source, &context.name)?),
+                &context.source,
+            ),
+            _ => Sourced::new(None, DEFAULT_SOURCE),
+        },
+    )
+}
+
+/// A value as clap would read it, whatever its case.
+fn choice<T: ValueEnum>(setting: &str, text: &str) -> Result<T, Error> {
+    T::from_str(text.trim(), true).map_err(|_| {
+        let names: Vec<String> = T::value_variants()
+            .iter()
+            .filter_map(ValueEnum::to_possible_value)
+            .filter(|value| !value.is_hide_set())
+            .map(|value| value.get_name().to_owned())
+            .collect();
+        Error::value(setting, format!("{text:?} is none of {}", names.join(", ")))
+    })
+}
+
+fn sort(text: &str) -> Result<Sort, Error> {
+    text.parse()
+        .map_err(|error: output::Error| Error::value("--sort", error.to_string()))
+}
+
+fn verbose(options: &GlobalOptions, environment: &Environment, notices: &mut Vec<String>) -> u8 {
+    let Some(text) = environment.log.as_deref().filter(|_| options.verbose == 0) else {
+        return options.verbose;
+    };
+    match text.trim().to_ascii_lowercase().as_str() {
+        "off" | "error" | "warn" | "warning" => 0,
+        "info" => 1,
+        "debug" => 2,
+        "trace" => 3,
+        _ => {
+            notices.push(format!(
+                "{} is none of info, debug, trace",
+                Environment::LOG
+            ));
+            0
+        }
+    }
+}
+
+/// The customs of no-color.org and bixense.com/clicolors, in their order.
+fn color(options: &GlobalOptions, environment: &Environment, terminal: bool) -> bool {
+    let is = |variable: &Option<String>, value: &str| variable.as_deref() == Some(value);
+    match options.color {
+        Some(ColorChoice::Always) => true,
+        Some(ColorChoice::Never) => false,
+        Some(ColorChoice::Auto) | None => {
+            let forced =
+                environment.clicolor_force.is_some() && !is(&environment.clicolor_force, "0");
+            let plain = is(&environment.clicolor, "0") || is(&environment.term, "dumb");
+            environment.no_color.is_none() && (forced || terminal && !plain)
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! How long, how often, and whether to ask.
+
+use std::time::Duration;
+
+use super::{DEFAULT_SOURCE, Sourced};
+use crate::config::{Environment, Error};
+use crate::quantity;
+
+const REQUEST: Duration = Duration::from_secs(60);
+const CONNECT: Duration = Duration::from_secs(10);
+const RETRIES: u32 = 2;
+
+pub(super) fn timeout(
+    option: Option<Duration>,
+    environment: &Environment,
+) -> Result<Sourced<Duration>, Error> {
+    let limit = match (option, &environment.timeout) {
+        (Some(limit), _) => Sourced::new(limit, "--timeout"),
+        (None, Some(text)) => {
+            let limit = quantity::parse_duration(text)
+                .map_err(|error| Error::value(Environment::TIMEOUT, error.to_string()))?;
+            Sourced::new(limit, Environment::TIMEOUT)
+        }
+        (None, None) => Sourced::new(REQUEST, DEFAULT_SOURCE),
+    };
+    above_zero(&limit.source, limit.value)?;
+    Ok(limit)
+}
+
+pub(super) fn connect_timeout(option: Option<Duration>) -> Result<Duration, Error> {
+    above_zero("--connect-timeout", option.unwrap_or(CONNECT))
+}
+
+pub(super) fn retries(
+    option: Option<u32>,
+    environment: &Environment,
+) -> Result<Sourced<u32>, Error> {
+    match (option, &environment.retries) {
+        (Some(retries), _) => Ok(Sourced::new(retries, "--retries")),
+        (None, Some(text)) => match text.trim().parse() {
+            Ok(retries) => Ok(Sourced::new(retries, Environment::RETRIES)),
+            Err(_) => Err(Error::value(
+                Environment::RETRIES,
+                "give a number, such as 2",
+            )),
+        },
+        (None, None) => Ok(Sourced::new(RETRIES, DEFAULT_SOURCE)),
+    }
+}
+
+pub(super) fn no_input(environment: &Environment) -> Result<bool, Error> {
+    let Some(text) = &environment.no_input else {
+        return Ok(false);
+    };
+    match text.trim().to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Ok(true),
+        "0" | "false" | "no" | "off" => Ok(false),
+        _ => Err(Error::value(Environment::NO_INPUT, "give 1 or 0")),
+    }
+}
+
+fn above_zero(setting: &str, limit: Duration) -> Result<Duration, Error> {
+    match limit.is_zero() {
+        true => Err(Error::value(setting, "give more than 0")),
+        false => Ok(limit),
+    }
+}

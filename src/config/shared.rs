@@ -1,0 +1,135 @@
+//! `config.toml`: the key and URL of the context `default`, shared with the official client.
+//!
+//! That client rewrites the file as a flat list of strings, so nothing of ours but these two entries lives in it.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::file::Source;
+use super::write::{self, IfBroken};
+use super::{Error, Paths};
+use crate::secret::ApiKey;
+
+/// An entry of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Entry {
+    #[value(name = "api_key", alias = "api-key")]
+    ApiKey,
+    #[value(name = "base_url", alias = "base-url")]
+    BaseUrl,
+}
+
+impl Entry {
+    /// The name in the file and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ApiKey => "api_key",
+            Self::BaseUrl => "base_url",
+        }
+    }
+}
+
+/// What the file says. Empty entries count as missing.
+#[derive(Clone, Debug, Default)]
+pub struct Shared {
+    pub api_key: Option<ApiKey>,
+    pub base_url: Option<String>,
+    open_to_others: Option<Error>,
+}
+
+#[derive(Deserialize)]
+struct Entries {
+    api_key: Option<String>,
+    base_url: Option<String>,
+}
+
+impl Shared {
+    /// Reads the file; one that is not there is empty.
+    pub fn load(paths: &Paths) -> Result<Self, Error> {
+        let Some(source) = Source::read(&paths.shared())? else {
+            return Ok(Self::default());
+        };
+        let entries: Entries = source.value()?;
+        let filled = |text: &String| !text.is_empty();
+        Ok(Self {
+            api_key: entries.api_key.filter(filled).map(ApiKey::new),
+            base_url: entries.base_url.filter(filled),
+            open_to_others: source.check_secret().err(),
+        })
+    }
+
+    /// The key, refused if others can read the file.
+    pub fn guarded_key(&self) -> Result<Option<&ApiKey>, Error> {
+        match (&self.api_key, &self.open_to_others) {
+            (Some(_), Some(error)) => Err(error.clone()),
+            (key, _) => Ok(key.as_ref()),
+        }
+    }
+}
+
+/// Sets entries, or removes those that are `None`; others stay. Returns where a broken file was kept.
+pub fn set(paths: &Paths, entries: &[(Entry, Option<&str>)]) -> Result<Option<PathBuf>, Error> {
+    write::update(&paths.shared(), IfBroken::SetAside, |document| {
+        for (entry, text) in entries {
+            match text {
+                Some(text) => document[entry.name()] = toml_edit::value(*text),
+                None => {
+                    document.remove(entry.name());
+                }
+            }
+        }
+        Ok(())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_set_read_and_removed() {
+        let home = tempfile::tempdir().unwrap();
+        let paths = Paths::in_folder(home.path());
+        assert!(Shared::load(&paths).unwrap().api_key.is_none());
+        set(
+            &paths,
+            &[
+                (Entry::ApiKey, Some("fv_k")),
+                (Entry::BaseUrl, Some("https://h")),
+            ],
+        )
+        .unwrap();
+        let shared = Shared::load(&paths).unwrap();
+        assert_eq!(shared.guarded_key().unwrap().unwrap().expose(), "fv_k");
+        assert_eq!(shared.base_url.as_deref(), Some("https://h"));
+        set(&paths, &[(Entry::ApiKey, None)]).unwrap();
+        let text = std::fs::read_to_string(paths.shared()).unwrap();
+        assert_eq!(text, "base_url = \"https://h\"\n");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_key_that_others_can_read_is_refused_with_the_command_to_run() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let home = tempfile::tempdir().unwrap();
+        let paths = Paths::in_folder(home.path());
+        set(&paths, &[(Entry::ApiKey, Some("fv_k"))]).unwrap();
+        let open = std::fs::Permissions::from_mode(0o644);
+        std::fs::set_permissions(paths.shared(), open).unwrap();
+        let error = Shared::load(&paths).unwrap().guarded_key().unwrap_err();
+        let report = crate::error::Error::from(error);
+        let file = paths.shared().display().to_string();
+        assert_eq!(
+            report.message(),
+            format!("{file} holds an API key and others can read it")
+        );
+        assert_eq!(
+            report.hint_text(),
+            Some(format!("chmod 600 {file}").as_str())
+        );
+        assert_eq!(report.exit(), crate::exit::Exit::AUTH);
+        set(&paths, &[(Entry::ApiKey, Some("fv_k"))]).unwrap();
+        assert!(Shared::load(&paths).unwrap().guarded_key().is_ok());
+    }
+}

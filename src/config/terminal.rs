@@ -1,0 +1,44 @@
+//! Which of the three standard streams is a terminal, and how wide it is.
+
+use std::io::IsTerminal as _;
+
+/// The terminal as it is when the program starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Terminal {
+    pub stdin: bool,
+    pub stdout: bool,
+    pub stderr: bool,
+    /// Columns of the terminal behind stdout, else of the one behind stderr.
+    pub width: Option<u16>,
+}
+
+impl Terminal {
+    /// Asks the standard streams.
+    pub fn detect() -> Self {
+        let stdout = std::io::stdout().is_terminal();
+        let stderr = std::io::stderr().is_terminal();
+        Self {
+            stdin: std::io::stdin().is_terminal(),
+            stdout,
+            stderr,
+            width: width(stdout, stderr),
+        }
+    }
+}
+
+#[cfg(unix)]
+fn width(stdout: bool, stderr: bool) -> Option<u16> {
+    let size = match (stdout, stderr) {
+        (true, _) => rustix::termios::tcgetwinsize(std::io::stdout()),
+        (false, true) => rustix::termios::tcgetwinsize(std::io::stderr()),
+        (false, false) => return None,
+    };
+    size.ok()
+        .map(|size| size.ws_col)
+        .filter(|columns| *columns > 0)
+}
+
+#[cfg(not(unix))]
+fn width(_stdout: bool, _stderr: bool) -> Option<u16> {
+    None
+}

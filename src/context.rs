@@ -1,0 +1,199 @@
+//! What every command gets: settings, the voice, and the client, made when it is first asked for.
+
+use std::sync::Arc;
+
+use crate::api::{self, Client, Log};
+use crate::cli::GlobalOptions;
+use crate::config::{Api, Environment, Paths, Remote, Settings};
+use crate::error::{Error, Kind};
+use crate::output::{Answer, Talk, Ui};
+use crate::secret::ApiKey;
+
+/// The surroundings of one command.
+#[derive(Debug)]
+pub struct Context {
+    pub options: GlobalOptions,
+    pub settings: Settings,
+    pub environment: Environment,
+    pub paths: Paths,
+    pub ui: Ui,
+    client: Option<Client>,
+    #[cfg(target_os = "linux")]
+    engine: Option<crate::local::Engine>,
+}
+
+/// Where requests go and whose key they carry, for people to read.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    pub url: String,
+    pub key: String,
+}
+
+/// All that a client is made from, before there is one.
+struct Access {
+    base_url: String,
+    url_source: String,
+    key: Option<ApiKey>,
+    key_source: String,
+}
+
+impl Context {
+    pub fn new(
+        options: GlobalOptions,
+        settings: Settings,
+        environment: Environment,
+        paths: Paths,
+        ui: Ui,
+    ) -> Self {
+        Self {
+            options,
+            settings,
+            environment,
+            paths,
+            ui,
+            client: None,
+            #[cfg(target_os = "linux")]
+            engine: None,
+        }
+    }
+
+    /// The client of the chosen API. For the local one, starts the engine in this process.
+    pub async fn client(&mut self) -> Result<Client, Error> {
+        if let Some(client) = &self.client {
+            return Ok(client.clone());
+        }
+        let access = match self.settings.api()?.clone() {
+            Api::Local { data, egress } => self.local(data, &egress)?,
+            Api::Remote(remote) => with_key(&remote).await?,
+        };
+        let client = self.client_for(access)?;
+        self.client = Some(client.clone());
+        Ok(client)
+    }
+
+    /// A client for calls that need no key, and where it sends them. A key is used where there is one.
+    pub async fn client_without_key(&mut self) -> Result<(Client, Origin), Error> {
+        let access = match self.settings.api()?.clone() {
+            Api::Local { data, egress } => self.local(data, &egress)?,
+            Api::Remote(remote) => match with_key(&remote).await {
+                Ok(access) => access,
+                Err(_) => without_key(&remote),
+            },
+        };
+        let key = match &access.key {
+            Some(_) => access.key_source.clone(),
+            None => "none".to_owned(),
+        };
+        let origin = Origin {
+            url: format!("{} (from {})", access.base_url, access.url_source),
+            key,
+        };
+        Ok((self.client_for(access)?, origin))
+    }
+
+    /// A client of the chosen API with another key than the configured one, to try it out.
+    pub fn client_with_key(&self, base_url: &str, key: ApiKey) -> Result<Client, Error> {
+        self.client_for(Access {
+            base_url: base_url.to_owned(),
+            url_source: "your settings".to_owned(),
+            key_source: format!("your input, {}", key.hint()),
+            key: Some(key),
+        })
+    }
+
+    /// What VMs of the local engine may reach.
+    pub fn egress(&self) -> &str {
+        self.environment.local_egress.as_deref().unwrap_or("proxy")
+    }
+
+    /// Asks before something is destroyed.
+    pub fn confirm(&mut self, question: &str) -> Result<(), Error> {
+        match self.ui.confirm(question)? {
+            Answer::Yes => Ok(()),
+            Answer::No => Err(Error::new(Kind::Declined, "nothing was done")),
+        }
+    }
+
+    /// Ends what the command started. Requests under way are finished first.
+    pub fn close(&mut self) {
+        #[cfg(target_os = "linux")]
+        if let Some(engine) = self.engine.take() {
+            engine.stop();
+        }
+    }
+
+    fn client_for(&self, access: Access) -> Result<Client, Error> {
+        let settings = &self.settings;
+        let log: Arc<dyn Log> = Arc::new(Voice {
+            talk: self.ui.talk(),
+            level: settings.verbose,
+        });
+        Ok(Client::new(api::Options {
+            base_url: access.base_url,
+            url_source: access.url_source,
+            key_source: access.key_source,
+            key: access.key,
+            timeout: settings.timeout,
+            connect_timeout: settings.connect_timeout,
+            retries: settings.retries,
+            headers: settings.custom_headers.clone(),
+            log,
+        })?)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn local(&mut self, data: std::path::PathBuf, egress: &str) -> Result<Access, Error> {
+        let options = crate::local::Options::new(&data);
+        let engine = crate::local::start(options)?;
+        let access = Access {
+            base_url: engine.url().to_owned(),
+            url_source: "the engine on this machine".to_owned(),
+            key: Some(engine.key().clone()),
+            key_source: "the engine on this machine".to_owned(),
+        };
+        self.engine = Some(engine);
+        Ok(access)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn local(&mut self, _data: std::path::PathBuf, _egress: &str) -> Result<Access, Error> {
+        Err(Error::new(Kind::Engine, "the local engine needs Linux")
+            .hint("run fastvm in a Linux container or in WSL, or use the cloud: fastvm login"))
+    }
+}
+
+async fn with_key(remote: &Remote) -> Result<Access, Error> {
+    let (key, source) = remote.api_key().await?;
+    let key_source = format!("{source}, {}", key.hint());
+    Ok(Access {
+        key: Some(key),
+        key_source,
+        ..without_key(remote)
+    })
+}
+
+fn without_key(remote: &Remote) -> Access {
+    Access {
+        base_url: remote.base_url.as_str().to_owned(),
+        url_source: remote.base_url.source.clone(),
+        key: None,
+        key_source: String::new(),
+    }
+}
+
+/// Hands the client's lines to stderr.
+#[derive(Debug)]
+struct Voice {
+    talk: Arc<Talk>,
+    level: u8,
+}
+
+impl Log for Voice {
+    fn wants(&self, level: u8) -> bool {
+        self.level >= level
+    }
+
+    fn line(&self, level: u8, text: &str) {
+        self.talk.verbose(level, text);
+    }
+}

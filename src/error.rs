@@ -1,0 +1,262 @@
+//! One failure as the user sees it: kind, message, hint. Each room's own error becomes one of these.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::exit::Exit;
+
+/// What sort of failure it is; decides the exit code and the `code` of the JSON form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Usage,
+    NotFound,
+    Ambiguous,
+    Auth,
+    Forbidden,
+    Invalid,
+    Conflict,
+    Quota,
+    RateLimited,
+    Network,
+    Tls,
+    StreamLost,
+    WaitTimeout,
+    CommandTimeout,
+    VmFailed,
+    Server,
+    Partial,
+    Declined,
+    Interrupted(i32),
+    Transfer,
+    Engine,
+    LocalIo,
+    /// The reader of stdout went away: the program ends without a word.
+    BrokenPipe,
+}
+
+impl Kind {
+    /// The stable name in JSON errors.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Usage => "usage",
+            Self::NotFound => "not_found",
+            Self::Ambiguous => "ambiguous",
+            Self::Auth => "auth",
+            Self::Forbidden => "forbidden",
+            Self::Invalid => "invalid",
+            Self::Conflict => "conflict",
+            Self::Quota => "quota",
+            Self::RateLimited => "rate_limited",
+            Self::Network => "network",
+            Self::Tls => "tls",
+            Self::StreamLost => "stream_lost",
+            Self::WaitTimeout => "wait_timeout",
+            Self::CommandTimeout => "command_timeout",
+            Self::VmFailed => "vm_failed",
+            Self::Server => "server",
+            Self::Partial => "partial",
+            Self::Declined => "declined",
+            Self::Interrupted(_) => "interrupted",
+            Self::Transfer => "transfer",
+            Self::Engine => "engine",
+            Self::LocalIo => "local_io",
+            Self::BrokenPipe => "broken_pipe",
+        }
+    }
+
+    fn exit(self) -> Exit {
+        match self {
+            Self::Usage => Exit::USAGE,
+            Self::NotFound | Self::Ambiguous => Exit::NOT_FOUND,
+            Self::Auth | Self::Forbidden => Exit::AUTH,
+            Self::Invalid | Self::Conflict => Exit::REFUSED,
+            Self::Quota | Self::RateLimited => Exit::QUOTA,
+            Self::Network | Self::Tls | Self::StreamLost => Exit::NETWORK,
+            Self::WaitTimeout => Exit::WAIT_TIMEOUT,
+            Self::CommandTimeout => Exit::COMMAND_TIMEOUT,
+            Self::Partial => Exit::PARTIAL,
+            Self::Declined => Exit::DECLINED,
+            Self::Interrupted(signal) => Exit::of_signal(signal),
+            Self::BrokenPipe => Exit::SUCCESS,
+            Self::VmFailed | Self::Server | Self::Transfer | Self::Engine | Self::LocalIo => {
+                Exit::FAILURE
+            }
+        }
+    }
+}
+
+/// A failure: what failed, on what, why; then what to do about it.
+pub struct Error(Box<Parts>);
+
+struct Parts {
+    kind: Kind,
+    message: String,
+    hint: Option<String>,
+    status: Option<u16>,
+    request_id: Option<String>,
+    target: Option<String>,
+    retryable: bool,
+    exit: Option<Exit>,
+}
+
+impl Error {
+    /// A failure of a kind; the message is lower case, without a full stop, and names the thing.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self(Box::new(Parts {
+            kind,
+            message: message.into(),
+            hint: None,
+            status: None,
+            request_id: None,
+            target: None,
+            retryable: false,
+            exit: None,
+        }))
+    }
+
+    /// Input that was refused here, before any request.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(Kind::Usage, message)
+    }
+
+    /// Adds what to do: a command, or a short sentence.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds a hint unless there is one already.
+    #[must_use]
+    pub fn or_hint(self, hint: impl FnOnce() -> String) -> Self {
+        if self.0.hint.is_some() {
+            self
+        } else {
+            self.hint(hint())
+        }
+    }
+
+    /// Adds the HTTP status and the request id of the answer.
+    #[must_use]
+    pub fn answered(mut self, status: u16, request_id: Option<String>) -> Self {
+        self.0.status = Some(status);
+        self.0.request_id = request_id;
+        self
+    }
+
+    /// Names the thing that the failure is about, for the JSON form.
+    #[must_use]
+    pub fn target(mut self, target: impl Into<String>) -> Self {
+        self.0.target = Some(target.into());
+        self
+    }
+
+    /// Says that the same command may succeed if it is run again.
+    #[must_use]
+    pub fn retryable(mut self, retryable: bool) -> Self {
+        self.0.retryable = retryable;
+        self
+    }
+
+    /// Replaces the exit code of the kind, as `exec` and `run` do.
+    #[must_use]
+    pub fn exits(mut self, exit: Exit) -> Self {
+        self.0.exit = Some(exit);
+        self
+    }
+
+    /// Puts words before the message: `context: message`.
+    #[must_use]
+    pub fn within(mut self, context: impl fmt::Display) -> Self {
+        self.0.message = format!("{context}: {}", self.0.message);
+        self
+    }
+
+    /// Keeps to the exit codes of `exec` and `run`, so that a failure here is not taken for the command's.
+    #[must_use]
+    pub fn of_a_command(self) -> Self {
+        let own = match self.kind() {
+            Kind::Usage | Kind::Interrupted(_) | Kind::CommandTimeout | Kind::BrokenPipe => true,
+            _ => self.0.exit.is_some(),
+        };
+        if own { self } else { self.exits(Exit::NOT_RUN) }
+    }
+
+    /// Adds a second failure after the message: `message; second`.
+    #[must_use]
+    pub fn also(mut self, second: &str) -> Self {
+        self.0.message = format!("{}; {second}", self.0.message);
+        self
+    }
+
+    pub fn kind(&self) -> Kind {
+        self.0.kind
+    }
+
+    pub fn exit(&self) -> Exit {
+        self.0.exit.unwrap_or_else(|| self.0.kind.exit())
+    }
+
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    pub fn hint_text(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+
+    pub fn status(&self) -> Option<u16> {
+        self.0.status
+    }
+
+    /// The JSON form: one line, the last on stderr when a JSON format was asked for.
+    pub fn to_json(&self) -> String {
+        let parts = &self.0;
+        let report = Report {
+            error: Body {
+                code: parts.kind.code(),
+                message: &parts.message,
+                hint: parts.hint.as_deref(),
+                status: parts.status,
+                request_id: parts.request_id.as_deref(),
+                target: parts.target.as_deref(),
+                retryable: parts.retryable,
+                exit_code: self.exit().0,
+            },
+        };
+        serde_json::to_string(&report).unwrap_or_default()
+    }
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    error: Body<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Body<'a> {
+    code: &'static str,
+    message: &'a str,
+    hint: Option<&'a str>,
+    status: Option<u16>,
+    request_id: Option<&'a str>,
+    target: Option<&'a str>,
+    retryable: bool,
+    exit_code: u8,
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.kind.code(), self.0.message)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,129 @@
+//! A line on the terminal that redraws itself, once the work has taken a moment.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+
+use super::talk::Talk;
+
+/// Work that ends sooner shows nothing.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+const REDRAW: Duration = Duration::from_millis(100);
+
+/// What the line says now.
+pub(super) type Line = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// The line; it goes away when this is dropped.
+pub(super) struct Drawn {
+    stage: Arc<Mutex<Stage>>,
+    wait: Option<AbortHandle>,
+}
+
+enum Stage {
+    Waiting,
+    Shown(ProgressBar),
+    Gone,
+}
+
+impl Drawn {
+    /// Draws `line` from 300 ms on. Until then there is a timer on the runtime and no thread; without a runtime
+    /// nothing is drawn.
+    pub(super) fn start(talk: Arc<Talk>, line: Line) -> Self {
+        let stage = Arc::new(Mutex::new(Stage::Waiting));
+        let wait = Handle::try_current().ok().map(|runtime| {
+            let stage = Arc::clone(&stage);
+            let task = runtime.spawn(async move {
+                tokio::time::sleep(PATIENCE).await;
+                show(&talk, &stage, line);
+            });
+            task.abort_handle()
+        });
+        Self { stage, wait }
+    }
+}
+
+impl Drop for Drawn {
+    fn drop(&mut self) {
+        if let Some(wait) = &self.wait {
+            wait.abort();
+        }
+        // the timer may have gone off on another thread: whoever holds the lock first decides
+        if let Stage::Shown(bar) = std::mem::replace(&mut *lock(&self.stage), Stage::Gone) {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn show(talk: &Talk, stage: &Mutex<Stage>, line: Line) {
+    let mut stage = lock(stage);
+    if matches!(*stage, Stage::Waiting) {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+        let bar = talk.bars().add(bar);
+        bar.set_style(style(line));
+        bar.enable_steady_tick(REDRAW);
+        *stage = Stage::Shown(bar);
+    }
+}
+
+fn style(line: Line) -> ProgressStyle {
+    let write = move |_: &ProgressState, out: &mut dyn fmt::Write| {
+        // indicatif leaves no way to report this, and a string takes every text
+        let _ = out.write_str(&line());
+    };
+    ProgressStyle::with_template("{spinner} {line}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner())
+        .with_key("line", write)
+}
+
+fn lock(stage: &Mutex<Stage>) -> MutexGuard<'_, Stage> {
+    stage.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::Settings;
+
+    fn talk() -> Arc<Talk> {
+        Arc::new(Talk::new(&Settings::default(), Box::new(std::io::sink())))
+    }
+
+    #[test]
+    fn the_template_is_valid() {
+        assert!(ProgressStyle::with_template("{spinner} {line}").is_ok());
+    }
+
+    #[test]
+    fn without_a_runtime_nothing_is_drawn() {
+        assert!(Drawn::start(talk(), Arc::new(String::new)).wait.is_none());
+    }
+
+    #[tokio::test]
+    async fn work_that_ends_soon_shows_nothing() {
+        let drawn = Drawn::start(talk(), Arc::new(String::new));
+        let stage = Arc::clone(&drawn.stage);
+        drop(drawn);
+        show(&talk(), &stage, Arc::new(String::new));
+        assert!(matches!(*lock(&stage), Stage::Gone));
+    }
+
+    #[test]
+    fn a_shown_line_is_cleared_on_drop() {
+        let stage = Arc::new(Mutex::new(Stage::Waiting));
+        show(&talk(), &stage, Arc::new(|| "busy".to_owned()));
+        let shown = match &*lock(&stage) {
+            Stage::Shown(bar) => Some(bar.clone()),
+            _ => None,
+        };
+        drop(Drawn {
+            stage: Arc::clone(&stage),
+            wait: None,
+        });
+        assert!(shown.unwrap().is_finished());
+    }
+}

@@ -1,0 +1,81 @@
+//! The one way out: data to stdout, talk to stderr.
+
+use std::fmt;
+use std::io::{self, BufRead, BufWriter, Write};
+use std::ops::Deref;
+use std::sync::Arc;
+
+use super::human::Now;
+use super::settings::Settings;
+use super::talk::Talk;
+
+/// Everything that the program says. Talk (`status`, `warn`, `hint`, …) is reached through [`Talk`].
+pub struct Ui {
+    pub(super) settings: Settings,
+    pub(super) stdout: BufWriter<Box<dyn Write + Send>>,
+    pub(super) stdin: Box<dyn BufRead + Send>,
+    pub(super) talk: Arc<Talk>,
+    pub(super) clock: fn() -> Now,
+}
+
+/// Where a Ui reads and writes.
+pub struct Streams {
+    pub stdin: Box<dyn BufRead + Send>,
+    pub stdout: Box<dyn Write + Send>,
+    pub stderr: Box<dyn Write + Send>,
+}
+
+impl Ui {
+    /// A Ui on the streams of this process.
+    pub fn new(settings: Settings) -> Self {
+        let streams = Streams {
+            stdin: Box::new(io::BufReader::new(io::stdin())),
+            stdout: Box::new(io::stdout()),
+            stderr: Box::new(io::stderr()),
+        };
+        Self::with_streams(settings, streams)
+    }
+
+    /// A Ui on any streams; drawn progress still goes to the terminal of this process.
+    pub fn with_streams(settings: Settings, streams: Streams) -> Self {
+        Self {
+            talk: Arc::new(Talk::new(&settings, streams.stderr)),
+            stdout: BufWriter::with_capacity(64 * 1024, streams.stdout),
+            stdin: streams.stdin,
+            settings,
+            clock: Now::read,
+        }
+    }
+
+    /// What the user chose.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The voice on stderr, to be kept by tasks that run beside the command.
+    pub fn talk(&self) -> Arc<Talk> {
+        Arc::clone(&self.talk)
+    }
+}
+
+impl Deref for Ui {
+    type Target = Talk;
+
+    fn deref(&self) -> &Talk {
+        &self.talk
+    }
+}
+
+impl fmt::Debug for Ui {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ui")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Streams {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Streams").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,95 @@
+//! Where a failure becomes text, JSON and an exit code.
+
+use std::io::Write as _;
+
+use clap::error::ErrorKind;
+
+use crate::error::{Error, Kind};
+use crate::exit::Exit;
+use crate::output::Ui;
+use crate::output::control::visible_lines;
+
+/// Tells the user what failed and what to do, and returns the exit code.
+pub(crate) fn failure(ui: &Ui, error: Error) -> Exit {
+    if error.kind() == Kind::BrokenPipe {
+        return error.exit();
+    }
+    ui.error(error.message(), error.hint_text());
+    if ui.settings().wants_json() {
+        // There is nobody left to tell when stderr fails.
+        let _ = ui.talk().bytes(format!("{}\n", error.to_json()).as_bytes());
+    }
+    error.exit()
+}
+
+/// Tells of a failure that came before the settings were known.
+pub(crate) fn before_settings(error: &Error) -> Exit {
+    let mut text = format!("error: {}\n", visible_lines(error.message()));
+    if let Some(hint) = error.hint_text() {
+        text.push_str(&format!("hint: {}\n", visible_lines(hint)));
+    }
+    if asks_for_json() {
+        text.push_str(&error.to_json());
+        text.push('\n');
+    }
+    write_stderr(&text);
+    error.exit()
+}
+
+/// Prints help and version as results, and anything else as wrong usage.
+pub(crate) fn usage(error: &clap::Error) -> Exit {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            // A reader that went away has seen enough.
+            let _ = error.print();
+            Exit::SUCCESS
+        }
+        _ => {
+            let _ = error.print();
+            if asks_for_json() {
+                let text = error.render().to_string();
+                let first = text.lines().next().unwrap_or_default();
+                let failure = Error::usage(first.trim_start_matches("error: "));
+                write_stderr(&format!("{}\n", failure.to_json()));
+            }
+            Exit::USAGE
+        }
+    }
+}
+
+/// Whether the words ask for JSON, for the errors that come before they are understood.
+fn asks_for_json() -> bool {
+    let words: Vec<String> = std::env::args().take_while(|word| word != "--").collect();
+    let is_json = |format: &str| format.starts_with("json");
+    let follows = words
+        .windows(2)
+        .any(|pair| ["-o", "--output"].contains(&pair[0].as_str()) && is_json(&pair[1]));
+    let joined = |word: &String| {
+        word == "--json"
+            || word
+                .strip_prefix("--output=")
+                .or_else(|| word.strip_prefix("-o"))
+                .is_some_and(is_json)
+    };
+    follows || words.iter().any(joined)
+}
+
+/// A bug ends the program with one line, not with a backtrace.
+pub(crate) fn instead_of_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic
+            .location()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        write_stderr(&format!(
+            "error: fastvm has a bug and stops ({place})\nhint: please report this line\n"
+        ));
+        #[expect(clippy::exit, reason = "a panic has no way back to main")]
+        std::process::exit(Exit::FAILURE.0.into());
+    }));
+}
+
+fn write_stderr(text: &str) {
+    // There is nobody left to tell when stderr fails.
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}

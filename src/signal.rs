@@ -1,0 +1,85 @@
+//! INT, TERM and HUP as an event to wait for, in the commands that must clean up or say something first.
+//!
+//! A command that does not listen is ended by the signal itself, as a shell expects.
+
+use crate::error::{Error, Kind};
+
+/// A signal that ends a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    Interrupt,
+    Terminate,
+    Hangup,
+}
+
+impl Signal {
+    /// Its number on Linux, which exit codes are made of.
+    pub fn number(self) -> i32 {
+        match self {
+            Self::Hangup => 1,
+            Self::Interrupt => 2,
+            Self::Terminate => 15,
+        }
+    }
+
+    /// The failure that it is.
+    pub fn error(self) -> Error {
+        let what = match self {
+            Self::Interrupt => "interrupted",
+            Self::Terminate => "terminated",
+            Self::Hangup => "the terminal hung up",
+        };
+        Error::new(Kind::Interrupted(self.number()), what)
+    }
+}
+
+/// The signals of this process from now on. They no longer end it by themselves.
+#[derive(Debug)]
+pub struct Signals {
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    hangup: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    /// Starts to listen.
+    #[cfg(unix)]
+    pub fn listen() -> Result<Self, Error> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let failed =
+            |error| Error::new(Kind::LocalIo, format!("cannot listen for signals: {error}"));
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
+            terminate: signal(SignalKind::terminate()).map_err(failed)?,
+            hangup: signal(SignalKind::hangup()).map_err(failed)?,
+        })
+    }
+
+    /// Starts to listen.
+    #[cfg(not(unix))]
+    pub fn listen() -> Result<Self, Error> {
+        Ok(Self {})
+    }
+
+    /// Waits for the next one.
+    #[cfg(unix)]
+    pub async fn next(&mut self) -> Signal {
+        tokio::select! {
+            _ = self.interrupt.recv() => Signal::Interrupt,
+            _ = self.terminate.recv() => Signal::Terminate,
+            _ = self.hangup.recv() => Signal::Hangup,
+        }
+    }
+
+    /// Waits for the next one.
+    #[cfg(not(unix))]
+    pub async fn next(&mut self) -> Signal {
+        match tokio::signal::ctrl_c().await {
+            Ok(()) => Signal::Interrupt,
+            Err(_) => std::future::pending().await,
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! From a VM to this machine.
+
+mod file;
+mod stream;
+mod tree;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::SMALL;
+use super::error::Error;
+use super::name;
+use super::progress::Progress;
+use super::remote::{BlobStore, Guest};
+use super::request::{DownloadRequest, DownloadTarget, RemotePath, Settings};
+use super::script::{self, Found};
+use super::summary::Summary;
+
+/// Copies files and folders out of a VM, or one of them into a stream.
+///
+/// # Errors
+/// See [`Error`]. What stands at the destination is then wholly old or wholly new, path by path, and what was made beside it is removed.
+pub async fn download(
+    guest: &impl Guest,
+    store: &impl BlobStore,
+    progress: Arc<dyn Progress>,
+    request: DownloadRequest,
+) -> Result<Summary, Error> {
+    let started = Instant::now();
+    let DownloadRequest {
+        sources,
+        target,
+        settings,
+    } = request;
+    let job = Job {
+        guest,
+        store,
+        progress,
+        settings: &settings,
+        nonce: super::nonce(),
+    };
+    let mut summary = match (target, sources.as_slice()) {
+        (_, []) => {
+            return Err(Error::Argument {
+                argument: String::new(),
+                reason: "there is nothing to copy".to_owned(),
+            });
+        }
+        (DownloadTarget::Stream(output), [source]) => job.stream(source, output).await?,
+        (DownloadTarget::Stream(_), _) => {
+            return Err(Error::Argument {
+                argument: "-".to_owned(),
+                reason: "only one source can go to standard output".to_owned(),
+            });
+        }
+        (DownloadTarget::Path { path, into }, [source]) => job.one(source, &path, into).await?,
+        (DownloadTarget::Path { path, .. }, sources) => {
+            let mut summary = Summary::default();
+            for source in sources {
+                summary.add(job.one(source, &path, true).await?);
+            }
+            summary
+        }
+    };
+    summary.seconds = started.elapsed().as_secs_f64();
+    Ok(summary)
+}
+
+struct Job<'a, G, S> {
+    guest: &'a G,
+    store: &'a S,
+    progress: Arc<dyn Progress>,
+    settings: &'a Settings,
+    nonce: String,
+}
+
+impl<G: Guest, S: BlobStore> Job<'_, G, S> {
+    async fn one(&self, source: &RemotePath, target: &Path, into: bool) -> Result<Summary, Error> {
+        match script::get(self.guest, &source.path, SMALL).await? {
+            Found::Inline(small) => self.small_file(source, small, target, into).await,
+            Found::File {
+                path,
+                status,
+                tools,
+            } => self.file(&path, status, &tools, target, into).await,
+            Found::Folder { path, tools } => {
+                let contents = source.path == "." || source.path.ends_with("/.");
+                let target = if into && !contents {
+                    target.join(own_name(&path)?)
+                } else {
+                    target.to_owned()
+                };
+                self.tree(&path, &tools, target).await
+            }
+            Found::Other => Err(special(&source.path)),
+        }
+    }
+
+    /// What objects of this transfer are called at the storage.
+    fn object_name(&self) -> String {
+        format!("/tmp/.fastvm-{}/{}", self.nonce, super::nonce())
+    }
+}
+
+fn special(path: &str) -> Error {
+    Error::Refused {
+        path: path.to_owned(),
+        reason: "it is neither a file nor a folder".to_owned(),
+    }
+}
+
+/// The last name of a path, as we asked for it: a VM has no say in what a copy is called.
+fn own_name(path: &str) -> Result<OsString, Error> {
+    let own = path
+        .trim_end_matches('/')
+        .rsplit('/')
+        .next()
+        .unwrap_or_default();
+    let usable = !own.is_empty() && own != "." && own != "..";
+    usable
+        .then(|| name::from_bytes(own.as_bytes()))
+        .flatten()
+        .ok_or_else(|| Error::Refused {
+            path: path.to_owned(),
+            reason: "it has no name of its own that a file here could have".to_owned(),
+        })
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Error::Worker(error.to_string()))?
+}
+
+fn changed(path: &str) -> Error {
+    Error::Changed(vec![PathBuf::from(path)])
+}
+
+fn check_space(free: u64, needed: u64, target: &Path) -> Result<(), Error> {
+    if needed > free {
+        return Err(Error::NoSpace {
+            place: target.display().to_string(),
+            detail: format!("{needed} bytes needed, {free} free"),
+        });
+    }
+    Ok(())
+}

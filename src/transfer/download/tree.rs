@@ -1,0 +1,175 @@
+//! A folder out of a VM.
+
+use std::path::{Path, PathBuf};
+
+use super::{Job, blocking, check_space};
+use crate::transfer::READINGS;
+use crate::transfer::error::Error;
+use crate::transfer::header::Flavor;
+use crate::transfer::landing::TreeLanding;
+use crate::transfer::receive::{Input, receive};
+use crate::transfer::remote::{BlobStore, Guest};
+use crate::transfer::request::Incomplete;
+use crate::transfer::script::{self, Announced, Tools};
+use crate::transfer::stderr;
+use crate::transfer::summary::{SkipReason, Skipped, Summary};
+use crate::transfer::unpack::{Limits, unpack};
+
+/// What a tree may hold beyond what was announced, besides one part in a hundred.
+const SLACK_BYTES: u64 = 1024 * 1024;
+const SLACK_MEMBERS: u64 = 64;
+
+impl<G: Guest, S: BlobStore> Job<'_, G, S> {
+    pub(super) async fn tree(
+        &self,
+        path: &str,
+        tools: &Tools,
+        target: PathBuf,
+    ) -> Result<Summary, Error> {
+        tools.need(&["tar", "find", "stat", "curl"])?;
+        let codec = tools.codec(self.settings.compression)?;
+        let mut wire = 0;
+        let mut left_out = Vec::new();
+        for reading in 1..=READINGS {
+            let object = self.store.presign(&self.object_name()).await?;
+            let announced =
+                script::send_tree(self.guest, path, codec, tools.flavor, &object.upload).await?;
+            let said = Said::read(&announced, tools.flavor, self.settings.incomplete, path)?;
+            if !said.changed.is_empty() {
+                if reading < READINGS {
+                    self.progress.warn(format!(
+                        "{} files in the VM changed while being read; the folder is sent again",
+                        said.changed.len()
+                    ));
+                    continue;
+                }
+                if self.settings.incomplete == Incomplete::Stop {
+                    return Err(Error::Changed(said.changed));
+                }
+            }
+            let members = announced.before.0.max(announced.after.0);
+            let bytes = announced.before.1.max(announced.after.1);
+            self.progress.total(Some(bytes), Some(members));
+            let (landing, nonce, target) = (target.clone(), self.nonce.clone(), target.clone());
+            let landing = blocking(move || TreeLanding::prepare(&landing, &nonce)).await?;
+            check_space(landing.free_bytes(), bytes, &target)?;
+
+            let limits = Limits {
+                members: members + members / 100 + SLACK_MEMBERS,
+                bytes: bytes
+                    .saturating_add(bytes / 100)
+                    .saturating_add(SLACK_BYTES),
+            };
+            let progress = self.progress.clone();
+            let unpack = move |input: Input| {
+                let folder = landing.open()?;
+                let unpacked = unpack(input, folder, limits, &*progress)?;
+                Ok((landing, unpacked))
+            };
+            let ((landing, mut unpacked), bytes) =
+                receive(self.store, &object.download, codec, path, unpack).await?;
+            wire += bytes;
+            if said.complete
+                && announced.before == announced.after
+                && unpacked.members != announced.before.0
+            {
+                let reason = format!(
+                    "{} members arrived instead of {}",
+                    unpacked.members, announced.before.0
+                );
+                return Err(Error::integrity(path, reason));
+            }
+            let folders = std::mem::take(&mut unpacked.folders);
+            let count = folders.iter().filter(|(path, ..)| !path.is_root()).count() as u64;
+            blocking(move || landing.place(&folders)).await?;
+            left_out.extend(said.skipped);
+            left_out.extend(unpacked.special.into_iter().map(|path| Skipped {
+                path,
+                reason: SkipReason::Special,
+            }));
+            left_out.extend(said.changed.into_iter().map(|path| Skipped {
+                path,
+                reason: SkipReason::Changed,
+            }));
+            return Ok(Summary {
+                files: unpacked.files,
+                folders: count,
+                bytes: unpacked.bytes,
+                wire_bytes: wire,
+                skipped: left_out,
+                ..Summary::default()
+            });
+        }
+        Err(Error::Changed(vec![PathBuf::from(path)]))
+    }
+}
+
+/// What tar said about single members.
+struct Said {
+    changed: Vec<PathBuf>,
+    skipped: Vec<Skipped>,
+    /// Nothing is missing from the archive.
+    complete: bool,
+}
+
+impl Said {
+    /// GNU tar ends with 1 when something moved and with 2 when something could not be read, and names it. Other tars only fail.
+    fn read(
+        announced: &Announced,
+        flavor: Flavor,
+        incomplete: Incomplete,
+        path: &str,
+    ) -> Result<Self, Error> {
+        let mut said = Self {
+            changed: Vec::new(),
+            skipped: Vec::new(),
+            complete: announced.tar == 0,
+        };
+        if announced.tar == 0 {
+            return Ok(said);
+        }
+        let text = stderr::clean(&announced.stderr);
+        let failed = || Error::Guest {
+            action: format!("read all of {path}"),
+            code: announced.tar,
+            stderr: text.clone(),
+        };
+        if flavor == Flavor::Plain
+            || announced.tar > 2
+            || (announced.tar == 2 && incomplete == Incomplete::Stop)
+        {
+            return Err(failed());
+        }
+        let everything = String::from_utf8_lossy(&announced.stderr);
+        for line in everything
+            .lines()
+            .filter_map(|line| line.strip_prefix("tar: "))
+        {
+            if let Some(name) = line.strip_suffix(": file changed as we read it") {
+                said.changed.push(shown(name));
+            } else if let Some(name) = line.strip_suffix(": File removed before we read it") {
+                said.skipped.push(Skipped {
+                    path: shown(name),
+                    reason: SkipReason::Vanished,
+                });
+            } else if let Some((name, _)) = line.split_once(": File shrank by ") {
+                said.changed.push(shown(name));
+            } else if let Some((name, _)) = line.split_once(": Cannot ") {
+                said.skipped.push(Skipped {
+                    path: shown(name),
+                    reason: SkipReason::Unreadable,
+                });
+            }
+        }
+        if said.changed.is_empty() && said.skipped.is_empty() {
+            Err(failed())
+        } else {
+            Ok(said)
+        }
+    }
+}
+
+/// tar escapes what is not plain in a name, so it is shown as tar writes it.
+fn shown(name: &str) -> PathBuf {
+    Path::new(name.trim_start_matches("./")).to_owned()
+}

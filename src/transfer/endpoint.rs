@@ -1,0 +1,269 @@
+//! What one argument of `cp` means: a stream, a local path, or a path in a VM.
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+
+use super::error::Error;
+
+/// One side of a copy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// `-`: standard input or output.
+    Stream,
+    /// A path on this machine. A leading `~/` is kept as written: shells expand it, this parser knows no home.
+    Local {
+        /// The path as written.
+        path: PathBuf,
+        /// It ends in a separator: the copy goes *into* this folder.
+        into: bool,
+    },
+    /// A path in a VM.
+    Remote {
+        /// Name or id of the VM.
+        vm: String,
+        /// The path as written; relative, empty and `~/` are below the guest's home.
+        path: String,
+        /// It ends in `/` or is empty: the copy goes *into* this folder.
+        into: bool,
+    },
+}
+
+/// Whose rules for local paths apply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum System {
+    /// `/` separates; there are no drives.
+    Unix,
+    /// `\` and `/` separate; a single letter before `:` is a drive.
+    Windows,
+}
+
+impl System {
+    /// The system this program was built for.
+    #[must_use]
+    pub const fn current() -> Self {
+        if cfg!(windows) {
+            Self::Windows
+        } else {
+            Self::Unix
+        }
+    }
+}
+
+/// Reads one argument; the first rule that fits decides, and no file is looked at.
+///
+/// # Errors
+/// [`Error::Argument`] for an empty argument, an empty VM name, a drive-relative path, or a remote side that isn't UTF-8.
+pub fn parse(argument: &OsStr, system: System) -> Result<Endpoint, Error> {
+    let bytes = argument.as_encoded_bytes();
+    let refuse = |reason: &str| Error::Argument {
+        argument: argument.to_string_lossy().into_owned(),
+        reason: reason.to_owned(),
+    };
+    if bytes.is_empty() {
+        return Err(refuse("an empty path names nothing"));
+    }
+    if bytes == b"-" {
+        return Ok(Endpoint::Stream);
+    }
+    if begins_local(bytes, system) {
+        return Ok(local(PathBuf::from(argument), system));
+    }
+    if system == System::Windows
+        && bytes.len() >= 2
+        && bytes[0].is_ascii_alphabetic()
+        && bytes[1] == b':'
+    {
+        return match bytes.get(2) {
+            Some(b'/' | b'\\') => Ok(local(PathBuf::from(argument), system)),
+            _ => Err(refuse(
+                "a path relative to a drive is ambiguous; write C:\\… for a file, vm://c/… for a VM with a one-letter name",
+            )),
+        };
+    }
+    let text = argument.to_str();
+    if bytes.starts_with(b"vm://") {
+        let rest = text
+            .ok_or_else(|| refuse("a remote path must be UTF-8"))?
+            .trim_start_matches("vm://");
+        let (name, path) = rest
+            .find('/')
+            .map_or((rest, ""), |slash| rest.split_at(slash));
+        let vm = percent_decode(name)
+            .ok_or_else(|| refuse("the VM name is not valid percent-encoding"))?;
+        return remote(vm, path).ok_or_else(|| refuse("the VM name is empty"));
+    }
+    if let Some(colon) = first_free_colon(bytes) {
+        let text =
+            text.ok_or_else(|| refuse("a remote path must be UTF-8; begin a local path with ./"))?;
+        return remote(text[..colon].replace("\\:", ":"), &text[colon + 1..])
+            .ok_or_else(|| refuse("the VM name before the colon is empty"));
+    }
+    match text {
+        Some(text) if text.contains("\\:") => {
+            Ok(local(PathBuf::from(text.replace("\\:", ":")), system))
+        }
+        _ => Ok(local(PathBuf::from(argument), system)),
+    }
+}
+
+fn begins_local(bytes: &[u8], system: System) -> bool {
+    let common: [&[u8]; 4] = [b"/", b"./", b"../", b"~/"];
+    let windows: [&[u8]; 4] = [b"\\", b".\\", b"..\\", b"~\\"];
+    bytes == b"."
+        || bytes == b".."
+        || common.iter().any(|start| bytes.starts_with(start))
+        || (system == System::Windows && windows.iter().any(|start| bytes.starts_with(start)))
+}
+
+fn first_free_colon(bytes: &[u8]) -> Option<usize> {
+    (0..bytes.len()).find(|&at| bytes[at] == b':' && (at == 0 || bytes[at - 1] != b'\\'))
+}
+
+fn local(path: PathBuf, system: System) -> Endpoint {
+    let last = path.as_os_str().as_encoded_bytes().last().copied();
+    let into = last == Some(b'/') || (system == System::Windows && last == Some(b'\\'));
+    Endpoint::Local { path, into }
+}
+
+fn remote(vm: String, path: &str) -> Option<Endpoint> {
+    let into = path.is_empty() || path.ends_with('/');
+    (!vm.is_empty()).then(|| Endpoint::Remote {
+        vm,
+        path: path.to_owned(),
+        into,
+    })
+}
+
+fn percent_decode(text: &str) -> Option<String> {
+    let mut bytes = text.bytes();
+    let mut decoded = Vec::with_capacity(text.len());
+    while let Some(byte) = bytes.next() {
+        if byte == b'%' {
+            let digits = [bytes.next()?, bytes.next()?];
+            let digits = std::str::from_utf8(&digits).ok()?;
+            decoded.push(u8::from_str_radix(digits, 16).ok()?);
+        } else {
+            decoded.push(byte);
+        }
+    }
+    String::from_utf8(decoded).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn local(path: &str, into: bool) -> Endpoint {
+        Endpoint::Local {
+            path: path.into(),
+            into,
+        }
+    }
+
+    fn remote(vm: &str, path: &str, into: bool) -> Endpoint {
+        Endpoint::Remote {
+            vm: vm.into(),
+            path: path.into(),
+            into,
+        }
+    }
+
+    #[test]
+    fn arguments_that_mean_the_same_everywhere() {
+        let table = [
+            ("-", Endpoint::Stream),
+            ("./-", local("./-", false)),
+            (".", local(".", false)),
+            ("..", local("..", false)),
+            ("/etc/a:b", local("/etc/a:b", false)),
+            ("./a:b", local("./a:b", false)),
+            ("../x/", local("../x/", true)),
+            ("~/x", local("~/x", false)),
+            ("file", local("file", false)),
+            ("a\\:b", local("a:b", false)),
+            ("vm:", remote("vm", "", true)),
+            ("vm:/etc/", remote("vm", "/etc/", true)),
+            ("vm:a:b", remote("vm", "a:b", false)),
+            ("my\\:vm:/x", remote("my:vm", "/x", false)),
+            ("vm:~/x", remote("vm", "~/x", false)),
+            ("vm://dev/root/x", remote("dev", "/root/x", false)),
+            ("vm://my%20vm/x", remote("my vm", "/x", false)),
+            ("vm://c", remote("c", "", true)),
+            ("vm:-rf", remote("vm", "-rf", false)),
+        ];
+        for (argument, expected) in table {
+            for system in [System::Unix, System::Windows] {
+                assert_eq!(
+                    parse(OsStr::new(argument), system).unwrap(),
+                    expected,
+                    "{argument} on {system:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn drives_are_local_on_windows_and_vms_elsewhere() {
+        let table = [
+            ("c:/x", remote("c", "/x", false), Some(local("c:/x", false))),
+            (
+                "C:\\x\\",
+                remote("C", "\\x\\", false),
+                Some(local("C:\\x\\", true)),
+            ),
+            ("c:", remote("c", "", true), None),
+            ("c:x", remote("c", "x", false), None),
+            (
+                "vm://c/x",
+                remote("c", "/x", false),
+                Some(remote("c", "/x", false)),
+            ),
+            (
+                "\\\\server\\share",
+                local("\\\\server\\share", false),
+                Some(local("\\\\server\\share", false)),
+            ),
+            (
+                ".\\a:b",
+                remote(".\\a", "b", false),
+                Some(local(".\\a:b", false)),
+            ),
+        ];
+        for (argument, unix, windows) in table {
+            assert_eq!(
+                parse(OsStr::new(argument), System::Unix).unwrap(),
+                unix,
+                "{argument}"
+            );
+            assert_eq!(
+                parse(OsStr::new(argument), System::Windows).ok(),
+                windows,
+                "{argument}"
+            );
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for argument in ["", ":/x", "vm:///x", "vm://%zz/x", "vm://%ff/x"] {
+            assert!(
+                matches!(
+                    parse(OsStr::new(argument), System::Unix),
+                    Err(Error::Argument { .. })
+                ),
+                "{argument}"
+            );
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_local_name_may_hold_any_byte_but_a_remote_one_is_text() {
+        use std::os::unix::ffi::OsStrExt as _;
+        assert!(matches!(
+            parse(OsStr::from_bytes(b"./\xff:x"), System::Unix),
+            Ok(Endpoint::Local { .. })
+        ));
+        assert!(parse(OsStr::from_bytes(b"vm:\xff"), System::Unix).is_err());
+    }
+}

@@ -1,0 +1,75 @@
+//! A folder that is held open. Every step names one entry of it and never follows a link there, so nothing can be swapped under a walk.
+
+#[cfg(unix)]
+mod unix;
+#[cfg(unix)]
+pub(super) use unix::Folder;
+
+#[cfg(not(unix))]
+mod portable;
+#[cfg(not(unix))]
+pub(super) use portable::Folder;
+
+mod descent;
+pub(super) use descent::Descent;
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::Path;
+
+use super::moment::Moment;
+
+/// What an entry is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    File,
+    Folder,
+    Link,
+    Special,
+}
+
+/// What the system says about an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Meta {
+    pub(super) kind: Kind,
+    /// Permission bits, without set-uid and set-gid.
+    pub(super) mode: u32,
+    pub(super) size: u64,
+    pub(super) modified: Moment,
+    /// When the system last changed anything about it.
+    pub(super) changed: Moment,
+    pub(super) identity: (u64, u64),
+    pub(super) links: u64,
+    /// Bytes of disk it takes; less than the size when it has holes.
+    pub(super) allocated: u64,
+}
+
+impl Folder {
+    /// The parent of a path, and the name in it.
+    pub(super) fn open_parent(path: &Path) -> io::Result<(Self, OsString)> {
+        let name = path.file_name().ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "the path has no name of its own",
+            )
+        })?;
+        let parent = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        Ok((Self::open(parent)?, name.to_owned()))
+    }
+
+    /// Removes an entry and all below it; no entry is fine. What can't be removed is left.
+    pub(super) fn remove_tree(&self, name: &OsStr) {
+        if let Ok(child) = self.folder(name) {
+            for entry in child.names().unwrap_or_default() {
+                child.remove_tree(&entry);
+            }
+            drop(child);
+            let _ = self.remove_folder(name);
+        } else {
+            let _ = self.remove_file(name);
+        }
+    }
+}

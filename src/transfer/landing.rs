@@ -1,0 +1,316 @@
+//! Where a download lands: a private folder beside the target while it is unpacked, then one rename for each path that is new or replaced.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::error::Error;
+use super::folder::{Descent, Folder, Kind};
+use super::member::MemberPath;
+use super::moment::Moment;
+use super::name;
+
+const TREE: &str = "tree";
+
+/// A private folder on the target's file system. It is gone when this is dropped, and so are folders above it that were made for nothing.
+#[derive(Debug)]
+pub(super) struct Stage {
+    parent: Folder,
+    name: OsString,
+    made: Vec<PathBuf>,
+}
+
+impl Stage {
+    fn new(parent: Folder, nonce: &str, made: Vec<PathBuf>) -> Result<Self, Error> {
+        let stage = Self {
+            parent,
+            name: format!(".fastvm-{nonce}").into(),
+            made,
+        };
+        stage
+            .parent
+            .create_folder(&stage.name)
+            .map_err(|error| Error::local("make the folder", PathBuf::from(&stage.name), error))?;
+        Ok(stage)
+    }
+
+    fn folder(&self) -> io::Result<Folder> {
+        self.parent.folder(&self.name)
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.parent.remove_tree(&self.name);
+        // Only what is still empty goes: after a success it is not.
+        for folder in self.made.iter().rev() {
+            let _ = fs::remove_dir(folder);
+        }
+    }
+}
+
+/// The place of a folder.
+#[derive(Debug)]
+pub(super) struct TreeLanding {
+    target: PathBuf,
+    /// The folder that is there already.
+    existing: Option<Folder>,
+    stage: Stage,
+}
+
+impl TreeLanding {
+    /// Makes room for a folder at `target`.
+    pub(super) fn prepare(target: &Path, nonce: &str) -> Result<Self, Error> {
+        let target_buf = target.to_owned();
+        match fs::metadata(target) {
+            Ok(meta) if meta.is_dir() => {
+                let open = || {
+                    Folder::open(target)
+                        .map_err(|error| Error::local("open the folder", target, error))
+                };
+                Ok(Self {
+                    existing: Some(open()?),
+                    stage: Stage::new(open()?, nonce, Vec::new())?,
+                    target: target_buf,
+                })
+            }
+            Ok(_) => Err(conflict(target, "there is something that is not a folder")),
+            Err(error)
+                if error.kind() == io::ErrorKind::NotFound
+                    && fs::symlink_metadata(target).is_err() =>
+            {
+                let (parent, made) = make_parents(target)?;
+                Ok(Self {
+                    existing: None,
+                    stage: Stage::new(parent, nonce, made)?,
+                    target: target_buf,
+                })
+            }
+            Err(error) => Err(Error::local("look at", target, error)),
+        }
+    }
+
+    /// The empty folder to unpack into.
+    pub(super) fn open(&self) -> Result<Arc<Folder>, Error> {
+        let failed = |error| Error::local("make the folder", &self.target, error);
+        let folder = self.stage.folder().map_err(failed)?;
+        folder.create_folder(OsStr::new(TREE)).map_err(failed)?;
+        folder
+            .folder(OsStr::new(TREE))
+            .map(Arc::new)
+            .map_err(failed)
+    }
+
+    /// Bytes free where the copy goes.
+    pub(super) fn free_bytes(&self) -> u64 {
+        self.stage.parent.free_bytes().unwrap_or(u64::MAX)
+    }
+
+    /// Moves what was unpacked into place, then gives folders their modes and times. A folder that was there keeps its own.
+    pub(super) fn place(self, folders: &[(MemberPath, u32, Moment)]) -> Result<(), Error> {
+        let failed = |error| Error::local("move into place", &self.target, error);
+        let stage = self.stage.folder().map_err(failed)?;
+        let root = if let Some(existing) = &self.existing {
+            let tree = stage.folder(OsStr::new(TREE)).map_err(failed)?;
+            check(&tree, existing, &self.target)?;
+            merge(&tree, existing, &self.target)?;
+            Folder::open(&self.target)
+        } else {
+            let name = self.target.file_name().unwrap_or_default();
+            stage
+                .rename(OsStr::new(TREE), &self.stage.parent, name)
+                .map_err(failed)?;
+            self.stage.parent.folder(name)
+        };
+        let mut descent = Descent::new(Arc::new(root.map_err(failed)?));
+        let mut folders: Vec<_> = folders
+            .iter()
+            .filter(|(path, ..)| !path.is_root() || self.existing.is_none())
+            .collect();
+        folders.sort_by(|one, other| other.0.cmp(&one.0));
+        for (path, mode, modified) in folders {
+            let settle = |folder: &Folder| folder.settle(*mode, *modified);
+            descent.to(path).and_then(settle).map_err(|error| {
+                Error::local(
+                    "set mode and time",
+                    self.target.join(name::shown(path.as_bytes())),
+                    error,
+                )
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// The place of a file.
+#[derive(Debug)]
+pub(super) struct FileLanding {
+    target: PathBuf,
+    stage: Stage,
+}
+
+impl FileLanding {
+    /// Makes room for a file at `target`; onto a folder, or when told so, it goes into it under `own_name`.
+    pub(super) fn prepare(
+        target: &Path,
+        into: bool,
+        own_name: &OsStr,
+        nonce: &str,
+    ) -> Result<Self, Error> {
+        let inside = into || fs::metadata(target).is_ok_and(|meta| meta.is_dir());
+        let target = if inside {
+            target.join(own_name)
+        } else {
+            target.to_owned()
+        };
+        if fs::metadata(&target).is_ok_and(|meta| meta.is_dir()) {
+            return Err(conflict(&target, "there is a folder"));
+        }
+        let (parent, made) = make_parents(&target)?;
+        Ok(Self {
+            stage: Stage::new(parent, nonce, made)?,
+            target,
+        })
+    }
+
+    pub(super) fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// Bytes free where the copy goes.
+    pub(super) fn free_bytes(&self) -> u64 {
+        self.stage.parent.free_bytes().unwrap_or(u64::MAX)
+    }
+
+    /// An empty file to write.
+    pub(super) fn create(&self) -> Result<fs::File, Error> {
+        let folder = self
+            .stage
+            .folder()
+            .map_err(|error| Error::local("write", &self.target, error))?;
+        let _ = folder.remove_file(OsStr::new(TREE));
+        folder
+            .create_file(OsStr::new(TREE))
+            .map_err(|error| Error::local("write", &self.target, error))
+    }
+
+    /// Moves the written file into place, to survive a crash from here on.
+    pub(super) fn place(
+        self,
+        file: &fs::File,
+        mode: u32,
+        modified: Option<Moment>,
+    ) -> Result<(), Error> {
+        let failed = |error| Error::local("write", &self.target, error);
+        let modified = match modified {
+            Some(modified) => modified,
+            None => Folder::file_meta(file).map_err(failed)?.modified,
+        };
+        Folder::settle_file(file, mode, modified).map_err(failed)?;
+        file.sync_all().map_err(failed)?;
+        let name = self.target.file_name().unwrap_or_default();
+        self.stage
+            .folder()
+            .and_then(|folder| folder.rename(OsStr::new(TREE), &self.stage.parent, name))
+            .map_err(failed)?;
+        self.stage.parent.sync().map_err(failed)
+    }
+}
+
+/// Makes the folders above a path; says which.
+fn make_parents(target: &Path) -> Result<(Folder, Vec<PathBuf>), Error> {
+    let parent = match target.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        Some(_) => Path::new("."),
+        None => return Err(conflict(target, "it has no folder above it")),
+    };
+    let mut missing: Vec<_> = parent
+        .ancestors()
+        .take_while(|folder| {
+            !folder.as_os_str().is_empty() && fs::symlink_metadata(folder).is_err()
+        })
+        .map(Path::to_owned)
+        .collect();
+    missing.reverse();
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+            conflict(parent, "there is something that is not a folder")
+        }
+        _ => Error::local("make the folder", parent, error),
+    };
+    let made = fs::create_dir_all(parent).and_then(|()| Folder::open(parent));
+    if made.is_err() {
+        for folder in missing.iter().rev() {
+            let _ = fs::remove_dir(folder);
+        }
+    }
+    Ok((made.map_err(failed)?, missing))
+}
+
+/// A folder goes only where there is a folder or nothing, anything else only where there is no folder. Known before the first move.
+fn check(staged: &Folder, target: &Folder, at: &Path) -> Result<(), Error> {
+    let failed = |error| Error::local("look at", at, error);
+    for name in staged.names().map_err(failed)? {
+        let folder = staged.meta(&name).map_err(failed)?.kind == Kind::Folder;
+        let there = target.meta(&name).ok().map(|meta| meta.kind);
+        match there {
+            Some(Kind::Folder) if folder => {
+                let at = at.join(&name);
+                let failed = |error| Error::local("open the folder", &at, error);
+                check(
+                    &staged.folder(&name).map_err(failed)?,
+                    &target.folder(&name).map_err(failed)?,
+                    &at,
+                )?;
+            }
+            Some(Kind::Folder) => {
+                return Err(conflict(
+                    &at.join(&name),
+                    "there is a folder where something else is to go",
+                ));
+            }
+            Some(Kind::Link) if folder => {
+                return Err(conflict(
+                    &at.join(&name),
+                    "there is a link where a folder is to go, and links are not followed",
+                ));
+            }
+            Some(_) if folder => {
+                return Err(conflict(
+                    &at.join(&name),
+                    "there is something that is not a folder",
+                ));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn merge(staged: &Folder, target: &Folder, at: &Path) -> Result<(), Error> {
+    let failed = |error| Error::local("move into", at, error);
+    for name in staged.names().map_err(failed)? {
+        let folder = staged.meta(&name).map_err(failed)?.kind == Kind::Folder;
+        if folder && target.meta(&name).is_ok() {
+            merge(
+                &staged.folder(&name).map_err(failed)?,
+                &target.folder(&name).map_err(failed)?,
+                &at.join(&name),
+            )?;
+        } else {
+            staged
+                .rename(&name, target, &name)
+                .map_err(|error| Error::local("move into place", at.join(&name), error))?;
+        }
+    }
+    Ok(())
+}
+
+fn conflict(path: &Path, reason: &str) -> Error {
+    Error::Conflict {
+        path: path.display().to_string(),
+        reason: reason.to_owned(),
+    }
+}

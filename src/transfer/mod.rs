@@ -1,0 +1,74 @@
+//! Copying files and folders between this machine and a VM: the engine of `cp`.
+//!
+//! It knows neither a screen nor HTTP: a VM is a [`Guest`], the storage a [`BlobStore`], whoever watches a [`Progress`].
+//!
+//! ```text
+//! upload     tree ─► pack ─► codec ─► PUT ─► VM: get, check, unpack beside, move into place
+//! download   VM: pack, codec, PUT ─► GET ─► codec ─► archive ─► unpack beside, check, move into place
+//! ```
+//!
+//! # Layout
+//! - [`endpoint`]: what an argument means
+//! - [`request`], [`summary`], [`progress`], [`error`]: what callers say and hear
+//! - [`remote`]: what they provide
+//! - `upload`, `download`: the two walks, over `send` and `receive`, which move one object each
+//! - `tree`, `pack`, `header`: from local files to an archive
+//! - `archive`, `pax`, `unpack`, `landing`: from a VM's archive to local files
+//! - `script`: what runs in the VM
+//! - `folder`, `member`, `name`, `moment`, `checksum`, `codec`, `channel`, `stderr`: the parts
+
+pub mod endpoint;
+pub mod error;
+pub mod leftovers;
+pub mod progress;
+pub mod remote;
+pub mod request;
+pub mod summary;
+
+mod archive;
+mod channel;
+mod checksum;
+mod codec;
+mod download;
+mod folder;
+mod header;
+mod landing;
+mod member;
+mod moment;
+mod name;
+mod pack;
+mod pax;
+mod receive;
+mod retry;
+mod script;
+mod send;
+mod stderr;
+mod tree;
+mod unpack;
+mod upload;
+
+pub use download::download;
+pub use endpoint::{Endpoint, System, parse};
+pub use error::{Error, RemoteClass, RemoteError};
+pub use leftovers::{Leftovers, cleanup};
+pub use progress::{Progress, Silent};
+pub use remote::{
+    BlobStore, Body, ByteStream, Guest, GuestCommand, GuestOutput, Patience, StagingObject,
+};
+pub use request::{
+    Compression, DownloadRequest, DownloadTarget, Incomplete, RemotePath, Settings, UploadRequest,
+    UploadSource,
+};
+pub use summary::{SkipReason, Skipped, Summary};
+pub use upload::upload;
+
+/// Files up to this many bytes travel inside one command, without a staging object.
+const SMALL: u64 = 256 * 1024;
+
+/// How often something that did not hold still is read again.
+const READINGS: u32 = 3;
+
+/// A word that no other transfer uses.
+fn nonce() -> String {
+    uuid::Uuid::new_v4().simple().to_string()
+}

@@ -1,0 +1,424 @@
+//! Packing entries into an archive framed by us, from what the opened file says and never from a path or an old look at it.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read as _, Write};
+use std::path::PathBuf;
+
+use super::error::Error;
+use super::folder::{Descent, Folder, Kind, Meta};
+use super::header::{self, Flavor, Head, Shape};
+use super::member::MemberPath;
+use super::moment::Moment;
+use super::name;
+use super::progress::Progress;
+use super::tree::{Tree, gone};
+
+/// Folder of the archive that holds the copy.
+const TREE: &[u8] = b"tree";
+const PIECE: usize = 128 * 1024;
+/// Mode of folders until everything is in place: nobody else looks in.
+const PRIVATE: u32 = 0o700;
+
+/// What came of each entry of a tree; an entry that was packed again has its last outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Waiting,
+    Sent,
+    /// Sent with content that is not one state of the file.
+    Changed,
+    Vanished,
+    Special,
+    Unreadable,
+}
+
+/// What a tree's packing knows from one shard to the next.
+#[derive(Clone, Debug)]
+pub(super) struct Ledger {
+    pub(super) outcomes: Vec<Outcome>,
+    /// The entry that a hard link was sent as a name of.
+    links: HashMap<usize, usize>,
+    /// Entries that stand in an earlier archive and are not there any more.
+    gone: Vec<usize>,
+    pub(super) bytes: u64,
+}
+
+impl Ledger {
+    pub(super) fn new(tree: &Tree) -> Self {
+        Self {
+            outcomes: vec![Outcome::Waiting; tree.entries.len()],
+            links: HashMap::new(),
+            gone: Vec::new(),
+            bytes: 0,
+        }
+    }
+
+    /// Entries to pack again: those that changed, and the hard links to them.
+    pub(super) fn to_repair(&self) -> Vec<usize> {
+        let changed = |entry: usize| self.outcomes[entry] == Outcome::Changed;
+        (0..self.outcomes.len())
+            .filter(|&entry| {
+                changed(entry) || self.links.get(&entry).is_some_and(|&first| changed(first))
+            })
+            .collect()
+    }
+
+    /// Entries that turned out unreadable after the scan.
+    pub(super) fn unreadable(&self) -> impl Iterator<Item = usize> {
+        (0..self.outcomes.len()).filter(|&entry| self.outcomes[entry] == Outcome::Unreadable)
+    }
+
+    /// Entries that the target must have in the end.
+    pub(super) fn sent(&self) -> u64 {
+        self.outcomes
+            .iter()
+            .filter(|&&outcome| outcome == Outcome::Sent)
+            .count() as u64
+    }
+
+    /// Leaves out what did not hold still.
+    pub(super) fn give_up_on_changed(&mut self) -> Vec<usize> {
+        let given_up = self.to_repair();
+        for &entry in &given_up {
+            self.outcomes[entry] = Outcome::Changed;
+        }
+        self.gone.extend(&given_up);
+        given_up
+    }
+}
+
+/// Why packing ended early.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// The writer takes no more; the reason is on its side.
+    Closed(io::Error),
+    Failed(Error),
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Closed(error)
+    }
+}
+
+/// One archive to write.
+#[derive(Debug)]
+pub(super) struct Shard<'a> {
+    pub(super) tree: &'a Tree,
+    /// Which entries, in order.
+    pub(super) entries: Vec<usize>,
+    /// Whether it carries the modes and times of folders.
+    pub(super) with_folders: bool,
+    /// Name of the member that ends it.
+    pub(super) marker: String,
+    pub(super) flavor: Flavor,
+}
+
+/// Writes the archive; returns how many members of the copy it holds.
+pub(super) fn pack(
+    shard: &Shard<'_>,
+    ledger: &mut Ledger,
+    progress: &dyn Progress,
+    out: &mut impl Write,
+) -> Result<u64, Stop> {
+    let mut packer = Packer {
+        shard,
+        ledger,
+        progress,
+        out,
+        seen: HashMap::new(),
+        folders: Vec::new(),
+        members: 0,
+        buffer: vec![0; PIECE],
+    };
+    packer.head(TREE, Shape::Folder, PRIVATE, 0, Moment::default())?;
+    let mut source = None;
+    let mut descent = None;
+    for &index in &shard.entries {
+        let entry = &shard.tree.entries[index];
+        if source != Some(entry.source) {
+            source = Some(entry.source);
+            descent = Some(Descent::new(
+                shard.tree.sources[entry.source].folder.clone(),
+            ));
+        }
+        if let Some(descent) = &mut descent {
+            let outcome = packer.entry(index, descent)?;
+            let had = std::mem::replace(&mut packer.ledger.outcomes[index], outcome);
+            if had == Outcome::Changed && !matches!(outcome, Outcome::Sent | Outcome::Changed) {
+                packer.ledger.gone.push(index);
+            }
+        }
+    }
+    packer.close()?;
+    Ok(packer.members)
+}
+
+struct Packer<'a, W> {
+    shard: &'a Shard<'a>,
+    ledger: &'a mut Ledger,
+    progress: &'a dyn Progress,
+    out: &'a mut W,
+    /// Files with several names that this archive holds: the place and entry of the first.
+    seen: HashMap<(u64, u64), (Vec<u8>, usize)>,
+    folders: Vec<(MemberPath, Meta)>,
+    members: u64,
+    buffer: Vec<u8>,
+}
+
+impl<W: Write> Packer<'_, W> {
+    fn entry(&mut self, index: usize, descent: &mut Descent) -> Result<Outcome, Stop> {
+        let entry = &self.shard.tree.entries[index];
+        let place = self.shard.tree.place(entry);
+        self.progress.file(&name::shown(place.as_bytes()));
+        let failed =
+            |action, error| Stop::Failed(Error::local(action, self.shard.tree.shown(entry), error));
+        let Some((parent, own)) = entry.path.split() else {
+            let meta = self.shard.tree.sources[entry.source]
+                .folder
+                .own_meta()
+                .map_err(|error| failed("read", error))?;
+            return self.folder(place, meta);
+        };
+        let Some(own) = name::from_bytes(own) else {
+            return Ok(Outcome::Vanished);
+        };
+        let folder = match descent.to(&parent) {
+            Ok(folder) => folder,
+            Err(error) if gone(&error) => return Ok(Outcome::Vanished),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                return Ok(Outcome::Unreadable);
+            }
+            Err(error) => return Err(failed("open the folder", error)),
+        };
+        let meta = match folder.meta(&own) {
+            Ok(meta) => meta,
+            Err(error) if gone(&error) => return Ok(Outcome::Vanished),
+            Err(error) => return Err(failed("read", error)),
+        };
+        match meta.kind {
+            Kind::Special => Ok(Outcome::Special),
+            Kind::Folder if entry.kind == Kind::Folder => self.folder(place, meta),
+            // Its content was never looked at.
+            Kind::Folder => Ok(Outcome::Vanished),
+            Kind::Link => match folder.read_link(&own) {
+                Ok(text) => self.link(&place, &meta, name::to_bytes(&text).unwrap_or_default()),
+                Err(error) if gone(&error) || error.kind() == io::ErrorKind::InvalidInput => {
+                    Ok(Outcome::Vanished)
+                }
+                Err(error) => Err(failed("read the link", error)),
+            },
+            Kind::File => match folder.open_file(&own) {
+                Ok(file) => {
+                    let shown = self.shard.tree.shown(entry);
+                    self.file(index, &place, file, &shown)
+                }
+                Err(error) if gone(&error) => Ok(Outcome::Vanished),
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    Ok(Outcome::Unreadable)
+                }
+                Err(error) => Err(failed("open", error)),
+            },
+        }
+    }
+
+    fn folder(&mut self, place: MemberPath, meta: Meta) -> Result<Outcome, Stop> {
+        self.head(&in_tree(&place), Shape::Folder, PRIVATE, 0, meta.modified)?;
+        self.folders.push((place, meta));
+        self.members += 1;
+        Ok(Outcome::Sent)
+    }
+
+    fn link(&mut self, place: &MemberPath, meta: &Meta, text: &[u8]) -> Result<Outcome, Stop> {
+        self.head(&in_tree(place), Shape::Link(text), 0o777, 0, meta.modified)?;
+        self.members += 1;
+        Ok(Outcome::Sent)
+    }
+
+    fn file(
+        &mut self,
+        index: usize,
+        place: &MemberPath,
+        mut file: File,
+        shown: &PathBuf,
+    ) -> Result<Outcome, Stop> {
+        let failed = |error| Stop::Failed(Error::local("read", shown, error));
+        let meta = Folder::file_meta(&file).map_err(failed)?;
+        if meta.kind != Kind::File {
+            return Ok(Outcome::Special);
+        }
+        let name = in_tree(place);
+        self.members += 1;
+        if meta.links > 1 {
+            if let Some((first, first_index)) = self.seen.get(&meta.identity) {
+                let (first, first_index) = (first.clone(), *first_index);
+                self.ledger.links.insert(index, first_index);
+                self.head(&name, Shape::HardLink(&first), meta.mode, 0, meta.modified)?;
+                return Ok(Outcome::Sent);
+            }
+            self.seen.insert(meta.identity, (name.clone(), index));
+        }
+        self.head(&name, Shape::File, meta.mode, meta.size, meta.modified)?;
+        let whole = self
+            .content(&mut file, meta.size)
+            .map_err(|stop| match stop {
+                Reading::From(error) => failed(error),
+                Reading::Into(error) => Stop::Closed(error),
+            })?;
+        header::pad(self.out, meta.size)?;
+        self.ledger.bytes += meta.size;
+        let now = Folder::file_meta(&file).map_err(failed)?;
+        let still =
+            (now.size, now.modified, now.changed) == (meta.size, meta.modified, meta.changed);
+        Ok(if whole && still {
+            Outcome::Sent
+        } else {
+            Outcome::Changed
+        })
+    }
+
+    /// Copies exactly `size` bytes, with zeros for what is no longer there; says whether it was all there.
+    fn content(&mut self, file: &mut File, size: u64) -> Result<bool, Reading> {
+        let mut left = size;
+        let mut whole = true;
+        while left > 0 {
+            let room = PIECE.min(usize::try_from(left).unwrap_or(PIECE));
+            let got = if whole {
+                match file.read(&mut self.buffer[..room]) {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    answer => answer.map_err(Reading::From)?,
+                }
+            } else {
+                0
+            };
+            let got = if got == 0 {
+                whole = false;
+                self.buffer[..room].fill(0);
+                room
+            } else {
+                got
+            };
+            self.out
+                .write_all(&self.buffer[..got])
+                .map_err(Reading::Into)?;
+            self.progress.advance(got as u64);
+            left -= got as u64;
+        }
+        Ok(whole)
+    }
+
+    /// What stands beside the copy: modes and times of folders, what is to be removed again, and the marker that only a whole archive has.
+    fn close(&mut self) -> Result<(), Stop> {
+        if self.shard.with_folders && !self.folders.is_empty() {
+            let folders = std::mem::take(&mut self.folders);
+            let mut counter = Counter(0);
+            write_folders(&folders, self.shard.flavor, &mut counter)?;
+            self.head(
+                b"folders.tar",
+                Shape::File,
+                0o600,
+                counter.0,
+                Moment::default(),
+            )?;
+            write_folders(&folders, self.shard.flavor, self.out)?;
+        }
+        if !self.ledger.gone.is_empty() {
+            let script: Vec<u8> = self
+                .ledger
+                .gone
+                .iter()
+                .flat_map(|&index| removal(&self.shard.tree.place(&self.shard.tree.entries[index])))
+                .collect();
+            self.beside(b"gone.sh", &script)?;
+        }
+        let members = format!("{}\n", self.members);
+        self.beside(self.shard.marker.as_bytes(), members.as_bytes())?;
+        header::end(self.out)?;
+        Ok(())
+    }
+
+    fn beside(&mut self, name: &[u8], content: &[u8]) -> Result<(), Stop> {
+        self.head(
+            name,
+            Shape::File,
+            0o600,
+            content.len() as u64,
+            Moment::default(),
+        )?;
+        self.out.write_all(content)?;
+        header::pad(self.out, content.len() as u64)?;
+        Ok(())
+    }
+
+    fn head(
+        &mut self,
+        name: &[u8],
+        shape: Shape<'_>,
+        mode: u32,
+        size: u64,
+        modified: Moment,
+    ) -> io::Result<()> {
+        Head {
+            name,
+            shape,
+            mode,
+            size,
+            modified,
+        }
+        .write(self.out, self.shard.flavor)
+    }
+}
+
+enum Reading {
+    From(io::Error),
+    Into(io::Error),
+}
+
+/// An archive of folders alone, deepest first, so that no time is changed after it was set.
+fn write_folders(
+    folders: &[(MemberPath, Meta)],
+    flavor: Flavor,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    for (place, meta) in folders.iter().rev() {
+        Head {
+            name: place.as_bytes(),
+            shape: Shape::Folder,
+            mode: meta.mode,
+            size: 0,
+            modified: meta.modified,
+        }
+        .write(out, flavor)?;
+    }
+    header::end(out)
+}
+
+/// A line of shell that removes a file of the copy.
+fn removal(place: &MemberPath) -> Vec<u8> {
+    let mut line = b"rm -f -- './".to_vec();
+    for &byte in place.as_bytes() {
+        match byte {
+            b'\'' => line.extend_from_slice(b"'\\''"),
+            byte => line.push(byte),
+        }
+    }
+    line.extend_from_slice(b"'\n");
+    line
+}
+
+fn in_tree(place: &MemberPath) -> Vec<u8> {
+    [TREE, b"/", place.as_bytes()].concat()
+}
+
+struct Counter(u64);
+
+impl Write for Counter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,117 @@
+//! What a caller asks of a transfer.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::leftovers::Leftovers;
+
+/// A copy from this machine into a VM.
+#[derive(Debug)]
+pub struct UploadRequest {
+    /// What to send.
+    pub source: UploadSource,
+    /// Where it goes.
+    pub target: RemotePath,
+    /// How.
+    pub settings: Settings,
+}
+
+/// A copy from a VM to this machine.
+#[derive(Debug)]
+pub struct DownloadRequest {
+    /// Paths in the VM; at least one.
+    pub sources: Vec<RemotePath>,
+    /// Where they go.
+    pub target: DownloadTarget,
+    /// How.
+    pub settings: Settings,
+}
+
+/// A path in a VM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemotePath {
+    /// Absolute, or below the guest's home.
+    pub path: String,
+    /// It is a folder that the copy goes into. Without meaning for a source.
+    pub into: bool,
+}
+
+/// What an upload sends.
+pub enum UploadSource {
+    /// Local files and folders; at least one.
+    Paths(Vec<PathBuf>),
+    /// The bytes of one file, read to their end.
+    Stream(Box<dyn AsyncRead + Send + Unpin>),
+}
+
+impl fmt::Debug for UploadSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Paths(paths) => f.debug_tuple("Paths").field(paths).finish(),
+            Self::Stream(_) => f.write_str("Stream"),
+        }
+    }
+}
+
+/// Where a download goes.
+pub enum DownloadTarget {
+    /// A local path.
+    Path {
+        /// The path.
+        path: PathBuf,
+        /// It is a folder that the copy goes into.
+        into: bool,
+    },
+    /// The bytes of a file as they are, or a folder as a tar archive. Written before everything is checked: only success says it is whole.
+    Stream(Box<dyn AsyncWrite + Send + Unpin>),
+}
+
+impl fmt::Debug for DownloadTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path { path, into } => f
+                .debug_struct("Path")
+                .field("path", path)
+                .field("into", into)
+                .finish(),
+            Self::Stream(_) => f.write_str("Stream"),
+        }
+    }
+}
+
+/// How a transfer is done.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// What happens when some sources can't be read.
+    pub incomplete: Incomplete,
+    /// How the bytes travel.
+    pub compression: Compression,
+    /// Keeps track of what stands in the VM, for a caller that drops the transfer.
+    pub leftovers: Leftovers,
+}
+
+/// What happens when some sources can't be read or don't hold still.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Incomplete {
+    /// The transfer fails and changes nothing.
+    #[default]
+    Stop,
+    /// The rest is copied; the summary names what was left out.
+    KeepGoing,
+}
+
+/// How bytes travel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compression {
+    /// The best the VM has.
+    #[default]
+    Auto,
+    /// As they are.
+    None,
+    /// By gzip; a failure if the VM has none.
+    Gzip,
+    /// By zstd; a failure if the VM has none.
+    Zstd,
+}

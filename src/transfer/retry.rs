@@ -1,0 +1,46 @@
+//! When and how soon a failed request is made again.
+
+use std::time::Duration;
+
+use super::error::{RemoteClass, RemoteError};
+
+/// Tries of one request, the first included.
+const TRIES: u32 = 5;
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// Counts the failures of one request.
+#[derive(Debug, Default)]
+pub(super) struct Retries {
+    failures: u32,
+}
+
+impl Retries {
+    /// Waits before the next try; an error comes back when there is no point in one.
+    pub(super) async fn wait(
+        &mut self,
+        error: RemoteError,
+        again: &[RemoteClass],
+    ) -> Result<(), RemoteError> {
+        self.failures += 1;
+        if self.failures >= TRIES || !again.contains(&error.class()) {
+            return Err(error);
+        }
+        let wait = FIRST_WAIT
+            .saturating_mul(1 << (self.failures - 1))
+            .min(LONGEST_WAIT);
+        tokio::time::sleep(wait.mul_f64(jitter())).await;
+        Ok(())
+    }
+
+    /// Forgets failures: something got through since.
+    pub(super) fn reset(&mut self) {
+        self.failures = 0;
+    }
+}
+
+/// Between 0.5 and 1.5, so that clients that failed together do not come back together.
+fn jitter() -> f64 {
+    let random = uuid::Uuid::new_v4().into_bytes();
+    0.5 + f64::from(u16::from_be_bytes([random[14], random[15]])) / f64::from(u16::MAX)
+}

@@ -1,0 +1,111 @@
+//! The scripts that run in the VM, and what they answer. They are POSIX shell for GNU and BusyBox tools, go as `sh -c` with their parameters
+//! as arguments, and get signed URLs on their standard input.
+
+mod answer;
+mod get;
+mod look;
+mod put;
+mod send;
+
+pub(super) use get::{Found, Inline, get};
+pub(super) use look::{Kind, Place, Tools, look};
+pub(super) use put::{Object, PutFile, PutTree, prepare, put_file, put_tree};
+pub(super) use send::{Announced, Status, send_file, send_tree};
+
+use super::error::Error;
+use super::remote::{Guest, GuestCommand, GuestOutput, Patience};
+use super::stderr;
+use crate::secret::SignedUrl;
+
+/// Bytes of output that a script without a file in it may write.
+const SMALL_OUTPUT: usize = 64 * 1024;
+
+const MISSING: i32 = 41;
+const CONFLICT: i32 = 42;
+const NOT_WHOLE: i32 = 43;
+
+/// One run of a script.
+struct Call<'a> {
+    script: &'static str,
+    arguments: Vec<String>,
+    stdin: Vec<u8>,
+    output_limit: usize,
+    patience: Patience,
+    /// What it does, as a verb phrase.
+    action: &'a str,
+    /// What it does it to.
+    path: &'a str,
+}
+
+impl Call<'_> {
+    async fn run(self, guest: &impl Guest) -> Result<GuestOutput, Error> {
+        let mut argv = ["sh", "-c", self.script, "fastvm"]
+            .map(str::to_owned)
+            .to_vec();
+        argv.extend(self.arguments);
+        let command = GuestCommand {
+            argv,
+            stdin: self.stdin,
+            output_limit: self.output_limit,
+            patience: self.patience,
+        };
+        let output = guest.exec(command).await?;
+        check(output, self.action, self.path)
+    }
+}
+
+/// Tells a success from the ways in which a script or a fetch fails.
+pub(super) fn check(output: GuestOutput, action: &str, path: &str) -> Result<GuestOutput, Error> {
+    if output.timed_out {
+        return Err(Error::GuestTimeout(action.to_owned()));
+    }
+    if output.code == 0 {
+        return Ok(output);
+    }
+    let said = stderr::clean(&output.stderr);
+    let path = path.to_owned();
+    Err(match output.code {
+        MISSING => Error::RemoteMissing(path),
+        CONFLICT => Error::Conflict { path, reason: said },
+        NOT_WHOLE => Error::Integrity { path, reason: said },
+        _ if said.contains("No space left on device") => Error::NoSpace {
+            place: format!("{path} in the VM"),
+            detail: said,
+        },
+        code => Error::Guest {
+            action: action.to_owned(),
+            code,
+            stderr: said,
+        },
+    })
+}
+
+/// Removes leftovers; names that aren't ours are left alone by the script.
+pub(super) async fn remove(guest: &impl Guest, paths: &[String]) -> Result<(), Error> {
+    let script = concat!(include_str!("base.sh"), include_str!("remove.sh"));
+    let path = paths.first().map_or("", String::as_str);
+    let call = Call {
+        script,
+        arguments: paths.to_vec(),
+        stdin: Vec::new(),
+        output_limit: SMALL_OUTPUT,
+        patience: Patience::Brief,
+        action: "remove what the copy left",
+        path,
+    };
+    call.run(guest).await.map(drop)
+}
+
+/// A URL as a line for `read`.
+fn line(url: &SignedUrl) -> Result<Vec<u8>, Error> {
+    let text = url.expose();
+    if text
+        .bytes()
+        .any(|byte| byte <= b' ' || byte == b'"' || byte == b'\\' || byte == 0x7f)
+    {
+        return Err(Error::Worker(
+            "the service gave a URL that cannot be passed on".to_owned(),
+        ));
+    }
+    Ok(format!("{text}\n").into_bytes())
+}

@@ -1,0 +1,29 @@
+# put_file PATH INTO NAME NONCE SIZE SUM MODE TIME CODEC FILE: one file to its place.
+# INTO is 1 when PATH is a folder to go into. SUM, MODE and TIME may be empty.
+locate "$1"
+if [ "$2" = 1 ] || [ -d "$path" ]; then
+    [ -n "$3" ] || fail 42 "$path is a folder, and the copy has no name of its own"
+    path=${path%/}/$3
+fi
+if [ -d "$path" ]; then fail 42 "$path is a folder"; fi
+parents "${path%/*}"
+stage=${path%/*}/.fastvm-$4
+size=$5 sum=$6 mode=$7 time=$8 codec=$9
+shift 9
+file=$1
+[ -d "$stage" ] || mkdir -m 700 -- "$stage" || exit 44
+next_url
+temp=$stage/file
+statuses=$({ { fetch; echo "download=$?" >&4; } | { decode; echo "$codec=$?" >&4; } | { cat >"$temp"; echo "write=$?" >&4; }; } 4>&1)
+settled "$statuses"
+got=$(wc -c <"$temp")
+[ "$((got))" = "$size" ] || fail 43 "$((got)) bytes arrived instead of $size"
+if [ -n "$sum" ] && command -v cksum >/dev/null 2>&1; then
+    set -- $(cksum <"$temp")
+    [ "$1" = "$sum" ] || fail 43 "the checksum is $1 instead of $sum"
+fi
+chmod "${mode:-644}" "$temp" || exit 44
+[ -z "$time" ] || stamp "$temp" "$time"
+mv -f -- "$temp" "$path" || exit 44
+finished=1
+printf 'done'

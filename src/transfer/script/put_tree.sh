@@ -1,0 +1,79 @@
+# put_tree PATH STAGE NONCE COUNT MODE TIME FLAVOR (CODEC FILE MEMBERS SUM)...: archives to a tree in its place.
+# SUM is empty, or the checksum of an archive whose codec has none; it is looked at before anything is unpacked.
+# Each archive holds tree/, at its end the marker end-NONCE-NUMBER with its count of members, and perhaps folders.tar
+# (modes and times of folders, for when everything else is in place) and gone.sh (what must not be copied after all).
+path=$1 stage=$2 nonce=$3 count=$4 mode=$5 time=$6 flavor=$7
+shift 7
+case $flavor in
+    gnu) keep_links=--keep-directory-symlink ;;
+    *) keep_links= ;;
+esac
+if [ ! -d "$path" ] && { [ -e "$path" ] || [ -L "$path" ]; }; then fail 42 "$path is not a folder"; fi
+parents "${stage%/*}"
+[ -d "$stage" ] || mkdir -m 700 -- "$stage" || exit 44
+
+number=0
+while [ $# -gt 0 ]; do
+    codec=$1 file=$2 members=$3 sum=$4
+    shift 4
+    next_url
+    if [ -n "$sum" ]; then
+        if [ -z "$file" ]; then
+            fetch >"$stage/object" || fail 44 "failed: download=$?"
+            file=$stage/object
+        fi
+        got=$(cksum <"$file") || exit 44
+        [ "${got%% *}" = "$sum" ] || fail 43 "the checksum is ${got%% *} instead of $sum"
+    fi
+    statuses=$({ { fetch; echo "download=$?" >&4; } | { decode; echo "$codec=$?" >&4; } |
+        { tar -xopf - -C "$stage" >&2; echo "tar=$?" >&4; cat >/dev/null; }; } 4>&1)
+    settled "$statuses"
+    [ -z "$file" ] || rm -f -- "$file"
+    marker=$stage/end-$nonce-$number
+    said=
+    if [ -f "$marker" ]; then read -r said <"$marker" || :; fi
+    [ "$said" = "$members" ] || fail 43 "the archive has no valid end"
+    number=$((number + 1))
+done
+if [ -f "$stage/gone.sh" ]; then (cd "$stage/tree" && . ../gone.sh) || exit 44; fi
+arrived=$(find "$stage/tree/." ! -name . -exec sh -c 'for each do printf .; done' sh {} + | wc -c)
+[ "$((arrived))" = "$count" ] || fail 43 "$((arrived)) members arrived instead of $count"
+
+# A folder goes only where there is a folder or nothing, anything else only where there is no folder. Known before the first move.
+clashes=$(cd "$stage/tree" && {
+    find . ! -type d -exec sh -c 'to=$0; for each do if [ -d "$to/$each" ] && [ ! -L "$to/$each" ]; then printf "%s/%s is a folder\n" "$to" "$each"; fi; done' "$path" {} +
+    find . -type d -exec sh -c 'to=$0; for each do if [ ! -d "$to/$each" ] && { [ -e "$to/$each" ] || [ -L "$to/$each" ]; }; then printf "%s/%s is not a folder\n" "$to" "$each"; fi; done' "$path" {} +
+})
+[ -z "$clashes" ] || fail 42 "$clashes"
+
+# BusyBox mv refuses to replace a link that can't be followed for a reason other than that nothing is there.
+case $flavor in
+    gnu) move='to=$0; mv -f -- "$@" "$to/"' ;;
+    *) move='to=$0; for each do if [ -L "$to/${each##*/}" ] && [ ! -e "$to/${each##*/}" ]; then rm -f -- "$to/${each##*/}"; fi; done; mv -f -- "$@" "$to/"' ;;
+esac
+# merge STAGED FOLDER: each file by one rename, and each folder that is new by one.
+merge() {
+    find "$1/." ! -name . -prune ! -type d -exec sh -c "$move" "$2" {} + || exit 44
+    for each in "$1"/* "$1"/.[!.]* "$1"/..?*; do
+        [ -d "$each" ] || continue
+        if [ -d "$2/${each##*/}" ]; then
+            merge "$each" "$2/${each##*/}"
+        else
+            mv -- "$each" "$2/" || exit 44
+        fi
+    done
+}
+if [ -d "$path" ]; then
+    merge "$stage/tree" "$path"
+    new=
+else
+    mv -- "$stage/tree" "$path" || exit 44
+    new=1
+fi
+if [ -f "$stage/folders.tar" ]; then tar -xop $keep_links -f "$stage/folders.tar" -C "$path" >&2 || exit 44; fi
+if [ -n "$new" ]; then
+    chmod "${mode:-755}" "$path" || exit 44
+    [ -z "$time" ] || stamp "$path" "$time"
+fi
+finished=1
+printf 'done'

@@ -1,0 +1,27 @@
+# send_tree PATH CODEC FLAVOR: what is in a folder, as one archive, to the address on standard input.
+path=$1 codec=$2 flavor=$3 file=
+next_url
+
+# extent: members and bytes of files. Sockets are no members.
+extent() {
+    members=$(find "$path/." ! -type s -exec sh -c 'for each do printf .; done' sh {} + | wc -c)
+    bytes=$(find "$path/." -type f -exec stat -c %s -- {} + | { total=0; while read -r size; do total=$((total + size)); done; echo "$total"; })
+    echo "$((members)) $bytes"
+}
+pack() {
+    case $flavor in
+        gnu) tar --format=posix --pax-option=delete=atime,delete=ctime -cf - -C "$path/." . ;;
+        *) tar -cf - -C "$path/." . ;;
+    esac
+}
+printf 'before %s\n' "$(extent 2>/dev/null)"
+statuses=$({ { pack; echo "tar=$?" >&4; } | { encode; echo "$codec=$?" >&4; } | { put; echo "upload=$?" >&4; }; } 4>&1)
+printf 'after %s\n' "$(extent 2>/dev/null)"
+for status in $statuses; do
+    case $status in
+        tar=*) printf 'tar %s\n' "${status#*=}" ;;
+        *) settled "$status" ;;
+    esac
+done
+finished=1
+printf 'done'

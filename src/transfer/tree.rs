@@ -1,0 +1,282 @@
+//! What there is to send: the entries below the sources, found before the first byte moves.
+
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::error::Error;
+use super::folder::{Folder, Kind, Meta};
+use super::member::{DEEPEST, MemberPath};
+use super::name;
+use super::summary::{SkipReason, Skipped};
+
+/// The entries of all sources, folders before what they hold.
+#[derive(Debug, Default)]
+pub(super) struct Tree {
+    pub(super) sources: Vec<Source>,
+    pub(super) entries: Vec<Entry>,
+    /// Content of all files, in bytes.
+    pub(super) bytes: u64,
+    pub(super) files: u64,
+    pub(super) skipped: Vec<Skipped>,
+    pub(super) unreadable: Vec<PathBuf>,
+    /// What the target gets if it is made: the mode and time of a lone source folder.
+    pub(super) root: Option<Meta>,
+}
+
+/// One argument.
+#[derive(Debug)]
+pub(super) struct Source {
+    /// The folder it is, or the one the file lies in.
+    pub(super) folder: Arc<Folder>,
+    /// As the user wrote it.
+    shown: PathBuf,
+    /// Where it goes below the target.
+    place: MemberPath,
+    lone_file: bool,
+}
+
+/// One thing to send.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) source: usize,
+    /// Below the source's folder.
+    pub(super) path: MemberPath,
+    pub(super) kind: Kind,
+}
+
+/// Whether a source becomes the target or goes into it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Position {
+    Is,
+    Into,
+}
+
+impl Tree {
+    /// Walks the sources.
+    pub(super) fn scan(paths: &[PathBuf], position: Position) -> Result<Self, Error> {
+        let mut tree = Self::default();
+        let mut places = HashSet::new();
+        for path in paths {
+            let place = match position {
+                Position::Is => MemberPath::default(),
+                Position::Into => own_name(path)?,
+            };
+            if paths.len() > 1 && (place.is_root() || !places.insert(place.clone())) {
+                let reason = if place.is_root() {
+                    "what a folder holds can't be mixed with other sources"
+                } else {
+                    "another source has the same name"
+                };
+                return Err(Error::Refused {
+                    path: path.display().to_string(),
+                    reason: reason.to_owned(),
+                });
+            }
+            tree.add(path, place)?;
+        }
+        Ok(tree)
+    }
+
+    /// How the summary and the errors name an entry.
+    pub(super) fn shown(&self, entry: &Entry) -> PathBuf {
+        let source = &self.sources[entry.source];
+        if source.lone_file {
+            source.shown.clone()
+        } else {
+            below(&source.shown, &entry.path)
+        }
+    }
+
+    /// Where an entry goes below the target.
+    pub(super) fn place(&self, entry: &Entry) -> MemberPath {
+        let source = &self.sources[entry.source];
+        if source.lone_file || entry.path.is_root() {
+            source.place.clone()
+        } else {
+            source.place.join(entry.path.as_bytes())
+        }
+    }
+
+    fn add(&mut self, path: &Path, place: MemberPath) -> Result<(), Error> {
+        let fail = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound => Error::LocalMissing(path.to_owned()),
+            _ => Error::local("read", path, error),
+        };
+        let full = fs::canonicalize(path).map_err(fail)?;
+        let source = self.sources.len();
+        if fs::metadata(&full).map_err(fail)?.is_dir() {
+            let folder = Folder::open(&full).map_err(|error| match error.kind() {
+                io::ErrorKind::PermissionDenied => Error::Unreadable(vec![path.to_owned()]),
+                _ => fail(error),
+            })?;
+            let folder = Arc::new(folder);
+            self.sources.push(Source {
+                folder: folder.clone(),
+                shown: path.to_owned(),
+                place: place.clone(),
+                lone_file: false,
+            });
+            if place.is_root() {
+                self.root = Some(folder.own_meta().map_err(fail)?);
+            } else {
+                self.entries.push(Entry {
+                    source,
+                    path: MemberPath::default(),
+                    kind: Kind::Folder,
+                });
+            }
+            return self.walk(source, &folder, &MemberPath::default(), 0);
+        }
+        let (folder, name) = Folder::open_parent(&full).map_err(fail)?;
+        let folder = Arc::new(folder);
+        self.sources.push(Source {
+            folder: folder.clone(),
+            shown: path.to_owned(),
+            place,
+            lone_file: true,
+        });
+        let inside = MemberPath::default().join(bytes_of(&name, path)?);
+        let meta = folder.meta(&name).map_err(fail)?;
+        if meta.kind != Kind::File {
+            return Err(Error::Refused {
+                path: path.display().to_string(),
+                reason: "it is not a regular file; to send what it gives, pipe it into '-'"
+                    .to_owned(),
+            });
+        }
+        self.push(source, &folder, &name, inside, &meta);
+        Ok(())
+    }
+
+    fn walk(
+        &mut self,
+        source: usize,
+        folder: &Folder,
+        path: &MemberPath,
+        depth: usize,
+    ) -> Result<(), Error> {
+        let at = below(&self.sources[source].shown, path);
+        if depth > DEEPEST {
+            return Err(Error::Refused {
+                path: at.display().to_string(),
+                reason: "it lies deeper than 256 folders".to_owned(),
+            });
+        }
+        let mut names = folder
+            .names()
+            .map_err(|error| Error::local("list the folder", &at, error))?;
+        names.sort_unstable();
+        for name in names {
+            let inside = path.join(bytes_of(&name, &at)?);
+            let shown = || at.join(&name);
+            let meta = match folder.meta(&name) {
+                Ok(meta) => meta,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    self.skipped.push(Skipped {
+                        path: shown(),
+                        reason: SkipReason::Vanished,
+                    });
+                    continue;
+                }
+                Err(error) => return Err(Error::local("read", shown(), error)),
+            };
+            if meta.kind == Kind::Special {
+                self.skipped.push(Skipped {
+                    path: shown(),
+                    reason: SkipReason::Special,
+                });
+                continue;
+            }
+            if !self.push(source, folder, &name, inside.clone(), &meta) || meta.kind != Kind::Folder
+            {
+                continue;
+            }
+            match folder.folder(&name) {
+                Ok(child) => self.walk(source, &child, &inside, depth + 1)?,
+                Err(error) if gone(&error) => {}
+                Err(error) => return Err(Error::local("open the folder", shown(), error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes an entry, if it can be read.
+    fn push(
+        &mut self,
+        source: usize,
+        folder: &Folder,
+        name: &OsStr,
+        path: MemberPath,
+        meta: &Meta,
+    ) -> bool {
+        let entry = Entry {
+            source,
+            path,
+            kind: meta.kind,
+        };
+        if meta.kind != Kind::Link && !folder.is_readable(name, meta.kind) {
+            self.unreadable.push(self.shown(&entry));
+            return false;
+        }
+        if meta.kind != Kind::Folder {
+            self.files += 1;
+        }
+        if meta.kind == Kind::File {
+            self.bytes = self.bytes.saturating_add(meta.size);
+        }
+        self.entries.push(entry);
+        true
+    }
+}
+
+/// What an open or a look-up says when the entry is no longer what it was.
+pub(super) fn gone(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    let link = error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error());
+    #[cfg(not(unix))]
+    let link = false;
+    link || matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+/// The last name of a path; `SRC/.` and `.` have none: what they hold is meant.
+pub(super) fn own_name(path: &Path) -> Result<MemberPath, Error> {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    if bytes == b"." || bytes.ends_with(b"/.") {
+        return Ok(MemberPath::default());
+    }
+    let found = match path.file_name() {
+        Some(name) => Some(name.to_owned()),
+        None => fs::canonicalize(path)
+            .ok()
+            .and_then(|full| full.file_name().map(OsStr::to_owned)),
+    };
+    match found {
+        Some(name) => Ok(MemberPath::default().join(bytes_of(&name, path)?)),
+        None => Err(Error::Refused {
+            path: path.display().to_string(),
+            reason: "it has no name of its own to go by".to_owned(),
+        }),
+    }
+}
+
+fn bytes_of<'a>(name: &'a OsStr, at: &Path) -> Result<&'a [u8], Error> {
+    name::to_bytes(name).ok_or_else(|| Error::Refused {
+        path: at.join(name).display().to_string(),
+        reason: "its name is not text that a VM could hold".to_owned(),
+    })
+}
+
+fn below(shown: &Path, path: &MemberPath) -> PathBuf {
+    if path.is_root() {
+        shown.to_owned()
+    } else {
+        shown.join(name::shown(path.as_bytes()))
+    }
+}

@@ -1,0 +1,229 @@
+//! One file into a VM: inside one command when it is small, else by a staging object.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{Job, parent_of};
+use crate::transfer::checksum::Checksum;
+use crate::transfer::codec::Codec;
+use crate::transfer::error::Error;
+use crate::transfer::folder::{Folder, Kind, Meta};
+use crate::transfer::pack::Stop;
+use crate::transfer::progress::Progress;
+use crate::transfer::remote::{BlobStore, Guest};
+use crate::transfer::request::RemotePath;
+use crate::transfer::script::{self, Object, PutFile};
+use crate::transfer::send::{Output, send};
+use crate::transfer::summary::Summary;
+use crate::transfer::{READINGS, SMALL};
+
+const PIECE: usize = 128 * 1024;
+
+/// An opened source file.
+pub(super) struct Opened {
+    path: PathBuf,
+    /// Its name in the VM if it goes into a folder.
+    name: String,
+    file: File,
+    meta: Meta,
+}
+
+impl Opened {
+    /// Opens a regular file. Nothing is answered for what goes the way of trees: folders, and names that a command line can't hold.
+    pub(super) fn open(path: &Path, into: bool) -> Result<Option<Self>, Error> {
+        let failed = |error: std::io::Error| match error.kind() {
+            ErrorKind::NotFound => Error::LocalMissing(path.to_owned()),
+            ErrorKind::PermissionDenied => Error::Unreadable(vec![path.to_owned()]),
+            _ => Error::local("open", path, error),
+        };
+        let full = fs::canonicalize(path).map_err(failed)?;
+        let kind = fs::metadata(&full).map_err(failed)?;
+        if kind.is_dir() {
+            return Ok(None);
+        }
+        let refused = || Error::Refused {
+            path: path.display().to_string(),
+            reason: "it is not a regular file; to send what it gives, pipe it into '-'".to_owned(),
+        };
+        if !kind.is_file() {
+            return Err(refused());
+        }
+        let name = path.file_name().and_then(|name| name.to_str());
+        if name.is_none() && into {
+            return Ok(None);
+        }
+        let (folder, entry) = Folder::open_parent(&full).map_err(failed)?;
+        let file = folder.open_file(&entry).map_err(failed)?;
+        let meta = Folder::file_meta(&file).map_err(failed)?;
+        if meta.kind != Kind::File {
+            return Err(refused());
+        }
+        Ok(Some(Self {
+            path: path.to_owned(),
+            name: name.unwrap_or_default().to_owned(),
+            file,
+            meta,
+        }))
+    }
+
+    /// Its content, if it held still meanwhile.
+    fn small(&mut self) -> Result<Option<Vec<u8>>, Error> {
+        let failed = |error| Error::local("read", &self.path, error);
+        self.file.seek(SeekFrom::Start(0)).map_err(failed)?;
+        self.meta = Folder::file_meta(&self.file).map_err(failed)?;
+        let mut bytes = Vec::new();
+        (&self.file)
+            .take(self.meta.size + 1)
+            .read_to_end(&mut bytes)
+            .map_err(failed)?;
+        let now = Folder::file_meta(&self.file).map_err(failed)?;
+        Ok((now == self.meta && bytes.len() as u64 == self.meta.size).then_some(bytes))
+    }
+
+    /// Writes its content as the file is now; answers nothing if it did not hold still.
+    fn read_into(
+        &self,
+        out: &mut impl Write,
+        progress: &dyn Progress,
+    ) -> Result<Option<Meta>, Stop> {
+        let failed = |error| Stop::Failed(Error::local("read", &self.path, error));
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(0)).map_err(failed)?;
+        let meta = Folder::file_meta(file).map_err(failed)?;
+        let mut buffer = vec![0; PIECE];
+        let mut from = file.take(meta.size);
+        let mut done = 0;
+        loop {
+            match from.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(got) => {
+                    out.write_all(&buffer[..got])?;
+                    progress.advance(got as u64);
+                    done += got as u64;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        let now = Folder::file_meta(&self.file).map_err(failed)?;
+        Ok((now == meta && done == meta.size).then_some(meta))
+    }
+
+    fn changed(&self) -> Error {
+        Error::Changed(vec![self.path.clone()])
+    }
+}
+
+impl<G: Guest, S: BlobStore> Job<'_, G, S> {
+    pub(super) async fn file(
+        &self,
+        mut file: Opened,
+        target: &RemotePath,
+    ) -> Result<Summary, Error> {
+        self.progress.total(Some(file.meta.size), Some(1));
+        self.progress.file(Path::new(&file.name));
+        let mut readings = 0;
+        while file.meta.size <= SMALL && readings < READINGS {
+            readings += 1;
+            if let Some(bytes) = file.small()? {
+                return self.small_file(&file, bytes, target).await;
+            }
+        }
+        if readings == READINGS {
+            return Err(file.changed());
+        }
+        self.large_file(file, target).await
+    }
+
+    async fn small_file(
+        &self,
+        file: &Opened,
+        bytes: Vec<u8>,
+        target: &RemotePath,
+    ) -> Result<Summary, Error> {
+        let size = bytes.len() as u64;
+        let put = PutFile {
+            path: &target.path,
+            into: target.into,
+            name: &file.name,
+            nonce: &self.nonce,
+            size,
+            sum: Some(Checksum::of(&bytes)),
+            mode: Some(file.meta.mode),
+            modified: Some(file.meta.modified),
+            codec: Codec::None,
+            object: Object::Inline(bytes),
+        };
+        script::put_file(self.guest, put).await?;
+        self.progress.advance(size);
+        Ok(Summary {
+            files: 1,
+            bytes: size,
+            wire_bytes: size,
+            ..Summary::default()
+        })
+    }
+
+    async fn large_file(&self, file: Opened, target: &RemotePath) -> Result<Summary, Error> {
+        let place = script::look(self.guest, &target.path).await?;
+        self.check_space(&place, file.meta.size)?;
+        let codec = place.tools.codec(self.settings.compression)?;
+        let into = target.into || place.kind == script::Kind::Folder;
+        let stage = self.stage(if into {
+            &place.path
+        } else {
+            parent_of(&place.path)
+        });
+        let file = Arc::new(file);
+        let mut wire_bytes = 0;
+        for number in 0..READINGS as usize {
+            let make = || {
+                let (file, progress) = (file.clone(), self.progress.clone());
+                move |out: &mut Output| file.read_into(out, &*progress)
+            };
+            let sent = send(
+                self.store,
+                &self.object_name(number),
+                codec,
+                file.meta.size,
+                make,
+            )
+            .await?;
+            wire_bytes += sent.wire_bytes;
+            let Some(meta) = sent.value else {
+                self.progress.warn(format!(
+                    "{} changed while being read; it is sent again",
+                    file.path.display()
+                ));
+                continue;
+            };
+            self.settings.leftovers.add(&stage);
+            let put = async {
+                let object = self.hand_over(&place, &stage, 0, &sent).await?;
+                let put = PutFile {
+                    path: &place.path,
+                    into,
+                    name: &file.name,
+                    nonce: &self.nonce,
+                    size: meta.size,
+                    sum: sent.sum,
+                    mode: Some(meta.mode),
+                    modified: Some(meta.modified),
+                    codec,
+                    object,
+                };
+                script::put_file(self.guest, put).await
+            };
+            self.settle(&stage, put.await).await?;
+            return Ok(Summary {
+                files: 1,
+                bytes: meta.size,
+                wire_bytes,
+                ..Summary::default()
+            });
+        }
+        Err(file.changed())
+    }
+}

@@ -1,0 +1,148 @@
+//! From this machine into a VM.
+
+mod file;
+mod stream;
+mod tree;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::error::Error;
+use super::progress::Progress;
+use super::remote::{BlobStore, Guest};
+use super::request::{Settings, UploadRequest, UploadSource};
+use super::script::{self, Object, Place};
+use super::send::Sent;
+use super::summary::Summary;
+use super::tree::Position;
+
+/// Copies local files and folders, or a stream, into a VM.
+///
+/// # Errors
+/// See [`Error`]. What stands at the destination is then wholly old or wholly new, path by path, and what was made beside it is removed.
+pub async fn upload(
+    guest: &impl Guest,
+    store: &impl BlobStore,
+    progress: Arc<dyn Progress>,
+    request: UploadRequest,
+) -> Result<Summary, Error> {
+    let started = Instant::now();
+    let UploadRequest {
+        source,
+        target,
+        settings,
+    } = request;
+    let job = Job {
+        guest,
+        store,
+        progress,
+        settings: &settings,
+        nonce: super::nonce(),
+    };
+    let mut summary = match source {
+        UploadSource::Stream(input) => job.stream(input, &target).await?,
+        UploadSource::Paths(paths) => match paths.as_slice() {
+            [] => {
+                return Err(Error::Argument {
+                    argument: String::new(),
+                    reason: "there is nothing to copy".to_owned(),
+                });
+            }
+            [path] => match file::Opened::open(path, target.into)? {
+                Some(file) => job.file(file, &target).await?,
+                None => {
+                    let position = if target.into {
+                        Position::Into
+                    } else {
+                        Position::Is
+                    };
+                    job.tree(paths, position, &target.path).await?
+                }
+            },
+            _ => job.tree(paths, Position::Into, &target.path).await?,
+        },
+    };
+    summary.seconds = started.elapsed().as_secs_f64();
+    Ok(summary)
+}
+
+struct Job<'a, G, S> {
+    guest: &'a G,
+    store: &'a S,
+    progress: Arc<dyn Progress>,
+    settings: &'a Settings,
+    nonce: String,
+}
+
+impl<G: Guest, S: BlobStore> Job<'_, G, S> {
+    /// What objects of this transfer are called at the storage.
+    fn object_name(&self, number: usize) -> String {
+        format!("/tmp/.fastvm-{}/{number}", self.nonce)
+    }
+
+    /// The private folder beside a file, or in a folder that is there.
+    fn stage(&self, folder: &str) -> String {
+        format!("{}/.fastvm-{}", folder.trim_end_matches('/'), self.nonce)
+    }
+
+    /// Where the VM finds an object: it gets it itself, or, without curl, the service puts it into the stage first.
+    async fn hand_over<T>(
+        &self,
+        place: &Place,
+        stage: &str,
+        number: usize,
+        sent: &Sent<T>,
+    ) -> Result<Object, Error> {
+        if place.tools.has("curl") {
+            return Ok(Object::Url(sent.object.download.clone()));
+        }
+        if number == 0 {
+            script::prepare(self.guest, stage).await?;
+        }
+        let path = format!("{stage}/object-{number}");
+        let output = self.guest.fetch(&sent.object.download, &path).await?;
+        script::check(output, "fetch the staged object", &place.path)?;
+        Ok(Object::File(path))
+    }
+
+    /// Ends what has a stage in the VM: after a failure it is removed, and if that fails too, named.
+    async fn settle<T>(&self, stage: &str, result: Result<T, Error>) -> Result<T, Error> {
+        let leftovers = &self.settings.leftovers;
+        if result.is_err() && leftovers.paths().iter().any(|path| path == stage) {
+            let path = [stage.to_owned()];
+            if let Err(error) = script::remove(self.guest, &path).await {
+                self.progress
+                    .warn(format!("{stage} may be left in the VM: {error}"));
+                return result;
+            }
+        }
+        leftovers.remove(stage);
+        result
+    }
+
+    fn check_space(&self, place: &Place, needed: u64) -> Result<(), Error> {
+        match place.free_bytes {
+            Some(free) if free < needed => Err(Error::NoSpace {
+                place: format!("{} in the VM", place.path),
+                detail: format!("{needed} bytes needed, {free} free"),
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The folder that a path lies in; both absolute.
+fn parent_of(path: &str) -> &str {
+    match path.trim_end_matches('/').rsplit_once('/') {
+        Some((parent, _)) if !parent.is_empty() => parent,
+        _ => "/",
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Error::Worker(error.to_string()))?
+}

@@ -1,0 +1,171 @@
+//! A stream of unknown length into one file of a VM.
+
+use std::io::Read as _;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::sync::mpsc::Sender;
+
+use super::{Job, parent_of};
+use crate::transfer::SMALL;
+use crate::transfer::channel::{Inlet, Piece, channel};
+use crate::transfer::checksum::Checksum;
+use crate::transfer::codec::Codec;
+use crate::transfer::error::Error;
+use crate::transfer::pack::Stop;
+use crate::transfer::remote::{BlobStore, Guest};
+use crate::transfer::request::RemotePath;
+use crate::transfer::script::{self, Object, PutFile};
+use crate::transfer::send::{Output, send_once};
+use crate::transfer::summary::Summary;
+
+const PIECE: usize = 64 * 1024;
+
+type Input = Box<dyn AsyncRead + Send + Unpin>;
+
+impl<G: Guest, S: BlobStore> Job<'_, G, S> {
+    pub(super) async fn stream(
+        &self,
+        mut input: Input,
+        target: &RemotePath,
+    ) -> Result<Summary, Error> {
+        if target.into {
+            return Err(Error::Refused {
+                path: target.path.clone(),
+                reason: "a stream has no name of its own; name the file it becomes".to_owned(),
+            });
+        }
+        let mut start = Vec::new();
+        (&mut input)
+            .take(SMALL + 1)
+            .read_to_end(&mut start)
+            .await
+            .map_err(failed)?;
+        if start.len() as u64 > SMALL {
+            return self.long_stream(start, input, target).await;
+        }
+        let size = start.len() as u64;
+        let put = PutFile {
+            sum: Some(Checksum::of(&start)),
+            object: Object::Inline(start),
+            ..self.put(&target.path, size)
+        };
+        script::put_file(self.guest, put).await?;
+        self.progress.advance(size);
+        Ok(Summary {
+            files: 1,
+            bytes: size,
+            wire_bytes: size,
+            ..Summary::default()
+        })
+    }
+
+    /// It can be read once, so a failed request can't be made again.
+    async fn long_stream(
+        &self,
+        start: Vec<u8>,
+        input: Input,
+        target: &RemotePath,
+    ) -> Result<Summary, Error> {
+        let place = script::look(self.guest, &target.path).await?;
+        let codec = place.tools.codec(self.settings.compression)?;
+        let stage = self.stage(parent_of(&place.path));
+        if place.kind == script::Kind::Folder {
+            return Err(Error::Conflict {
+                path: place.path,
+                reason: "it is a folder, and a stream has no name of its own".to_owned(),
+            });
+        }
+        let object = self.store.presign(&self.object_name(0)).await?;
+        let (sender, receiver) = channel();
+        let progress = self.progress.clone();
+        let encode = move |out: &mut Output| {
+            let mut from = Inlet::new(receiver);
+            let mut buffer = vec![0; PIECE];
+            let mut size = 0;
+            loop {
+                let got = from
+                    .read(&mut buffer)
+                    .map_err(|error| Stop::Failed(failed(error)))?;
+                if got == 0 {
+                    return Ok(size);
+                }
+                std::io::Write::write_all(out, &buffer[..got])?;
+                progress.advance(got as u64);
+                size += got as u64;
+            }
+        };
+        let (sent, ()) = tokio::join!(
+            send_once(self.store, object, codec, encode),
+            feed(start, input, sender)
+        );
+        let sent = sent?;
+        self.settings.leftovers.add(&stage);
+        let put = async {
+            let object = self.hand_over(&place, &stage, 0, &sent).await?;
+            script::put_file(
+                self.guest,
+                PutFile {
+                    sum: sent.sum,
+                    codec,
+                    object,
+                    ..self.put(&place.path, sent.value)
+                },
+            )
+            .await
+        };
+        self.settle(&stage, put.await).await?;
+        Ok(Summary {
+            files: 1,
+            bytes: sent.value,
+            wire_bytes: sent.wire_bytes,
+            ..Summary::default()
+        })
+    }
+
+    fn put<'a>(&'a self, path: &'a str, size: u64) -> PutFile<'a> {
+        PutFile {
+            path,
+            into: false,
+            name: "",
+            nonce: &self.nonce,
+            size,
+            sum: None,
+            mode: None,
+            modified: None,
+            codec: Codec::None,
+            object: Object::Inline(Vec::new()),
+        }
+    }
+}
+
+async fn feed(start: Vec<u8>, mut input: Input, sender: Sender<Piece>) {
+    let mut piece = bytes::BytesMut::from(start.as_slice());
+    loop {
+        if sender
+            .send(Piece::Data(piece.split().freeze()))
+            .await
+            .is_err()
+        {
+            return;
+        }
+        piece.reserve(PIECE);
+        match input.read_buf(&mut piece).await {
+            Ok(0) => {
+                let _ = sender.send(Piece::End).await;
+                return;
+            }
+            Ok(_) => {}
+            Err(error) => {
+                let _ = sender.send(Piece::Failed(error)).await;
+                return;
+            }
+        }
+    }
+}
+
+fn failed(source: std::io::Error) -> Error {
+    Error::Stream {
+        action: "read standard input",
+        source,
+    }
+}

@@ -1,0 +1,85 @@
+//! One JSON answer: its exact text with the typed value beside it.
+
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+/// A JSON answer of the server, or one that a command made itself.
+///
+/// The JSON formats print `json`, so unknown fields, their order and numbers of any size survive; tables use `value`.
+#[derive(Clone, Debug)]
+pub struct Record<T> {
+    pub value: T,
+    pub json: Box<RawValue>,
+}
+
+impl<T: DeserializeOwned> Record<T> {
+    /// Reads one JSON document.
+    ///
+    /// # Errors
+    /// Text that is no JSON or does not fit `T`.
+    pub fn parse(text: &str) -> serde_json::Result<Self> {
+        serde_json::from_str(text)
+    }
+}
+
+impl<T: Serialize> Record<T> {
+    /// Makes the JSON from the value, for results that no server sent.
+    ///
+    /// # Errors
+    /// A value that JSON cannot express, such as a map with keys that are no strings.
+    pub fn of(value: T) -> serde_json::Result<Self> {
+        let json = serde_json::value::to_raw_value(&value)?;
+        Ok(Self { value, json })
+    }
+}
+
+/// Works from JSON text only (`serde_json::from_str`, `from_slice`), alone or inside a list.
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Record<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let json = Box::<RawValue>::deserialize(deserializer)?;
+        let value = serde_json::from_str(json.get()).map_err(D::Error::custom)?;
+        Ok(Self { value, json })
+    }
+}
+
+/// Writes the exact text.
+impl<T> Serialize for Record<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.json.serialize(serializer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize, Serialize)]
+    struct Named {
+        name: String,
+    }
+
+    #[test]
+    fn the_exact_text_survives_beside_the_value() {
+        let text = r#"[{"zeta":1.10, "name":"a\u0041","big":123456789012345678901234567890}]"#;
+        let records: Vec<Record<Named>> = serde_json::from_str(text).unwrap();
+        assert_eq!(records[0].value.name, "aA");
+        assert_eq!(records[0].json.get(), &text[1..text.len() - 1]);
+        assert_eq!(serde_json::to_string(&records).unwrap(), text);
+    }
+
+    #[test]
+    fn a_record_of_our_own_carries_its_json() {
+        let record = Record::of(Named {
+            name: "a".to_owned(),
+        })
+        .unwrap();
+        assert_eq!(record.json.get(), r#"{"name":"a"}"#);
+    }
+
+    #[test]
+    fn text_that_does_not_fit_is_an_error() {
+        assert!(Record::<Named>::parse(r#"{"name":7}"#).is_err());
+        assert!(Record::<Named>::parse("<html>").is_err());
+    }
+}

@@ -1,0 +1,92 @@
+//! The surroundings of a test: a home of its own, the real binary, and everything it said.
+
+mod ran;
+pub(crate) mod scripted;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+pub(crate) use ran::Ran;
+pub(crate) use scripted::Scripted;
+
+/// The binary under test.
+pub(crate) const FASTVM: &str = env!("CARGO_BIN_EXE_fastvm");
+
+/// A home folder that no other test knows, with the engine's data in it. VMs that a test leaves are removed.
+#[derive(Debug)]
+pub(crate) struct Home {
+    folder: tempfile::TempDir,
+    variables: Vec<(String, String)>,
+}
+
+impl Home {
+    pub(crate) fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            variables: Vec::new(),
+        }
+    }
+
+    /// A home whose commands go to a server of the test's.
+    pub(crate) fn with_server(url: &str) -> Self {
+        Self::new()
+            .set("FASTVM_BASE_URL", url)
+            .set("FASTVM_API_KEY", "fv_test_key_0123456789")
+    }
+
+    /// Sets an environment variable for all commands.
+    pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A path below the home.
+    pub(crate) fn join(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The command, not yet run: a clean environment, the home as its folder.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(FASTVM);
+        command
+            .args(arguments)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.path())
+            .env("FASTVM_LOCAL_DIR", self.join("local"))
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .current_dir(self.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the command to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
+        Ran::of(&self.command(arguments).output().unwrap())
+    }
+
+    /// Runs a command that must succeed, and returns its standard output without the last line break.
+    pub(crate) fn ok(&self, arguments: &[&str]) -> String {
+        let ran = self.run(arguments);
+        assert_eq!(ran.code, 0, "fastvm {arguments:?}\n{ran}");
+        ran.stdout
+            .strip_suffix('\n')
+            .unwrap_or(&ran.stdout)
+            .to_owned()
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        if self.join("local").exists() {
+            // A home that cannot be emptied fails in the folder's own removal.
+            let _ = self
+                .command(&["local", "reset", "--yes", "--quiet"])
+                .status();
+        }
+    }
+}

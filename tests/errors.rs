@@ -1,0 +1,190 @@
+//! Bad input and a bad place: one line that says what and why, the right exit code, nothing sent.
+
+use snapbox::{assert_data_eq, str};
+
+use crate::common::Home;
+
+/// A home whose server cannot be reached: what is refused here never gets that far.
+fn nowhere() -> Home {
+    Home::with_server("http://127.0.0.1:1")
+}
+
+#[test]
+fn no_key_is_4_and_offers_this_machine() {
+    assert_data_eq!(
+        Home::new().run(&["vm", "list"]).to_string(),
+        str![[r#"
+--- stderr
+error: no API key for the context default
+hint: run `fastvm login`, set FASTVM_API_KEY, or use this machine with --local
+--- exit 4
+"#]]
+    );
+}
+
+#[test]
+fn an_unreachable_host_is_named_with_where_its_url_came_from() {
+    assert_data_eq!(
+        nowhere().run(&["vm", "list", "--retries", "0"]).to_string(),
+        str![[r#"
+--- stderr
+error: cannot connect to http://127.0.0.1:1 (from FASTVM_BASE_URL): connection refused
+--- exit 7
+"#]]
+    );
+}
+
+#[test]
+fn a_host_without_an_address_is_7() {
+    let home = Home::with_server("https://no-such-host.invalid");
+    let ran = home.run(&["vm", "list", "--retries", "0"]);
+    assert_eq!(ran.code, 7, "{ran}");
+    assert!(ran.stderr.contains("https://no-such-host.invalid"), "{ran}");
+}
+
+#[test]
+fn empty_commands_names_and_types_are_refused_before_anything_is_sent() {
+    for arguments in [
+        &["exec", "dev", ""][..],
+        &["exec", "dev"],
+        &["exec", "dev", "--", ""],
+        &["run"],
+        &["run", " "],
+        &["vm", "get", ""],
+        &["vm", "launch", "--type", ""],
+        &["vm", "rename", "dev", " "],
+        &["vm", "launch", "-e", "1A=x"],
+        &["vm", "launch", "--metadata", "novalue"],
+        &["vm", "launch", "--poll-interval", "1ms"],
+        &["exec", "--timeout", "500ms", "dev", "true"],
+        &["vm", "list", "--columns", "nope", "-q", ".["],
+        &["cp", "a", "b"],
+        &["cp", "dev:/x", "dev:/y"],
+        &["vm", "launch", "--type", "c1m2", "--snapshot", "s"],
+    ] {
+        let ran = nowhere().run(arguments);
+        assert_eq!(
+            (ran.code, ran.stdout.as_str()),
+            (2, ""),
+            "{arguments:?}\n{ran}"
+        );
+        assert!(ran.stderr.starts_with("error: "), "{arguments:?}\n{ran}");
+    }
+}
+
+#[test]
+fn wrong_usage_is_json_too_when_json_was_asked_for() {
+    let ran = nowhere().run(&["vm", "list", "--json", "--nope"]);
+    assert_eq!(ran.error()["code"], "usage", "{ran}");
+    assert_eq!(ran.code, 2);
+}
+
+#[test]
+fn a_misspelt_command_gets_a_suggestion() {
+    let ran = nowhere().run(&["vm", "lanch"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("launch"), "{ran}");
+}
+
+#[test]
+fn a_missing_source_of_a_copy_is_3() {
+    let home = Home::new();
+    home.ok(&["--local", "launch", "-n", "dev", "--quiet"]);
+    let ran = home.run(&["--local", "cp", "./nothing", "dev:/x"]);
+    assert_eq!(ran.code, 3, "{ran}");
+    let ran = home.run(&["--local", "cp", "dev:/nothing", "./x"]);
+    assert_eq!(ran.code, 3, "{ran}");
+    assert!(!home.join("x").exists());
+}
+
+#[test]
+fn output_that_cannot_be_written_is_an_error_and_a_closed_pipe_is_not() {
+    let home = Home::new();
+    let full = std::fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let output = home
+        .command(&["help", "exit-codes"])
+        .stdout(full)
+        .output()
+        .unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(1),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = home
+        .command(&["help", "exit-codes"])
+        .stdout(writer)
+        .output()
+        .unwrap();
+    assert_eq!(
+        (output.status.code(), output.stderr.as_slice()),
+        (Some(0), &b""[..])
+    );
+}
+
+#[test]
+fn every_exit_code_is_explained() {
+    let text = Home::new().ok(&["help", "exit-codes"]);
+    for code in [
+        0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 124, 125, 126, 127, 130, 143,
+    ] {
+        assert!(
+            text.lines()
+                .any(|line| line.trim_start().starts_with(&format!("{code} "))),
+            "{code}"
+        );
+    }
+}
+
+#[test]
+fn every_command_has_a_help_with_an_example() {
+    let home = Home::new();
+    for command in [
+        "vm launch",
+        "vm list",
+        "vm get",
+        "vm rename",
+        "vm delete",
+        "vm exec",
+        "vm cp",
+        "snapshot create",
+        "snapshot list",
+        "snapshot restore",
+        "snapshot delete",
+        "exec",
+        "run",
+        "cp",
+        "launch",
+        "ls",
+        "rm",
+        "quota",
+        "health",
+        "context list",
+        "context show",
+        "context use",
+        "context create",
+        "context delete",
+        "config get",
+        "config set",
+        "config path",
+        "login",
+        "logout",
+        "local serve",
+        "local env",
+        "help",
+    ] {
+        let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+        let help = home.ok(&words);
+        assert!(help.contains("Example"), "{command}");
+        assert!(
+            !help.starts_with("Usage"),
+            "{command} does not say what it does"
+        );
+    }
+}

@@ -1,0 +1,1 @@
+//! A failure at each stage.

@@ -1,0 +1,7 @@
+//! Transfers through fakes: a guest that runs the scripts with the host's shells, and a storage that is a folder.
+#![cfg(target_os = "linux")]
+
+mod faults;
+mod files;
+mod trees;
+mod world;
