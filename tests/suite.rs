@@ -1,8 +1,15 @@
 //! All integration tests in one binary: one link instead of a dozen. One file a noun or verb.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that panics says where, which is what a test is for"
+)]
+
 mod common;
 
 mod config;
+#[cfg(target_os = "linux")]
+mod engine;
 mod errors;
 mod server;
 mod streams;

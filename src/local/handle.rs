@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::{self, Handle};
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
@@ -18,6 +19,9 @@ use crate::secret::ApiKey;
 
 /// How long a stopping engine goes on removing the disks of deleted VMs; the next one does the rest.
 const REMOVAL: Duration = Duration::from_secs(2);
+
+/// How many descriptors an engine for many clients may have open, where the system lets it.
+const DESCRIPTORS: u64 = 65_536;
 
 /// How often an engine looks for machines that other engines ended.
 const TIDY: Duration = Duration::from_secs(30);
@@ -67,6 +71,9 @@ impl fmt::Debug for Engine {
 
 /// Starts an engine on a thread of its own. It answers as soon as this returns.
 pub fn start(options: Options) -> Result<Engine, Error> {
+    if options.workers == Workers::Many {
+        raise_descriptor_limit();
+    }
     let (address, listener) = listen(options.listen)?;
     let workers = options.workers;
     let core = Core::open(options, address)?;
@@ -74,7 +81,7 @@ pub fn start(options: Options) -> Result<Engine, Error> {
     let (stop, stopped) = oneshot::channel();
     let thread = thread::Builder::new()
         .name("fastvm-engine".to_owned())
-        .spawn(move || run(workers, listener, core, stopped))
+        .spawn(move || run(workers, listener, &core, stopped))
         .map_err(Error::System)?;
     Ok(Engine {
         url,
@@ -85,6 +92,23 @@ pub fn start(options: Options) -> Result<Engine, Error> {
     })
 }
 
+/// Each VM that is used takes a few descriptors, and the usual limit is made for programs that need few.
+///
+/// What cannot be raised stays: then many VMs at once are refused, which says why.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = limit
+        .maximum
+        .map_or(DESCRIPTORS, |most| most.min(DESCRIPTORS));
+    if limit.current.is_some_and(|current| current < wanted) {
+        let raised = Rlimit {
+            current: Some(wanted),
+            ..limit
+        };
+        setrlimit(Resource::Nofile, raised).ok();
+    }
+}
+
 /// Binds an address; the port of the result is never 0.
 fn listen(address: SocketAddr) -> Result<(SocketAddr, TcpListener), Error> {
     let fail = |source| Error::Listen { address, source };
@@ -93,7 +117,7 @@ fn listen(address: SocketAddr) -> Result<(SocketAddr, TcpListener), Error> {
     Ok((listener.local_addr().map_err(fail)?, listener))
 }
 
-fn run(workers: Workers, listener: TcpListener, core: Arc<Core>, stopped: oneshot::Receiver<()>) {
+fn run(workers: Workers, listener: TcpListener, core: &Arc<Core>, stopped: oneshot::Receiver<()>) {
     let mut builder = match workers {
         Workers::One => runtime::Builder::new_current_thread(),
         Workers::Many => runtime::Builder::new_multi_thread(),
@@ -105,8 +129,8 @@ fn run(workers: Workers, listener: TcpListener, core: Arc<Core>, stopped: onesho
         let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
             return;
         };
-        core.set_doors(doors(&core));
-        let tidying = tokio::spawn(tidy(Arc::downgrade(&core)));
+        core.set_doors(doors(core));
+        let tidying = tokio::spawn(tidy(Arc::downgrade(core)));
         let sweeper = core.clone();
         // What cannot be swept now is swept at the next start; a stopping engine does not wait for it.
         tokio::task::spawn_blocking(move || sweeper.sweep().ok());

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-use crate::rig::{Rig, options};
+use super::rig::{Rig, options};
 
 #[tokio::test]
 async fn the_proxy_keeps_vms_away_from_this_computer_and_its_networks() {

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use fastvm::local::{Error, reset, start, status};
 use serde_json::{Value, json};
 
-use crate::rig::{Rig, json as parse, options};
+use super::rig::{Rig, json as parse, options};
 
 /// The process of a VM's init, as seen from outside.
 fn init_of(data: &std::path::Path, id: &str) -> i32 {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::rig::Rig;
+use super::rig::Rig;
 
 impl Rig {
     async fn snapshot(&self, vm: &str) -> Value {

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use fastvm::local::start;
 use serde_json::json;
 
-use crate::rig::{Rig, options};
+use super::rig::{Rig, options};
 
+#[expect(clippy::print_stdout, reason = "a measurement is there to be read")]
 fn show(what: &str, mut times: Vec<Duration>) {
     times.sort();
     let at = |share: usize| times[(times.len() - 1) * share / 100];

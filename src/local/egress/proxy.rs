@@ -1,7 +1,7 @@
 //! An HTTP proxy: tunnels by CONNECT, and plain requests by absolute address.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, copy_bidirectional};
@@ -23,22 +23,31 @@ enum Refusal {
     Unreachable,
 }
 
-/// Serves until it is dropped.
+/// Which addresses may be connected to.
+type Reach = fn(IpAddr) -> bool;
+
+/// Serves until it is dropped. Only public addresses are reached.
 pub(in crate::local) async fn serve(listener: TcpListener) {
+    serve_to(listener, is_public).await;
+}
+
+async fn serve_to(listener: TcpListener, reach: Reach) {
     loop {
         match listener.accept().await {
             // A connection that breaks concerns its caller alone.
-            Ok((caller, _)) => drop(tokio::spawn(async { answer(caller).await.ok() })),
+            Ok((caller, _)) => drop(tokio::spawn(
+                async move { answer(caller, reach).await.ok() },
+            )),
             Err(_) => tokio::time::sleep(BREATH).await,
         }
     }
 }
 
-async fn answer(mut caller: TcpStream) -> io::Result<()> {
+async fn answer(mut caller: TcpStream, reach: Reach) -> io::Result<()> {
     let Some(head) = timeout(PATIENCE, head::read(&mut caller)).await?? else {
         return refuse(&mut caller, "400 Bad Request", "this is an HTTP proxy").await;
     };
-    let mut server = match timeout(PATIENCE, connect(&head.target)).await? {
+    let mut server = match timeout(PATIENCE, connect(&head.target, reach)).await? {
         Ok(server) => server,
         Err(Refusal::Forbidden) => {
             let why = format!(
@@ -71,21 +80,21 @@ async fn answer(mut caller: TcpStream) -> io::Result<()> {
     }
 }
 
-/// Connects to the first public address of a target. The very address that was looked at is the one that is called,
+/// Connects to the first address of a target that may be reached. The very address that was looked at is the one that is called,
 /// so that a name cannot change its mind in between.
-async fn connect(target: &str) -> Result<TcpStream, Refusal> {
+async fn connect(target: &str, reach: Reach) -> Result<TcpStream, Refusal> {
     let addresses: Vec<SocketAddr> = lookup_host(target)
         .await
         .map_err(|_| Refusal::Unreachable)?
         .collect();
-    let public: Vec<SocketAddr> = addresses
+    let reached: Vec<SocketAddr> = addresses
         .into_iter()
-        .filter(|address| is_public(address.ip()))
+        .filter(|address| reach(address.ip()))
         .collect();
-    if public.is_empty() {
+    if reached.is_empty() {
         return Err(Refusal::Forbidden);
     }
-    TcpStream::connect(public.as_slice())
+    TcpStream::connect(reached.as_slice())
         .await
         .map_err(|_| Refusal::Unreachable)
 }
@@ -130,4 +139,65 @@ async fn refuse(caller: &mut TcpStream, status: &str, why: &str) -> io::Result<(
     );
     caller.write_all(answer.as_bytes()).await?;
     caller.shutdown().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Says what it got, then what it is.
+    async fn server() -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            loop {
+                let (mut socket, _) = listener.accept().await.unwrap();
+                let mut bytes = Vec::new();
+                while !bytes.ends_with(b"end") {
+                    socket.read_buf(&mut bytes).await.unwrap();
+                }
+                socket.write_all(&bytes).await.unwrap();
+            }
+        });
+        address
+    }
+
+    async fn through(reach: Reach, request: String) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut socket = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        tokio::spawn(serve_to(listener, reach));
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn tunnels_and_plain_requests_arrive() {
+        let server = server().await;
+        let tunnel = format!("CONNECT {server} HTTP/1.1\r\n\r\nto the end");
+        let answer = through(|_| true, tunnel).await;
+        assert_eq!(
+            answer,
+            "HTTP/1.1 200 Connection established\r\n\r\nto the end"
+        );
+        let plain = format!(
+            "POST http://{server}/p HTTP/1.1\r\nContent-Length: 3\r\n\r\nendGET http://other/"
+        );
+        let answer = through(|_| true, plain).await;
+        assert_eq!(
+            answer,
+            "POST /p HTTP/1.1\r\nContent-Length: 3\r\nconnection: close\r\n\r\nend"
+        );
+    }
+
+    #[tokio::test]
+    async fn names_are_judged_by_what_they_lead_to() {
+        let answer = through(is_public, "CONNECT localhost:1 HTTP/1.1\r\n\r\n".to_owned()).await;
+        assert!(answer.starts_with("HTTP/1.1 403 Forbidden"), "{answer}");
+        let answer = through(is_public, "GET / HTTP/1.1\r\n\r\n".to_owned()).await;
+        assert!(answer.starts_with("HTTP/1.1 400 Bad Request"), "{answer}");
+    }
 }

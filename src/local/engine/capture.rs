@@ -130,7 +130,7 @@ impl Core {
         self.store
             .write(|transaction| vms::set_halted(transaction, &vm.id, false))?;
         if let Err(error) = copied {
-            self.throw(copy)?;
+            self.throw(&copy)?;
             return Err(error.into());
         }
         let layer = Uuid::new_v4().to_string();
@@ -162,7 +162,7 @@ impl Core {
     /// A place in the folder of a VM that is held, freed of what an earlier process left there.
     fn fresh_place(&self, vm: &VmRow, name: &str) -> Result<PathBuf, Error> {
         let path = self.folder.vm(&vm.id).join(name);
-        self.throw(path.clone())?;
+        self.throw(&path)?;
         Ok(path)
     }
 
@@ -173,7 +173,7 @@ impl Core {
         for entry in std::fs::read_dir(&folder).map_err(fail())? {
             let entry = entry.map_err(fail())?;
             if entry.file_name().to_string_lossy().starts_with("work-") {
-                self.throw(entry.path())?;
+                self.throw(&entry.path())?;
             }
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -140,9 +140,9 @@ impl Core {
     }
 
     /// Takes a file or tree out of its place, to be removed later.
-    pub(super) fn throw(&self, path: PathBuf) -> Result<(), Error> {
+    pub(super) fn throw(&self, path: &Path) -> Result<(), Error> {
         self.trash
-            .throw(&path)
+            .throw(path)
             .map_err(Error::file(format!("cannot remove {}", path.display())))
     }
 }

@@ -50,7 +50,7 @@ impl Core {
         })?;
         layers
             .iter()
-            .try_for_each(|layer| self.throw(self.folder.layer(layer)))?;
+            .try_for_each(|layer| self.throw(&self.folder.layer(layer)))?;
         Ok(Deleted {
             id: id.to_owned(),
             deleted: true,

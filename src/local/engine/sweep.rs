@@ -65,7 +65,7 @@ impl Core {
             let strangers = strangers(known(transaction)?)?;
             strangers
                 .iter()
-                .try_for_each(|name| self.throw(folder.join(name)))
+                .try_for_each(|name| self.throw(&folder.join(name)))
         })
     }
 
@@ -79,7 +79,7 @@ impl Core {
                 .store
                 .write(|transaction| blobs::remove_older(transaction, oldest))?;
             old.iter()
-                .try_for_each(|id| self.throw(self.folder.blob(id)))?;
+                .try_for_each(|id| self.throw(&self.folder.blob(id)))?;
         }
         self.sweep_folder(&self.folder.blobs(), blobs::all)
     }

@@ -6,6 +6,7 @@ mod body;
 mod exec;
 mod files;
 mod health;
+mod id;
 mod mark;
 mod ndjson;
 mod origin;

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 
 use super::answer::{Failure, work};
 use super::body::Body;
+use super::id::Id;
 use crate::local::engine::Core;
 use crate::wire::Deleted;
 use crate::wire::snapshot::{CreateSnapshotRequest, Snapshot, UpdateSnapshotRequest};
@@ -26,14 +27,14 @@ pub(super) async fn create(
 
 pub(super) async fn get(
     State(core): State<Arc<Core>>,
-    Path(id): Path<String>,
+    Id(id): Id,
 ) -> Result<Json<Snapshot>, Failure> {
     Ok(Json(work(move || core.get_snapshot(&id)).await?))
 }
 
 pub(super) async fn update(
     State(core): State<Arc<Core>>,
-    Path(id): Path<String>,
+    Id(id): Id,
     Body(change): Body<UpdateSnapshotRequest>,
 ) -> Result<Json<Snapshot>, Failure> {
     Ok(Json(
@@ -43,7 +44,7 @@ pub(super) async fn update(
 
 pub(super) async fn delete(
     State(core): State<Arc<Core>>,
-    Path(id): Path<String>,
+    Id(id): Id,
 ) -> Result<Json<Deleted>, Failure> {
     Ok(Json(work(move || core.delete_snapshot(&id)).await?))
 }

@@ -1,5 +1,4 @@
 //! The local engine, driven over HTTP as any client would, with the real binary as the init of its VMs.
-#![cfg(target_os = "linux")]
 
 mod exec;
 mod files;
