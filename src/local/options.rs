@@ -16,6 +16,15 @@ pub enum Workers {
     Many,
 }
 
+/// What VMs reach of the world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Egress {
+    /// Nothing.
+    None,
+    /// Public addresses, through an HTTP proxy that programs find in their environment.
+    Proxy,
+}
+
 /// What an engine is started with. [`Options::new`] gives the defaults.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -29,6 +38,8 @@ pub struct Options {
     pub program: PathBuf,
     /// What VMs see as their system.
     pub rootfs: Rootfs,
+    /// What VMs reach of the world while this engine runs.
+    pub egress: Egress,
     /// What the account may use.
     pub quotas: QuotaValues,
     /// How many threads answer.
@@ -44,6 +55,7 @@ impl Options {
             api_key: None,
             program: PathBuf::from("/proc/self/exe"),
             rootfs: Rootfs::Host,
+            egress: Egress::Proxy,
             quotas: default_quotas(),
             workers: Workers::One,
         }

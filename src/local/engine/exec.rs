@@ -9,6 +9,7 @@ use base64::engine::simd::Simd;
 
 use super::hold::Hold;
 use super::{Core, Error, environment};
+use crate::local::egress::ReservedPort;
 use crate::local::sandbox::{self, ExecSpec, Process, Stdin};
 use crate::wire::exec::ExecRequest;
 
@@ -45,9 +46,14 @@ impl Core {
     pub(crate) fn start(&self, id: &str, command: &Command) -> Result<Process, Error> {
         let held = self.hold(id, Hold::Shared)?;
         let known = self.machine(&held)?;
+        let proxy = self
+            .proxy
+            .as_ref()
+            .map(ReservedPort::environment)
+            .unwrap_or_default();
         let spec = ExecSpec {
             argv: command.argv.iter().map(Into::into).collect(),
-            env: environment::of(&held.vm, Vec::new()),
+            env: environment::of(&held.vm, proxy),
             cwd: PathBuf::from(environment::HOME),
             stdin: if command.stdin.is_some() {
                 Stdin::Pipe
