@@ -3,7 +3,6 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -21,13 +20,10 @@ use super::parcel::Parcel;
 use super::socket;
 use super::spec::Exit;
 use super::step::{Failure, Step};
-use super::{ports, terminal};
+use super::{halt, ports, terminal};
 
 /// The limit of open files that programs inside get; init itself takes all it may.
 static OPEN_FILES: OnceLock<Rlimit> = OnceLock::new();
-
-/// Whether all were stopped by signals; else a signal would wake what somebody inside has stopped.
-static STOPPED: AtomicBool = AtomicBool::new(false);
 
 /// What is left to do in the root of the machine before it is ready.
 pub(super) fn prepare(plan: &BootPlan, control: &OwnedFd) -> Result<(), Failure> {
@@ -274,14 +270,8 @@ fn perform(
         (Request::IsIdle, Holds::Nothing) => {
             Ok(Answer::Now(Reply::Idle(has_no_children()), Next::Close))
         }
-        (Request::StopAll, Holds::Nothing) => {
-            STOPPED.store(true, Ordering::Relaxed);
-            signal_all(libc::SIGSTOP).map(done)
-        }
-        (Request::ContinueAll, Holds::Nothing) => match STOPPED.swap(false, Ordering::Relaxed) {
-            true => signal_all(libc::SIGCONT).map(done),
-            false => Ok(done(())),
-        },
+        (Request::StopAll, Holds::Nothing) => halt::stop_all().map(done),
+        (Request::ContinueAll, Holds::Nothing) => halt::continue_all().map(done),
         _ => Err(io::Error::from_raw_os_error(libc::EPROTO)),
     }
 }
@@ -295,11 +285,4 @@ fn has_no_children() -> bool {
         rustix::process::waitid(rustix::process::WaitId::All, look),
         Err(Errno::CHILD)
     )
-}
-
-fn signal_all(signal: i32) -> io::Result<()> {
-    match kernel::kill(-1, signal) {
-        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(()),
-        result => result,
-    }
 }

@@ -113,11 +113,23 @@ pub(super) fn set_mount_attributes(
 /// Gives every signal its default meaning again and blocks them all; init is told of dead children
 /// through the descriptor it gets back.
 pub(super) fn watch_children() -> io::Result<OwnedFd> {
-    // SAFETY: the sets are initialised by `sigfillset` and `sigemptyset` before use, and a new
-    // descriptor belongs to nobody else.
+    // SAFETY: all-zero actions mean "default" in the kernel's own layout, which is no larger than this
+    // buffer; the sets are initialised by `sigfillset` and `sigemptyset` before use; and a new descriptor
+    // belongs to nobody else.
     unsafe {
-        for signal in 1..=libc::SIGRTMAX() {
-            libc::signal(signal, libc::SIG_DFL); // KILL, STOP and those of libc refuse, which is right
+        // Not by way of libc, which would leave out the two signals it keeps for itself; they may have
+        // been ignored by whoever started the engine. KILL and STOP refuse, which is right.
+        let default = [0_u64; 8];
+        let set_size = size_of::<u64>();
+        for signal in 1..=64 {
+            let old = std::ptr::null_mut::<u64>();
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                default.as_ptr(),
+                old,
+                set_size,
+            );
         }
         let mut all: libc::sigset_t = zeroed();
         libc::sigfillset(&raw mut all);
