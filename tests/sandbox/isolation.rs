@@ -2,7 +2,7 @@ use std::path::Path;
 
 use fastvm::local::sandbox::{Exit, Mode};
 
-use crate::lab::{Guest, Lab, is_root};
+use crate::lab::{Guest, Lab, command, is_root};
 
 fn fails(guest: &Guest, script: &str) -> String {
     let outcome = guest.sh(script);
@@ -76,6 +76,23 @@ fn nothing_inside_reaches_the_computer_outside() {
         }
     }
     assert_eq!(guest.says("ls -A /sys/firmware"), "");
+}
+
+#[test]
+fn kernel_keys_are_out_of_reach() {
+    let lab = Lab::new();
+    let guest = lab.boot();
+    let number = if cfg!(target_arch = "x86_64") {
+        250
+    } else {
+        219
+    };
+    let script = format!(
+        "import ctypes; c = ctypes.CDLL(None, use_errno=True); \
+         print(c.syscall({number}, 0, -3, 1), ctypes.get_errno())"
+    );
+    let outcome = guest.run(&command(&["python3", "-c", &script]));
+    assert_eq!(outcome.stdout, "-1 38\n");
 }
 
 #[test]

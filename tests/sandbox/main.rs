@@ -1,6 +1,7 @@
 //! The sandbox, with the real binary as booter and init, as whoever runs the tests. Root repeats them
 //! as an ordinary user.
 #![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "the whole crate is tests")]
 
 mod bench;
 mod console;

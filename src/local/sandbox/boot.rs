@@ -28,8 +28,7 @@ pub(super) fn boot(host: &Host, spec: &BootSpec) -> Result<Machine, Error> {
         discard::discard(&spec.run.join(socket_name(spec.id, spec.nonce)))?;
         discard::discard(&spec.work)?;
     }
-    result?;
-    Machine::connect(&spec.run, spec.id, spec.nonce)
+    result.map(|()| Machine::at(&spec.run, spec.id, spec.nonce))
 }
 
 fn start(host: &Host, spec: &BootSpec) -> Result<(), Error> {

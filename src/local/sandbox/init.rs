@@ -41,6 +41,7 @@ pub(super) fn prepare(plan: &BootPlan, control: &OwnedFd) -> Result<(), Failure>
     };
     setrlimit(Resource::Nofile, all).step("open files")?;
     limit_processes(plan).step("process limits")?;
+    kernel::forbid_kernel_keys().step("filter of system calls")?;
     // Listening here, not in the engine, makes init the peer that the kernel names to who connects.
     rustix::net::listen(control, 4096).step("control socket")?;
     rustix::io::ioctl_fionbio(control, true).step("control socket")

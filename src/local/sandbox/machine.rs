@@ -55,38 +55,42 @@ impl Machine {
     /// # Errors
     /// [`Error::Gone`] when its init is not there.
     pub fn connect(run: &Path, id: Uuid, nonce: Uuid) -> Result<Self, Error> {
-        let place = Place {
-            run: run.to_owned(),
-            name: socket_name(id, nonce),
-            owners: Owners::of_this_user(),
-        };
-        place.reach()?;
-        Ok(Self {
-            place: Arc::new(place),
-        })
+        let machine = Self::at(run, id, nonce);
+        machine.place.reach().map(|_| machine)
+    }
+
+    /// One that is known to be there.
+    pub(super) fn at(run: &Path, id: Uuid, nonce: Uuid) -> Self {
+        Self {
+            place: Arc::new(Place {
+                run: run.to_owned(),
+                name: socket_name(id, nonce),
+                owners: Owners::of_this_user(),
+            }),
+        }
     }
 
     /// Starts a program. That it could not be found or run is told by its exit code.
     pub fn exec(&self, spec: &ExecSpec) -> Result<Process, Error> {
-        Process::start(self.connection()?, spec, self.place.owners)
+        Process::start(self.place.reach()?, spec, self.place.owners)
     }
 
     /// Starts a program on a terminal of the machine, as the leader of a session; its standard input is
     /// that terminal, whatever the spec says.
     pub fn console(&self, spec: &ExecSpec) -> Result<Console, Error> {
-        Console::start(self.connection()?, spec)
+        Console::start(self.place.reach()?, spec)
     }
 
     /// A TCP listener on `127.0.0.1:port` inside, of which nothing is left inside; port 0 picks one.
     pub fn listen(&self, port: u16) -> Result<OwnedFd, Error> {
-        let socket = self.connection()?;
+        let socket = self.place.reach()?;
         let what = || format!("listener on port {port}");
         expect_descriptor(ask(&socket, &Request::Listen(port), what)?)
     }
 
     /// A TCP connection to `127.0.0.1:port` inside (or `[::1]:port` where only that listens), blocking.
     pub fn dial(&self, port: u16) -> Result<OwnedFd, Error> {
-        let socket = self.connection()?;
+        let socket = self.place.reach()?;
         let what = || format!("connection to port {port}");
         let dialled = expect_descriptor(ask(&socket, &Request::Dial(port), what)?)?;
         let failed = |source: io::Error| Error::Guest {
@@ -108,12 +112,12 @@ impl Machine {
     /// # Errors
     /// [`Error::kind`] is `NotFound` without its folder, `IsADirectory` on a folder.
     pub fn create_file(&self, path: &Path) -> Result<GuestFile, Error> {
-        GuestFile::create(self.connection()?, path)
+        GuestFile::create(self.place.reach()?, path)
     }
 
     /// Whether no process but init is there.
     pub fn is_idle(&self) -> Result<bool, Error> {
-        let socket = self.connection()?;
+        let socket = self.place.reach()?;
         match ask(&socket, &Request::IsIdle, || String::from("state"))? {
             (Reply::Idle(idle), _) => Ok(idle),
             _ => Err(Error::Socket(io::ErrorKind::InvalidData.into())),
@@ -137,13 +141,13 @@ impl Machine {
     }
 
     fn signal_all(&self, request: &Request) -> Result<(), Error> {
-        let socket = self.connection()?;
+        let socket = self.place.reach()?;
         ask(&socket, request, || String::from("processes")).map(drop)
     }
 
     /// The process id of init outside.
     pub fn pid(&self) -> Result<i32, Error> {
-        let socket = self.connection()?;
+        let socket = self.place.reach()?;
         let peer = socket_peercred(&socket).map_err(|error| Error::Socket(error.into()))?;
         Ok(peer.pid.as_raw_nonzero().get())
     }
@@ -184,10 +188,6 @@ impl Machine {
         } else {
             Err(Error::TimedOut(String::from("end of the machine")))
         }
-    }
-
-    fn connection(&self) -> Result<OwnedFd, Error> {
-        self.place.reach()
     }
 }
 
