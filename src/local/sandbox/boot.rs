@@ -13,8 +13,9 @@ use super::booter::{NAME, PATIENCE};
 use super::discard;
 use super::error::Error;
 use super::host::Host;
-use super::machine::{Machine, group_note, socket_name};
+use super::machine::Machine;
 use super::message::{BindPlan, BootPlan, BootReport, Exact, LowerPlan, OverlayPlan, uuid_text};
+use super::place::{group_note, socket_name};
 use super::socket;
 use super::spec::BootSpec;
 

@@ -15,7 +15,7 @@ use rustix::thread::UnshareFlags;
 use super::kernel::{self, Fork};
 use super::message::{BootPlan, BootReport};
 use super::step::{Failure, Step};
-use super::{cgroup, guest_root, init, overlay, socket};
+use super::{cgroup, guest_root, init, overlay, ready, socket};
 
 /// How the engine calls this program when it is to be a booter; processes inside see pid 1 under it.
 pub(super) const NAME: &str = "fastvm-init";
@@ -187,7 +187,7 @@ fn become_root() -> io::Result<()> {
 
 fn enter(plan: &BootPlan, control: &OwnedFd) -> Result<(), Failure> {
     guest_root::enter(plan)?;
-    init::prepare(plan, control)
+    ready::prepare(plan, control)
 }
 
 fn leave_as_init(ready: Result<(), Failure>, control: &OwnedFd, report: &OwnedFd) -> ! {
