@@ -21,6 +21,8 @@ use super::{cgroup, guest_root, init, overlay, ready, socket};
 pub(super) const NAME: &str = "fastvm-init";
 /// Users that a machine of root has.
 const USERS: u32 = 65536;
+/// How the kernel calls users that a user namespace does not know.
+const UNMAPPED_USER: u32 = 65534;
 /// How long one process of a start waits for another.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -103,7 +105,7 @@ fn boot_alone(plan: &BootPlan, control: &OwnedFd, report: &OwnedFd) -> Result<Pi
     kernel::unshare(OWN_NAMESPACES | UnshareFlags::NEWNS).step("new namespaces")?;
     match kernel::fork().step("fork of init")? {
         Fork::Parent(init) => Ok(init),
-        Fork::Child => leave_as_init(enter(plan, control), control, report),
+        Fork::Child => leave_as_init(plan, control, report),
     }
 }
 
@@ -173,7 +175,7 @@ fn go_ahead(
         Fork::Parent(init) => {
             say(parent, init.as_raw_nonzero().get(), &[]).step("answer to the booter")
         }
-        Fork::Child => leave_as_init(enter(plan, control), control, report),
+        Fork::Child => leave_as_init(plan, control, report),
     }
 }
 
@@ -190,8 +192,8 @@ fn enter(plan: &BootPlan, control: &OwnedFd) -> Result<(), Failure> {
     ready::prepare(plan, control)
 }
 
-fn leave_as_init(ready: Result<(), Failure>, control: &OwnedFd, report: &OwnedFd) -> ! {
-    let told = match ready {
+fn leave_as_init(plan: &BootPlan, control: &OwnedFd, report: &OwnedFd) -> ! {
+    let told = match enter(plan, control) {
         Ok(()) => socket::send(report.as_fd(), &BootReport::Ready, &[]),
         Err(failure) => {
             tell_failure(report.as_fd(), failure).unwrap_or_default();
@@ -207,7 +209,9 @@ fn leave_as_init(ready: Result<(), Failure>, control: &OwnedFd, report: &OwnedFd
     if rustix::stdio::dup2_stdin(control).is_err() || kernel::close_from(3, false).is_err() {
         kernel::leave(1)
     }
-    init::serve(rustix::stdio::stdin())
+    // An ordinary user is root inside; the root outside has no number there.
+    let engine = plan.first_user.map_or(0, |_| UNMAPPED_USER);
+    init::serve(rustix::stdio::stdin(), engine)
 }
 
 fn say(to: &OwnedFd, number: i32, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {

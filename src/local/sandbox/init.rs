@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
+use rustix::net::sockopt::socket_peercred;
 use rustix::net::{RecvFlags, SocketFlags};
 use rustix::process::{Pid, WaitOptions, WaitStatus};
 
@@ -36,8 +37,8 @@ enum Next {
     Close,
 }
 
-/// Serves until it is killed.
-pub(super) fn serve(control: BorrowedFd<'_>) -> ! {
+/// Serves until it is killed. Callers are served if they are `engine`, a user as numbered inside.
+pub(super) fn serve(control: BorrowedFd<'_>, engine: u32) -> ! {
     let Ok(children) = kernel::watch_children() else {
         kernel::leave(1)
     };
@@ -56,6 +57,7 @@ pub(super) fn serve(control: BorrowedFd<'_>) -> ! {
         }
         if ready.control
             && let Ok(socket) = rustix::net::accept_with(control, SocketFlags::CLOEXEC)
+            && socket_peercred(&socket).is_ok_and(|caller| caller.uid.as_raw() == engine)
         {
             connections.push(Connection {
                 socket,
