@@ -5,7 +5,6 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::net::sockopt::socket_peercred;
 use rustix::net::{RecvFlags, SocketFlags};
 use rustix::process::{Pid, WaitOptions, WaitStatus};
 
@@ -57,7 +56,7 @@ pub(super) fn serve(control: BorrowedFd<'_>, engine: u32) -> ! {
         }
         if ready.control
             && let Ok(socket) = rustix::net::accept_with(control, SocketFlags::CLOEXEC)
-            && socket_peercred(&socket).is_ok_and(|caller| caller.uid.as_raw() == engine)
+            && kernel::peer_user(socket.as_fd()).is_ok_and(|user| user == engine)
         {
             connections.push(Connection {
                 socket,

@@ -239,3 +239,26 @@ pub(super) fn filter_calls(program: &mut [libc::sock_filter]) -> io::Result<()> 
         Err(io::Error::last_os_error())
     }
 }
+
+/// The user on the other side of a socket. The safe form cannot be used inside, where the process of the
+/// engine has no number.
+pub(super) fn peer_user(socket: BorrowedFd<'_>) -> io::Result<u32> {
+    // SAFETY: an all-zero `ucred` is valid.
+    let mut peer: libc::ucred = unsafe { zeroed() };
+    let mut size = libc::socklen_t::try_from(size_of::<libc::ucred>()).map_err(io::Error::other)?;
+    // SAFETY: `peer` has the size given and outlives the call.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut peer).cast(),
+            &raw mut size,
+        )
+    };
+    if result == 0 {
+        Ok(peer.uid)
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
