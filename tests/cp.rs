@@ -16,7 +16,11 @@ fn home_with_vm() -> Home {
 /// Everything that a copy keeps: kind, mode, size, time to the nanosecond, link text, content.
 fn listing(folder: &Path) -> String {
     let script = r#"cd "$1" && find . -mindepth 1 \( -type f -printf '%P f %m %s %T@ ' -exec sha256sum {} \; \) -o \( -type l -printf '%P l %l\n' \) -o -printf '%P %y %m %T@\n' | sort"#;
-    let output = Command::new("sh").args(["-c", script, "sh"]).arg(folder).output().unwrap();
+    let output = Command::new("sh")
+        .args(["-c", script, "sh"])
+        .arg(folder)
+        .output()
+        .unwrap();
     assert!(output.status.success());
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
@@ -36,7 +40,18 @@ fn modes_times_links_empty_folders_and_odd_names_survive_both_ways() {
     let tree = home.join("tree");
     fs::create_dir_all(tree.join("empty/inner")).unwrap();
     fs::create_dir(tree.join("private")).unwrap();
-    for name in ["plain", "with space", "quote'\"", "new\nline", "-dash", "[x]*?{a,b}", "back\\slash", "é", "$(id)", "@f"] {
+    for name in [
+        "plain",
+        "with space",
+        "quote'\"",
+        "new\nline",
+        "-dash",
+        "[x]*?{a,b}",
+        "back\\slash",
+        "é",
+        "$(id)",
+        "@f",
+    ] {
         fs::write(tree.join(name), name).unwrap();
     }
     fs::write(tree.join("private/key"), "secret").unwrap();
@@ -51,7 +66,12 @@ fn modes_times_links_empty_folders_and_odd_names_survive_both_ways() {
     home.ok(&["--local", "cp", "tree", "dev:/root/tree"]);
     home.ok(&["--local", "cp", "dev:/root/tree", "back"]);
     assert_eq!(listing(&home.join("back")), listing(&tree));
-    let links = home.ok(&["--local", "exec", "dev", "stat -c %h /root/tree/plain; stat -c %U:%G /root/tree/plain"]);
+    let links = home.ok(&[
+        "--local",
+        "exec",
+        "dev",
+        "stat -c %h /root/tree/plain; stat -c %U:%G /root/tree/plain",
+    ]);
     assert_eq!(links, "2\nroot:root");
 }
 
@@ -61,11 +81,21 @@ fn a_file_keeps_its_mode_makes_its_parents_and_goes_into_a_folder() {
     fs::write(home.join("tool"), "#!/bin/sh\necho ran\n").unwrap();
     fs::set_permissions(home.join("tool"), fs::Permissions::from_mode(0o755)).unwrap();
     home.ok(&["--local", "cp", "tool", "dev:/opt/new/folder/tool"]);
-    assert_eq!(home.ok(&["--local", "exec", "dev", "/opt/new/folder/tool"]), "ran");
+    assert_eq!(
+        home.ok(&["--local", "exec", "dev", "/opt/new/folder/tool"]),
+        "ran"
+    );
     home.ok(&["--local", "cp", "tool", "dev:/opt"]);
     assert_eq!(home.ok(&["--local", "exec", "dev", "/opt/tool"]), "ran");
     home.ok(&["--local", "cp", "dev:/opt/tool", "down/deep/tool"]);
-    assert_eq!(fs::metadata(home.join("down/deep/tool")).unwrap().permissions().mode() & 0o777, 0o755);
+    assert_eq!(
+        fs::metadata(home.join("down/deep/tool"))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777,
+        0o755
+    );
 }
 
 #[test]
@@ -76,7 +106,12 @@ fn a_folder_is_the_target_and_copying_it_twice_is_the_same() {
     home.ok(&["--local", "cp", "src", "dev:/root/x"]);
     home.ok(&["--local", "cp", "src", "dev:/root/x"]);
     home.ok(&["--local", "cp", "src", "dev:/root/into/"]);
-    let found = home.ok(&["--local", "exec", "dev", "cd /root; find x into -type f | sort"]);
+    let found = home.ok(&[
+        "--local",
+        "exec",
+        "dev",
+        "cd /root; find x into -type f | sort",
+    ]);
     assert_eq!(found, "into/src/a\nx/a");
 }
 
@@ -84,14 +119,25 @@ fn a_folder_is_the_target_and_copying_it_twice_is_the_same() {
 fn a_large_file_and_standard_streams_arrive_whole() {
     let home = home_with_vm();
     let mut bytes = vec![0; 20_000_000];
-    fs::File::open("/dev/urandom").and_then(|mut file| std::io::Read::read_exact(&mut file, &mut bytes)).unwrap();
+    fs::File::open("/dev/urandom")
+        .and_then(|mut file| std::io::Read::read_exact(&mut file, &mut bytes))
+        .unwrap();
     fs::write(home.join("big"), &bytes).unwrap();
     home.ok(&["--local", "cp", "big", "dev:/root/big"]);
     home.ok(&["--local", "cp", "dev:/root/big", "back"]);
     assert!(fs::read(home.join("back")).unwrap() == bytes);
     let stdin = fs::File::open(home.join("big")).unwrap();
-    assert!(home.command(&["--local", "cp", "-", "dev:/root/piped"]).stdin(stdin).status().unwrap().success());
-    let output = home.command(&["--local", "cp", "dev:/root/piped", "-"]).output().unwrap();
+    assert!(
+        home.command(&["--local", "cp", "-", "dev:/root/piped"])
+            .stdin(stdin)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let output = home
+        .command(&["--local", "cp", "dev:/root/piped", "-"])
+        .output()
+        .unwrap();
     assert!(output.stdout == bytes);
 }
 
@@ -103,8 +149,16 @@ fn nothing_of_ours_stays_in_the_vm_or_here() {
     home.ok(&["--local", "cp", "dev:/root", "down"]);
     let left = home.ok(&["--local", "exec", "dev", "find / -xdev -name '*fastvm*' -not -path '/run/*' -not -path '/proc/*' -not -path '/usr/*'; ls -A /tmp"]);
     assert_eq!(left, "");
-    let here: Vec<_> = fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert!(!here.iter().any(|name| name.to_string_lossy().contains(".fastvm")), "{here:?}");
+    let here: Vec<_> = fs::read_dir(home.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert!(
+        !here
+            .iter()
+            .any(|name| name.to_string_lossy().contains(".fastvm")),
+        "{here:?}"
+    );
 }
 
 #[test]
@@ -113,5 +167,9 @@ fn the_summary_is_json_when_asked_for() {
     fs::write(home.join("a"), "abc").unwrap();
     let ran = home.run(&["--local", "--json", "cp", "a", "dev:/root/a"]);
     let summary = ran.json();
-    assert_eq!((&summary["files"], &summary["bytes"], ran.code), (&1.into(), &3.into(), 0), "{ran}");
+    assert_eq!(
+        (&summary["files"], &summary["bytes"], ran.code),
+        (&1.into(), &3.into(), 0),
+        "{ran}"
+    );
 }

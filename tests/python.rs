@@ -16,15 +16,30 @@ struct Serving {
 impl Serving {
     fn start(home: &Home) -> Self {
         let mut child = home
-            .command(&["local", "serve", "--listen", "127.0.0.1:0", "--api-key", "test-key", "-o", "json", "--quiet"])
+            .command(&[
+                "local",
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--api-key",
+                "test-key",
+                "-o",
+                "json",
+                "--quiet",
+            ])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
         let started: serde_json::Value = serde_json::from_str(&line).unwrap();
-        Self { child, url: started["url"].as_str().unwrap().to_owned() }
+        Self {
+            child,
+            url: started["url"].as_str().unwrap().to_owned(),
+        }
     }
 }
 
@@ -40,8 +55,15 @@ fn python() -> Option<String> {
     let named = std::env::var("FASTVM_TEST_PYTHON").ok();
     let candidate = named.clone().unwrap_or_else(|| "python3".to_owned());
     let check = "import fastvm; assert fastvm.__version__ == '0.7.0'";
-    let found = Command::new(&candidate).args(["-c", check]).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
-    assert!(found || named.is_none(), "FASTVM_TEST_PYTHON={candidate} has no fastvm 0.7.0");
+    let found = Command::new(&candidate)
+        .args(["-c", check])
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    assert!(
+        found || named.is_none(),
+        "FASTVM_TEST_PYTHON={candidate} has no fastvm 0.7.0"
+    );
     found.then_some(candidate)
 }
 
@@ -49,7 +71,10 @@ fn python() -> Option<String> {
 fn the_official_sdk_and_cli_work_on_the_local_engine() {
     let Some(python) = python() else {
         use std::io::Write as _;
-        let _ = writeln!(std::io::stderr(), "not run: no Python with fastvm==0.7.0 (see FASTVM_TEST_PYTHON)");
+        let _ = writeln!(
+            std::io::stderr(),
+            "not run: no Python with fastvm==0.7.0 (see FASTVM_TEST_PYTHON)"
+        );
         return;
     };
     let home = Home::new();

@@ -10,11 +10,15 @@ use crate::common::Home;
 #[test]
 fn the_main_job_works_without_account_and_network() {
     let home = Home::new();
-    assert_data_eq!(home.run(&["--local", "run", "echo hello; id -un"]).to_string(), str![[r#"
+    assert_data_eq!(
+        home.run(&["--local", "run", "echo hello; id -un"])
+            .to_string(),
+        str![[r#"
 hello
 root
 --- exit 0
-"#]]);
+"#]]
+    );
     assert_eq!(home.ok(&["--local", "ls", "--json"]), "[]");
 }
 
@@ -22,16 +26,30 @@ root
 fn the_exit_code_is_the_commands_and_the_vm_is_gone() {
     let home = Home::new();
     assert_eq!(home.run(&["--local", "run", "exit 42"]).code, 42);
-    assert_eq!(home.run(&["--local", "run", "--", "no-such-program", "x"]).code, 127);
-    assert_eq!(home.run(&["--local", "run", "--timeout", "1s", "sleep 60"]).code, 124);
+    assert_eq!(
+        home.run(&["--local", "run", "--", "no-such-program", "x"])
+            .code,
+        127
+    );
+    assert_eq!(
+        home.run(&["--local", "run", "--timeout", "1s", "sleep 60"])
+            .code,
+        124
+    );
     assert_eq!(home.ok(&["--local", "ls", "--json"]), "[]");
 }
 
 #[test]
 fn options_end_at_the_command() {
     let home = Home::new();
-    assert_eq!(home.ok(&["--local", "run", "-n", "x", "-e", "A=b", "printenv", "A"]), "b");
-    assert_eq!(home.ok(&["--local", "run", "echo", "--json", "-n"]), "--json -n");
+    assert_eq!(
+        home.ok(&["--local", "run", "-n", "x", "-e", "A=b", "printenv", "A"]),
+        "b"
+    );
+    assert_eq!(
+        home.ok(&["--local", "run", "echo", "--json", "-n"]),
+        "--json -n"
+    );
     assert_eq!(home.ok(&["--local", "run", "-c", "echo a  b"]), "a b");
 }
 
@@ -40,7 +58,10 @@ fn json_is_one_object() {
     let home = Home::new();
     let ran = home.run(&["--local", "--json", "run", "echo x; exit 3"]);
     assert_eq!(ran.code, 3, "{ran}");
-    assert_eq!((&ran.json()["exitCode"], &ran.json()["stdout"]), (&3.into(), &"x\n".into()));
+    assert_eq!(
+        (&ran.json()["exitCode"], &ran.json()["stdout"]),
+        (&3.into(), &"x\n".into())
+    );
 }
 
 #[test]
@@ -55,7 +76,10 @@ fn signals_delete_the_vm_and_end_with_their_code() {
         let mut up = [0; 3];
         child.stdout.as_mut().unwrap().read_exact(&mut up).unwrap();
         let pid = child.id().to_string();
-        std::process::Command::new("kill").args(["-s", signal, &pid]).status().unwrap();
+        std::process::Command::new("kill")
+            .args(["-s", signal, &pid])
+            .status()
+            .unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(code), "{signal}");
         assert_eq!(home.ok(&["--local", "ls", "--json"]), "[]", "{signal}");
     }
