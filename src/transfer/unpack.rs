@@ -133,10 +133,10 @@ impl Unpacker<'_> {
             Content::File { size } => self.file(&member, size, archive)?,
             Content::Link { text } => self.links.push((member.path, text, member.modified)),
             Content::HardLink { to } if kind != Seen::Special => {
-                self.hard_links.push((member.path, to))
+                self.hard_links.push((member.path, to));
             }
             Content::HardLink { .. } | Content::Special => {
-                self.done.special.push(name::shown(member.path.as_bytes()))
+                self.done.special.push(name::shown(member.path.as_bytes()));
             }
         }
         Ok(())

@@ -59,7 +59,7 @@ async fn a_file_that_shrinks_while_read_is_sent_again_and_harms_no_other() {
                     .open(&path)
                     .unwrap()
                     .set_len(length)
-                    .unwrap()
+                    .unwrap();
             });
             world
                 .upload(&["src"], "dst")
@@ -82,7 +82,7 @@ async fn hard_links_to_a_file_that_changed_stay_links() {
     fs::hard_link(world.local("src/big"), world.local("src/other")).unwrap();
     let path = world.local("src/big");
     while_reading(&world, false, move || {
-        fs::write(&path, b"rewritten").unwrap()
+        fs::write(&path, b"rewritten").unwrap();
     });
     world.upload(&["src"], "new").await.unwrap();
     let nodes = snapshot(&world.remote("new"));
@@ -101,7 +101,7 @@ async fn a_file_that_never_holds_still_fails_or_is_left_out() {
                 .open(&path)
                 .unwrap()
                 .write_all(b"more")
-                .unwrap()
+                .unwrap();
         };
         while_reading(&world, true, grow);
         let before = snapshot(&world.remote("dst"));
@@ -191,7 +191,7 @@ async fn unreadable_sources_stop_a_transfer_before_anything_is_sent() {
     fs::set_permissions(world.local("src/sub"), fs::Permissions::from_mode(0o000)).unwrap();
     match world.upload(&["src"], "dst").await {
         Err(Error::Unreadable(paths)) => {
-            assert_eq!(paths, [world.local("src/a"), world.local("src/sub")])
+            assert_eq!(paths, [world.local("src/a"), world.local("src/sub")]);
         }
         other => panic!("{other:?}"),
     }
@@ -344,16 +344,16 @@ async fn damage(kind: &str, source: &str, target: &str, spoil: fn(&Path, usize),
 #[tokio::test]
 async fn a_flipped_bit_is_found_both_ways() {
     for kind in ["gnu", "gzip", "plain", "busybox"] {
-        damage(kind, "src", "dst", flip, 12).await;
-        damage(kind, "src/big", "dst/big", flip, 6).await;
+        damage(kind, "src", "dst", flip, 5).await;
+        damage(kind, "src/big", "dst/big", flip, 3).await;
     }
 }
 
 #[tokio::test]
 async fn a_cut_is_found_both_ways() {
     for kind in ["gnu", "gzip", "plain", "busybox"] {
-        damage(kind, "src", "dst", cut, 12).await;
-        damage(kind, "src/big", "dst/big", cut, 6).await;
+        damage(kind, "src", "dst", cut, 5).await;
+        damage(kind, "src/big", "dst/big", cut, 3).await;
     }
 }
 
@@ -388,7 +388,7 @@ async fn an_archive_without_its_marker_is_refused_by_the_guest() {
 
 #[tokio::test]
 async fn each_command_that_fails_ends_the_transfer_and_leaves_nothing() {
-    for kind in KINDS {
+    for kind in ["gnu", "nocurl"] {
         for (source, up) in [
             ("src", true),
             ("src", false),

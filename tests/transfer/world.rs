@@ -20,6 +20,9 @@ use fastvm::transfer::{
 use futures_util::{StreamExt as _, stream};
 
 type Hook<T> = Mutex<Option<Box<dyn FnMut(T) -> bool + Send>>>;
+type Action = dyn FnMut(&Path) + Send;
+type Change = dyn FnMut(&mut GuestOutput) + Send;
+type Count = dyn FnMut(u64) + Send;
 
 /// A guest that runs commands on this machine, with the tools of one folder.
 pub(crate) struct FakeGuest {
@@ -30,7 +33,7 @@ pub(crate) struct FakeGuest {
     pub(crate) fetches: AtomicUsize,
     /// Called with each command's script; true makes the exec fail before it starts.
     pub(crate) on_exec: Hook<String>,
-    pub(crate) after_exec: Mutex<Option<Box<dyn FnMut(&mut GuestOutput) + Send>>>,
+    pub(crate) after_exec: Mutex<Option<Box<Change>>>,
     pub(crate) fetch_code: Mutex<i32>,
 }
 
@@ -45,7 +48,7 @@ pub(crate) struct FakeStore {
     pub(crate) fail_put: Hook<usize>,
     pub(crate) fail_get: Hook<usize>,
     /// Called with each object when it is complete and before it is read.
-    pub(crate) on_object: Mutex<Option<Box<dyn FnMut(&Path) + Send>>>,
+    pub(crate) on_object: Mutex<Option<Box<Action>>>,
 }
 
 pub(crate) struct World {
@@ -59,9 +62,9 @@ pub(crate) struct World {
 pub(crate) struct Watch {
     pub(crate) warnings: Mutex<Vec<String>>,
     /// Called with each file before it is opened.
-    pub(crate) on_file: Mutex<Option<Box<dyn FnMut(&Path) + Send>>>,
+    pub(crate) on_file: Mutex<Option<Box<Action>>>,
     /// Called with the number of bytes after each part of a file.
-    pub(crate) on_bytes: Mutex<Option<Box<dyn FnMut(u64) + Send>>>,
+    pub(crate) on_bytes: Mutex<Option<Box<Count>>>,
 }
 
 impl Progress for Watch {
@@ -267,10 +270,10 @@ impl Guest for FakeGuest {
             !command.argv.concat().contains("file://"),
             "no URL is on a command line"
         );
-        if let Some(hook) = &mut *self.on_exec.lock().unwrap() {
-            if hook(command.argv[2].clone()) {
-                return Err(RemoteError::new(RemoteClass::Final, "the guest is gone"));
-            }
+        if let Some(hook) = &mut *self.on_exec.lock().unwrap()
+            && hook(command.argv[2].clone())
+        {
+            return Err(RemoteError::new(RemoteClass::Final, "the guest is gone"));
         }
         let mut argv: Vec<String> = self.shell.iter().map(|&word| word.to_owned()).collect();
         assert_eq!(command.argv[0], "sh");
