@@ -2,7 +2,11 @@
 //!
 //! `cargo bench --bench peers`. Peers that are not installed are left out and named. The official CLI is looked for
 //! beside the interpreter in `FASTVM_TEST_PYTHON`, else on the path as `fastvm`.
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark prints, and stops where it stands")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a benchmark prints, and stops where it stands"
+)]
 
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
@@ -29,13 +33,17 @@ fn main() {
     start_up(&home);
     list(&home, &serving);
     life_cycle(&home);
-    command(&home, &["local", "reset", "--yes", "--quiet"]).status().unwrap();
+    command(&home, &["local", "reset", "--yes", "--quiet"])
+        .status()
+        .unwrap();
 }
 
 /// `--version` against the official CLI.
 fn start_up(home: &std::path::Path) {
     let ours = home.to_owned();
-    let mut contenders = vec![contender("fastvm --version", move || quiet(command(&ours, &["--version"])))];
+    let mut contenders = vec![contender("fastvm --version", move || {
+        quiet(command(&ours, &["--version"]))
+    })];
     match official() {
         Some(official) => contenders.push(contender("official CLI 0.7.0 --version", move || {
             quiet({
@@ -52,12 +60,20 @@ fn start_up(home: &std::path::Path) {
 /// `vm list` over loopback HTTP against curl.
 fn list(home: &std::path::Path, serving: &Serving) {
     for index in 0..20 {
-        command(home, &["--local", "launch", "--quiet", "-n", &format!("vm-{index}")]).stdout(Stdio::null()).status().unwrap();
+        command(
+            home,
+            &["--local", "launch", "--quiet", "-n", &format!("vm-{index}")],
+        )
+        .stdout(Stdio::null())
+        .status()
+        .unwrap();
     }
     let (ours, url) = (home.to_owned(), serving.url.clone());
     let list = move || {
         let mut command = command(&ours, &["vm", "list", "--json"]);
-        command.env("FASTVM_BASE_URL", &url).env("FASTVM_API_KEY", "bench-key");
+        command
+            .env("FASTVM_BASE_URL", &url)
+            .env("FASTVM_API_KEY", "bench-key");
         quiet(command);
     };
     let url = format!("{}/v1/vms", serving.url);
@@ -66,7 +82,13 @@ fn list(home: &std::path::Path, serving: &Serving) {
         command.args(["-sf", "-H", "X-API-Key: bench-key", &url]);
         quiet(command);
     };
-    compare("list of 20 VMs, loopback", &mut [contender("curl", curl), contender("fastvm vm list --json", list)]);
+    compare(
+        "list of 20 VMs, loopback",
+        &mut [
+            contender("curl", curl),
+            contender("fastvm vm list --json", list),
+        ],
+    );
 }
 
 /// A VM's whole life against a sandbox and a container that run one command.
@@ -75,21 +97,53 @@ fn life_cycle(home: &std::path::Path) {
     let mut contenders = vec![
         contender("bwrap, all namespaces, true", || {
             let mut command = Command::new("bwrap");
-            command.args(["--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "true"]);
+            command.args([
+                "--unshare-all",
+                "--ro-bind",
+                "/",
+                "/",
+                "--proc",
+                "/proc",
+                "--dev",
+                "/dev",
+                "true",
+            ]);
             quiet(command);
         }),
-        contender("fastvm --local exec, VM running", move || quiet(command(&exec, &["--local", "exec", "vm-0", "--", "true", "x"]))),
-        contender("fastvm --local run true", move || quiet(command(&run, &["--local", "run", "true"]))),
+        contender("fastvm --local exec, VM running", move || {
+            quiet(command(
+                &exec,
+                &["--local", "exec", "vm-0", "--", "true", "x"],
+            ))
+        }),
+        contender("fastvm --local run true", move || {
+            quiet(command(&run, &["--local", "run", "true"]))
+        }),
         contender("fastvm --local launch + exec + rm", move || {
-            quiet(command(&whole, &["--local", "launch", "--quiet", "-n", "once"]));
+            quiet(command(
+                &whole,
+                &["--local", "launch", "--quiet", "-n", "once"],
+            ));
             quiet(command(&whole, &["--local", "exec", "once", "true"]));
-            quiet(command(&whole, &["--local", "rm", "once", "--yes", "--quiet"]));
+            quiet(command(
+                &whole,
+                &["--local", "rm", "once", "--yes", "--quiet"],
+            ));
         }),
     ];
     if installed("podman") {
         contenders.push(contender("podman run --rm --rootfs, no network", || {
             let mut command = Command::new("podman");
-            command.args(["run", "--rm", "--network", "none", "--cgroups=disabled", "--rootfs", "/:O", "true"]);
+            command.args([
+                "run",
+                "--rm",
+                "--network",
+                "none",
+                "--cgroups=disabled",
+                "--rootfs",
+                "/:O",
+                "true",
+            ]);
             quiet(command);
         }));
     } else {
@@ -99,7 +153,10 @@ fn life_cycle(home: &std::path::Path) {
 }
 
 fn contender(name: &str, run: impl FnMut() + 'static) -> Contender {
-    Contender { name: name.to_owned(), run: Box::new(run) }
+    Contender {
+        name: name.to_owned(),
+        run: Box::new(run),
+    }
 }
 
 /// Times all contenders in turn, round after round, and prints medians and their ratio to the first.
@@ -137,24 +194,46 @@ fn median(times: &mut [Duration]) -> Duration {
 
 fn command(home: &std::path::Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(FASTVM);
-    command.args(arguments).env("HOME", home).env("FASTVM_LOCAL_DIR", home.join("local"));
-    command.env_remove("FASTVM_API_KEY").env_remove("FASTVM_BASE_URL").stdin(Stdio::null());
+    command
+        .args(arguments)
+        .env("HOME", home)
+        .env("FASTVM_LOCAL_DIR", home.join("local"));
+    command
+        .env_remove("FASTVM_API_KEY")
+        .env_remove("FASTVM_BASE_URL")
+        .stdin(Stdio::null());
     command
 }
 
 fn quiet(mut command: Command) {
-    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).status().unwrap();
+    let status = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .status()
+        .unwrap();
     assert!(status.success(), "{command:?}: {status}");
 }
 
 fn installed(program: &str) -> bool {
-    Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+    Command::new(program)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok()
 }
 
 fn official() -> Option<PathBuf> {
-    let beside = std::env::var_os("FASTVM_TEST_PYTHON").map(|python| PathBuf::from(python).with_file_name("fastvm"));
+    let beside = std::env::var_os("FASTVM_TEST_PYTHON")
+        .map(|python| PathBuf::from(python).with_file_name("fastvm"));
     let path = beside.unwrap_or_else(|| PathBuf::from("fastvm"));
-    Command::new(&path).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok().then_some(path)
+    Command::new(&path)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok()
+        .then_some(path)
 }
 
 /// An engine for the list.
@@ -165,12 +244,29 @@ struct Serving {
 
 impl Serving {
     fn start(home: &std::path::Path) -> Self {
-        let arguments = ["local", "serve", "--api-key", "bench-key", "-o", "json", "--quiet"];
-        let mut child = command(home, &arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let arguments = [
+            "local",
+            "serve",
+            "--api-key",
+            "bench-key",
+            "-o",
+            "json",
+            "--quiet",
+        ];
+        let mut child = command(home, &arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
         let started: serde_json::Value = serde_json::from_str(&line).unwrap();
-        Self { child, url: started["url"].as_str().unwrap().to_owned() }
+        Self {
+            child,
+            url: started["url"].as_str().unwrap().to_owned(),
+        }
     }
 }
 

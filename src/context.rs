@@ -107,7 +107,18 @@ impl Context {
         use crate::local::{Egress, Options};
         let egress = match self.environment.local_egress.as_deref() {
             Some("none") => Egress::None,
-            _ => Egress::Proxy,
+            other => {
+                let named = other
+                    .and_then(|text| text.strip_prefix("proxy:"))
+                    .unwrap_or_default();
+                let named = named
+                    .split(',')
+                    .map(str::trim)
+                    .filter(|host| !host.is_empty());
+                Egress::Proxy {
+                    named: named.map(str::to_owned).collect(),
+                }
+            }
         };
         Options {
             egress,

@@ -160,8 +160,11 @@ fn doors(core: &Arc<Core>) -> Vec<(u16, Answer)> {
             }
         }),
     )];
-    if let Some(port) = core.proxy_port() {
-        doors.push((port, door(egress::serve)));
+    if let Some((port, reach)) = core.proxy() {
+        doors.push((
+            port,
+            door(move |listener| egress::serve(listener, reach.clone())),
+        ));
     }
     doors
 }

@@ -17,12 +17,15 @@ pub enum Workers {
 }
 
 /// What VMs reach of the world.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Egress {
     /// Nothing.
     None,
     /// Public addresses, through an HTTP proxy that programs find in their environment.
-    Proxy,
+    Proxy {
+        /// Hosts and addresses that are reached although they are not public.
+        named: Vec<String>,
+    },
 }
 
 /// What an engine is started with. [`Options::new`] gives the defaults.
@@ -55,7 +58,7 @@ impl Options {
             api_key: None,
             program: PathBuf::from("/proc/self/exe"),
             rootfs: Rootfs::Host,
-            egress: Egress::Proxy,
+            egress: Egress::Proxy { named: Vec::new() },
             quotas: default_quotas(),
             workers: Workers::One,
         }

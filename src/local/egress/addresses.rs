@@ -1,13 +1,35 @@
 //! Where the proxy does not go: what belongs to this computer and its networks, not to the world.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+/// Which servers VMs may reach: those of the world, and those that the user named.
+#[derive(Clone, Debug)]
+pub(in crate::local) struct Reach(Arc<[String]>);
+
+impl Reach {
+    /// Public addresses, and these host names and addresses.
+    pub(in crate::local) fn new(named: impl IntoIterator<Item = String>) -> Self {
+        Self(named.into_iter().collect())
+    }
+
+    /// Whether an address may be called under the name that the VM gave, which ends in a port.
+    pub(super) fn admits(&self, target: &str, address: IpAddr) -> bool {
+        let host = target.rsplit_once(':').map_or(target, |(host, _)| host);
+        let is_named = |named: &String| {
+            named.eq_ignore_ascii_case(host)
+                || named.parse::<IpAddr>().is_ok_and(|named| named == address)
+        };
+        is_public(address) || self.0.iter().any(is_named)
+    }
+}
 
 /// Whether an address is one of the world's.
 ///
 /// Refused are loopback, private, link-local (cloud metadata lives there), shared (RFC 6598), benchmark, reserved,
 /// documentation, multicast, broadcast and unspecified addresses, and whatever carries one of them inside: IPv4-mapped,
 /// IPv4-compatible, NAT64, 6to4 and Teredo addresses.
-pub(super) fn is_public(address: IpAddr) -> bool {
+fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
         IpAddr::V6(address) => is_public_v6(address),

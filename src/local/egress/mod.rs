@@ -10,6 +10,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, socket_with};
 
+pub(super) use addresses::Reach;
 pub(super) use proxy::serve;
 
 /// A port of this computer that nobody else gets, nor has in a VM that several engines look after. Nobody listens on

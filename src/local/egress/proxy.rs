@@ -1,14 +1,14 @@
 //! An HTTP proxy: tunnels by CONNECT, and plain requests by absolute address.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream, lookup_host};
 use tokio::time::timeout;
 
-use super::addresses::is_public;
+use super::addresses::Reach;
 use super::head::{self, Forward, Length};
 
 /// How long a caller may take to say what it wants, and a server to be found and to accept.
@@ -23,27 +23,23 @@ enum Refusal {
     Unreachable,
 }
 
-/// Which addresses may be connected to.
-type Reach = fn(IpAddr) -> bool;
-
-/// Serves until it is dropped. Only public addresses are reached.
-pub(in crate::local) async fn serve(listener: TcpListener) {
-    serve_to(listener, is_public).await;
-}
-
-async fn serve_to(listener: TcpListener, reach: Reach) {
+/// Serves until it is dropped. Public addresses are reached, and those that are named.
+pub(in crate::local) async fn serve(listener: TcpListener, reach: Reach) {
     loop {
         match listener.accept().await {
             // A connection that breaks concerns its caller alone.
-            Ok((caller, _)) => drop(tokio::spawn(
-                async move { answer(caller, reach).await.ok() },
-            )),
+            Ok((caller, _)) => {
+                let reach = reach.clone();
+                drop(tokio::spawn(
+                    async move { answer(caller, &reach).await.ok() },
+                ));
+            }
             Err(_) => tokio::time::sleep(BREATH).await,
         }
     }
 }
 
-async fn answer(mut caller: TcpStream, reach: Reach) -> io::Result<()> {
+async fn answer(mut caller: TcpStream, reach: &Reach) -> io::Result<()> {
     let Some(head) = timeout(PATIENCE, head::read(&mut caller)).await?? else {
         return refuse(&mut caller, "400 Bad Request", "this is an HTTP proxy").await;
     };
@@ -51,7 +47,7 @@ async fn answer(mut caller: TcpStream, reach: Reach) -> io::Result<()> {
         Ok(server) => server,
         Err(Refusal::Forbidden) => {
             let why = format!(
-                "{} is not a public address: VMs reach the internet only",
+                "{} is not a public address; name it in FASTVM_LOCAL_EGRESS=proxy:HOST to let VMs reach it",
                 head.target
             );
             return refuse(&mut caller, "403 Forbidden", &why).await;
@@ -82,14 +78,14 @@ async fn answer(mut caller: TcpStream, reach: Reach) -> io::Result<()> {
 
 /// Connects to the first address of a target that may be reached. The very address that was looked at is the one that is called,
 /// so that a name cannot change its mind in between.
-async fn connect(target: &str, reach: Reach) -> Result<TcpStream, Refusal> {
+async fn connect(target: &str, reach: &Reach) -> Result<TcpStream, Refusal> {
     let addresses: Vec<SocketAddr> = lookup_host(target)
         .await
         .map_err(|_| Refusal::Unreachable)?
         .collect();
     let reached: Vec<SocketAddr> = addresses
         .into_iter()
-        .filter(|address| reach(address.ip()))
+        .filter(|address| reach.admits(target, address.ip()))
         .collect();
     if reached.is_empty() {
         return Err(Refusal::Forbidden);
@@ -162,12 +158,15 @@ mod tests {
         address
     }
 
-    async fn through(reach: Reach, request: String) -> String {
+    async fn through(named: &[&str], request: String) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut socket = TcpStream::connect(listener.local_addr().unwrap())
             .await
             .unwrap();
-        tokio::spawn(serve_to(listener, reach));
+        tokio::spawn(serve(
+            listener,
+            Reach::new(named.iter().map(|&name| name.to_owned())),
+        ));
         socket.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         socket.read_to_string(&mut answer).await.unwrap();
@@ -178,7 +177,7 @@ mod tests {
     async fn tunnels_and_plain_requests_arrive() {
         let server = server().await;
         let tunnel = format!("CONNECT {server} HTTP/1.1\r\n\r\nto the end");
-        let answer = through(|_| true, tunnel).await;
+        let answer = through(&["127.0.0.1"], tunnel).await;
         assert_eq!(
             answer,
             "HTTP/1.1 200 Connection established\r\n\r\nto the end"
@@ -186,7 +185,7 @@ mod tests {
         let plain = format!(
             "POST http://{server}/p HTTP/1.1\r\nContent-Length: 3\r\n\r\nendGET http://other/"
         );
-        let answer = through(|_| true, plain).await;
+        let answer = through(&["127.0.0.1"], plain).await;
         assert_eq!(
             answer,
             "POST /p HTTP/1.1\r\nContent-Length: 3\r\nconnection: close\r\n\r\nend"
@@ -194,10 +193,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn names_are_judged_by_what_they_lead_to() {
-        let answer = through(is_public, "CONNECT localhost:1 HTTP/1.1\r\n\r\n".to_owned()).await;
+    async fn names_are_judged_by_what_they_lead_to_unless_they_are_named() {
+        let named = through(
+            &["LOCALHOST"],
+            "CONNECT localhost:1 HTTP/1.1\r\n\r\n".to_owned(),
+        )
+        .await;
+        assert!(named.starts_with("HTTP/1.1 502 Bad Gateway"), "{named}");
+        let answer = through(
+            &["other"],
+            "CONNECT localhost:1 HTTP/1.1\r\n\r\n".to_owned(),
+        )
+        .await;
         assert!(answer.starts_with("HTTP/1.1 403 Forbidden"), "{answer}");
-        let answer = through(is_public, "GET / HTTP/1.1\r\n\r\n".to_owned()).await;
+        let answer = through(&["other"], "GET / HTTP/1.1\r\n\r\n".to_owned()).await;
         assert!(answer.starts_with("HTTP/1.1 400 Bad Request"), "{answer}");
     }
 }

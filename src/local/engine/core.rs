@@ -12,7 +12,7 @@ use super::machines::Machines;
 use super::trash::Trash;
 
 use crate::local::blobs::{Objects, Signer};
-use crate::local::egress::ReservedPort;
+use crate::local::egress::{Reach, ReservedPort};
 use crate::local::folder::Folder;
 use crate::local::options::{Egress, Options};
 use crate::local::sandbox::{Host, HostOptions};
@@ -35,8 +35,8 @@ pub(crate) struct Core {
     pub(super) doors: Doors,
     pub(super) objects: Objects,
     pub(super) signer: Signer,
-    /// The port of the proxy in VMs, if they have one.
-    pub(super) proxy: Option<ReservedPort>,
+    /// The port of the proxy in VMs and what it reaches, if they have one.
+    pub(super) proxy: Option<(ReservedPort, Reach)>,
     trash: Trash,
     /// Says that an engine works on the data folder, as long as it is open.
     presence: File,
@@ -64,7 +64,10 @@ impl Core {
                 .map_err(fail)?;
         let proxy = match options.egress {
             Egress::None => None,
-            Egress::Proxy => Some(ReservedPort::take().map_err(local::Error::System)?),
+            Egress::Proxy { named } => {
+                let port = ReservedPort::take().map_err(local::Error::System)?;
+                Some((port, Reach::new(named)))
+            }
         };
         let host = Arc::new(Host::detect(HostOptions {
             program: options.program,
@@ -95,9 +98,11 @@ impl Core {
         &self.key
     }
 
-    /// The port of the proxy in VMs, if they have one.
-    pub(crate) fn proxy_port(&self) -> Option<u16> {
-        self.proxy.as_ref().map(ReservedPort::number)
+    /// The port of the proxy in VMs and what it reaches, if they have one.
+    pub(crate) fn proxy(&self) -> Option<(u16, Reach)> {
+        self.proxy
+            .as_ref()
+            .map(|(port, reach)| (port.number(), reach.clone()))
     }
 
     /// Where the engine listens.

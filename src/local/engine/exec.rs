@@ -9,7 +9,6 @@ use base64::engine::simd::Simd;
 
 use super::hold::Hold;
 use super::{Core, Error, environment};
-use crate::local::egress::ReservedPort;
 use crate::local::sandbox::{self, ExecSpec, Process, Stdin};
 use crate::wire::exec::ExecRequest;
 
@@ -49,7 +48,7 @@ impl Core {
         let proxy = self
             .proxy
             .as_ref()
-            .map(ReservedPort::environment)
+            .map(|(port, _)| port.environment())
             .unwrap_or_default();
         let spec = ExecSpec {
             argv: command.argv.iter().map(Into::into).collect(),
