@@ -42,7 +42,7 @@ fn main() {
 fn start_up(home: &std::path::Path) {
     let ours = home.to_owned();
     let mut contenders = vec![contender("fastvm --version", move || {
-        quiet(command(&ours, &["--version"]))
+        quiet(command(&ours, &["--version"]));
     })];
     match official() {
         Some(official) => contenders.push(contender("official CLI 0.7.0 --version", move || {
@@ -114,10 +114,10 @@ fn life_cycle(home: &std::path::Path) {
             quiet(command(
                 &exec,
                 &["--local", "exec", "vm-0", "--", "true", "x"],
-            ))
+            ));
         }),
         contender("fastvm --local run true", move || {
-            quiet(command(&run, &["--local", "run", "true"]))
+            quiet(command(&run, &["--local", "run", "true"]));
         }),
         contender("fastvm --local launch + exec + rm", move || {
             quiet(command(

@@ -182,7 +182,7 @@ async fn transfer(
 fn plan(words: &[OsString]) -> Result<Plan, Error> {
     let mut sides = words
         .iter()
-        .map(|word| parse(word, System::current()).map_err(failure::usage))
+        .map(|word| parse(word, System::current()).map_err(|error| failure::usage(&error)))
         .collect::<Result<Vec<_>, _>>()?;
     let target = sides
         .pop()

@@ -101,7 +101,7 @@ impl LaunchOptions {
         let mut request = self.given.request()?;
         match &self.snapshot {
             Some(snapshot) => {
-                request.snapshot_id = Some(naming::snapshot(client, snapshot).await?.id)
+                request.snapshot_id = Some(naming::snapshot(client, snapshot).await?.id);
             }
             None => {
                 let machine_type = self.machine_type.as_deref().unwrap_or(DEFAULT_TYPE);

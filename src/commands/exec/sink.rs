@@ -85,35 +85,35 @@ impl<'a> Sink<'a> {
         self.ui.talk()
     }
 
-    pub(crate) fn stdout(&mut self, bytes: Vec<u8>) -> Result<(), Error> {
+    pub(crate) fn stdout(&mut self, bytes: &[u8]) -> Result<(), Error> {
         match &mut self.shape {
-            Shape::Raw => self.at_once(&bytes),
+            Shape::Raw => self.at_once(bytes),
             Shape::Object { stdout, .. } => {
-                stdout.extend_from_slice(&bytes);
+                stdout.extend_from_slice(bytes);
                 Ok(())
             }
             Shape::Events => self.line(&OutputEvent {
                 t: "o",
-                d: &base64::encode(&bytes),
+                d: &base64::encode(bytes),
             }),
         }
     }
 
-    pub(crate) fn stderr(&mut self, bytes: Vec<u8>) -> Result<(), Error> {
+    pub(crate) fn stderr(&mut self, bytes: &[u8]) -> Result<(), Error> {
         match &mut self.shape {
             Shape::Raw => {
-                let written = self.ui.talk().bytes(&bytes);
+                let written = self.ui.talk().bytes(bytes);
                 written.map_err(|error| {
                     Error::new(Kind::LocalIo, format!("cannot write to stderr: {error}"))
                 })
             }
             Shape::Object { stderr, .. } => {
-                stderr.extend_from_slice(&bytes);
+                stderr.extend_from_slice(bytes);
                 Ok(())
             }
             Shape::Events => self.line(&OutputEvent {
                 t: "e",
-                d: &base64::encode(&bytes),
+                d: &base64::encode(bytes),
             }),
         }
     }
