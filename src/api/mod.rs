@@ -2,6 +2,7 @@
 //!
 //! The storage client, for signed URLs, is apart: it has no key and adds no header.
 
+mod certificate;
 pub mod client;
 pub mod error;
 pub mod exec;
