@@ -18,8 +18,9 @@ use super::name;
 use super::progress::Progress;
 
 const PIECE: usize = 128 * 1024;
-/// Shorter runs of zeros are written out.
+/// Content is looked at for zeros in pieces of at most this many bytes; what comes in smaller than a block is written out.
 const HOLE: usize = 64 * 1024;
+const BLOCK: usize = 4096;
 
 /// What the VM announced; more is refused.
 #[derive(Clone, Copy, Debug)]
@@ -230,8 +231,8 @@ impl Unpacker<'_> {
 /// Writes the bytes, or moves on over them if they are a long run of zeros.
 pub(super) fn write_with_holes(file: &mut File, bytes: &[u8]) -> std::io::Result<()> {
     for piece in bytes.chunks(HOLE) {
-        if piece.len() == HOLE && piece.iter().all(|&byte| byte == 0) {
-            file.seek(SeekFrom::Current(HOLE as i64))?;
+        if piece.len() >= BLOCK && piece.iter().all(|&byte| byte == 0) {
+            file.seek(SeekFrom::Current(piece.len() as i64))?;
         } else {
             file.write_all(piece)?;
         }

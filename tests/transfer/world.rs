@@ -44,7 +44,7 @@ pub(crate) struct FakeStore {
     /// Called with the number of the PUT or GET; true makes it fail half-way.
     pub(crate) fail_put: Hook<usize>,
     pub(crate) fail_get: Hook<usize>,
-    /// Called with each finished object.
+    /// Called with each object when it is complete and before it is read.
     pub(crate) on_object: Mutex<Option<Box<dyn FnMut(&Path) + Send>>>,
 }
 
@@ -58,12 +58,19 @@ pub(crate) struct World {
 #[derive(Default)]
 pub(crate) struct Watch {
     pub(crate) warnings: Mutex<Vec<String>>,
+    /// Called with each file before it is opened.
     pub(crate) on_file: Mutex<Option<Box<dyn FnMut(&Path) + Send>>>,
+    /// Called with the number of bytes after each part of a file.
+    pub(crate) on_bytes: Mutex<Option<Box<dyn FnMut(u64) + Send>>>,
 }
 
 impl Progress for Watch {
     fn total(&self, _: Option<u64>, _: Option<u64>) {}
-    fn advance(&self, _: u64) {}
+    fn advance(&self, bytes: u64) {
+        if let Some(hook) = &mut *self.on_bytes.lock().unwrap() {
+            hook(bytes);
+        }
+    }
     fn file(&self, name: &Path) {
         if let Some(hook) = &mut *self.on_file.lock().unwrap() {
             hook(name);
@@ -78,6 +85,9 @@ const GNU: &[&str] = &[
     "sh", "cat", "chmod", "cksum", "curl", "df", "find", "gzip", "head", "ls", "mkdir", "mv", "rm",
     "rmdir", "stat", "tail", "tar", "touch", "wc", "zstd", "mkfifo", "dd", "tee",
 ];
+
+/// A fetch code that stands for a fetch without end.
+pub(crate) const HANGS: i32 = -1;
 
 /// The guests every test should hold for.
 pub(crate) const KINDS: &[&str] = &["gnu", "gzip", "busybox", "plain", "nocurl"];
@@ -306,6 +316,9 @@ impl Guest for FakeGuest {
     async fn fetch(&self, url: &SignedUrl, path: &str) -> Result<GuestOutput, RemoteError> {
         self.fetches.fetch_add(1, Ordering::SeqCst);
         let code = *self.fetch_code.lock().unwrap();
+        if code == HANGS {
+            std::future::pending::<()>().await;
+        }
         if code == 0 {
             fs::copy(object(url), path).unwrap();
         }
@@ -381,6 +394,9 @@ impl BlobStore for FakeStore {
         file.seek(SeekFrom::Start(from)).unwrap();
         let mut content = Vec::new();
         file.read_to_end(&mut content).unwrap();
+        if content.is_empty() {
+            return Ok(Box::pin(stream::empty()));
+        }
         let mut pieces: Vec<Result<Bytes, RemoteError>> = content
             .chunks(10_000)
             .map(|piece| Ok(Bytes::copy_from_slice(piece)))

@@ -1,6 +1,6 @@
-# send_tree PATH CODEC FLAVOR: what is in a folder, as one archive, to the address on standard input.
+# send_tree PATH CODEC FLAVOR HOW STAGE: what is in a folder, as one archive on its way out; the address is on standard input.
 path=$1 codec=$2 flavor=$3 file=
-next_url
+begin "$4" "$5"
 
 # extent: members and bytes of files. Sockets are no members.
 extent() {
@@ -15,7 +15,7 @@ pack() {
     esac
 }
 printf 'before %s\n' "$(extent 2>/dev/null)"
-statuses=$({ { pack; echo "tar=$?" >&4; } | { encode; echo "$codec=$?" >&4; } | { put; echo "upload=$?" >&4; }; } 4>&1)
+statuses=$({ { pack; echo "tar=$?" >&4; } | { encode; echo "$codec=$?" >&4; } | { sink; echo "upload=$?" >&4; }; } 4>&1)
 printf 'after %s\n' "$(extent 2>/dev/null)"
 for status in $statuses; do
     case $status in
@@ -23,5 +23,6 @@ for status in $statuses; do
         *) settled "$status" ;;
     esac
 done
+hand_over
 finished=1
 printf 'done'
