@@ -15,9 +15,11 @@ mod cp;
 mod engine;
 mod errors;
 mod exec;
+mod local;
 mod python;
 mod run;
 mod server;
+mod snapshot;
 mod streams;
 mod vm;
 
