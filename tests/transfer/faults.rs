@@ -511,14 +511,26 @@ async fn too_large_and_too_full_are_found_before_anything_is_sent() {
         Err(Error::TooLarge { .. })
     ));
     assert_eq!(world.store.puts.load(Ordering::SeqCst), 0);
-    let holes = fs::File::create(world.local("src/huge")).unwrap();
-    holes.set_len(1 << 42).unwrap();
+    let mut world = world_with_huge("busybox");
     assert!(matches!(
         world.upload(&["src"], "new").await,
         Err(Error::NoSpace { .. })
     ));
-    fs::rename(world.local("src/huge"), world.remote("huge")).unwrap();
-    assert!(!world.remote("new").exists());
+    assert_eq!(world.store.puts.load(Ordering::SeqCst), 0);
+    world = world_with_huge("gnu");
+    world.upload(&["src"], "new").await.unwrap();
+    assert_eq!(
+        fs::metadata(world.remote("new/huge")).unwrap().len(),
+        1 << 42
+    );
+}
+
+/// Holds a file that is nothing but a hole of 4 TiB.
+fn world_with_huge(kind: &str) -> World {
+    let world = world(kind);
+    let holes = fs::File::create(world.local("src/huge")).unwrap();
+    holes.set_len(1 << 42).unwrap();
+    world
 }
 
 #[tokio::test]
