@@ -570,3 +570,32 @@ async fn a_file_that_the_guest_rewrites_meanwhile_is_read_again() {
         assert!(fs::read(world.local("down")).unwrap() == noise(length));
     }
 }
+
+#[tokio::test]
+async fn a_folder_that_changes_under_a_tar_that_does_not_tell_is_read_again() {
+    let world = world("busybox");
+    let path = world.remote("src/big");
+    let mut rounds = 0;
+    *world.guest.after_exec.lock().unwrap() = Some(Box::new(move |output| {
+        let at = output
+            .stdout
+            .windows(6)
+            .position(|window| window == b"after ");
+        if let Some(at) = at {
+            rounds += 1;
+            if rounds < 3 {
+                let end = at
+                    + output.stdout[at..]
+                        .iter()
+                        .position(|&byte| byte == b'\n')
+                        .unwrap();
+                output.stdout[end - 1] ^= 1;
+                fs::write(&path, noise(300_000)).unwrap();
+            }
+        }
+    }));
+    world.download(&["src"], "down").await.unwrap();
+    assert_eq!(world.watch.warnings.lock().unwrap().len(), 2);
+    assert!(fs::read(world.local("down/big")).unwrap() == noise(300_000));
+    world.assert_tidy();
+}
