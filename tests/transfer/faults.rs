@@ -511,14 +511,26 @@ async fn too_large_and_too_full_are_found_before_anything_is_sent() {
         Err(Error::TooLarge { .. })
     ));
     assert_eq!(world.store.puts.load(Ordering::SeqCst), 0);
-    let holes = fs::File::create(world.local("src/huge")).unwrap();
-    holes.set_len(1 << 42).unwrap();
+    let mut world = world_with_huge("busybox");
     assert!(matches!(
         world.upload(&["src"], "new").await,
         Err(Error::NoSpace { .. })
     ));
-    fs::rename(world.local("src/huge"), world.remote("huge")).unwrap();
-    assert!(!world.remote("new").exists());
+    assert_eq!(world.store.puts.load(Ordering::SeqCst), 0);
+    world = world_with_huge("gnu");
+    world.upload(&["src"], "new").await.unwrap();
+    assert_eq!(
+        fs::metadata(world.remote("new/huge")).unwrap().len(),
+        1 << 42
+    );
+}
+
+/// Holds a file that is nothing but a hole of 4 TiB.
+fn world_with_huge(kind: &str) -> World {
+    let world = world(kind);
+    let holes = fs::File::create(world.local("src/huge")).unwrap();
+    holes.set_len(1 << 42).unwrap();
+    world
 }
 
 #[tokio::test]
@@ -557,4 +569,33 @@ async fn a_file_that_the_guest_rewrites_meanwhile_is_read_again() {
         world.download(&[source], "down").await.unwrap();
         assert!(fs::read(world.local("down")).unwrap() == noise(length));
     }
+}
+
+#[tokio::test]
+async fn a_folder_that_changes_under_a_tar_that_does_not_tell_is_read_again() {
+    let world = world("busybox");
+    let path = world.remote("src/big");
+    let mut rounds = 0;
+    *world.guest.after_exec.lock().unwrap() = Some(Box::new(move |output| {
+        let at = output
+            .stdout
+            .windows(6)
+            .position(|window| window == b"after ");
+        if let Some(at) = at {
+            rounds += 1;
+            if rounds < 3 {
+                let end = at
+                    + output.stdout[at..]
+                        .iter()
+                        .position(|&byte| byte == b'\n')
+                        .unwrap();
+                output.stdout[end - 1] ^= 1;
+                fs::write(&path, noise(300_000)).unwrap();
+            }
+        }
+    }));
+    world.download(&["src"], "down").await.unwrap();
+    assert_eq!(world.watch.warnings.lock().unwrap().len(), 2);
+    assert!(fs::read(world.local("down/big")).unwrap() == noise(300_000));
+    world.assert_tidy();
 }

@@ -113,6 +113,14 @@ async fn a_rich_tree_arrives_as_it_is_and_comes_back() {
         assert_eq!(summary.files + summary.folders, expected.len() as u64);
         assert_same(&view(&world.remote("a/copy")), &expected_there);
 
+        let taken = |path: &Path| fs::metadata(path).unwrap().blocks() * 512;
+        if *kind != "busybox" {
+            assert!(
+                taken(&world.remote("a/copy/holes")) < 1_000_000,
+                "{kind}: holes are kept"
+            );
+        }
+
         // Again, into what is there.
         fs::write(world.remote("a/copy/extra"), b"stays").unwrap();
         world

@@ -110,7 +110,9 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
     ) -> Result<Option<Summary>, Error> {
         let announced =
             script::send_tree(self.guest, path, delivery.codec, flavor, &delivery.way).await?;
-        if announced.tar == 1 && flavor == Flavor::Gnu {
+        if (announced.tar == 1 && flavor == Flavor::Gnu)
+            || (flavor == Flavor::Plain && !announced.still)
+        {
             return Ok(None);
         }
         if announced.tar != 0 {

@@ -95,8 +95,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         let ready = delivery.ready(&announced.made, path)?;
         let ((landing, mut unpacked), wire_bytes) =
             receive(self.guest, self.store, ready, unpack).await?;
-        let still = announced.before == announced.after;
-        if said.complete && still && unpacked.members != announced.before.0 {
+        if said.complete && announced.still && unpacked.members != announced.before.0 {
             let reason = format!(
                 "{} members arrived instead of {}",
                 unpacked.members, announced.before.0
@@ -143,7 +142,8 @@ struct Said {
 }
 
 impl Said {
-    /// GNU tar ends with 1 when something moved and with 2 when something could not be read, and names it. Other tars only fail.
+    /// GNU tar ends with 1 when something moved and with 2 when something could not be read, and names it. Other tars only fail, and
+    /// don't look whether something moved.
     fn read(
         announced: &Announced,
         flavor: Flavor,
@@ -155,6 +155,11 @@ impl Said {
             skipped: Vec::new(),
             complete: announced.tar == 0,
         };
+        if flavor == Flavor::Plain && !announced.still {
+            said.changed.push(PathBuf::from(path));
+            said.complete = false;
+            return Ok(said);
+        }
         if announced.tar == 0 {
             return Ok(said);
         }

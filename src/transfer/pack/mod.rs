@@ -1,13 +1,14 @@
 //! Packing entries into an archive framed by us, from what the opened file says and never from a path or an old look at it.
 
 mod beside;
+mod holes;
 mod ledger;
 
 pub(super) use ledger::{Ledger, Outcome};
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Read as _, Write};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
 use std::path::PathBuf;
 
 use beside::Counter;
@@ -198,14 +199,12 @@ impl<W: Write> Packer<'_, W> {
             }
             self.seen.insert(meta.identity, (name.clone(), index));
         }
-        self.head(&name, Shape::File, meta.mode, meta.size, meta.modified)?;
         let whole = self
-            .content(&mut file, meta.size)
+            .content(&name, &meta, &mut file)
             .map_err(|stop| match stop {
                 Reading::From(error) => failed(error),
                 Reading::Into(error) => Stop::Closed(error),
             })?;
-        header::pad(self.out, meta.size)?;
         self.ledger.bytes += meta.size;
         let now = Folder::file_meta(&file).map_err(failed)?;
         let still =
@@ -217,8 +216,48 @@ impl<W: Write> Packer<'_, W> {
         })
     }
 
+    /// Writes a file with its header; says whether its content was all there.
+    fn content(&mut self, name: &[u8], meta: &Meta, file: &mut File) -> Result<bool, Reading> {
+        let head = Head {
+            name,
+            shape: Shape::File,
+            mode: meta.mode,
+            size: meta.size,
+            modified: meta.modified,
+        };
+        let sparse = self.shard.flavor == Flavor::Gnu && meta.allocated < meta.size;
+        let parts = if sparse {
+            holes::parts(file, meta.size).map_err(Reading::From)?
+        } else {
+            Vec::new()
+        };
+        if !sparse || parts == [(0, meta.size)] {
+            head.write(self.out, self.shard.flavor)
+                .map_err(Reading::Into)?;
+            file.seek(SeekFrom::Start(0)).map_err(Reading::From)?;
+            let whole = self.data(file, meta.size)?;
+            header::pad(self.out, meta.size).map_err(Reading::Into)?;
+            return Ok(whole);
+        }
+        let map = holes::map(&parts, meta.size);
+        let data: u64 = parts.iter().map(|(_, length)| length).sum();
+        let size = map.len() as u64 + data;
+        Head { size, ..head }
+            .write_sparse(self.out, meta.size)
+            .map_err(Reading::Into)?;
+        self.out.write_all(&map).map_err(Reading::Into)?;
+        let mut whole = true;
+        for (start, length) in parts {
+            file.seek(SeekFrom::Start(start)).map_err(Reading::From)?;
+            whole &= self.data(file, length)?;
+        }
+        header::pad(self.out, size).map_err(Reading::Into)?;
+        self.progress.advance(meta.size - data);
+        Ok(whole)
+    }
+
     /// Copies exactly `size` bytes, with zeros for what is no longer there; says whether it was all there.
-    fn content(&mut self, file: &mut File, size: u64) -> Result<bool, Reading> {
+    fn data(&mut self, file: &mut File, size: u64) -> Result<bool, Reading> {
         let mut left = size;
         let mut whole = true;
         while left > 0 {

@@ -94,6 +94,8 @@ pub(in crate::transfer) struct Announced {
     /// Members and bytes, before and after.
     pub(in crate::transfer) before: (u64, u64),
     pub(in crate::transfer) after: (u64, u64),
+    /// It did not change meanwhile, as far as sizes and times tell.
+    pub(in crate::transfer) still: bool,
     /// Exit status of tar, which may be one that is no failure.
     pub(in crate::transfer) tar: i32,
     pub(in crate::transfer) stderr: Vec<u8>,
@@ -158,23 +160,27 @@ pub(in crate::transfer) async fn send_tree(
         script,
         arguments,
         stdin: way.stdin()?,
-        output_limit: SMALL_OUTPUT,
+        output_limit: 1024 * 1024,
         patience: Patience::Transfer,
         action: "send the folder",
         path,
     };
     let output = call.run(guest).await?;
     let (answer, _) = Answer::read(&output.stdout, &["done"])?;
-    let pair = |key| {
-        let (members, bytes) = answer.get(key)?.split_once(' ').ok_or_else(broken)?;
-        Ok::<_, Error>((
-            members.parse().map_err(|_| broken())?,
-            bytes.parse().map_err(|_| broken())?,
-        ))
+    let extent = |key| {
+        let mut words = answer.get(key)?.split(' ');
+        let mut number = || {
+            words
+                .next()
+                .and_then(|word| word.parse().ok())
+                .ok_or_else(broken)
+        };
+        Ok::<_, Error>((number()?, number()?))
     };
     Ok(Announced {
-        before: pair("before")?,
-        after: pair("after")?,
+        before: extent("before")?,
+        after: extent("after")?,
+        still: answer.get("before")? == answer.get("after")?,
         tar: answer.get("tar")?.parse().map_err(|_| broken())?,
         made: Made::read(&answer, codec)?,
         stderr: output.stderr.clone(),

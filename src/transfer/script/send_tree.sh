@@ -2,11 +2,18 @@
 path=$1 codec=$2 flavor=$3 file=
 begin "$4" "$5"
 
-# extent: members and bytes of files. Sockets are no members.
+# extent: members and bytes of files, and where tar itself does not tell what changes under it, a word that does. Sockets are no members.
 extent() {
     members=$(find "$path/." ! -type s -exec sh -c 'for each do printf .; done' sh {} + | wc -c)
     bytes=$(find "$path/." -type f -exec stat -c %s -- {} + | { total=0; while read -r size; do total=$((total + size)); done; echo "$total"; })
-    echo "$((members)) $bytes"
+    word=none
+    if [ "$flavor" != gnu ]; then
+        word=$(find "$path/." -type f -exec stat -c '%s %Y %Z %i' -- {} + | digest)
+    fi
+    echo "$((members)) $bytes ${word%% *}"
+}
+digest() {
+    if command -v md5sum >/dev/null; then md5sum; else cksum; fi
 }
 pack() {
     case $flavor in
