@@ -48,7 +48,7 @@ pub struct ExecArgs {
     words: Vec<std::ffi::OsString>,
 }
 
-/// What may be said about a command.
+// What may be said about a command. No doc comment: it would become the help of the commands that take this in.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct CommandOptions {
     /// Run this shell line

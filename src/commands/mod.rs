@@ -88,10 +88,11 @@ pub struct Noun<V: Subcommand> {
 #[derive(Debug, Args)]
 pub struct Leaf<A: Args> {
     #[command(flatten)]
-    request: RequestOptions,
-
-    #[command(flatten)]
     args: A,
+
+    // Last: its heading would go on over what follows.
+    #[command(flatten)]
+    request: RequestOptions,
 }
 
 impl Command {
