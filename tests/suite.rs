@@ -4,7 +4,9 @@ mod common;
 
 mod config;
 mod errors;
+mod firewall;
 mod server;
+mod several_vms;
 mod streams;
 
 /// A test file that nobody lists would never run.

@@ -5,6 +5,8 @@ mod context;
 mod cp;
 mod deleting;
 mod exec;
+mod firewall;
+mod glob;
 mod health;
 mod help;
 mod launching;
@@ -17,7 +19,10 @@ mod pairs;
 mod quota;
 mod run;
 mod secret_input;
+mod selecting;
+mod several;
 mod snapshot;
+mod ttl;
 mod vm;
 
 use std::time::Duration;
@@ -38,6 +43,8 @@ pub enum Command {
     Vm(Noun<vm::Verb>),
     /// Save VMs as snapshots and restore them
     Snapshot(Noun<snapshot::Verb>),
+    /// Say what may come in to a VM
+    Firewall(Noun<firewall::Verb>),
     /// Run a command in a VM
     Exec(exec::ExecArgs),
     /// Launch a VM, run a command in it, and delete it
@@ -100,6 +107,7 @@ impl Command {
         match self {
             Self::Vm(noun) => noun.verb.run(context).await,
             Self::Snapshot(noun) => noun.verb.run(context).await,
+            Self::Firewall(noun) => noun.verb.run(context).await,
             Self::Exec(args) => exec::run(context, args).await,
             Self::Run(args) => run::run(context, args).await,
             Self::Cp(leaf) => cp::run(context, leaf.args).await,
