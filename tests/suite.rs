@@ -2,9 +2,11 @@
 
 mod common;
 
+mod builds;
 mod config;
 mod errors;
 mod firewall;
+mod nouns;
 mod server;
 mod several_vms;
 mod streams;

@@ -1,8 +1,10 @@
 //! What the user types: a noun is a folder, a verb is a file.
 
+mod build;
 mod config;
 mod context;
 mod cp;
+mod credential;
 mod deleting;
 mod exec;
 mod firewall;
@@ -20,10 +22,12 @@ mod quota;
 mod run;
 mod secret_input;
 mod selecting;
+mod service;
 mod several;
 mod snapshot;
 mod ttl;
 mod vm;
+mod volume;
 
 use std::time::Duration;
 
@@ -45,6 +49,15 @@ pub enum Command {
     Snapshot(Noun<snapshot::Verb>),
     /// Say what may come in to a VM
     Firewall(Noun<firewall::Verb>),
+    /// Make ports of VMs public through the proxy
+    Service(Noun<service::Verb>),
+    /// Storage that outlives VMs
+    Volume(Noun<volume::Verb>),
+    /// Stored secrets that open buckets of yours
+    #[command(visible_alias = "volume-credential")]
+    Credential(Noun<credential::Verb>),
+    /// Make snapshots from container images and Dockerfiles
+    Build(Noun<build::Verb>),
     /// Run a command in a VM
     Exec(exec::ExecArgs),
     /// Launch a VM, run a command in it, and delete it
@@ -108,6 +121,10 @@ impl Command {
             Self::Vm(noun) => noun.verb.run(context).await,
             Self::Snapshot(noun) => noun.verb.run(context).await,
             Self::Firewall(noun) => noun.verb.run(context).await,
+            Self::Service(noun) => noun.verb.run(context).await,
+            Self::Volume(noun) => noun.verb.run(context).await,
+            Self::Credential(noun) => noun.verb.run(context).await,
+            Self::Build(noun) => noun.verb.run(context).await,
             Self::Exec(args) => exec::run(context, args).await,
             Self::Run(args) => run::run(context, args).await,
             Self::Cp(leaf) => cp::run(context, leaf.args).await,
