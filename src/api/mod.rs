@@ -2,11 +2,14 @@
 //!
 //! The storage client, for signed URLs, is apart: it has no key and adds no header.
 
+pub mod builds;
 mod certificate;
 pub mod client;
+pub mod credentials;
 pub mod error;
 pub mod exec;
 pub mod files;
+pub mod firewalls;
 pub mod health;
 mod log;
 pub mod quotas;
@@ -14,10 +17,12 @@ mod redact;
 mod request;
 mod retry;
 mod send;
+pub mod services;
 pub mod snapshots;
 pub mod storage;
 mod tls;
 pub mod vms;
+pub mod volumes;
 pub mod wait;
 
 pub use client::{Client, Options};
