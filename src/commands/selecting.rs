@@ -15,7 +15,7 @@ use crate::quantity::parse_duration;
 use crate::wire::Record;
 use crate::wire::vm::Vm;
 
-/// Conditions that must all hold.
+// Conditions that must all hold. No doc comment, as it would become help.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct FilterOptions {
     /// Only VMs with this label: K=V, K!=V, K, !K; several must all hold (can be repeated)
@@ -35,7 +35,7 @@ pub(crate) struct FilterOptions {
     older_than: Option<Duration>,
 }
 
-/// VMs by name, or by conditions.
+// VMs by name, or by conditions. No doc comment, as it would become help.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct TargetOptions {
     /// Ids, exact names, or the first characters of ids (4 or more)
