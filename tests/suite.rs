@@ -4,6 +4,7 @@ mod common;
 
 mod config;
 mod errors;
+mod exec;
 mod server;
 mod streams;
 
