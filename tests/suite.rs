@@ -9,16 +9,20 @@
 
 mod common;
 
+mod builds;
 mod config;
 mod cp;
 #[cfg(target_os = "linux")]
 mod engine;
 mod errors;
 mod exec;
+mod firewall;
 mod local;
+mod nouns;
 mod python;
 mod run;
 mod server;
+mod several_vms;
 mod snapshot;
 mod streams;
 mod vm;

@@ -51,6 +51,18 @@ impl Client {
         serde_json::from_str(json.get()).map_err(|error| self.unexpected(&what, &error))
     }
 
+    /// Sends a request whose answer has no body that matters.
+    pub(crate) async fn done(&self, request: Request) -> Result<(), Error> {
+        let mut attempt = 0;
+        loop {
+            match self.send(&request, Limit::Request).await {
+                Ok(_) => return Ok(()),
+                Err(failure) => self.before_another_try(&request, failure, attempt).await?,
+            }
+            attempt += 1;
+        }
+    }
+
     /// Sends a request for a stream and returns its answer, headers read, once its status is 2xx.
     pub(crate) async fn stream(&self, request: &Request) -> Result<Response, Error> {
         self.send(request, Limit::Stream)
@@ -58,23 +70,34 @@ impl Client {
             .map_err(|failure| failure.error)
     }
 
-    async fn json(&self, request: Request) -> Result<Box<RawValue>, Error> {
+    /// Sends a request and reads any JSON.
+    pub(crate) async fn json(&self, request: Request) -> Result<Box<RawValue>, Error> {
         let mut attempt = 0;
         loop {
-            let failure = match self.try_json(&request).await {
+            match self.try_json(&request).await {
                 Ok(json) => return Ok(json),
-                Err(failure) => failure,
-            };
-            if request.retry == Retry::Never || !failure.may_pass || attempt >= self.0.retries {
-                return Err(failure.error);
+                Err(failure) => self.before_another_try(&request, failure, attempt).await?,
             }
-            let wait = retry::delay(attempt, failure.headers.as_deref());
-            self.log(1, || {
-                format!("{}; trying again in {} ms", failure.error, wait.as_millis())
-            });
-            tokio::time::sleep(wait).await;
             attempt += 1;
         }
+    }
+
+    /// Waits before the next try, or returns the failure where there is none: it is not allowed, or would not help.
+    async fn before_another_try(
+        &self,
+        request: &Request,
+        failure: Failure,
+        attempt: u32,
+    ) -> Result<(), Error> {
+        if request.retry == Retry::Never || !failure.may_pass || attempt >= self.0.retries {
+            return Err(failure.error);
+        }
+        let wait = retry::delay(attempt, failure.headers.as_deref());
+        self.log(1, || {
+            format!("{}; trying again in {} ms", failure.error, wait.as_millis())
+        });
+        tokio::time::sleep(wait).await;
+        Ok(())
     }
 
     async fn try_json(&self, request: &Request) -> Result<Box<RawValue>, Failure> {

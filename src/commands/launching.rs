@@ -87,7 +87,7 @@ impl WaitOptions {
     }
 }
 
-fn poll_interval(text: &str) -> Result<Duration, String> {
+pub(crate) fn poll_interval(text: &str) -> Result<Duration, String> {
     let interval = parse_duration(text).map_err(|error| error.to_string())?;
     if interval < Duration::from_millis(500) {
         return Err("must be at least 500ms".to_owned());

@@ -26,7 +26,7 @@ pub mod request;
 pub mod summary;
 
 mod archive;
-mod channel;
+pub(crate) mod channel;
 mod checksum;
 mod codec;
 mod download;
