@@ -33,6 +33,7 @@ pub mod transfer;
 pub mod wire;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{CommandFactory as _, FromArgMatches as _};
 
@@ -67,8 +68,11 @@ pub fn run() -> ExitCode {
     dispatch(cli, &mut context).into()
 }
 
+/// How long threads may take to end what an interrupted command began.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
 /// Options, environment and files become settings.
-fn settle(cli: &Cli, request_timeout: Option<std::time::Duration>) -> Result<Context, Error> {
+fn settle(cli: &Cli, request_timeout: Option<Duration>) -> Result<Context, Error> {
     let environment = Environment::capture()?;
     let paths = Paths::of(&environment)?;
     let options = cli.global.clone();
@@ -97,8 +101,8 @@ fn dispatch(cli: Cli, context: &mut Context) -> Exit {
     let result = match runtime {
         Ok(runtime) => {
             let result = runtime.block_on(cli.command.run(context));
-            // A thread that still reads standard input must not hold up the end.
-            runtime.shutdown_background();
+            // Threads of an interrupted copy remove what they began; one that still reads standard input is not waited for.
+            runtime.shutdown_timeout(LAST_WORDS);
             result
         }
         Err(error) => Err(Error::new(
@@ -113,7 +117,7 @@ fn dispatch(cli: Cli, context: &mut Context) -> Exit {
     });
     match result {
         Ok(exit) => exit,
-        Err(error) if runs_a_command => report::failure(&context.ui, error.of_a_command()),
-        Err(error) => report::failure(&context.ui, error),
+        Err(error) if runs_a_command => report::failure(&context.ui, &error.of_a_command()),
+        Err(error) => report::failure(&context.ui, &error),
     }
 }

@@ -151,10 +151,39 @@ fn every_command_has_a_help_with_an_example() {
         "vm get",
         "vm rename",
         "vm delete",
+        "vm update",
+        "vm wait",
+        "vm pause",
+        "vm resume",
+        "vm refresh-ttl",
+        "vm firewall get",
+        "firewall get",
+        "firewall set",
+        "firewall patch",
+        "firewall allow",
+        "firewall deny",
+        "service list",
+        "service add",
+        "service update",
+        "service delete",
+        "volume create",
+        "volume list",
+        "volume get",
+        "volume update",
+        "volume delete",
+        "volume attachments",
+        "volume diagnostics",
+        "credential create",
+        "credential list",
+        "credential delete",
+        "build create",
+        "build get",
         "vm exec",
         "vm cp",
         "snapshot create",
         "snapshot list",
+        "snapshot get",
+        "snapshot rename",
         "snapshot restore",
         "snapshot delete",
         "exec",
@@ -177,14 +206,19 @@ fn every_command_has_a_help_with_an_example() {
         "logout",
         "local serve",
         "local env",
+        "local status",
+        "local forward",
+        "local reset",
         "help",
     ] {
-        let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
-        let help = home.ok(&words);
+        let words: Vec<&str> = command.split(' ').collect();
+        let help = home.ok(&[&words[..], &["--help"]].concat());
+        let about = help.lines().next().unwrap();
+        let above = home.ok(&[&words[..words.len() - 1], &["-h"]].concat());
         assert!(help.contains("Example"), "{command}");
         assert!(
-            !help.starts_with("Usage"),
-            "{command} does not say what it does"
+            above.lines().any(|line| line.contains(about)),
+            "{command} says {about:?} of itself"
         );
     }
 }

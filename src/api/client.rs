@@ -89,6 +89,11 @@ impl Client {
         })))
     }
 
+    /// The name or address of the API's host.
+    pub fn host(&self) -> Option<&str> {
+        self.0.base.host_str()
+    }
+
     /// Scheme, host and port, as messages name the server.
     pub fn server(&self) -> String {
         server_of(&self.0.base)

@@ -2,10 +2,17 @@
 //!
 //! The storage client, for signed URLs, is apart: it has no key and adds no header.
 
+<<<<<<< HEAD
+pub mod builds;
+=======
+mod certificate;
+>>>>>>> d52d8e17903fa4af6ec410d6a6962dcc32da4821
 pub mod client;
+pub mod credentials;
 pub mod error;
 pub mod exec;
 pub mod files;
+pub mod firewalls;
 pub mod health;
 mod log;
 pub mod quotas;
@@ -13,10 +20,12 @@ mod redact;
 mod request;
 mod retry;
 mod send;
+pub mod services;
 pub mod snapshots;
 pub mod storage;
 mod tls;
 pub mod vms;
+pub mod volumes;
 pub mod wait;
 
 pub use client::{Client, Options};

@@ -7,6 +7,7 @@ use reqwest::{Method, Response, Url};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
+use super::certificate;
 use super::client::{Client, server_of};
 use super::error::{Error, root_cause, text_of};
 use super::redact;
@@ -50,6 +51,18 @@ impl Client {
         serde_json::from_str(json.get()).map_err(|error| self.unexpected(&what, &error))
     }
 
+    /// Sends a request whose answer has no body that matters.
+    pub(crate) async fn done(&self, request: Request) -> Result<(), Error> {
+        let mut attempt = 0;
+        loop {
+            match self.send(&request, Limit::Request).await {
+                Ok(_) => return Ok(()),
+                Err(failure) => self.before_another_try(&request, failure, attempt).await?,
+            }
+            attempt += 1;
+        }
+    }
+
     /// Sends a request for a stream and returns its answer, headers read, once its status is 2xx.
     pub(crate) async fn stream(&self, request: &Request) -> Result<Response, Error> {
         self.send(request, Limit::Stream)
@@ -57,23 +70,34 @@ impl Client {
             .map_err(|failure| failure.error)
     }
 
-    async fn json(&self, request: Request) -> Result<Box<RawValue>, Error> {
+    /// Sends a request and reads any JSON.
+    pub(crate) async fn json(&self, request: Request) -> Result<Box<RawValue>, Error> {
         let mut attempt = 0;
         loop {
-            let failure = match self.try_json(&request).await {
+            match self.try_json(&request).await {
                 Ok(json) => return Ok(json),
-                Err(failure) => failure,
-            };
-            if request.retry == Retry::Never || !failure.may_pass || attempt >= self.0.retries {
-                return Err(failure.error);
+                Err(failure) => self.before_another_try(&request, failure, attempt).await?,
             }
-            let wait = retry::delay(attempt, failure.headers.as_deref());
-            self.log(1, || {
-                format!("{}; trying again in {} ms", failure.error, wait.as_millis())
-            });
-            tokio::time::sleep(wait).await;
             attempt += 1;
         }
+    }
+
+    /// Waits before the next try, or returns the failure where there is none: it is not allowed, or would not help.
+    async fn before_another_try(
+        &self,
+        request: &Request,
+        failure: Failure,
+        attempt: u32,
+    ) -> Result<(), Error> {
+        if request.retry == Retry::Never || !failure.may_pass || attempt >= self.0.retries {
+            return Err(failure.error);
+        }
+        let wait = retry::delay(attempt, failure.headers.as_deref());
+        self.log(1, || {
+            format!("{}; trying again in {} ms", failure.error, wait.as_millis())
+        });
+        tokio::time::sleep(wait).await;
+        Ok(())
     }
 
     async fn try_json(&self, request: &Request) -> Result<Box<RawValue>, Failure> {
@@ -253,10 +277,10 @@ impl Failure {
 
 /// What a failed connection means, without the URL, which may be signed.
 pub(crate) fn transport_error(server: String, limit: Duration, error: &reqwest::Error) -> Error {
-    let reason = root_cause(error);
-    if is_tls(error) {
+    if let Some(reason) = certificate::failure_in(error) {
         return Error::Tls { server, reason };
     }
+    let reason = root_cause(error);
     if error.is_connect() {
         let reason = if error.is_timeout() {
             "no answer in time".to_owned()
@@ -272,20 +296,6 @@ pub(crate) fn transport_error(server: String, limit: Duration, error: &reqwest::
         };
     }
     Error::Broken { server, reason }
-}
-
-fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        let inner = error
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref);
-        if error.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
 }
 
 /// Reads a whole body up to a size. `None` says that it is larger.

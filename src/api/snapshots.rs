@@ -5,7 +5,7 @@ use reqwest::Method;
 use super::client::Client;
 use super::error::Error;
 use super::request::Request;
-use crate::wire::snapshot::{CreateSnapshotRequest, Snapshot};
+use crate::wire::snapshot::{CreateSnapshotRequest, Snapshot, UpdateSnapshotRequest};
 use crate::wire::{Deleted, Record};
 
 impl Client {
@@ -23,6 +23,15 @@ impl Client {
         create: &CreateSnapshotRequest,
     ) -> Result<Record<Snapshot>, Error> {
         self.object(Request::post(["v1", "snapshots"]).once().json(create)?)
+            .await
+    }
+
+    pub async fn update_snapshot(
+        &self,
+        id: &str,
+        change: &UpdateSnapshotRequest,
+    ) -> Result<Record<Snapshot>, Error> {
+        self.object(Request::new(Method::PATCH, ["v1", "snapshots", id]).json(change)?)
             .await
     }
 

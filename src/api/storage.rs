@@ -33,11 +33,25 @@ impl Client {
     where
         E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
     {
+        self.put_typed(url, OCTET_STREAM, body, length).await
+    }
+
+    /// As [`Client::put_object`], with the content type that the URL is signed for.
+    pub(crate) async fn put_typed<E>(
+        &self,
+        url: &SignedUrl,
+        kind: &'static str,
+        body: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
+        length: Option<u64>,
+    ) -> Result<(), Error>
+    where
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+    {
         let target = parsed(url)?;
         let mut request = self
             .storage(&target)?
             .put(target.clone())
-            .header(CONTENT_TYPE, OCTET_STREAM);
+            .header(CONTENT_TYPE, kind);
         if let Some(length) = length {
             request = request.header(CONTENT_LENGTH, length);
         }

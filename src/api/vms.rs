@@ -52,4 +52,21 @@ impl Client {
         self.object(Request::new(Method::DELETE, ["v1", "vms", id]))
             .await
     }
+
+    /// Saves the state and gives back the quota. Answers when done.
+    pub async fn pause_vm(&self, id: &str) -> Result<Record<Vm>, Error> {
+        self.object(Request::post(["v1", "vms", id, "pause"])).await
+    }
+
+    /// Restores the state and takes the quota again. The VM may still wait for a place.
+    pub async fn resume_vm(&self, id: &str) -> Result<Record<Vm>, Error> {
+        self.object(Request::post(["v1", "vms", id, "resume"]))
+            .await
+    }
+
+    /// Begins a full cycle of the VM's timer. A VM without one is a conflict.
+    pub async fn refresh_ttl(&self, id: &str) -> Result<Record<Vm>, Error> {
+        self.object(Request::post(["v1", "vms", id, "ttl", "refresh"]))
+            .await
+    }
 }

@@ -28,8 +28,9 @@ use crate::transfer::{
 #[command(
     override_usage = "fastvm cp [OPTIONS] <SRC>... <DST>",
     after_help = "\
-One side is VM:PATH. A folder is copied whole: `cp ./src dev:/root/src` makes /root/src the copy, merged with what
-is there; a trailing `/` on the target copies into it. `-` is standard input or output.
+One side is VM:PATH. A folder is copied whole: `cp ./src dev:/root/src` makes /root/src
+the copy, merged with what is there; a trailing `/` on the target copies into it.
+`-` is standard input or output.
 A path in the VM that does not begin with `/` is below its home.
 
 Examples:
@@ -40,7 +41,7 @@ Examples:
 )]
 pub struct CpArgs {
     /// What to copy, then where to
-    #[arg(required = true, num_args = 2.., value_name = "SRC... DST")]
+    #[arg(required = true, num_args = 2.., value_name = "PATH")]
     paths: Vec<OsString>,
 
     /// Copy what can be read, and name the rest
@@ -104,7 +105,7 @@ pub(crate) async fn run(context: &mut Context, args: CpArgs) -> Result<Exit, Err
     let result = tokio::select! {
         result = transfer(&remote, watch.clone(), plan, settings) => result,
         signal = signals.next() => {
-            drop(watch);
+            watch.close();
             // What stands in the VM is removed, unless that takes long or a second signal comes.
             tokio::select! {
                 cleaned = cleanup(&remote, &leftovers) => drop(cleaned),
@@ -114,7 +115,7 @@ pub(crate) async fn run(context: &mut Context, args: CpArgs) -> Result<Exit, Err
             return Err(left_behind(signal.error(), &leftovers.paths(), &vm.label()));
         }
     };
-    drop(watch);
+    watch.close();
     let summary = result.map_err(|error| explain(error, &vm))?;
     report(context, &summary, to_stdout)
 }
@@ -182,7 +183,7 @@ async fn transfer(
 fn plan(words: &[OsString]) -> Result<Plan, Error> {
     let mut sides = words
         .iter()
-        .map(|word| parse(word, System::current()).map_err(failure::usage))
+        .map(|word| parse(word, System::current()).map_err(|error| failure::usage(&error)))
         .collect::<Result<Vec<_>, _>>()?;
     let target = sides
         .pop()

@@ -96,7 +96,7 @@ pub struct ExecArgs {
     words: Vec<std::ffi::OsString>,
 }
 
-/// What may be said about a command.
+// What may be said about a command. No doc comment: it would become the help of the commands that take this in.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct CommandOptions {
     /// Run this shell line
@@ -231,8 +231,13 @@ pub(crate) async fn follow(
     entry.running.note_answer();
     loop {
         match stream.next().await.map_err(Lost::Request)? {
+<<<<<<< HEAD
             Event::Stdout(bytes) => output.stdout(bytes).map_err(Lost::Output)?,
             Event::Stderr(bytes) => output.stderr(bytes).map_err(Lost::Output)?,
+=======
+            Event::Stdout(bytes) => sink.stdout(&bytes).map_err(Lost::Output)?,
+            Event::Stderr(bytes) => sink.stderr(&bytes).map_err(Lost::Output)?,
+>>>>>>> a4a5b8b61e3bcdce0218f48d139155b1d4a196bd
             Event::Exit(ended) => return Ok(ended),
         }
         if !stream.has_more() {

@@ -20,7 +20,7 @@ use crate::wire::vm::{LaunchRequest, Vm, status};
 const DEFAULT_TYPE: &str = "c1m2";
 
 #[derive(Clone, Debug, Args)]
-pub struct LaunchOptions {
+pub(crate) struct LaunchOptions {
     /// Machine type: c1m2 has 1 vCPU and 2 GiB of memory [default: c1m2]
     #[arg(short = 'm', long = "type", visible_aliases = ["machine", "machine-type"], value_name = "TYPE", conflicts_with = "snapshot")]
     machine_type: Option<String>,
@@ -33,12 +33,12 @@ pub struct LaunchOptions {
     given: GivenOptions,
 }
 
-/// What a launch may set, whether it boots or restores.
+// What a launch may set, whether it boots or restores. No doc comment, as it would become help.
 #[derive(Clone, Debug, Default, Args)]
-pub struct GivenOptions {
+pub(crate) struct GivenOptions {
     /// Name of the VM
     #[arg(short, long, value_name = "NAME")]
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
 
     /// Disk size in GiB
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
@@ -57,9 +57,9 @@ pub struct GivenOptions {
     metadata: Vec<String>,
 }
 
-/// Whether and how long to wait for a VM.
+// Whether and how long to wait for a VM. No doc comment, as it would become help.
 #[derive(Clone, Copy, Debug, Args)]
-pub struct WaitOptions {
+pub(crate) struct WaitOptions {
     /// Wait until the VM runs (the default)
     #[arg(long, overrides_with = "no_wait")]
     wait: bool,
@@ -87,7 +87,7 @@ impl WaitOptions {
     }
 }
 
-fn poll_interval(text: &str) -> Result<Duration, String> {
+pub(crate) fn poll_interval(text: &str) -> Result<Duration, String> {
     let interval = parse_duration(text).map_err(|error| error.to_string())?;
     if interval < Duration::from_millis(500) {
         return Err("must be at least 500ms".to_owned());
@@ -101,7 +101,7 @@ impl LaunchOptions {
         let mut request = self.given.request()?;
         match &self.snapshot {
             Some(snapshot) => {
-                request.snapshot_id = Some(naming::snapshot(client, snapshot).await?.id)
+                request.snapshot_id = Some(naming::snapshot(client, snapshot).await?.id);
             }
             None => {
                 let machine_type = self.machine_type.as_deref().unwrap_or(DEFAULT_TYPE);

@@ -1,10 +1,14 @@
 //! What the user types: a noun is a folder, a verb is a file.
 
+mod build;
 mod config;
 mod context;
 mod cp;
+mod credential;
 mod deleting;
 mod exec;
+mod firewall;
+mod glob;
 mod health;
 mod help;
 mod launching;
@@ -17,8 +21,13 @@ mod pairs;
 mod quota;
 mod run;
 mod secret_input;
+mod selecting;
+mod service;
+mod several;
 mod snapshot;
+mod ttl;
 mod vm;
+mod volume;
 
 use std::time::Duration;
 
@@ -38,6 +47,17 @@ pub enum Command {
     Vm(Noun<vm::Verb>),
     /// Save VMs as snapshots and restore them
     Snapshot(Noun<snapshot::Verb>),
+    /// Say what may come in to a VM
+    Firewall(Noun<firewall::Verb>),
+    /// Make ports of VMs public through the proxy
+    Service(Noun<service::Verb>),
+    /// Storage that outlives VMs
+    Volume(Noun<volume::Verb>),
+    /// Stored secrets that open buckets of yours
+    #[command(visible_alias = "volume-credential")]
+    Credential(Noun<credential::Verb>),
+    /// Make snapshots from container images and Dockerfiles
+    Build(Noun<build::Verb>),
     /// Run a command in a VM
     Exec(exec::ExecArgs),
     /// Launch a VM, run a command in it, and delete it
@@ -88,10 +108,11 @@ pub struct Noun<V: Subcommand> {
 #[derive(Debug, Args)]
 pub struct Leaf<A: Args> {
     #[command(flatten)]
-    request: RequestOptions,
-
-    #[command(flatten)]
     args: A,
+
+    // Last: its heading would go on over what follows.
+    #[command(flatten)]
+    request: RequestOptions,
 }
 
 impl Command {
@@ -100,6 +121,11 @@ impl Command {
         match self {
             Self::Vm(noun) => noun.verb.run(context).await,
             Self::Snapshot(noun) => noun.verb.run(context).await,
+            Self::Firewall(noun) => noun.verb.run(context).await,
+            Self::Service(noun) => noun.verb.run(context).await,
+            Self::Volume(noun) => noun.verb.run(context).await,
+            Self::Credential(noun) => noun.verb.run(context).await,
+            Self::Build(noun) => noun.verb.run(context).await,
             Self::Exec(args) => exec::run(context, args).await,
             Self::Run(args) => run::run(context, args).await,
             Self::Cp(leaf) => cp::run(context, leaf.args).await,

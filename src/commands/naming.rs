@@ -6,6 +6,7 @@ use crate::api::vms::VmFilter;
 use crate::api::{self, Client};
 use crate::error::{Error, Kind};
 use crate::output::control::visible;
+use crate::wire::vm::Vm;
 
 /// The shortest beginning of an id that is taken for one.
 const SHORTEST_PREFIX: usize = 4;
@@ -53,6 +54,15 @@ impl Named {
         match &self.name {
             Some(name) => format!("{} ({})", visible(name), visible(&self.id)),
             None => visible(&self.id).into_owned(),
+        }
+    }
+
+    /// A VM that a list holds.
+    pub(crate) fn vm(vm: &Vm) -> Self {
+        Self {
+            id: vm.id.clone(),
+            name: Some(vm.name.clone()),
+            noun: "VM",
         }
     }
 
@@ -119,6 +129,63 @@ pub(crate) async fn snapshots(
             .collect())
     })
     .await
+}
+
+/// Finds one volume.
+pub(crate) async fn volume(client: &Client, word: &str) -> Result<Named, Error> {
+    one(volumes(client, std::slice::from_ref(&word.to_owned())).await?)
+}
+
+/// Finds several volumes with one list at most.
+pub(crate) async fn volumes(
+    client: &Client,
+    words: &[String],
+) -> Result<Vec<Result<Named, Missing>>, Error> {
+    all("volume", words, async || {
+        let volumes = client.list_volumes().await?;
+        Ok(volumes
+            .into_iter()
+            .map(|volume| (volume.value.id, volume.value.name))
+            .collect())
+    })
+    .await
+}
+
+/// Finds one credential.
+pub(crate) async fn credential(client: &Client, word: &str) -> Result<Named, Error> {
+    one(credentials(client, std::slice::from_ref(&word.to_owned())).await?)
+}
+
+/// Finds several credentials with one list at most.
+pub(crate) async fn credentials(
+    client: &Client,
+    words: &[String],
+) -> Result<Vec<Result<Named, Missing>>, Error> {
+    all("credential", words, async || {
+        let credentials = client.list_credentials().await?;
+        Ok(credentials
+            .into_iter()
+            .map(|credential| (credential.value.id, credential.value.name))
+            .collect())
+    })
+    .await
+}
+
+/// Finds a service among those of a VM, by its exact name.
+pub(crate) fn service(word: &str, known: &[String]) -> Result<Named, Missing> {
+    if known.iter().any(|name| name == word) {
+        return Ok(Named {
+            id: word.to_owned(),
+            name: None,
+            noun: "service",
+        });
+    }
+    let known: Vec<IdAndName> = known
+        .iter()
+        .map(|name| (name.clone(), name.clone()))
+        .collect();
+    let (error, absent) = (absent("service", word, &known), true);
+    Err(Missing { error, absent })
 }
 
 fn one(mut found: Vec<Result<Named, Missing>>) -> Result<Named, Error> {
@@ -235,8 +302,9 @@ fn absent(noun: &str, word: &str, known: &[IdAndName]) -> Error {
     let error =
         Error::new(Kind::NotFound, format!("there is no {noun} named {word:?}")).target(word);
     if alike.is_empty() {
+        let of = if noun == "service" { " VM" } else { "" };
         return error.hint(format!(
-            "see what is there with `fastvm {} list`",
+            "see what is there with `fastvm {} list{of}`",
             noun.to_lowercase()
         ));
     }

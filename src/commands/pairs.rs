@@ -30,14 +30,19 @@ pub(crate) fn metadata(words: &[String]) -> Result<Metadata, Error> {
         }
         labels.insert(key.to_owned(), value.to_owned());
     }
+    check_metadata(&labels)?;
+    Ok(labels)
+}
+
+/// Checks a whole map of labels against the limits of the contract.
+pub(crate) fn check_metadata(labels: &Metadata) -> Result<(), Error> {
     if labels.len() > MOST_LABELS {
         return Err(Error::usage(format!(
             "{} labels are given; at most {MOST_LABELS} are allowed",
             labels.len()
         )));
     }
-    check_size("metadata", &labels)?;
-    Ok(labels)
+    check_size("metadata", labels)
 }
 
 /// Environment variables of files, then of `K=V` or `K` words; later ones win.

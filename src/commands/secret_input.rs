@@ -1,9 +1,15 @@
-//! Reads a secret: from a terminal without showing it, else from standard input.
+//! Reads a secret: from a terminal without showing it, from standard input, or from a file.
+
+use std::io::{self, Read};
+use std::path::Path;
 
 use crate::config::key;
 use crate::context::Context;
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::secret::ApiKey;
+
+/// The most that is read of a secret, in bytes.
+const LARGEST: u64 = 256 << 10;
 
 /// Asks for an API key, or reads it from standard input if that is no terminal.
 ///
@@ -20,6 +26,54 @@ pub(crate) async fn api_key(context: &Context, question: &str) -> Result<ApiKey,
     }
     let line = terminal::hidden_line(question).await?;
     Ok(key::check(&line, "your input")?)
+}
+
+/// The secret of a credential: from a file, from standard input as `-`, or asked for. Line breaks at its end are left out.
+///
+/// Fails with exit code 2 where it would have to ask and may not.
+pub(crate) async fn material(context: &Context, file: Option<&Path>) -> Result<String, Error> {
+    let text = match file {
+        Some(path) if path.as_os_str() == "-" => read(io::stdin().lock(), "standard input")?,
+        Some(path) => {
+            let source = path.display().to_string();
+            let file = std::fs::File::open(path).map_err(|error| unreadable(&source, &error))?;
+            read(file, &source)?
+        }
+        None if context.settings.no_input || !context.settings.terminal.stdin => {
+            return Err(
+                Error::usage("the secret is needed, and nobody can be asked for it").hint(
+                    "read it with --data-file FILE, or from standard input with --data-file -",
+                ),
+            );
+        }
+        None => terminal::hidden_line("secret (not shown): ").await?,
+    };
+    match text.trim_end_matches(['\n', '\r']) {
+        "" => Err(Error::usage("the secret is empty")),
+        secret => Ok(secret.to_owned()),
+    }
+}
+
+fn read(from: impl Read, source: &str) -> Result<String, Error> {
+    let mut bytes = Vec::new();
+    from.take(LARGEST + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| unreadable(source, &error))?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(Error::usage(format!(
+            "the secret in {source} has more than {LARGEST} bytes"
+        )));
+    }
+    String::from_utf8(bytes)
+        .map_err(|_| Error::usage(format!("the secret in {source} is not UTF-8")))
+}
+
+fn unreadable(source: &str, error: &io::Error) -> Error {
+    let kind = match error.kind() {
+        io::ErrorKind::NotFound => Kind::NotFound,
+        _ => Kind::LocalIo,
+    };
+    Error::new(kind, format!("cannot read {source}: {error}"))
 }
 
 #[cfg(unix)]

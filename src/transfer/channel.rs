@@ -11,25 +11,25 @@ use super::remote::ByteStream;
 const PIECE: usize = 64 * 1024;
 const QUEUE: usize = 16;
 
-pub(super) enum Piece {
+pub(crate) enum Piece {
     Data(Bytes),
     Failed(io::Error),
     End,
 }
 
 /// A channel that holds at most 1 MiB.
-pub(super) fn channel() -> (mpsc::Sender<Piece>, mpsc::Receiver<Piece>) {
+pub(crate) fn channel() -> (mpsc::Sender<Piece>, mpsc::Receiver<Piece>) {
     mpsc::channel(QUEUE)
 }
 
 /// The writing end for a blocking thread.
-pub(super) struct Outlet {
+pub(crate) struct Outlet {
     sender: mpsc::Sender<Piece>,
     buffer: BytesMut,
 }
 
 impl Outlet {
-    pub(super) fn new(sender: mpsc::Sender<Piece>) -> Self {
+    pub(crate) fn new(sender: mpsc::Sender<Piece>) -> Self {
         Self {
             sender,
             buffer: BytesMut::with_capacity(PIECE),
@@ -37,7 +37,7 @@ impl Outlet {
     }
 
     /// Says that everything was written.
-    pub(super) fn finish(mut self) -> io::Result<()> {
+    pub(crate) fn finish(mut self) -> io::Result<()> {
         self.flush()?;
         self.send(Piece::End)
     }
@@ -73,14 +73,14 @@ impl Write for Outlet {
 }
 
 /// The reading end for a blocking thread.
-pub(super) struct Inlet {
+pub(crate) struct Inlet {
     receiver: mpsc::Receiver<Piece>,
     current: Bytes,
     ended: bool,
 }
 
 impl Inlet {
-    pub(super) fn new(receiver: mpsc::Receiver<Piece>) -> Self {
+    pub(crate) fn new(receiver: mpsc::Receiver<Piece>) -> Self {
         Self {
             receiver,
             current: Bytes::new(),
@@ -106,7 +106,7 @@ impl Read for Inlet {
 }
 
 /// The reading end for async code.
-pub(super) fn stream(receiver: mpsc::Receiver<Piece>) -> ByteStream<io::Error> {
+pub(crate) fn stream(receiver: mpsc::Receiver<Piece>) -> ByteStream<io::Error> {
     Box::pin(stream::unfold(Some(receiver), |receiver| async {
         let mut receiver = receiver?;
         match receiver.recv().await {

@@ -26,12 +26,14 @@ pub mod request;
 pub mod summary;
 
 mod archive;
-mod channel;
+pub(crate) mod channel;
 mod checksum;
 mod codec;
 mod download;
 mod folder;
 mod header;
+#[cfg(test)]
+mod hostile;
 mod landing;
 mod member;
 mod moment;

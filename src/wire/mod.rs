@@ -5,6 +5,8 @@
 //! unknown fields and values survive.
 
 pub mod base64;
+pub mod build;
+pub mod credential;
 pub mod error;
 pub mod exec;
 pub mod file;
@@ -15,6 +17,7 @@ pub mod record;
 pub mod service;
 pub mod snapshot;
 pub mod vm;
+pub mod volume;
 
 use std::collections::BTreeMap;
 

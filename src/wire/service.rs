@@ -1,6 +1,23 @@
-//! HTTP services of a VM.
+//! HTTP services of a VM, public through the proxy.
 
 use serde::{Deserialize, Serialize};
+
+/// The longest name of a service, in characters.
+pub const LONGEST_NAME: usize = 29;
+/// Ports below this one are refused.
+pub const LOWEST_PORT: i32 = 1024;
+
+/// A service of a VM.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Service {
+    /// The first part of the public host name.
+    pub name: String,
+    /// TCP port in the VM.
+    pub port: i32,
+    /// Whether the proxy speaks cleartext HTTP/2 to the VM, as gRPC needs.
+    #[serde(default)]
+    pub h2c: bool,
+}
 
 /// A service as saved in a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -9,4 +26,21 @@ pub struct CapturedService {
     pub port: i32,
     #[serde(default)]
     pub h2c: bool,
+}
+
+/// Registers a service. The same one again is accepted; another port or h2c under its name is a conflict.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RegisterServiceRequest {
+    pub name: String,
+    pub port: i32,
+    #[serde(default)]
+    pub h2c: bool,
+}
+
+/// Makes a service, or changes it. Without `h2c` the present value stays.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct UpdateServiceRequest {
+    pub port: i32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub h2c: Option<bool>,
 }

@@ -18,12 +18,15 @@ pub mod status {
     pub const ERROR: &str = "error";
 }
 
+/// The longest cycle of a timer, in seconds: a year.
+pub const LONGEST_TTL: i64 = 31_536_000;
+
 /// A timer that pauses or deletes its VM. It counts only while the VM runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ttl {
     /// `pause` or `delete`.
     pub action: String,
-    /// Length of a full cycle, 1 to 31536000.
+    /// Length of a full cycle, 1 to [`LONGEST_TTL`].
     pub seconds: i64,
 }
 

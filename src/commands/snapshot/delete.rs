@@ -1,6 +1,6 @@
 //! `fastvm snapshot delete`
 
-use crate::commands::deleting::{self, Noun};
+use crate::commands::deleting;
 use crate::commands::naming;
 use crate::context::Context;
 use crate::error::Error;
@@ -23,11 +23,8 @@ pub struct DeleteArgs {
 pub(crate) async fn run(context: &mut Context, args: DeleteArgs) -> Result<Exit, Error> {
     let client = context.client().await?;
     let found = naming::snapshots(&client, &args.snapshots).await?;
-    let noun = Noun {
-        one: "snapshot",
-        many: "snapshots",
-    };
-    deleting::delete(context, noun, found, args.ignore_not_found, async |id| {
+    let deed = deleting::of("snapshot", "snapshots");
+    deleting::delete(context, deed, found, args.ignore_not_found, async |id| {
         client.delete_snapshot(&id).await
     })
     .await

@@ -2,7 +2,9 @@
 
 mod create;
 mod delete;
+mod get;
 mod list;
+mod rename;
 mod restore;
 mod table;
 
@@ -20,6 +22,12 @@ pub enum Verb {
     /// List snapshots
     #[command(visible_alias = "ls")]
     List(list::ListArgs),
+    /// Show one snapshot
+    #[command(visible_alias = "show")]
+    Get(get::GetArgs),
+    /// Give a snapshot another name
+    #[command(visible_alias = "mv")]
+    Rename(rename::RenameArgs),
     /// Launch a VM from a snapshot and wait until it runs
     Restore(restore::RestoreArgs),
     /// Delete snapshots; VMs made from them stay
@@ -32,6 +40,8 @@ impl Verb {
         match self {
             Self::Create(args) => create::run(context, args).await,
             Self::List(args) => list::run(context, args).await,
+            Self::Get(args) => get::run(context, args).await,
+            Self::Rename(args) => rename::run(context, args).await,
             Self::Restore(args) => restore::run(context, args).await,
             Self::Delete(args) => delete::run(context, args).await,
         }

@@ -1,7 +1,7 @@
 //! `fastvm vm delete`
 
-use crate::commands::deleting::{self, Noun};
-use crate::commands::naming;
+use crate::commands::deleting;
+use crate::commands::selecting::TargetOptions;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -10,11 +10,11 @@ use crate::exit::Exit;
 #[command(after_help = "\
 Examples:
   fastvm vm delete dev
-  fastvm vm delete web-1 web-2 --yes --ignore-not-found")]
+  fastvm vm delete web-1 web-2 --yes --ignore-not-found
+  fastvm vm delete -l env=ci --older-than 2h --yes")]
 pub struct DeleteArgs {
-    /// Ids, exact names, or the first characters of ids (4 or more)
-    #[arg(required = true, value_name = "VM")]
-    vms: Vec<String>,
+    #[command(flatten)]
+    targets: TargetOptions,
 
     /// Count a VM that is not there as deleted
     #[arg(long)]
@@ -22,13 +22,11 @@ pub struct DeleteArgs {
 }
 
 pub(crate) async fn run(context: &mut Context, args: DeleteArgs) -> Result<Exit, Error> {
+    args.targets.check()?;
     let client = context.client().await?;
-    let found = naming::vms(&client, &args.vms).await?;
-    let noun = Noun {
-        one: "VM",
-        many: "VMs",
-    };
-    deleting::delete(context, noun, found, args.ignore_not_found, async |id| {
+    let found = args.targets.find(&client).await?;
+    let deed = deleting::of("VM", "VMs");
+    deleting::delete(context, deed, found, args.ignore_not_found, async |id| {
         client.delete_vm(&id).await
     })
     .await

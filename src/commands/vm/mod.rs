@@ -4,12 +4,18 @@ pub(crate) mod delete;
 pub(crate) mod get;
 pub(crate) mod launch;
 pub(crate) mod list;
+mod pause;
+mod refresh_ttl;
 mod rename;
+mod resume;
+mod several;
 mod table;
+mod update;
+mod wait;
 
 use clap::Subcommand;
 
-use super::{cp, exec};
+use super::{cp, exec, firewall};
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -31,9 +37,22 @@ pub enum Verb {
     /// Give a VM another name
     #[command(visible_alias = "mv")]
     Rename(rename::RenameArgs),
+    /// Change the name, the labels or the timer of a VM
+    Update(update::UpdateArgs),
+    /// Wait until VMs run, are paused, take commands, or are gone
+    Wait(wait::WaitArgs),
+    /// Save the state of VMs and give back what they use
+    Pause(pause::PauseArgs),
+    /// Let paused VMs go on
+    Resume(resume::ResumeArgs),
+    /// Begin a full cycle of the timers of VMs
+    RefreshTtl(refresh_ttl::RefreshTtlArgs),
     /// Delete VMs, with their disks
     #[command(visible_alias = "rm")]
     Delete(delete::DeleteArgs),
+    /// Say what may come in to a VM: as `fastvm firewall`
+    #[command(subcommand)]
+    Firewall(firewall::Verb),
     /// Run a command in a VM
     Exec(exec::ExecArgs),
     /// Copy files and folders into a VM or out of it
@@ -47,7 +66,13 @@ impl Verb {
             Self::List(args) => list::run(context, args).await,
             Self::Get(args) => get::run(context, args).await,
             Self::Rename(args) => rename::run(context, args).await,
+            Self::Update(args) => update::run(context, args).await,
+            Self::Wait(args) => wait::run(context, args).await,
+            Self::Pause(args) => pause::run(context, args).await,
+            Self::Resume(args) => resume::run(context, args).await,
+            Self::RefreshTtl(args) => refresh_ttl::run(context, args).await,
             Self::Delete(args) => delete::run(context, args).await,
+            Self::Firewall(verb) => verb.run(context).await,
             Self::Exec(args) => exec::run(context, args).await,
             Self::Cp(args) => cp::run(context, args).await,
         }

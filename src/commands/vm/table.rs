@@ -1,5 +1,6 @@
 //! How VMs print.
 
+use crate::commands::firewall::rule;
 use crate::output::human::size;
 use crate::output::{Column, Shown, SortKey, Table, Tone};
 use crate::wire::vm::Vm;
@@ -61,12 +62,7 @@ fn firewall(vm: &Vm) -> String {
     let Some(policy) = vm.effective_firewall.as_ref().or(vm.firewall.as_ref()) else {
         return String::new();
     };
-    let rules = policy.ingress.iter().map(|rule| match rule.port_end {
-        Some(end) if end != rule.port_start => {
-            format!("{}:{}-{end}", rule.protocol, rule.port_start)
-        }
-        _ => format!("{}:{}", rule.protocol, rule.port_start),
-    });
+    let rules = policy.ingress.iter().map(rule::text);
     std::iter::once(policy.mode.clone())
         .chain(rules)
         .collect::<Vec<_>>()

@@ -1,0 +1,32 @@
+//! Calls about stored secrets for buckets.
+
+use reqwest::Method;
+
+use super::client::Client;
+use super::error::Error;
+use super::request::Request;
+use crate::wire::credential::{CreateVolumeCredentialRequest, VolumeCredential};
+use crate::wire::{Deleted, Record};
+
+impl Client {
+    pub async fn list_credentials(&self) -> Result<Vec<Record<VolumeCredential>>, Error> {
+        self.array(Request::get(["v1", "volume-credentials"])).await
+    }
+
+    /// Stores a secret, once. It never comes back.
+    pub async fn create_credential(
+        &self,
+        create: &CreateVolumeCredentialRequest,
+    ) -> Result<Record<VolumeCredential>, Error> {
+        let request = Request::post(["v1", "volume-credentials"]);
+        self.object(request.once().json(create)?).await
+    }
+
+    pub async fn delete_credential(&self, id: &str) -> Result<Record<Deleted>, Error> {
+        self.object(Request::new(
+            Method::DELETE,
+            ["v1", "volume-credentials", id],
+        ))
+        .await
+    }
+}

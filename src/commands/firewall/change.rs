@@ -1,0 +1,98 @@
+//! Changing the present rules of a VM: read them, change the list, show the difference, send it.
+
+use super::policy::{self, Which};
+use super::rule;
+use crate::commands::naming::{self, Named};
+use crate::context::Context;
+use crate::error::Error;
+use crate::wire::firewall::{FirewallPolicyPatch, FirewallRule, OPEN};
+use crate::wire::vm::Vm;
+
+/// Applies `change` to the rules that the VM has now. Nothing is sent where nothing changes.
+pub(super) async fn apply(
+    context: &mut Context,
+    word: &str,
+    change: impl FnOnce(&Named, &[FirewallRule]) -> Result<Vec<FirewallRule>, Error>,
+) -> Result<(), Error> {
+    let client = context.client().await?;
+    let vm = naming::vm(&client, word).await?;
+    let explain = |error| vm.explain(error);
+    let before = client.get_vm(&vm.id).await.map_err(explain)?;
+    let present = rules(&before.value);
+    let wanted = change(&vm, present)?;
+    warn_of_an_open_firewall(context, &vm, &before.value);
+    let lines = difference(present, &wanted);
+    if lines.is_empty() {
+        context.ui.status("the rules are already like that");
+        return policy::show(context, &before, Which::Set);
+    }
+    for line in lines {
+        context.ui.status(&line);
+    }
+    let patch = FirewallPolicyPatch {
+        mode: None,
+        ingress: Some(wanted),
+    };
+    let after = client
+        .patch_firewall(&vm.id, &patch)
+        .await
+        .map_err(explain)?;
+    policy::show(context, &after, Which::Set)
+}
+
+/// Whether two rules let the same in; their descriptions may differ.
+pub(super) fn allows_the_same(left: &FirewallRule, right: &FirewallRule) -> bool {
+    ends(left) == ends(right) && sources(left) == sources(right)
+}
+
+/// Protocol and first and last port.
+pub(super) fn ends(rule: &FirewallRule) -> (&str, i32, i32) {
+    (
+        &rule.protocol,
+        rule.port_start,
+        rule.port_end.unwrap_or(rule.port_start),
+    )
+}
+
+fn sources(rule: &FirewallRule) -> Vec<&str> {
+    let mut sources: Vec<_> = rule
+        .source_cidrs
+        .iter()
+        .flatten()
+        .map(String::as_str)
+        .collect();
+    sources.sort_unstable();
+    sources
+}
+
+fn rules(vm: &Vm) -> &[FirewallRule] {
+    vm.firewall
+        .as_ref()
+        .map(|policy| policy.ingress.as_slice())
+        .unwrap_or_default()
+}
+
+fn warn_of_an_open_firewall(context: &Context, named: &Named, vm: &Vm) {
+    let is_open = vm
+        .firewall
+        .as_ref()
+        .is_some_and(|policy| policy.mode == OPEN);
+    if is_open {
+        context.ui.warn(&format!(
+            "the firewall of VM {} is open: rules have no effect until its mode is restricted",
+            named.label()
+        ));
+    }
+}
+
+/// A line with `-` for each rule that goes and with `+` for each that comes.
+fn difference(before: &[FirewallRule], after: &[FirewallRule]) -> Vec<String> {
+    let only = |these: &[FirewallRule], those: &[FirewallRule], sign: char| {
+        these
+            .iter()
+            .filter(|rule| !those.contains(rule))
+            .map(|rule| format!("{sign} {}", rule::text(rule)))
+            .collect::<Vec<_>>()
+    };
+    [only(before, after, '-'), only(after, before, '+')].concat()
+}

@@ -1,0 +1,50 @@
+//! `fastvm firewall patch`
+
+use super::policy::{self, Which};
+use super::{Mode, rule};
+use crate::commands::naming;
+use crate::context::Context;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::wire::firewall::{FirewallPolicyPatch, FirewallRule};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Rules given here replace all present ones; to add or remove some, use `fastvm firewall allow` and `deny`.
+
+Examples:
+  fastvm firewall patch dev --mode restricted
+  fastvm firewall patch dev --rule tcp:443
+  fastvm firewall patch dev --no-rules")]
+#[command(group = clap::ArgGroup::new("changes").required(true).multiple(true).args(["mode", "rules", "no_rules"]))]
+pub struct PatchArgs {
+    /// Id, exact name, or the first characters of an id (4 or more)
+    vm: String,
+
+    /// open: everything may come in; restricted: only what rules allow
+    #[arg(long, value_name = "MODE", ignore_case = true)]
+    mode: Option<Mode>,
+
+    /// Allow this and nothing else: PROTOCOL:PORT[-END][@CIDR,...][#DESCRIPTION] (can be repeated)
+    #[arg(short, long = "rule", value_name = "RULE", value_parser = rule::parse)]
+    rules: Vec<FirewallRule>,
+
+    /// Remove all rules
+    #[arg(long, conflicts_with = "rules")]
+    no_rules: bool,
+}
+
+pub(super) async fn run(context: &mut Context, args: PatchArgs) -> Result<Exit, Error> {
+    let client = context.client().await?;
+    let vm = naming::vm(&client, &args.vm).await?;
+    let patch = FirewallPolicyPatch {
+        mode: args.mode.map(|mode| mode.wire().to_owned()),
+        ingress: (args.no_rules || !args.rules.is_empty()).then_some(args.rules),
+    };
+    let record = client
+        .patch_firewall(&vm.id, &patch)
+        .await
+        .map_err(|error| vm.explain(error))?;
+    policy::show(context, &record, Which::Set)?;
+    Ok(Exit::SUCCESS)
+}

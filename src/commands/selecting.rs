@@ -1,0 +1,238 @@
+//! Choosing VMs by what they are, not by name: labels, status, a pattern of names, age.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::Args;
+use jiff::Timestamp;
+
+use super::glob;
+use super::naming::{self, Missing, Named};
+use crate::api::vms::VmFilter;
+use crate::api::{self, Client};
+use crate::error::Error;
+use crate::quantity::parse_duration;
+use crate::wire::Record;
+use crate::wire::vm::Vm;
+
+/// Conditions that must all hold.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct FilterOptions {
+    /// Only VMs with this label: K=V, K!=V, K, !K; several must all hold (can be repeated)
+    #[arg(short = 'l', long = "label", value_name = "LABEL")]
+    labels: Vec<LabelRule>,
+
+    /// Only VMs in this status (can be repeated: any of them)
+    #[arg(long, value_name = "STATUS")]
+    status: Vec<String>,
+
+    /// Only VMs whose name fits this pattern, such as 'web-*'
+    #[arg(id = "name_pattern", long = "name", value_name = "GLOB")]
+    name: Option<String>,
+
+    /// Only VMs that are at least this old, such as 2h
+    #[arg(long, value_name = "DUR", value_parser = parse_duration)]
+    older_than: Option<Duration>,
+}
+
+/// VMs by name, or by conditions.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct TargetOptions {
+    /// Ids, exact names, or the first characters of ids (4 or more)
+    #[arg(value_name = "VM")]
+    vms: Vec<String>,
+
+    #[command(flatten)]
+    filter: FilterOptions,
+
+    /// All VMs
+    #[arg(long, conflicts_with_all = ["vms", "labels", "status", "name_pattern", "older_than"])]
+    all: bool,
+}
+
+/// A condition on one label.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum LabelRule {
+    Is(String, String),
+    IsNot(String, String),
+    Has(String),
+    HasNot(String),
+}
+
+impl FromStr for LabelRule {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let rule = match (text.split_once('='), text.strip_prefix('!')) {
+            (Some((key, value)), _) => match key.strip_suffix('!') {
+                Some(key) => Self::IsNot(key.to_owned(), value.to_owned()),
+                None => Self::Is(key.to_owned(), value.to_owned()),
+            },
+            (None, Some(key)) => Self::HasNot(key.to_owned()),
+            (None, None) => Self::Has(text.to_owned()),
+        };
+        match &rule {
+            Self::Is(key, _) | Self::IsNot(key, _) | Self::Has(key) | Self::HasNot(key)
+                if key.is_empty() =>
+            {
+                Err("the key is empty; write K=V, K!=V, K or !K".to_owned())
+            }
+            _ => Ok(rule),
+        }
+    }
+}
+
+impl LabelRule {
+    fn holds(&self, vm: &Vm) -> bool {
+        let label = |key: &str| vm.metadata.as_ref().and_then(|labels| labels.get(key));
+        match self {
+            Self::Is(key, value) => label(key) == Some(value),
+            Self::IsNot(key, value) => label(key) != Some(value),
+            Self::Has(key) => label(key).is_some(),
+            Self::HasNot(key) => label(key).is_none(),
+        }
+    }
+}
+
+impl FilterOptions {
+    fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+            && self.status.is_empty()
+            && self.name.is_none()
+            && self.older_than.is_none()
+    }
+
+    /// The VMs that fit. The server filters what it can, and everything is checked here.
+    pub(crate) async fn list(&self, client: &Client) -> Result<Vec<Record<Vm>>, api::Error> {
+        let mut vms = client.list_vms(&self.for_the_server()).await?;
+        let now = Timestamp::now();
+        vms.retain(|vm| self.holds(&vm.value, now));
+        Ok(vms)
+    }
+
+    fn for_the_server(&self) -> VmFilter {
+        let equal = self.labels.iter().filter_map(|rule| match rule {
+            LabelRule::Is(key, value) => Some((key.clone(), value.clone())),
+            _ => None,
+        });
+        VmFilter {
+            status: match self.status.as_slice() {
+                [one] => Some(one.clone()),
+                _ => None,
+            },
+            metadata: equal.collect(),
+        }
+    }
+
+    fn holds(&self, vm: &Vm, now: Timestamp) -> bool {
+        // a VM from the future, or of no time, is young
+        let age = vm
+            .created_at
+            .parse::<Timestamp>()
+            .map(|created| now.duration_since(created));
+        let is_old = |limit: Duration| {
+            age.as_ref()
+                .is_ok_and(|age| Duration::try_from(*age).is_ok_and(|age| age >= limit))
+        };
+        self.labels.iter().all(|rule| rule.holds(vm))
+            && (self.status.is_empty() || self.status.contains(&vm.status))
+            && self
+                .name
+                .as_ref()
+                .is_none_or(|pattern| glob::matches(pattern, &vm.name))
+            && self.older_than.is_none_or(is_old)
+    }
+}
+
+impl TargetOptions {
+    /// The VMs that are meant, with one list at most.
+    pub(crate) async fn find(&self, client: &Client) -> Result<Vec<Result<Named, Missing>>, Error> {
+        if !self.vms.is_empty() {
+            return naming::vms(client, &self.vms).await;
+        }
+        let vms = self.filter.list(client).await?;
+        Ok(vms.iter().map(|vm| Ok(Named::vm(&vm.value))).collect())
+    }
+
+    /// Refuses to choose where nothing, or two things, were said. To be asked before anything is sent.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        match (self.vms.is_empty(), self.filter.is_empty() && !self.all) {
+            (true, true) => Err(Error::usage("no VM is named")
+                .hint("name VMs, or choose them with -l, --status, --name, --older-than or --all")),
+            (false, false) => Err(Error::usage(
+                "VMs are both named and chosen by conditions; do one of both",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether one VM was named, so that its result is one object.
+    pub(crate) fn is_one(&self) -> bool {
+        self.vms.len() == 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vm() -> Vm {
+        serde_json::from_str(
+            r#"{"id":"i","name":"web-1","orgId":"o","cpu":1,"memoryMiB":1,"diskGiB":1,"status":"running",
+                "createdAt":"2026-01-02T03:00:00Z","metadata":{"env":"ci","empty":""}}"#,
+        )
+        .unwrap()
+    }
+
+    fn holds(labels: &[&str], change: impl FnOnce(&mut FilterOptions)) -> bool {
+        let labels = labels.iter().map(|label| label.parse().unwrap());
+        let mut filter = FilterOptions {
+            labels: labels.collect(),
+            ..FilterOptions::default()
+        };
+        change(&mut filter);
+        filter.holds(&vm(), "2026-01-02T05:00:00Z".parse().unwrap())
+    }
+
+    #[test]
+    fn all_conditions_on_labels_must_hold() {
+        for label in ["env=ci", "env!=prod", "env", "!nope", "empty=", "nope!=x"] {
+            assert!(holds(&[label], |_| ()), "{label}");
+        }
+        for label in ["env=prod", "env!=ci", "nope", "!env", "nope="] {
+            assert!(!holds(&[label], |_| ()), "{label}");
+        }
+        assert!(!holds(&["env=ci", "nope"], |_| ()));
+    }
+
+    #[test]
+    fn a_rule_without_a_key_is_refused() {
+        for label in ["", "=x", "!", "!=x"] {
+            assert!(label.parse::<LabelRule>().is_err(), "{label}");
+        }
+    }
+
+    #[test]
+    fn status_name_and_age_narrow_too() {
+        assert!(holds(&[], |filter| filter.status =
+            vec!["error".into(), "running".into()]));
+        assert!(!holds(&[], |filter| filter.status = vec!["paused".into()]));
+        assert!(!holds(&[], |filter| filter.name = Some("web".into())));
+        assert!(holds(&[], |filter| filter.name = Some("web-*".into())));
+        let age = |hours: u64| Some(Duration::from_secs(hours * 3600));
+        assert!(holds(&[], |filter| filter.older_than = age(2)));
+        assert!(!holds(&[], |filter| filter.older_than = age(3)));
+    }
+
+    #[test]
+    fn the_server_filters_equality_and_a_single_status() {
+        let filter = FilterOptions {
+            labels: vec!["a=b".parse().unwrap(), "c!=d".parse().unwrap()],
+            status: vec!["running".into()],
+            ..FilterOptions::default()
+        };
+        let sent = filter.for_the_server();
+        assert_eq!(sent.status.as_deref(), Some("running"));
+        assert_eq!(sent.metadata, [("a".to_owned(), "b".to_owned())]);
+    }
+}

@@ -1,0 +1,61 @@
+//! `fastvm service add`
+
+use super::name::{name, port};
+use super::table::{SERVICES, public};
+use crate::commands::naming;
+use crate::context::Context;
+use crate::error::{Error, Kind};
+use crate::exit::Exit;
+use crate::wire::service::RegisterServiceRequest;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The firewall of the VM opens for the port. Adding the same service again changes nothing.
+
+Examples:
+  fastvm service add dev web 8080
+  fastvm service add dev grpc 50051 --h2c")]
+pub struct AddArgs {
+    /// Id, exact name, or the first characters of an id (4 or more)
+    vm: String,
+
+    /// Name of the service, the first part of its host name
+    #[arg(value_parser = name)]
+    name: String,
+
+    /// TCP port in the VM, 1024 or higher
+    #[arg(value_parser = port)]
+    port: i32,
+
+    /// Speak cleartext HTTP/2 to the VM, as gRPC needs
+    #[arg(long)]
+    h2c: bool,
+}
+
+pub(super) async fn run(context: &mut Context, args: AddArgs) -> Result<Exit, Error> {
+    let client = context.client().await?;
+    let vm = naming::vm(&client, &args.vm).await?;
+    let request = RegisterServiceRequest {
+        name: args.name.clone(),
+        port: args.port,
+        h2c: args.h2c,
+    };
+    let service = client
+        .register_service(&vm.id, &request)
+        .await
+        .map_err(|error| {
+            let error = vm.explain(error);
+            if error.kind() != Kind::Conflict {
+                return error;
+            }
+            let command = format!(
+                "fastvm service update {} {} {}",
+                vm.id, args.name, args.port
+            );
+            error.hint(format!("change it with `{command}`"))
+        })?;
+    context
+        .ui
+        .one(public(&client, &vm.id, service), &SERVICES)?;
+    Ok(Exit::SUCCESS)
+}

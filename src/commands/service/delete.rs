@@ -1,0 +1,63 @@
+//! `fastvm service delete`
+
+use super::name::name;
+use crate::api;
+use crate::commands::{deleting, naming};
+use crate::context::Context;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::wire::{Deleted, Record};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The firewall closes at once; the proxy stops within 30 s.
+
+Examples:
+  fastvm service delete dev web
+  fastvm service delete dev web grpc --yes --ignore-not-found")]
+pub struct DeleteArgs {
+    /// Id, exact name, or the first characters of an id (4 or more)
+    vm: String,
+
+    /// Names of services
+    #[arg(required = true, value_name = "NAME", value_parser = name)]
+    names: Vec<String>,
+
+    /// Count a service that is not there as deleted
+    #[arg(long)]
+    ignore_not_found: bool,
+}
+
+pub(super) async fn run(context: &mut Context, args: DeleteArgs) -> Result<Exit, Error> {
+    let client = context.client().await?;
+    let vm = naming::vm(&client, &args.vm).await?;
+    // the API calls a service that never was deleted as well, which would hide a misspelt name
+    let services = client
+        .list_services(&vm.id)
+        .await
+        .map_err(|error| vm.explain(error))?;
+    let known: Vec<String> = services
+        .into_iter()
+        .map(|service| service.value.name)
+        .collect();
+    let found = args
+        .names
+        .iter()
+        .map(|name| naming::service(name, &known))
+        .collect();
+    let deed = deleting::of("service", "services");
+    deleting::delete(context, deed, found, args.ignore_not_found, async |name| {
+        client.delete_service(&vm.id, &name).await?;
+        deleted(name)
+    })
+    .await
+}
+
+/// The answer has no body: this is what those of other things say.
+fn deleted(name: String) -> Result<Record<Deleted>, api::Error> {
+    let deleted = Deleted {
+        id: name,
+        deleted: true,
+    };
+    Record::of(deleted).map_err(|error| api::Error::SetUp(error.to_string()))
+}

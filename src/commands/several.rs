@@ -1,0 +1,113 @@
+//! Doing one thing to several targets: eight at a time, a result for each, and 9 where only some could be done.
+
+use futures_util::{StreamExt as _, stream};
+
+use super::naming::{Missing, Named};
+use crate::context::Context;
+use crate::error::{Error, Kind};
+use crate::exit::Exit;
+
+/// How many are worked on at once.
+const AT_ONCE: usize = 8;
+
+/// What is done, in words.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deed {
+    /// One of the things, as in "VM".
+    pub(crate) one: &'static str,
+    /// Many of them, as in "VMs".
+    pub(crate) many: &'static str,
+    /// As in "deleting 3 VMs".
+    pub(crate) doing: &'static str,
+    /// As in "1 of 3 VMs could not be deleted".
+    pub(crate) done: &'static str,
+}
+
+/// What became of each target.
+#[derive(Debug)]
+pub(crate) struct Outcome<T> {
+    pub(crate) done: Vec<(Named, T)>,
+    pub(crate) failures: Vec<Error>,
+}
+
+/// The targets that were found, each once, and the failures of those that were not.
+pub(crate) fn sorted_out(wanted: Vec<Result<Named, Missing>>) -> (Vec<Named>, Vec<Error>) {
+    let (mut targets, mut failures) = (Vec::<Named>::new(), Vec::new());
+    for result in wanted {
+        match result {
+            Ok(named) if targets.iter().any(|target| target.id == named.id) => {}
+            Ok(named) => targets.push(named),
+            Err(missing) => failures.push(missing.into_error()),
+        }
+    }
+    (targets, failures)
+}
+
+/// Does it to each target. Results keep the order of the targets.
+pub(crate) async fn each<T>(
+    context: &Context,
+    deed: Deed,
+    targets: Vec<Named>,
+    act: impl AsyncFn(&Named) -> Result<T, Error>,
+) -> Outcome<T> {
+    let many = targets.len();
+    let what = match targets.as_slice() {
+        [one] => format!("{} {}", deed.doing, one.label()),
+        _ => format!("{} {many} {}", deed.doing, deed.many),
+    };
+    let spinner = context.ui.spinner(&what);
+    let results = stream::iter(targets)
+        .map(|named| async {
+            let result = act(&named).await;
+            (named, result)
+        })
+        .buffered(AT_ONCE)
+        .collect::<Vec<_>>()
+        .await;
+    drop(spinner);
+    let mut outcome = Outcome {
+        done: Vec::new(),
+        failures: Vec::new(),
+    };
+    for (named, result) in results {
+        match result {
+            Ok(value) => outcome.done.push((named, value)),
+            Err(error) => outcome.failures.push(error),
+        }
+    }
+    outcome
+}
+
+/// Reports each failure; the only one, or a count of them, becomes the command's error.
+pub(crate) fn finish(
+    context: &Context,
+    deed: Deed,
+    done: usize,
+    mut failures: Vec<Error>,
+) -> Result<Exit, Error> {
+    let total = done + failures.len();
+    if failures.len() == 1 && total == 1 {
+        return failures.pop().map_or(Ok(Exit::SUCCESS), Err);
+    }
+    if failures.is_empty() {
+        return Ok(Exit::SUCCESS);
+    }
+    for failure in &failures {
+        context.ui.error(failure.message(), failure.hint_text());
+    }
+    let same_kind = failures
+        .iter()
+        .all(|failure| failure.kind() == failures[0].kind());
+    let kind = if failures.len() == total && same_kind {
+        failures[0].kind()
+    } else {
+        Kind::Partial
+    };
+    let message = format!(
+        "{} of {total} {} could not be {}",
+        failures.len(),
+        deed.many,
+        deed.done
+    );
+    Err(Error::new(kind, message))
+}

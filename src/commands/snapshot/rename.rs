@@ -1,0 +1,37 @@
+//! `fastvm snapshot rename`
+
+use super::table::SNAPSHOTS;
+use crate::commands::naming;
+use crate::context::Context;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::wire::snapshot::UpdateSnapshotRequest;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  fastvm snapshot rename golden golden-2025")]
+pub struct RenameArgs {
+    /// Id, exact name, or the first characters of an id (4 or more)
+    snapshot: String,
+
+    /// The new name; the server trims it and cuts it to 64 characters
+    name: String,
+}
+
+pub(crate) async fn run(context: &mut Context, args: RenameArgs) -> Result<Exit, Error> {
+    if args.name.trim().is_empty() {
+        return Err(Error::usage("the new name is empty"));
+    }
+    let client = context.client().await?;
+    let snapshot = naming::snapshot(&client, &args.snapshot).await?;
+    let change = UpdateSnapshotRequest {
+        name: Some(args.name),
+    };
+    let record = client
+        .update_snapshot(&snapshot.id, &change)
+        .await
+        .map_err(|error| snapshot.explain(error))?;
+    context.ui.one(record, &SNAPSHOTS)?;
+    Ok(Exit::SUCCESS)
+}

@@ -1,0 +1,39 @@
+//! `fastvm vm refresh-ttl`
+
+use super::several;
+use crate::commands::selecting::TargetOptions;
+use crate::commands::several::Deed;
+use crate::context::Context;
+use crate::error::Error;
+use crate::exit::Exit;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Set a timer with `fastvm vm update VM --ttl 1h:pause`.
+
+Examples:
+  fastvm vm refresh-ttl dev
+  fastvm vm refresh-ttl web-1 web-2")]
+pub struct RefreshTtlArgs {
+    #[command(flatten)]
+    targets: TargetOptions,
+}
+
+const REFRESHING: Deed = Deed {
+    one: "VM",
+    many: "VMs",
+    doing: "refreshing the timer of",
+    done: "refreshed",
+};
+
+pub(crate) async fn run(context: &mut Context, args: RefreshTtlArgs) -> Result<Exit, Error> {
+    args.targets.check()?;
+    let client = context.client().await?;
+    several::change(context, &client, REFRESHING, &args.targets, async |vm| {
+        client
+            .refresh_ttl(&vm.id)
+            .await
+            .map_err(|error| vm.explain(error))
+    })
+    .await
+}

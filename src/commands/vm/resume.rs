@@ -1,0 +1,49 @@
+//! `fastvm vm resume`
+
+use super::several;
+use crate::commands::launching::{self, WaitOptions};
+use crate::commands::selecting::TargetOptions;
+use crate::commands::several::Deed;
+use crate::context::Context;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::wire::vm::status;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  fastvm vm resume dev
+  fastvm vm resume --status paused -l env=ci --no-wait")]
+pub struct ResumeArgs {
+    #[command(flatten)]
+    targets: TargetOptions,
+
+    #[command(flatten)]
+    wait: WaitOptions,
+}
+
+const RESUMING: Deed = Deed {
+    one: "VM",
+    many: "VMs",
+    doing: "resuming",
+    done: "resumed",
+};
+
+pub(crate) async fn run(context: &mut Context, args: ResumeArgs) -> Result<Exit, Error> {
+    args.targets.check()?;
+    let client = context.client().await?;
+    let wait = args.wait.wait();
+    several::change(context, &client, RESUMING, &args.targets, async |vm| {
+        let explain = |error| vm.explain(error);
+        let answer = client.resume_vm(&vm.id).await.map_err(explain)?;
+        match wait {
+            // 202: the VM waits for a place
+            Some(wait) if answer.value.status != status::RUNNING => {
+                let waited = client.wait_until_running(&vm.id, wait).await;
+                launching::running(waited.map_err(explain)?, wait.limit)
+            }
+            _ => Ok(answer),
+        }
+    })
+    .await
+}

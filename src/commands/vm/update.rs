@@ -1,0 +1,104 @@
+//! `fastvm vm update`
+
+use crate::commands::ttl::TtlText;
+use crate::commands::vm::VMS;
+use crate::commands::{naming, pairs};
+use crate::context::Context;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::wire::Metadata;
+use crate::wire::vm::{Ttl, UpdateVmRequest, Vm};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Labels that are not named stay. The present ones are read first, so of two changes at once one may be lost.
+
+Examples:
+  fastvm vm update dev --metadata env=prod --unset owner
+  fastvm vm update dev --ttl 2h:delete
+  fastvm vm update dev --clear-metadata --metadata env=ci --no-ttl")]
+#[command(group = clap::ArgGroup::new("changes").required(true).multiple(true).args(["name", "metadata", "unset", "clear_metadata", "ttl", "no_ttl"]))]
+pub struct UpdateArgs {
+    /// Id, exact name, or the first characters of an id (4 or more)
+    vm: String,
+
+    /// The new name; the server trims it and cuts it to 64 characters
+    #[arg(short, long, value_name = "NAME")]
+    name: Option<String>,
+
+    /// Set a label (can be repeated)
+    #[arg(long, value_name = "K=V")]
+    metadata: Vec<String>,
+
+    /// Remove a label (can be repeated)
+    #[arg(long, value_name = "K", conflicts_with = "clear_metadata")]
+    unset: Vec<String>,
+
+    /// Remove all labels, before those of --metadata are set
+    #[arg(long)]
+    clear_metadata: bool,
+
+    /// Pause or delete the VM by itself once it has run this long from now on
+    #[arg(long, value_name = "DUR[:pause|delete]", conflicts_with = "no_ttl")]
+    ttl: Option<TtlText>,
+
+    /// Remove the timer
+    #[arg(long)]
+    no_ttl: bool,
+}
+
+impl UpdateArgs {
+    /// Whether the change depends on what the VM has now.
+    fn builds_on_the_present(&self) -> bool {
+        let labels = !self.clear_metadata && !(self.metadata.is_empty() && self.unset.is_empty());
+        labels || self.ttl.is_some()
+    }
+
+    fn metadata(&self, set: Metadata, present: Option<&Vm>) -> Result<Option<Metadata>, Error> {
+        if self.metadata.is_empty() && self.unset.is_empty() && !self.clear_metadata {
+            return Ok(None);
+        }
+        let mut labels = match present {
+            Some(vm) if !self.clear_metadata => vm.metadata.clone().unwrap_or_default(),
+            _ => Metadata::new(),
+        };
+        labels.retain(|key, _| !self.unset.contains(key));
+        labels.extend(set);
+        pairs::check_metadata(&labels)?;
+        Ok(Some(labels))
+    }
+
+    fn ttl(&self, present: Option<&Vm>) -> Option<Option<Ttl>> {
+        let present = present.and_then(|vm| vm.ttl.as_ref());
+        match &self.ttl {
+            Some(ttl) => Some(Some(ttl.over(present))),
+            None => self.no_ttl.then_some(None),
+        }
+    }
+}
+
+pub(crate) async fn run(context: &mut Context, args: UpdateArgs) -> Result<Exit, Error> {
+    let set = pairs::metadata(&args.metadata)?;
+    if args
+        .name
+        .as_ref()
+        .is_some_and(|name| name.trim().is_empty())
+    {
+        return Err(Error::usage("the new name is empty"));
+    }
+    let client = context.client().await?;
+    let vm = naming::vm(&client, &args.vm).await?;
+    let explain = |error| vm.explain(error);
+    let present = match args.builds_on_the_present() {
+        true => Some(client.get_vm(&vm.id).await.map_err(explain)?.value),
+        false => None,
+    };
+    let change = UpdateVmRequest {
+        name: args.name.clone(),
+        metadata: args.metadata(set, present.as_ref())?,
+        ttl: args.ttl(present.as_ref()),
+    };
+    let record = client.update_vm(&vm.id, &change).await.map_err(explain)?;
+    context.ui.one(record, &VMS)?;
+    Ok(Exit::SUCCESS)
+}

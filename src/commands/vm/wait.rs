@@ -1,0 +1,221 @@
+//! `fastvm vm wait`
+
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+use crate::api::wait::{Pace, Wait, Waited};
+use crate::api::{self, Client};
+use crate::commands::launching::poll_interval;
+use crate::commands::naming::{Missing, Named};
+use crate::commands::selecting::TargetOptions;
+use crate::commands::several::{self, Deed};
+use crate::commands::vm::VMS;
+use crate::context::Context;
+use crate::error::{Error, Kind};
+use crate::exit::Exit;
+use crate::output::control::visible;
+use crate::output::human;
+use crate::quantity::parse_duration;
+use crate::wire::exec::ExecRequest;
+use crate::wire::vm::{Vm, status};
+use crate::wire::{Deleted, Record};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+A VM whose status says that it will never get there ends the wait at once.
+
+Examples:
+  fastvm vm wait dev
+  fastvm vm wait web-1 web-2 --for exec --timeout 2m
+  fastvm vm wait -l env=ci --for deleted")]
+pub struct WaitArgs {
+    #[command(flatten)]
+    targets: TargetOptions,
+
+    /// What to wait for
+    #[arg(long = "for", value_name = "STATE", default_value = "running")]
+    goal: Goal,
+
+    /// How long to wait
+    #[arg(id = "timeout", long = "timeout", value_name = "DUR", default_value = "300s", value_parser = parse_duration)]
+    timeout: Duration,
+
+    /// How often to ask
+    #[arg(long, value_name = "DUR", default_value = "2s", value_parser = poll_interval)]
+    interval: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Goal {
+    /// The VM runs
+    Running,
+    /// The VM is gone
+    Deleted,
+    /// A command runs in the VM
+    Exec,
+    /// The VM is paused
+    Paused,
+}
+
+const WAITING: Deed = Deed {
+    one: "VM",
+    many: "VMs",
+    doing: "waiting for",
+    done: "waited for",
+};
+
+/// The state that was reached.
+enum Reached {
+    Vm(Record<Vm>),
+    Gone(Record<Deleted>),
+}
+
+pub(crate) async fn run(context: &mut Context, args: WaitArgs) -> Result<Exit, Error> {
+    args.targets.check()?;
+    let client = context.client().await?;
+    let wanted = args.targets.find(&client).await?;
+    // a name that is not there is what was wanted
+    let is_open = |result: &Result<Named, Missing>| !matches!(result, Err(missing) if args.goal == Goal::Deleted && missing.is_absent());
+    let (found, mut failures) = several::sorted_out(wanted.into_iter().filter(is_open).collect());
+    let wait = Wait {
+        limit: args.timeout,
+        interval: args.interval,
+    };
+    let mut outcome = several::each(context, WAITING, found, async |vm| {
+        reach(&client, vm, args.goal, wait).await
+    })
+    .await;
+    failures.append(&mut outcome.failures);
+    let done = outcome.done.len();
+    let (mut vms, mut gone) = (Vec::new(), Vec::new());
+    for (named, reached) in outcome.done {
+        match reached {
+            Reached::Vm(vm) => vms.push(vm),
+            Reached::Gone(record) => {
+                context.ui.status(&format!("{} is gone", named.label()));
+                gone.push(record);
+            }
+        }
+    }
+    if args.goal == Goal::Deleted {
+        context.ui.deleted(gone)?;
+    } else if args.targets.is_one() {
+        if let Some(vm) = vms.pop() {
+            context.ui.one(vm, &VMS)?;
+        }
+    } else if failures.is_empty() || !vms.is_empty() {
+        context.ui.list(vms, &VMS)?;
+    }
+    several::finish(context, WAITING, done, failures)
+}
+
+async fn reach(client: &Client, vm: &Named, goal: Goal, wait: Wait) -> Result<Reached, Error> {
+    let pace = Pace::new(wait);
+    let status = match goal {
+        Goal::Deleted => return until_gone(client, vm, wait, pace).await.map(Reached::Gone),
+        Goal::Paused => status::PAUSED,
+        Goal::Running | Goal::Exec => status::RUNNING,
+    };
+    let waited = client.wait_for_vm(&vm.id, status, wait).await;
+    let record = match waited.map_err(|error| vm.explain(error))? {
+        Waited::Ready(record) => record,
+        Waited::Failed(last) => {
+            let message = format!("will not be {status}: its status is {}", last.value.status);
+            return Err(failure(Kind::VmFailed, vm, &visible(&message)));
+        }
+        Waited::TimedOut(last) => {
+            return Err(late(vm, &format!("still {}", last.value.status), wait));
+        }
+    };
+    if goal == Goal::Exec {
+        until_it_runs_commands(client, vm, wait, pace).await?;
+    }
+    Ok(Reached::Vm(record))
+}
+
+async fn until_gone(
+    client: &Client,
+    vm: &Named,
+    wait: Wait,
+    mut pace: Pace,
+) -> Result<Record<Deleted>, Error> {
+    loop {
+        let last = match client.get_vm(&vm.id).await {
+            Ok(record) => record.value,
+            Err(error) if error.is_not_found() => break,
+            Err(error) => return Err(vm.explain(error)),
+        };
+        if last.deleted_at.is_some() {
+            break;
+        }
+        if !pace.rest().await {
+            return Err(late(vm, &format!("still {}", last.status), wait));
+        }
+    }
+    let gone = Deleted {
+        id: vm.id.clone(),
+        deleted: true,
+    };
+    Record::of(gone).map_err(|error| Error::new(Kind::LocalIo, error.to_string()))
+}
+
+/// The longest that one try may take.
+const ONE_TRY: Duration = Duration::from_secs(10);
+
+/// Runs `true` until it does: a VM that runs may not take commands yet.
+async fn until_it_runs_commands(
+    client: &Client,
+    vm: &Named,
+    wait: Wait,
+    mut pace: Pace,
+) -> Result<(), Error> {
+    let command = ExecRequest {
+        command: vec!["true".to_owned()],
+        timeout_sec: Some(ONE_TRY.as_secs() as i64),
+        ..ExecRequest::default()
+    };
+    loop {
+        let limit = ONE_TRY.min(pace.left()).max(Duration::from_secs(1));
+        let reason = match tokio::time::timeout(limit, runs(client, vm, &command)).await {
+            Ok(Ok(0)) => return Ok(()),
+            Ok(Ok(code)) => format!("`true` ended with {code}"),
+            Ok(Err(error)) if is_final(&error) => return Err(vm.explain(error)),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "no answer".to_owned(),
+        };
+        if !pace.rest().await {
+            return Err(late(vm, &format!("not taking commands ({reason})"), wait));
+        }
+    }
+}
+
+async fn runs(client: &Client, vm: &Named, command: &ExecRequest) -> Result<i32, api::Error> {
+    let mut stream = client.exec(&vm.id, command).await?;
+    loop {
+        if let api::exec::Event::Exit(ended) = stream.next().await? {
+            return Ok(ended.code);
+        }
+    }
+}
+
+/// Whether waiting cannot help: the VM is gone, or the key is refused.
+fn is_final(error: &api::Error) -> bool {
+    error
+        .status()
+        .is_some_and(|status| [401, 403, 404].contains(&status.as_u16()))
+}
+
+fn late(vm: &Named, state: &str, wait: Wait) -> Error {
+    let after = human::duration(wait.limit);
+    failure(
+        Kind::WaitTimeout,
+        vm,
+        &format!("is {} after {after}", visible(state)),
+    )
+    .retryable(true)
+}
+
+fn failure(kind: Kind, vm: &Named, message: &str) -> Error {
+    Error::new(kind, format!("VM {} {message}", vm.label())).target(&vm.id)
+}

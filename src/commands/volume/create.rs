@@ -1,0 +1,94 @@
+//! `fastvm volume create`
+
+use clap::ValueEnum;
+
+use super::table::VOLUMES;
+use crate::commands::naming;
+use crate::context::Context;
+use crate::error::{Error, Kind};
+use crate::exit::Exit;
+use crate::wire::volume::{BYO_OBJECT, ByoObject, CreateVolumeRequest, NATIVE};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  fastvm volume create data --size-gib 20
+  fastvm volume create models --byo gs://bucket/models --credential reader --access ro")]
+#[command(group = clap::ArgGroup::new("backend").required(true).multiple(false).args(["size_gib", "byo"]))]
+pub struct CreateArgs {
+    /// Name of the volume
+    name: Option<String>,
+
+    /// A disk of this size
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
+    size_gib: Option<i64>,
+
+    /// A bucket of yours: gs://BUCKET/PREFIX or s3://BUCKET/PREFIX
+    #[arg(long, value_name = "URI", value_parser = bucket, requires = "credential")]
+    byo: Option<String>,
+
+    /// The stored credential that opens the bucket, by id or name
+    #[arg(long, value_name = "CREDENTIAL", requires = "byo")]
+    credential: Option<String>,
+
+    /// Whether VMs may write to it [default: rw]
+    #[arg(long, value_name = "MODE")]
+    access: Option<Access>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Access {
+    /// Read and write
+    Rw,
+    /// Read only
+    Ro,
+}
+
+/// Checks the URI of a bucket.
+fn bucket(text: &str) -> Result<String, String> {
+    let rest = ["gs://", "s3://"]
+        .iter()
+        .find_map(|scheme| text.strip_prefix(scheme));
+    match rest {
+        Some(rest) if !rest.is_empty() && !rest.starts_with('/') => Ok(text.to_owned()),
+        _ => Err("must be gs://BUCKET/PREFIX or s3://BUCKET/PREFIX".to_owned()),
+    }
+}
+
+pub(super) async fn run(context: &mut Context, args: CreateArgs) -> Result<Exit, Error> {
+    let client = context.client().await?;
+    let byo_object = match (args.byo, &args.credential) {
+        (Some(uri), Some(credential)) => Some(ByoObject {
+            uri,
+            credentials_ref: naming::credential(&client, credential).await?.id,
+        }),
+        _ => None,
+    };
+    let backend = if byo_object.is_some() {
+        BYO_OBJECT
+    } else {
+        NATIVE
+    };
+    let access = args.access.map(|access| match access {
+        Access::Rw => "rw",
+        Access::Ro => "ro",
+    });
+    let request = CreateVolumeRequest {
+        name: args.name,
+        backend: backend.to_owned(),
+        access_mode: access.map(str::to_owned),
+        size_gib: args.size_gib,
+        byo_object,
+    };
+    let volume = client.create_volume(&request).await.map_err(|error| {
+        let error = Error::from(error);
+        match error.kind() {
+            Kind::Network => error.hint(
+                "the volume may have been made all the same; look with `fastvm volume list` before trying again",
+            ),
+            _ => error,
+        }
+    })?;
+    context.ui.one(volume, &VOLUMES)?;
+    Ok(Exit::SUCCESS)
+}

@@ -1,0 +1,55 @@
+//! `fastvm volume update`
+
+use super::table::VOLUMES;
+use crate::commands::naming;
+use crate::context::Context;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::wire::volume::UpdateVolumeRequest;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+VMs that run keep the credential they have; those launched from then on use the new one.
+
+Examples:
+  fastvm volume update data --name archive
+  fastvm volume update models --credential reader-2")]
+#[command(group = clap::ArgGroup::new("changes").required(true).multiple(true).args(["name", "credential"]))]
+pub struct UpdateArgs {
+    /// Id, exact name, or the first characters of an id (4 or more)
+    volume: String,
+
+    /// The new name
+    #[arg(short, long, value_name = "NAME")]
+    name: Option<String>,
+
+    /// Another stored credential for the bucket, by id or name
+    #[arg(long, value_name = "CREDENTIAL")]
+    credential: Option<String>,
+}
+
+pub(super) async fn run(context: &mut Context, args: UpdateArgs) -> Result<Exit, Error> {
+    if args
+        .name
+        .as_ref()
+        .is_some_and(|name| name.trim().is_empty())
+    {
+        return Err(Error::usage("the new name is empty"));
+    }
+    let client = context.client().await?;
+    let volume = naming::volume(&client, &args.volume).await?;
+    let credentials_ref = match &args.credential {
+        Some(credential) => Some(naming::credential(&client, credential).await?.id),
+        None => None,
+    };
+    let change = UpdateVolumeRequest {
+        name: args.name,
+        credentials_ref,
+    };
+    let record = client
+        .update_volume(&volume.id, &change)
+        .await
+        .map_err(|error| volume.explain(error))?;
+    context.ui.one(record, &VOLUMES)?;
+    Ok(Exit::SUCCESS)
+}

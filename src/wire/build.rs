@@ -1,0 +1,57 @@
+//! Snapshots made from container images or Dockerfiles.
+
+use serde::{Deserialize, Serialize};
+
+/// It ended well: `snapshot_id` names a ready snapshot.
+pub const COMPLETED: &str = "completed";
+/// It ended badly: `error` says why.
+pub const FAILED: &str = "failed";
+
+/// The media type that the upload of a build context is signed for.
+pub const CONTEXT_TYPE: &str = "application/gzip";
+
+/// A build.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Build {
+    pub id: String,
+    /// RFC 3339.
+    pub created_at: String,
+    /// Empty where only a Dockerfile was given.
+    pub image_ref: String,
+    /// An open enumeration: `pending`, `running`, [`COMPLETED`] and [`FAILED`] are known.
+    pub status: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The present phase in words; gone once the build ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// Starts a build of an image, a Dockerfile, or both. Has no `Debug`: the URL of the context is signed.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(
+    missing_debug_implementations,
+    reason = "signed URLs must not be printable"
+)]
+pub struct CreateBuildRequest {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_ref: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dockerfile_content: Option<String>,
+    /// The `downloadUrl` of an uploaded context.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context_download_url: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine_type: Option<String>,
+    #[serde(rename = "diskGiB", default, skip_serializing_if = "Option::is_none")]
+    pub disk_gib: Option<i64>,
+    /// Name of the snapshot; the build's id where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}

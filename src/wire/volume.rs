@@ -1,0 +1,103 @@
+//! Storage that outlives VMs.
+
+use serde::{Deserialize, Serialize};
+
+/// A disk of the provider's.
+pub const NATIVE: &str = "native";
+/// A bucket of the user's.
+pub const BYO_OBJECT: &str = "byo-object";
+
+/// A volume.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Volume {
+    pub id: String,
+    pub name: String,
+    pub org_id: String,
+    /// [`NATIVE`] or [`BYO_OBJECT`].
+    pub backend: String,
+    /// `posix` or `eventual`; the server chooses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consistency: Option<String>,
+    /// `rw` or `ro`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_mode: Option<String>,
+    /// Of a native volume alone.
+    #[serde(rename = "sizeGiB", default)]
+    pub size_gib: Option<i64>,
+    /// `provisioning`, `ready`, `error` or `deleting`.
+    pub status: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_message: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attachment_count: Option<i32>,
+    #[serde(
+        rename = "billableGiB",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub billable_gib: Option<i64>,
+    /// RFC 3339.
+    pub created_at: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated_at: Option<String>,
+}
+
+/// Where a bucket is, and what opens it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ByoObject {
+    /// `gs://bucket/prefix` or `s3://bucket/prefix`.
+    pub uri: String,
+    /// The id of a stored credential.
+    pub credentials_ref: String,
+}
+
+/// Makes a volume: a native one needs `size_gib`, a bucket needs `byo_object`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CreateVolumeRequest {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    pub backend: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_mode: Option<String>,
+    #[serde(rename = "sizeGiB", default, skip_serializing_if = "Option::is_none")]
+    pub size_gib: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub byo_object: Option<ByoObject>,
+}
+
+/// A change of a volume: what is absent stays.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UpdateVolumeRequest {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The id of another credential, used by VMs launched from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials_ref: Option<String>,
+}
+
+/// An attachment as seen from its volume. The contract promises no field, so all are optional.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VolumeAttachmentRecord {
+    #[serde(default)]
+    pub vm_id: String,
+    #[serde(default)]
+    pub volume_id: String,
+    #[serde(default)]
+    pub mount_path: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_only: Option<bool>,
+    /// `pending`, `mounted`, `failed`, `unmounted` or `rotationRequired`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mount_status: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_message: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation_required: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<String>,
+}

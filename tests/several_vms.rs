@@ -1,0 +1,294 @@
+//! Commands on VMs that change, wait, pause and resume: what is sent, and what comes of several targets.
+
+use snapbox::{assert_data_eq, str};
+
+use crate::common::scripted::{answer, json};
+use crate::common::{Home, Ran, Scripted};
+
+const ID: &str = "3f0c2a52-6a0f-4c8e-8a44-0b2b3a8a91d7";
+const OTHER: &str = "4f0c2a52-6a0f-4c8e-8a44-0b2b3a8a91d7";
+
+fn vm(id: &str, name: &str, status: &str) -> String {
+    format!(
+        r#"{{"id":"{id}","name":"{name}","orgId":"o","cpu":1,"memoryMiB":2048,"diskGiB":10,"status":"{status}",
+            "createdAt":"2026-01-02T03:04:05Z","metadata":{{"env":"ci","owner":"a"}},"ttl":{{"action":"delete","seconds":60}}}}"#
+    )
+}
+
+fn dev(status: &str) -> String {
+    json("200 OK", &vm(ID, "dev", status))
+}
+
+fn two() -> String {
+    let (dev, web) = (vm(ID, "dev", "running"), vm(OTHER, "web", "running"));
+    json("200 OK", &format!("[{dev},{web}]"))
+}
+
+fn ran(answers: &[&str], arguments: &[&str]) -> (Scripted, Ran) {
+    let server = Scripted::new(answers);
+    let ran = Home::with_server(server.url()).run(arguments);
+    (server, ran)
+}
+
+/// The first line of each request, and its body.
+fn sent(server: &Scripted) -> Vec<(String, String)> {
+    let requests = server.requests();
+    let parts = requests.iter().map(|request| {
+        let (head, body) = request.split_once("\r\n\r\n").unwrap();
+        let line = head.lines().next().unwrap().replace(" HTTP/1.1", "");
+        (line, body.to_owned())
+    });
+    parts.collect()
+}
+
+#[test]
+fn a_change_of_labels_keeps_those_that_are_not_named() {
+    let (server, ran) = ran(
+        &[&dev("running")],
+        &[
+            "vm",
+            "update",
+            ID,
+            "--metadata",
+            "env=prod",
+            "--metadata",
+            "new=1",
+            "--unset",
+            "owner",
+        ],
+    );
+    assert_eq!(ran.code, 0, "{ran}");
+    let sent = sent(&server);
+    assert_eq!(sent[0].0, format!("GET /v1/vms/{ID}"));
+    assert_eq!(
+        sent[1],
+        (
+            format!("PATCH /v1/vms/{ID}"),
+            r#"{"metadata":{"env":"prod","new":"1"}}"#.to_owned()
+        )
+    );
+}
+
+#[test]
+fn a_change_that_needs_nothing_of_the_present_reads_nothing() {
+    for (options, body) in [
+        (&["--name", "web"][..], r#"{"name":"web"}"#),
+        (&["--no-ttl"], r#"{"ttl":null}"#),
+        (&["--clear-metadata"], r#"{"metadata":{}}"#),
+        (
+            &["--clear-metadata", "--metadata", "a=b"],
+            r#"{"metadata":{"a":"b"}}"#,
+        ),
+    ] {
+        let (server, ran) = ran(
+            &[&dev("running")],
+            &[&["vm", "update", ID], options].concat(),
+        );
+        assert_eq!(ran.code, 0, "{ran}");
+        assert_eq!(
+            sent(&server),
+            [(format!("PATCH /v1/vms/{ID}"), body.to_owned())]
+        );
+    }
+}
+
+#[test]
+fn a_timer_keeps_its_action_unless_another_is_typed() {
+    for (ttl, body) in [
+        ("1h", r#"{"ttl":{"action":"delete","seconds":3600}}"#),
+        ("1h:pause", r#"{"ttl":{"action":"pause","seconds":3600}}"#),
+    ] {
+        let (server, _) = ran(&[&dev("running")], &["vm", "update", ID, "--ttl", ttl]);
+        assert_eq!(sent(&server)[1].1, body);
+    }
+}
+
+#[test]
+fn several_vms_are_paused_and_each_failure_is_told() {
+    let refused = json("409 Conflict", r#"{"error":"it is being deleted"}"#);
+    let (_, ran) = ran(
+        &[&two(), &refused],
+        &["vm", "pause", "dev", "nope", "--json"],
+    );
+    assert_data_eq!(
+        ran.to_string(),
+        str![[r#"
+--- stderr
+error: there is no VM named "nope"
+hint: see what is there with `fastvm vm list`
+error: VM dev (3f0c2a52-6a0f-4c8e-8a44-0b2b3a8a91d7): it is being deleted
+error: 2 of 2 VMs could not be paused
+{"error":{"code":"partial","message":"2 of 2 VMs could not be paused","hint":null,"status":null,"requestId":null,"target":null,"retryable":false,"exitCode":9}}
+--- exit 9
+"#]]
+    );
+    let (_, ran) = self::ran(
+        &[&two(), &dev("paused")],
+        &["vm", "pause", "dev", "nope", "-q", ".[].status"],
+    );
+    assert_eq!((ran.stdout.as_str(), ran.code), ("paused\n", 9), "{ran}");
+}
+
+#[test]
+fn one_vm_is_an_object_and_chosen_ones_are_a_list() {
+    let (server, one) = ran(&[&dev("paused")], &["vm", "pause", ID, "--json"]);
+    assert_eq!(one.json()["status"], "paused");
+    assert_eq!(
+        sent(&server),
+        [(format!("POST /v1/vms/{ID}/pause"), String::new())]
+    );
+    let list = json("200 OK", &format!("[{}]", vm(ID, "dev", "running")));
+    let (server, chosen) = ran(
+        &[&list, &dev("paused")],
+        &[
+            "vm", "pause", "-l", "env=ci", "-l", "!gone", "--status", "running", "--json",
+        ],
+    );
+    assert_eq!(chosen.json()[0]["status"], "paused", "{chosen}");
+    assert_eq!(
+        sent(&server)[0].0,
+        "GET /v1/vms?status=running&metadata.env=ci"
+    );
+}
+
+#[test]
+fn what_does_not_fit_a_condition_is_left_alone_whatever_the_server_filters() {
+    let (server, ran) = ran(
+        &[&two()],
+        &["vm", "delete", "-l", "env=prod", "--yes", "--json"],
+    );
+    assert_eq!((ran.stdout.as_str(), ran.code), ("[]\n", 0), "{ran}");
+    assert_eq!(server.requests().len(), 1);
+    let (server, _) = self::ran(
+        &[&two(), &json("200 OK", r#"{"id":"x","deleted":true}"#)],
+        &[
+            "vm",
+            "delete",
+            "--name",
+            "we?",
+            "--older-than",
+            "1h",
+            "--yes",
+        ],
+    );
+    let deleted: Vec<_> = sent(&server).into_iter().skip(1).collect();
+    assert_eq!(
+        deleted,
+        [(format!("DELETE /v1/vms/{OTHER}"), String::new())]
+    );
+}
+
+#[test]
+fn a_resume_that_is_queued_is_waited_for() {
+    let queued = dev("resuming").replace("200 OK", "202 Accepted");
+    let (server, ran) = ran(
+        &[&queued, &dev("resuming"), &dev("running")],
+        &["vm", "resume", ID, "-q", ".status"],
+    );
+    assert_eq!((ran.stdout.as_str(), ran.code), ("running\n", 0), "{ran}");
+    assert_eq!(sent(&server)[0].0, format!("POST /v1/vms/{ID}/resume"));
+    let (server, at_once) = self::ran(
+        &[&queued],
+        &["vm", "resume", ID, "--no-wait", "-q", ".status"],
+    );
+    assert_eq!(
+        (at_once.stdout.as_str(), server.requests().len()),
+        ("resuming\n", 1)
+    );
+}
+
+#[test]
+fn a_timer_that_is_not_there_cannot_be_refreshed() {
+    let none = json("409 Conflict", r#"{"error":"the vm has no ttl"}"#);
+    let (server, ran) = ran(&[&none], &["vm", "refresh-ttl", ID]);
+    assert_data_eq!(
+        ran.to_string(),
+        str![[r#"
+--- stderr
+error: VM 3f0c2a52-6a0f-4c8e-8a44-0b2b3a8a91d7: the vm has no ttl
+--- exit 5
+"#]]
+    );
+    assert_eq!(sent(&server)[0].0, format!("POST /v1/vms/{ID}/ttl/refresh"));
+}
+
+#[test]
+fn a_wait_ends_at_once_on_a_status_that_never_gets_there() {
+    let (server, ran) = ran(&[&dev("error")], &["vm", "wait", ID]);
+    assert_data_eq!(
+        ran.to_string(),
+        str![[r#"
+--- stderr
+error: VM 3f0c2a52-6a0f-4c8e-8a44-0b2b3a8a91d7 will not be running: its status is error
+--- exit 1
+"#]]
+    );
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
+fn a_wait_has_a_limit_of_its_own() {
+    let (_, ran) = ran(
+        &[&dev("running")],
+        &["vm", "wait", ID, "--for", "paused", "--timeout", "200ms"],
+    );
+    assert_data_eq!(
+        ran.to_string(),
+        str![[r#"
+--- stderr
+error: VM 3f0c2a52-6a0f-4c8e-8a44-0b2b3a8a91d7 is still running after 200 ms
+--- exit 8
+"#]]
+    );
+}
+
+#[test]
+fn a_vm_that_is_gone_is_what_a_wait_for_its_deletion_wants() {
+    let gone = json("404 Not Found", r#"{"error":"no such vm"}"#);
+    let (_, ran) = ran(
+        &[&dev("deleting"), &gone],
+        &["vm", "wait", ID, "--for", "deleted", "--json"],
+    );
+    assert_eq!(
+        (ran.json()[0]["deleted"].as_bool(), ran.code),
+        (Some(true), 0),
+        "{ran}"
+    );
+    let (_, absent) = self::ran(&[&two()], &["vm", "wait", "nope", "--for", "deleted"]);
+    assert_eq!(absent.code, 0, "{absent}");
+}
+
+#[test]
+fn a_wait_for_commands_runs_one_until_it_works() {
+    let not_yet = json("409 Conflict", r#"{"error":"no agent yet"}"#);
+    let done = answer("200 OK", "application/x-ndjson", "{\"t\":\"x\",\"ms\":1}\n");
+    let (server, ran) = ran(
+        &[&dev("running"), &not_yet, &done],
+        &["vm", "wait", ID, "--for", "exec", "-o", "name"],
+    );
+    assert_eq!((ran.stdout.as_str(), ran.code), ("dev\n", 0), "{ran}");
+    assert_eq!(server.requests().len(), 3);
+}
+
+#[test]
+fn choosing_nothing_or_twice_is_refused_before_anything_is_sent() {
+    for arguments in [
+        &["vm", "pause"][..],
+        &["vm", "delete", "--yes"],
+        &["vm", "delete", "dev", "-l", "a=b"],
+        &["vm", "delete", "--all", "--status", "running"],
+        &["vm", "wait"],
+        &["vm", "list", "-l", "=x"],
+        &["vm", "update", "dev"],
+        &["vm", "update", "dev", "--ttl", "366d"],
+        &["vm", "update", "dev", "--ttl", "1h:stop"],
+        &["vm", "update", "dev", "--ttl", "1h", "--no-ttl"],
+    ] {
+        let (server, ran) = ran(&[&two()], arguments);
+        assert_eq!(
+            (ran.code, server.requests().len()),
+            (2, 0),
+            "{arguments:?}\n{ran}"
+        );
+    }
+}
