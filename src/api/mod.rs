@@ -2,12 +2,10 @@
 //!
 //! The storage client, for signed URLs, is apart: it has no key and adds no header.
 
-<<<<<<< HEAD
 pub mod builds;
-=======
 mod certificate;
->>>>>>> d52d8e17903fa4af6ec410d6a6962dcc32da4821
 pub mod client;
+pub mod console;
 pub mod credentials;
 pub mod error;
 pub mod exec;

@@ -139,7 +139,6 @@ impl ExecArgs {
 
 pub(crate) async fn run(context: &mut Context, args: ExecArgs) -> Result<Exit, Error> {
     let split = argv::split(args.grammar(), args.words.clone())?;
-    args.choose.check()?;
     args.place.check()?;
     let plan = Plan {
         command: args.options.command(split.command)?,
@@ -211,8 +210,8 @@ pub(crate) enum Lost {
 
 /// Takes the output of one command.
 pub(crate) trait Output {
-    fn stdout(&mut self, bytes: Vec<u8>) -> Result<(), Error>;
-    fn stderr(&mut self, bytes: Vec<u8>) -> Result<(), Error>;
+    fn stdout(&mut self, bytes: &[u8]) -> Result<(), Error>;
+    fn stderr(&mut self, bytes: &[u8]) -> Result<(), Error>;
     /// Sends on what was taken so far: nothing more is here yet.
     fn flush(&mut self) -> Result<(), Error>;
 }
@@ -231,13 +230,8 @@ pub(crate) async fn follow(
     entry.running.note_answer();
     loop {
         match stream.next().await.map_err(Lost::Request)? {
-<<<<<<< HEAD
-            Event::Stdout(bytes) => output.stdout(bytes).map_err(Lost::Output)?,
-            Event::Stderr(bytes) => output.stderr(bytes).map_err(Lost::Output)?,
-=======
-            Event::Stdout(bytes) => sink.stdout(&bytes).map_err(Lost::Output)?,
-            Event::Stderr(bytes) => sink.stderr(&bytes).map_err(Lost::Output)?,
->>>>>>> a4a5b8b61e3bcdce0218f48d139155b1d4a196bd
+            Event::Stdout(bytes) => output.stdout(&bytes).map_err(Lost::Output)?,
+            Event::Stderr(bytes) => output.stderr(&bytes).map_err(Lost::Output)?,
             Event::Exit(ended) => return Ok(ended),
         }
         if !stream.has_more() {

@@ -32,15 +32,6 @@ pub(crate) struct Missing {
 }
 
 impl Named {
-    /// A VM that a list showed.
-    pub(crate) fn vm(id: String, name: String) -> Self {
-        Self {
-            id,
-            name: Some(name),
-            noun: "VM",
-        }
-    }
-
     /// Its name, or its id where that is all that is known.
     pub(crate) fn short(&self) -> &str {
         match &self.name {

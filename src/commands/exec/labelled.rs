@@ -248,31 +248,31 @@ impl Voice<'_, '_> {
 }
 
 impl Output for Voice<'_, '_> {
-    fn stdout(&mut self, bytes: Vec<u8>) -> Result<(), Error> {
+    fn stdout(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let mut printer = self.printer.borrow_mut();
         match &mut self.stdout {
-            Collected::Lines(lines) => printer.write(Stream::Stdout, &lines.take(&bytes)),
+            Collected::Lines(lines) => printer.write(Stream::Stdout, &lines.take(bytes)),
             Collected::Events => {
-                let line = output_event(Some(whose(&self.name, &self.id)), "o", &bytes)?;
+                let line = output_event(Some(whose(&self.name, &self.id)), "o", bytes)?;
                 printer.write(Stream::Stdout, &line)
             }
             Collected::Bytes(all) => {
-                all.extend_from_slice(&bytes);
+                all.extend_from_slice(bytes);
                 Ok(())
             }
         }
     }
 
-    fn stderr(&mut self, bytes: Vec<u8>) -> Result<(), Error> {
+    fn stderr(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let mut printer = self.printer.borrow_mut();
         match &mut self.stderr {
-            Collected::Lines(lines) => printer.write(Stream::Stderr, &lines.take(&bytes)),
+            Collected::Lines(lines) => printer.write(Stream::Stderr, &lines.take(bytes)),
             Collected::Events => {
-                let line = output_event(Some(whose(&self.name, &self.id)), "e", &bytes)?;
+                let line = output_event(Some(whose(&self.name, &self.id)), "e", bytes)?;
                 printer.write(Stream::Stdout, &line)
             }
             Collected::Bytes(all) => {
-                all.extend_from_slice(&bytes);
+                all.extend_from_slice(bytes);
                 Ok(())
             }
         }

@@ -100,7 +100,6 @@ impl<'a> Sink<'a> {
         self.ui.talk()
     }
 
-<<<<<<< HEAD
     /// Prints what the shape prints at the end.
     pub(crate) fn end(mut self, ended: Ended) -> Result<(), Error> {
         match std::mem::replace(&mut self.shape, Shape::Events) {
@@ -116,18 +115,14 @@ impl<'a> Sink<'a> {
 }
 
 impl Output for Sink<'_> {
-    fn stdout(&mut self, bytes: Vec<u8>) -> Result<(), Error> {
-=======
-    pub(crate) fn stdout(&mut self, bytes: &[u8]) -> Result<(), Error> {
->>>>>>> a4a5b8b61e3bcdce0218f48d139155b1d4a196bd
+    fn stdout(&mut self, bytes: &[u8]) -> Result<(), Error> {
         match &mut self.shape {
-            Shape::Raw => self.at_once(bytes),
+            Shape::Raw => Ok(self.ui.bytes(bytes)?),
             Shape::Object { stdout, .. } => {
                 stdout.extend_from_slice(bytes);
                 Ok(())
             }
-<<<<<<< HEAD
-            Shape::Events => Ok(self.ui.bytes(&output_event(None, "o", &bytes)?)?),
+            Shape::Events => Ok(self.ui.bytes(&output_event(None, "o", bytes)?)?),
         }
     }
 
@@ -138,25 +133,12 @@ impl Output for Sink<'_> {
         }
     }
 
-    fn stderr(&mut self, bytes: Vec<u8>) -> Result<(), Error> {
+    fn stderr(&mut self, bytes: &[u8]) -> Result<(), Error> {
         match &mut self.shape {
             Shape::Raw => {
                 // On a terminal both streams are one, so their order shows.
                 self.ui.flush()?;
-                let written = self.ui.talk().bytes(&bytes);
-=======
-            Shape::Events => self.line(&OutputEvent {
-                t: "o",
-                d: &base64::encode(bytes),
-            }),
-        }
-    }
-
-    pub(crate) fn stderr(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        match &mut self.shape {
-            Shape::Raw => {
                 let written = self.ui.talk().bytes(bytes);
->>>>>>> a4a5b8b61e3bcdce0218f48d139155b1d4a196bd
                 written.map_err(|error| {
                     Error::new(Kind::LocalIo, format!("cannot write to stderr: {error}"))
                 })
@@ -165,49 +147,9 @@ impl Output for Sink<'_> {
                 stderr.extend_from_slice(bytes);
                 Ok(())
             }
-<<<<<<< HEAD
-            Shape::Events => Ok(self.ui.bytes(&output_event(None, "e", &bytes)?)?),
+            Shape::Events => Ok(self.ui.bytes(&output_event(None, "e", bytes)?)?),
         }
     }
-=======
-            Shape::Events => self.line(&OutputEvent {
-                t: "e",
-                d: &base64::encode(bytes),
-            }),
-        }
-    }
-
-    /// Prints what the shape prints at the end.
-    pub(crate) fn end(mut self, ended: Ended) -> Result<(), Error> {
-        match std::mem::replace(&mut self.shape, Shape::Events) {
-            Shape::Raw => Ok(()),
-            Shape::Events => self.line(&ExitEvent {
-                t: "x",
-                c: ended.code,
-                to: ended.timed_out,
-                ms: ended.duration_ms,
-            }),
-            Shape::Object { stdout, stderr } => {
-                let json = serde_json::value::to_raw_value(&whole(stdout, stderr, ended))
-                    .map_err(|error| Error::new(Kind::LocalIo, error.to_string()))?;
-                Ok(self.ui.raw_json(&json)?)
-            }
-        }
-    }
-
-    fn line(&mut self, event: &impl Serialize) -> Result<(), Error> {
-        let mut line = serde_json::to_vec(event)
-            .map_err(|error| Error::new(Kind::LocalIo, error.to_string()))?;
-        line.push(b'\n');
-        self.at_once(&line)
-    }
-
-    /// Nobody waits for a buffer to fill: each piece goes out when it comes.
-    fn at_once(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.ui.bytes(bytes)?;
-        Ok(self.ui.flush()?)
-    }
->>>>>>> a4a5b8b61e3bcdce0218f48d139155b1d4a196bd
 }
 
 /// One event of output as a line of JSON.
