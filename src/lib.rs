@@ -10,6 +10,7 @@
 //! - [`commands`]: what the user types; a noun is a folder, a verb is a file
 //! - [`api`]: the client of the v1 API
 //! - [`transfer`]: the engine of `cp`, which knows neither screen nor HTTP
+//! - [`console`]: a terminal here on one elsewhere, which knows no WebSocket
 //! - [`local`]: the local engine, which serves the v1 API on this machine
 //! - [`wire`]: the contract as types, shared by client and engine
 //! - [`output`]: everything that prints
@@ -19,6 +20,8 @@ pub mod api;
 pub mod cli;
 pub mod commands;
 pub mod config;
+#[cfg(unix)]
+pub mod console;
 pub mod context;
 pub mod error;
 pub mod exit;

@@ -5,6 +5,7 @@
 pub mod builds;
 mod certificate;
 pub mod client;
+pub mod console;
 pub mod credentials;
 pub mod error;
 pub mod exec;

@@ -95,11 +95,17 @@ impl LabelRule {
 }
 
 impl FilterOptions {
-    fn is_empty(&self) -> bool {
+    /// Whether nothing was said.
+    pub(crate) fn is_empty(&self) -> bool {
         self.labels.is_empty()
             && self.status.is_empty()
             && self.name.is_none()
             && self.older_than.is_none()
+    }
+
+    /// Whether VMs are chosen by their status.
+    pub(crate) fn names_a_status(&self) -> bool {
+        !self.status.is_empty()
     }
 
     /// The VMs that fit. The server filters what it can, and everything is checked here.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Error;
+use super::consoles::ConsoleTokens;
 use super::doors::Doors;
 use super::machines::Machines;
 use super::trash::Trash;
@@ -33,6 +34,7 @@ pub(crate) struct Core {
     pub(super) host_boot: String,
     pub(super) machines: Machines,
     pub(super) doors: Doors,
+    pub(super) console_tokens: ConsoleTokens,
     pub(super) objects: Objects,
     pub(super) signer: Signer,
     /// The port of the proxy in VMs and what it reaches, if they have one.
@@ -82,6 +84,7 @@ impl Core {
             trash: Trash::new(folder.trash(), host.clone()),
             machines: Machines::default(),
             doors: Doors::default(),
+            console_tokens: ConsoleTokens::default(),
             proxy,
             presence,
             objects: Objects::new(folder.blobs()),
