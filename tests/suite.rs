@@ -11,11 +11,13 @@ mod common;
 
 mod builds;
 mod config;
+mod console;
 mod cp;
 #[cfg(target_os = "linux")]
 mod engine;
 mod errors;
 mod exec;
+mod exec_options;
 mod firewall;
 mod local;
 mod nouns;
