@@ -4,8 +4,8 @@
 //! - Outside: [`Host`] prepares what machines stand on and boots them; [`Machine`] is a handle on one (`place`
 //!   reaches it), with a [`Process`], a [`Console`] or a [`GuestFile`] in it; `copy`, `content` and `discard`
 //!   care for trees; `image` and `etc` say what of this computer shows inside; `trial` whether machines work.
-//! - A start: `boot` (the engine's side) → `booter` (single-threaded, between the two) → `overlay`, `device`
-//!   and `inner_path` (the root is built) → `guest_root` and `ready` (pid 1 moves in), with `cgroup` last.
+//! - A start: `boot` (the engine's side) → `booter` (single-threaded, between the two; `cgroup`) → `overlay`, `device`
+//!   and `inner_path` (the root is built) → `guest_root` and `ready` (pid 1 moves in).
 //! - Inside: `init` serves; `launch`, `ports`, `terminal`, `parcel` and `halt` do what it is asked.
 //! - Between: `message` and `socket`. Below: `kernel`, the system calls without a safe form.
 
