@@ -105,6 +105,14 @@ impl Terminal {
     }
 }
 
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // A test that failed leaves it running; one that ended is none the worse for it.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 fn resize(terminal: &OwnedFd, rows: u16, columns: u16) {
     let size = Winsize {
         ws_row: rows,

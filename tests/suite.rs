@@ -23,6 +23,7 @@ mod local;
 mod nouns;
 mod python;
 mod run;
+mod run_signals;
 mod server;
 mod several_vms;
 mod snapshot;

@@ -123,6 +123,8 @@ async fn read(
 
 async fn size<E>(keys: &mut impl FarKeys<Error = E>) -> Result<(), Broken<E>> {
     let size = tcgetwinsize(rustix::stdio::stdout()).map_err(|error| Broken::Near(error.into()))?;
-    let sent = keys.size(size.ws_col.max(1), size.ws_row.max(1)).await;
+    // A terminal that does not know its size says 0; then the size of old counts.
+    let or = |known: u16, usual: u16| if known == 0 { usual } else { known };
+    let sent = keys.size(or(size.ws_col, 80), or(size.ws_row, 24)).await;
     sent.map_err(Broken::Far)
 }
