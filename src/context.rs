@@ -63,7 +63,7 @@ impl Context {
             return Ok(client.clone());
         }
         let access = match self.settings.api()?.clone() {
-            Api::Local { data, egress } => self.local(data, &egress)?,
+            Api::Local { .. } => self.local()?,
             Api::Remote(remote) => with_key(&remote).await?,
         };
         let client = self.client_for(access)?;
@@ -74,7 +74,7 @@ impl Context {
     /// A client for calls that need no key, and where it sends them. A key is used where there is one.
     pub async fn client_without_key(&mut self) -> Result<(Client, Origin), Error> {
         let access = match self.settings.api()?.clone() {
-            Api::Local { data, egress } => self.local(data, &egress)?,
+            Api::Local { .. } => self.local()?,
             Api::Remote(remote) => match with_key(&remote).await {
                 Ok(access) => access,
                 Err(_) => without_key(&remote),
@@ -101,9 +101,36 @@ impl Context {
         })
     }
 
-    /// What VMs of the local engine may reach.
-    pub fn egress(&self) -> &str {
-        self.environment.local_egress.as_deref().unwrap_or("proxy")
+    /// What the engine on this machine is started with. It is the same whatever the context.
+    #[cfg(target_os = "linux")]
+    pub fn local_options(&self) -> crate::local::Options {
+        use crate::local::{Egress, Options};
+        let egress = match self.environment.local_egress.as_deref() {
+            Some("none") => Egress::None,
+            other => {
+                let named = other
+                    .and_then(|text| text.strip_prefix("proxy:"))
+                    .unwrap_or_default();
+                let named = named
+                    .split(',')
+                    .map(str::trim)
+                    .filter(|host| !host.is_empty());
+                Egress::Proxy {
+                    named: named.map(str::to_owned).collect(),
+                }
+            }
+        };
+        Options {
+            egress,
+            ..Options::new(&self.paths.local)
+        }
+    }
+
+    /// A client of the engine on this machine, whatever the context.
+    #[cfg(target_os = "linux")]
+    pub fn local_client(&mut self) -> Result<Client, Error> {
+        let access = self.local()?;
+        self.client_for(access)
     }
 
     /// Asks before something is destroyed.
@@ -142,9 +169,8 @@ impl Context {
     }
 
     #[cfg(target_os = "linux")]
-    fn local(&mut self, data: std::path::PathBuf, egress: &str) -> Result<Access, Error> {
-        let options = crate::local::Options::new(&data);
-        let engine = crate::local::start(options)?;
+    fn local(&mut self) -> Result<Access, Error> {
+        let engine = crate::local::start(self.local_options())?;
         let access = Access {
             base_url: engine.url().to_owned(),
             url_source: "the engine on this machine".to_owned(),
@@ -156,7 +182,7 @@ impl Context {
     }
 
     #[cfg(not(target_os = "linux"))]
-    fn local(&mut self, _data: std::path::PathBuf, _egress: &str) -> Result<Access, Error> {
+    fn local(&mut self) -> Result<Access, Error> {
         Err(Error::new(Kind::Engine, "the local engine needs Linux")
             .hint("run fastvm in a Linux container or in WSL, or use the cloud: fastvm login"))
     }

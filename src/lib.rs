@@ -113,7 +113,7 @@ fn dispatch(cli: Cli, context: &mut Context) -> Exit {
     });
     match result {
         Ok(exit) => exit,
-        Err(error) if runs_a_command => report::failure(&context.ui, error.of_a_command()),
-        Err(error) => report::failure(&context.ui, error),
+        Err(error) if runs_a_command => report::failure(&context.ui, &error.of_a_command()),
+        Err(error) => report::failure(&context.ui, &error),
     }
 }

@@ -10,7 +10,7 @@ use crate::output::Ui;
 use crate::output::control::visible_lines;
 
 /// Tells the user what failed and what to do, and returns the exit code.
-pub(crate) fn failure(ui: &Ui, error: Error) -> Exit {
+pub(crate) fn failure(ui: &Ui, error: &Error) -> Exit {
     if error.kind() == Kind::BrokenPipe {
         return error.exit();
     }

@@ -693,7 +693,7 @@ fn many_writers_at_once_lose_no_change() {
             scope.spawn(move || {
                 let name = format!("c{number}");
                 said(
-                    &home,
+                    home,
                     &["context", "create", &name, "--base-url", "https://h"],
                 )
             });

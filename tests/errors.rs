@@ -206,6 +206,9 @@ fn every_command_has_a_help_with_an_example() {
         "logout",
         "local serve",
         "local env",
+        "local status",
+        "local forward",
+        "local reset",
         "help",
     ] {
         let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();

@@ -3,6 +3,7 @@
 //! The storage client, for signed URLs, is apart: it has no key and adds no header.
 
 pub mod builds;
+mod certificate;
 pub mod client;
 pub mod credentials;
 pub mod error;

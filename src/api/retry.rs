@@ -19,7 +19,10 @@ const LONGEST_ASKED: Duration = Duration::from_secs(60);
 
 /// Whether an answer with this status may be asked for again. The server's `x-should-retry` decides first.
 pub(crate) fn status_may_pass(status: StatusCode, headers: &HeaderMap) -> bool {
-    match headers.get("x-should-retry").map(|value| value.as_bytes()) {
+    match headers
+        .get("x-should-retry")
+        .map(reqwest::header::HeaderValue::as_bytes)
+    {
         Some(b"true") => true,
         Some(b"false") => false,
         _ => {

@@ -7,6 +7,7 @@ use reqwest::{Method, Response, Url};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
+use super::certificate;
 use super::client::{Client, server_of};
 use super::error::{Error, root_cause, text_of};
 use super::redact;
@@ -276,10 +277,10 @@ impl Failure {
 
 /// What a failed connection means, without the URL, which may be signed.
 pub(crate) fn transport_error(server: String, limit: Duration, error: &reqwest::Error) -> Error {
-    let reason = root_cause(error);
-    if is_tls(error) {
+    if let Some(reason) = certificate::failure_in(error) {
         return Error::Tls { server, reason };
     }
+    let reason = root_cause(error);
     if error.is_connect() {
         let reason = if error.is_timeout() {
             "no answer in time".to_owned()
@@ -295,20 +296,6 @@ pub(crate) fn transport_error(server: String, limit: Duration, error: &reqwest::
         };
     }
     Error::Broken { server, reason }
-}
-
-fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        let inner = error
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref);
-        if error.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
 }
 
 /// Reads a whole body up to a size. `None` says that it is larger.

@@ -78,7 +78,7 @@ fn system_certificates() -> Vec<CertificateDer<'static>> {
     ];
     let overridden = ["SSL_CERT_FILE", "SSL_CERT_DIR"]
         .iter()
-        .any(|name| std::env::var_os(name).is_some());
+        .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
     let bundle = BUNDLES
         .iter()
         .map(PathBuf::from)

@@ -104,7 +104,7 @@ pub(crate) async fn run(context: &mut Context, args: CpArgs) -> Result<Exit, Err
     let result = tokio::select! {
         result = transfer(&remote, watch.clone(), plan, settings) => result,
         signal = signals.next() => {
-            drop(watch);
+            watch.close();
             // What stands in the VM is removed, unless that takes long or a second signal comes.
             tokio::select! {
                 cleaned = cleanup(&remote, &leftovers) => drop(cleaned),
@@ -114,7 +114,7 @@ pub(crate) async fn run(context: &mut Context, args: CpArgs) -> Result<Exit, Err
             return Err(left_behind(signal.error(), &leftovers.paths(), &vm.label()));
         }
     };
-    drop(watch);
+    watch.close();
     let summary = result.map_err(|error| explain(error, &vm))?;
     report(context, &summary, to_stdout)
 }
@@ -182,7 +182,7 @@ async fn transfer(
 fn plan(words: &[OsString]) -> Result<Plan, Error> {
     let mut sides = words
         .iter()
-        .map(|word| parse(word, System::current()).map_err(failure::usage))
+        .map(|word| parse(word, System::current()).map_err(|error| failure::usage(&error)))
         .collect::<Result<Vec<_>, _>>()?;
     let target = sides
         .pop()

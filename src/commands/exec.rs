@@ -122,8 +122,8 @@ pub(crate) async fn follow(
     let mut stream = client.exec(vm, request).await.map_err(Lost::Request)?;
     loop {
         match stream.next().await.map_err(Lost::Request)? {
-            Event::Stdout(bytes) => sink.stdout(bytes).map_err(Lost::Output)?,
-            Event::Stderr(bytes) => sink.stderr(bytes).map_err(Lost::Output)?,
+            Event::Stdout(bytes) => sink.stdout(&bytes).map_err(Lost::Output)?,
+            Event::Stderr(bytes) => sink.stderr(&bytes).map_err(Lost::Output)?,
             Event::Exit(ended) => return Ok(ended),
         }
     }

@@ -20,7 +20,7 @@ use crate::wire::vm::{LaunchRequest, Vm, status};
 const DEFAULT_TYPE: &str = "c1m2";
 
 #[derive(Clone, Debug, Args)]
-pub struct LaunchOptions {
+pub(crate) struct LaunchOptions {
     /// Machine type: c1m2 has 1 vCPU and 2 GiB of memory [default: c1m2]
     #[arg(short = 'm', long = "type", visible_aliases = ["machine", "machine-type"], value_name = "TYPE", conflicts_with = "snapshot")]
     machine_type: Option<String>,
@@ -35,10 +35,10 @@ pub struct LaunchOptions {
 
 /// What a launch may set, whether it boots or restores.
 #[derive(Clone, Debug, Default, Args)]
-pub struct GivenOptions {
+pub(crate) struct GivenOptions {
     /// Name of the VM
     #[arg(short, long, value_name = "NAME")]
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
 
     /// Disk size in GiB
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
@@ -59,7 +59,7 @@ pub struct GivenOptions {
 
 /// Whether and how long to wait for a VM.
 #[derive(Clone, Copy, Debug, Args)]
-pub struct WaitOptions {
+pub(crate) struct WaitOptions {
     /// Wait until the VM runs (the default)
     #[arg(long, overrides_with = "no_wait")]
     wait: bool,
@@ -101,7 +101,7 @@ impl LaunchOptions {
         let mut request = self.given.request()?;
         match &self.snapshot {
             Some(snapshot) => {
-                request.snapshot_id = Some(naming::snapshot(client, snapshot).await?.id)
+                request.snapshot_id = Some(naming::snapshot(client, snapshot).await?.id);
             }
             None => {
                 let machine_type = self.machine_type.as_deref().unwrap_or(DEFAULT_TYPE);

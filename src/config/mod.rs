@@ -2,7 +2,7 @@
 //!
 //! - `config.toml` is shared with the official client and holds the context `default` ([`shared`]);
 //! - `contexts.toml` names further places ([`contexts`]), `credentials.toml` keeps their keys ([`credentials`]);
-//! - [`resolve`] is the only place where option, environment, context and default meet. Everything else in the crate
+//! - [`resolve()`] is the only place where option, environment, context and default meet. Everything else in the crate
 //!   gets the plain values of [`Settings`].
 
 mod access;

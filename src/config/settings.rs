@@ -92,7 +92,7 @@ pub enum Api {
     /// The engine on this machine.
     Local {
         data: PathBuf,
-        /// What VMs may reach: `none`, `proxy` or `host`.
+        /// What VMs may reach: `none` or `proxy`.
         egress: String,
     },
     Remote(Remote),

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::sandbox;
+use super::{engine, sandbox};
 use crate::error::{Error as Failure, Kind};
 
 /// Why an engine does not start or a data folder cannot be worked on.
@@ -47,9 +47,24 @@ pub enum Error {
     /// This computer or user cannot have isolated machines.
     #[error(transparent)]
     Sandbox(#[from] sandbox::Error),
+    /// An engine works on the data folder.
+    #[error("an engine is working on {}: stop it first", path.display())]
+    Busy {
+        /// The data folder.
+        path: PathBuf,
+    },
+    /// There is no such VM, it does not run, or the engine failed.
+    #[error("{0}")]
+    Refused(String),
     /// The system gave no thread, no runtime or no random bytes.
     #[error("cannot start the local engine: {0}")]
     System(io::Error),
+}
+
+impl From<engine::Error> for Error {
+    fn from(error: engine::Error) -> Self {
+        Self::Refused(error.to_string())
+    }
 }
 
 impl From<Error> for Failure {

@@ -11,6 +11,7 @@ use super::Error;
 /// ```text
 /// state.db       what exists, in SQLite
 /// key            the API key
+/// engine.lock    held by every engine that works here
 /// vms/ID/        lock, work folder and control socket of a VM
 /// layers/ID/     a tree of files: the writable upper of a VM, or an immutable layer once a snapshot took it
 /// blobs/ID       a staging object of a signed URL
@@ -35,12 +36,35 @@ impl Folder {
         Ok(folder)
     }
 
+    /// All that may be there and is ours; the lock is last.
+    pub(crate) fn everything(&self) -> Vec<PathBuf> {
+        let names = [
+            "vms",
+            "layers",
+            "blobs",
+            "trash",
+            "images",
+            "state.db",
+            "state.db-wal",
+            "state.db-shm",
+            "key",
+            "serving.json",
+        ];
+        let paths = names.iter().map(|name| self.root.join(name));
+        paths.chain([self.presence()]).collect()
+    }
+
     pub(crate) fn root(&self) -> &Path {
         &self.root
     }
 
     pub(crate) fn database(&self) -> PathBuf {
         self.root.join("state.db")
+    }
+
+    /// Locked by every engine that works here.
+    pub(crate) fn presence(&self) -> PathBuf {
+        self.root.join("engine.lock")
     }
 
     pub(crate) fn key(&self) -> PathBuf {

@@ -7,17 +7,21 @@ use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::{self, Handle};
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 
 use super::engine::{Answer, Core};
 use super::options::{Options, Workers};
-use super::{Error, http, server};
+use super::{Error, egress, http, server};
 use crate::secret::ApiKey;
 
 /// How long a stopping engine goes on removing the disks of deleted VMs; the next one does the rest.
 const REMOVAL: Duration = Duration::from_secs(2);
+
+/// How many descriptors an engine for many clients may have open, where the system lets it.
+const DESCRIPTORS: u64 = 65_536;
 
 /// How often an engine looks for machines that other engines ended.
 const TIDY: Duration = Duration::from_secs(30);
@@ -67,6 +71,9 @@ impl fmt::Debug for Engine {
 
 /// Starts an engine on a thread of its own. It answers as soon as this returns.
 pub fn start(options: Options) -> Result<Engine, Error> {
+    if options.workers == Workers::Many {
+        raise_descriptor_limit();
+    }
     let (address, listener) = listen(options.listen)?;
     let workers = options.workers;
     let core = Core::open(options, address)?;
@@ -74,7 +81,7 @@ pub fn start(options: Options) -> Result<Engine, Error> {
     let (stop, stopped) = oneshot::channel();
     let thread = thread::Builder::new()
         .name("fastvm-engine".to_owned())
-        .spawn(move || run(workers, listener, core, stopped))
+        .spawn(move || run(workers, listener, &core, stopped))
         .map_err(Error::System)?;
     Ok(Engine {
         url,
@@ -85,6 +92,23 @@ pub fn start(options: Options) -> Result<Engine, Error> {
     })
 }
 
+/// Each VM that is used takes a few descriptors, and the usual limit is made for programs that need few.
+///
+/// What cannot be raised stays: then many VMs at once are refused, which says why.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = limit
+        .maximum
+        .map_or(DESCRIPTORS, |most| most.min(DESCRIPTORS));
+    if limit.current.is_some_and(|current| current < wanted) {
+        let raised = Rlimit {
+            current: Some(wanted),
+            ..limit
+        };
+        setrlimit(Resource::Nofile, raised).ok();
+    }
+}
+
 /// Binds an address; the port of the result is never 0.
 fn listen(address: SocketAddr) -> Result<(SocketAddr, TcpListener), Error> {
     let fail = |source| Error::Listen { address, source };
@@ -93,7 +117,7 @@ fn listen(address: SocketAddr) -> Result<(SocketAddr, TcpListener), Error> {
     Ok((listener.local_addr().map_err(fail)?, listener))
 }
 
-fn run(workers: Workers, listener: TcpListener, core: Arc<Core>, stopped: oneshot::Receiver<()>) {
+fn run(workers: Workers, listener: TcpListener, core: &Arc<Core>, stopped: oneshot::Receiver<()>) {
     let mut builder = match workers {
         Workers::One => runtime::Builder::new_current_thread(),
         Workers::Many => runtime::Builder::new_multi_thread(),
@@ -105,11 +129,11 @@ fn run(workers: Workers, listener: TcpListener, core: Arc<Core>, stopped: onesho
         let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
             return;
         };
-        core.set_doors(vec![(
-            core.address().port(),
-            guest_door(&core, Handle::current()),
-        )]);
-        let tidying = tokio::spawn(tidy(Arc::downgrade(&core)));
+        core.set_doors(doors(core));
+        let tidying = tokio::spawn(tidy(Arc::downgrade(core)));
+        let sweeper = core.clone();
+        // What cannot be swept now is swept at the next start; a stopping engine does not wait for it.
+        tokio::task::spawn_blocking(move || sweeper.sweep().ok());
         // The sender sends nothing: it is dropped.
         let stop = async { drop(stopped.await) };
         server::serve(listener, http::router::for_callers(core.clone()), stop).await;
@@ -119,21 +143,43 @@ fn run(workers: Workers, listener: TcpListener, core: Arc<Core>, stopped: onesho
     runtime.shutdown_background();
 }
 
-/// Answers programs in a VM, on the listener that a machine gave us. Refers back to the engine without keeping it.
-fn guest_door(core: &Arc<Core>, runtime: Handle) -> Answer {
-    let core = Arc::downgrade(core);
-    Box::new(move |listener| {
-        let core = core.clone();
-        let task = async move {
-            let listener = TcpListener::from(listener);
-            if let Some(core) = core.upgrade()
-                && listener.set_nonblocking(true).is_ok()
-                && let Ok(listener) = tokio::net::TcpListener::from_std(listener)
-            {
-                server::serve(listener, http::router::for_guests(core), pending()).await;
+/// What is answered in VMs: signed URLs on the engine's own port, and the proxy.
+///
+/// The answers refer back to the engine without keeping it.
+fn doors(core: &Arc<Core>) -> Vec<(u16, Answer)> {
+    let engine = Arc::downgrade(core);
+    let router = move || engine.upgrade().map(http::router::for_guests);
+    let mut doors = vec![(
+        core.address().port(),
+        door(move |listener| {
+            let router = router();
+            async move {
+                if let Some(router) = router {
+                    server::serve(listener, router, pending()).await;
+                }
             }
-        };
-        runtime.spawn(task).abort_handle()
+        }),
+    )];
+    if let Some((port, reach)) = core.proxy() {
+        doors.push((
+            port,
+            door(move |listener| egress::serve(listener, reach.clone())),
+        ));
+    }
+    doors
+}
+
+/// Runs a server on the listeners that machines give us.
+fn door<S: Future<Output = ()> + Send + 'static>(
+    serve: impl Fn(tokio::net::TcpListener) -> S + Send + Sync + 'static,
+) -> Answer {
+    let runtime = Handle::current();
+    Box::new(move |listener| {
+        let _context = runtime.enter();
+        let listener = TcpListener::from(listener);
+        listener.set_nonblocking(true)?;
+        let server = serve(tokio::net::TcpListener::from_std(listener)?);
+        Ok(runtime.spawn(server).abort_handle())
     })
 }
 

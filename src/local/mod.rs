@@ -7,12 +7,15 @@
 
 mod address;
 mod blobs;
+mod egress;
 mod engine;
 mod error;
 mod folder;
+mod forward;
 mod handle;
 mod http;
 mod key;
+mod maintenance;
 mod options;
 pub mod sandbox;
 mod server;
@@ -20,8 +23,10 @@ pub mod serving;
 mod store;
 
 pub use error::Error;
+pub use forward::forward;
 pub use handle::{Engine, start};
-pub use options::{Options, Workers};
+pub use maintenance::{Status, reset, status};
+pub use options::{Egress, Options, Workers};
 
 /// The API key of a data folder, made where there is none.
 pub fn stored_key(data: &std::path::Path) -> Result<crate::secret::ApiKey, Error> {

@@ -16,6 +16,18 @@ pub enum Workers {
     Many,
 }
 
+/// What VMs reach of the world.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Egress {
+    /// Nothing.
+    None,
+    /// Public addresses, through an HTTP proxy that programs find in their environment.
+    Proxy {
+        /// Hosts and addresses that are reached although they are not public.
+        named: Vec<String>,
+    },
+}
+
 /// What an engine is started with. [`Options::new`] gives the defaults.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -29,6 +41,8 @@ pub struct Options {
     pub program: PathBuf,
     /// What VMs see as their system.
     pub rootfs: Rootfs,
+    /// What VMs reach of the world while this engine runs.
+    pub egress: Egress,
     /// What the account may use.
     pub quotas: QuotaValues,
     /// How many threads answer.
@@ -44,6 +58,7 @@ impl Options {
             api_key: None,
             program: PathBuf::from("/proc/self/exe"),
             rootfs: Rootfs::Host,
+            egress: Egress::Proxy { named: Vec::new() },
             quotas: default_quotas(),
             workers: Workers::One,
         }

@@ -1,11 +1,11 @@
 //! Writing the headers of an archive that both GNU and BusyBox tar read alike.
 //!
-//! Long names and big numbers are written the GNU way, which both know. Times below a second go into a PAX record that GNU tar reads and
+//! Holes are told to GNU tar alone; for others a file is sent with its zeros. Long names and big numbers are written the GNU way, which both know. Times below a second go into a PAX record that GNU tar reads and
 //! BusyBox passes over, keeping whole seconds.
 
 use std::io::{self, Write};
 
-use tar::{EntryType, Header};
+use tar::{EntryType, GnuHeader, Header};
 
 use super::moment::Moment;
 
@@ -59,9 +59,43 @@ impl Head<'_> {
             write_extension(
                 out,
                 EntryType::XHeader,
-                &record("mtime", &self.modified.to_string()),
+                &record("mtime", self.modified.to_string().as_bytes()),
             )?;
         }
+        self.numbers(gnu)?;
+        header.set_entry_type(kind);
+        header.set_cksum();
+        out.write_all(header.as_bytes())
+    }
+
+    /// A file with holes, in the form that GNU tar calls sparse 1.0: `size` counts the map and the data, `real_size` the file.
+    pub(super) fn write_sparse(&self, out: &mut impl Write, real_size: u64) -> io::Result<()> {
+        let mut records = Vec::new();
+        if self.modified.nanos != 0 {
+            records.extend(record("mtime", self.modified.to_string().as_bytes()));
+        }
+        records.extend(record("GNU.sparse.major", b"1"));
+        records.extend(record("GNU.sparse.minor", b"0"));
+        records.extend(record("GNU.sparse.name", self.name));
+        records.extend(record(
+            "GNU.sparse.realsize",
+            real_size.to_string().as_bytes(),
+        ));
+        write_extension(out, EntryType::XHeader, &records)?;
+        let mut header = Header::new_gnu();
+        if let Some(gnu) = header.as_gnu_mut() {
+            fill(&mut gnu.name, self.name);
+            self.numbers(gnu)?;
+            // The form belongs to POSIX archives, and tar looks at this field to tell.
+            gnu.magic = *b"ustar\0";
+            gnu.version = *b"00";
+        }
+        header.set_entry_type(EntryType::Regular);
+        header.set_cksum();
+        out.write_all(header.as_bytes())
+    }
+
+    fn numbers(&self, gnu: &mut GnuHeader) -> io::Result<()> {
         number(&mut gnu.mode, self.mode.into());
         number(&mut gnu.uid, 0);
         number(&mut gnu.gid, 0);
@@ -70,9 +104,7 @@ impl Head<'_> {
             i64::try_from(self.size).map_err(io::Error::other)?,
         );
         number(&mut gnu.mtime, self.modified.seconds);
-        header.set_entry_type(kind);
-        header.set_cksum();
-        out.write_all(header.as_bytes())
+        Ok(())
     }
 }
 
@@ -108,13 +140,13 @@ fn terminated(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// One PAX record: its own length, a key and a value.
-fn record(key: &str, value: &str) -> Vec<u8> {
-    let rest = format!(" {key}={value}\n");
+fn record(key: &str, value: &[u8]) -> Vec<u8> {
+    let rest = [b" ", key.as_bytes(), b"=", value, b"\n"].concat();
     let mut length = rest.len() + 1;
     while length.to_string().len() + rest.len() != length {
         length = length.to_string().len() + rest.len();
     }
-    format!("{length}{rest}").into_bytes()
+    [length.to_string().as_bytes(), &rest].concat()
 }
 
 fn write_extension(out: &mut impl Write, kind: EntryType, content: &[u8]) -> io::Result<()> {

@@ -32,6 +32,8 @@ mod codec;
 mod download;
 mod folder;
 mod header;
+#[cfg(test)]
+mod hostile;
 mod landing;
 mod member;
 mod moment;

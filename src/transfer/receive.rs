@@ -1,40 +1,81 @@
-//! Moving one object out of the storage: the GET feeds a blocking thread, and a connection that breaks is taken up where it broke.
+//! Moving one object out of a VM: a source feeds a blocking thread, and a connection that breaks is taken up where it broke.
 
-use std::io::Read;
+use std::io::{self, Read};
 
+use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tokio::sync::mpsc::Sender;
 
 use super::archive::Fault;
 use super::channel::{Inlet, Piece, channel};
+use super::checksum::Checksum;
 use super::codec::Codec;
-use super::error::{Error, RemoteClass, RemoteError};
-use super::remote::BlobStore;
+use super::error::{Error, RemoteClass};
+use super::remote::{BlobStore, Guest};
 use super::retry::Retries;
+use super::script;
 use crate::secret::SignedUrl;
+
+/// Blocks that one command reads.
+const BLOCKS: u64 = 32;
 
 /// Decoded bytes, in the thread that consumes them.
 pub(super) type Input = Box<dyn Read + Send>;
 
-/// Feeds the object at `url` to `consumer`, which must read to the end; answers with what it made and the bytes that came in.
+/// An object that is ready to be read.
+#[derive(Debug)]
+pub(super) struct Ready<'a> {
+    pub(super) from: From<'a>,
+    pub(super) codec: Codec,
+    /// Of the object, when its codec has no checksum of its own.
+    pub(super) sum: Option<u32>,
+    /// What it is of, for messages.
+    pub(super) path: &'a str,
+}
+
+/// Where an object is.
+#[derive(Debug)]
+pub(super) enum From<'a> {
+    Storage(&'a SignedUrl),
+    /// In a folder of the VM, so many bytes.
+    Stage(&'a str, u64),
+}
+
+/// Feeds the object to `consumer`, which must read to the end; answers with what it made and the bytes that came in. Checked when it returns.
 pub(super) async fn receive<T, C>(
+    guest: &impl Guest,
     store: &impl BlobStore,
-    url: &SignedUrl,
-    codec: Codec,
-    path: &str,
+    ready: Ready<'_>,
     consumer: C,
 ) -> Result<(T, u64), Error>
 where
     T: Send + 'static,
     C: FnOnce(Input) -> Result<T, Fault> + Send + 'static,
 {
+    let Ready {
+        from,
+        codec,
+        sum,
+        path,
+    } = ready;
     let (sender, receiver) = channel();
-    let task = tokio::task::spawn_blocking(move || consumer(codec.decoder(Inlet::new(receiver))?));
-    let (fed, made) = tokio::join!(feed(store, url, sender), task);
+    let task = tokio::task::spawn_blocking(move || {
+        let wire = Summed {
+            from: Inlet::new(receiver),
+            sum: sum.map(|sum| (sum, Checksum::default())),
+        };
+        consumer(codec.decoder(wire)?)
+    });
+    let feed = async {
+        match from {
+            From::Storage(url) => feed_object(store, url, sender).await,
+            From::Stage(stage, size) => feed_pieces(guest, stage, size, sender).await,
+        }
+    };
+    let (fed, made) = tokio::join!(feed, task);
     let made = made.map_err(|error| Error::Worker(error.to_string()))?;
     match (made, fed) {
-        (Err(Fault::Refused(error)), _) => Err(error),
-        (_, Err(error)) => Err(error.into()),
+        (Err(Fault::Refused(error)), _) | (_, Err(error)) => Err(error),
         (Err(Fault::Stream(error)), Ok(_)) => Err(Error::integrity(
             path,
             format!("what arrived is damaged: {error}"),
@@ -44,11 +85,11 @@ where
     }
 }
 
-async fn feed(
+async fn feed_object(
     store: &impl BlobStore,
     url: &SignedUrl,
     sender: Sender<Piece>,
-) -> Result<u64, RemoteError> {
+) -> Result<u64, Error> {
     let mut at = 0;
     let mut retries = Retries::default();
     loop {
@@ -73,5 +114,61 @@ async fn feed(
             },
         };
         retries.wait(error, &[RemoteClass::Retryable]).await?;
+    }
+}
+
+/// Reading a piece changes nothing, so it may be asked for again.
+async fn feed_pieces(
+    guest: &impl Guest,
+    stage: &str,
+    size: u64,
+    sender: Sender<Piece>,
+) -> Result<u64, Error> {
+    let mut at = 0;
+    let mut retries = Retries::default();
+    while at < size {
+        let piece = match script::piece(guest, stage, at / script::BLOCK, BLOCKS).await {
+            Err(Error::Remote(error)) => {
+                retries.wait(error, &[RemoteClass::Retryable]).await?;
+                continue;
+            }
+            piece => piece?,
+        };
+        retries.reset();
+        let expected = (BLOCKS * script::BLOCK).min(size - at);
+        if piece.len() as u64 != expected {
+            return Err(Error::integrity(
+                stage,
+                format!("{} bytes arrived instead of {expected}", piece.len()),
+            ));
+        }
+        at += expected;
+        if sender.send(Piece::Data(Bytes::from(piece))).await.is_err() {
+            return Ok(at);
+        }
+    }
+    let _ = sender.send(Piece::End).await;
+    Ok(at)
+}
+
+/// Compares the checksum where the object ends.
+struct Summed<R> {
+    from: R,
+    sum: Option<(u32, Checksum)>,
+}
+
+impl<R: Read> Read for Summed<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let got = self.from.read(into)?;
+        if let Some((expected, sum)) = &mut self.sum {
+            sum.update(&into[..got]);
+            if got == 0 && !into.is_empty() && sum.finish() != *expected {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "its checksum differs",
+                ));
+            }
+        }
+        Ok(got)
     }
 }

@@ -52,7 +52,7 @@ where
             Err(Error::Remote(error)) => {
                 retries
                     .wait(error, &[RemoteClass::Retryable, RemoteClass::Expired])
-                    .await?
+                    .await?;
             }
             answer => return answer,
         }

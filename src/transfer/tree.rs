@@ -20,6 +20,8 @@ pub(super) struct Tree {
     pub(super) entries: Vec<Entry>,
     /// Content of all files, in bytes.
     pub(super) bytes: u64,
+    /// The same without holes.
+    pub(super) allocated: u64,
     pub(super) files: u64,
     pub(super) skipped: Vec<Skipped>,
     pub(super) unreadable: Vec<PathBuf>,
@@ -227,6 +229,7 @@ impl Tree {
         }
         if meta.kind == Kind::File {
             self.bytes = self.bytes.saturating_add(meta.size);
+            self.allocated = self.allocated.saturating_add(meta.size.min(meta.allocated));
         }
         self.entries.push(entry);
         true

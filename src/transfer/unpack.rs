@@ -18,8 +18,9 @@ use super::name;
 use super::progress::Progress;
 
 const PIECE: usize = 128 * 1024;
-/// Shorter runs of zeros are written out.
+/// Content is looked at for zeros in pieces of at most this many bytes; what comes in smaller than a block is written out.
 const HOLE: usize = 64 * 1024;
+const BLOCK: usize = 4096;
 
 /// What the VM announced; more is refused.
 #[derive(Clone, Copy, Debug)]
@@ -132,10 +133,10 @@ impl Unpacker<'_> {
             Content::File { size } => self.file(&member, size, archive)?,
             Content::Link { text } => self.links.push((member.path, text, member.modified)),
             Content::HardLink { to } if kind != Seen::Special => {
-                self.hard_links.push((member.path, to))
+                self.hard_links.push((member.path, to));
             }
             Content::HardLink { .. } | Content::Special => {
-                self.done.special.push(name::shown(member.path.as_bytes()))
+                self.done.special.push(name::shown(member.path.as_bytes()));
             }
         }
         Ok(())
@@ -230,8 +231,8 @@ impl Unpacker<'_> {
 /// Writes the bytes, or moves on over them if they are a long run of zeros.
 pub(super) fn write_with_holes(file: &mut File, bytes: &[u8]) -> std::io::Result<()> {
     for piece in bytes.chunks(HOLE) {
-        if piece.len() == HOLE && piece.iter().all(|&byte| byte == 0) {
-            file.seek(SeekFrom::Current(HOLE as i64))?;
+        if piece.len() >= BLOCK && piece.iter().all(|&byte| byte == 0) {
+            file.seek(SeekFrom::Current(piece.len() as i64))?;
         } else {
             file.write_all(piece)?;
         }

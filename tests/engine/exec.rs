@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::rig::Rig;
+use super::rig::Rig;
 
 /// All events of a streaming exec: stdout, stderr and the exit line.
 async fn stream(rig: &Rig, id: &str, request: Value) -> (Vec<u8>, Vec<u8>, Value) {

@@ -1,8 +1,10 @@
 //! Signed URLs, and moving files through them.
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
-use crate::rig::Rig;
+use super::rig::Rig;
 
 struct Urls {
     upload: String,
@@ -247,4 +249,48 @@ async fn programs_in_a_vm_reach_signed_urls_and_never_the_api() {
         ];
         assert_eq!(rig.exec(&id, &curl).await["stdout"], code, "{path}");
     }
+}
+
+#[tokio::test]
+async fn an_upload_that_is_too_large_or_breaks_off_is_no_object() {
+    let rig = Rig::start();
+    let request = r#"{"machineType":"c1m1","diskGiB":1}"#;
+    let (_, vm) = rig.send("POST", "/v1/vms", request).await;
+    let id = vm["id"].as_str().unwrap();
+    let path = format!("/v1/vms/{id}/files/presign");
+    let (_, urls) = rig.send("POST", &path, r#"{"path":"/x"}"#).await;
+    assert_eq!(urls["maxUploadBytes"], 1 << 30);
+    let address = rig.engine().address();
+    let target = urls["uploadUrl"]
+        .as_str()
+        .unwrap()
+        .split_once(&address.to_string())
+        .unwrap()
+        .1;
+    let head = |length: u64| {
+        format!(
+            "PUT {target} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/octet-stream\r\n\
+             Content-Length: {length}\r\nConnection: close\r\n\r\n"
+        )
+    };
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    socket
+        .write_all(head((1 << 30) + 1).as_bytes())
+        .await
+        .unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    socket.write_all(head(100).as_bytes()).await.unwrap();
+    socket.write_all(b"half").await.unwrap();
+    socket.shutdown().await.unwrap();
+    socket.read_to_string(&mut String::new()).await.ok();
+    let blobs = rig.data.path().join("blobs");
+    while std::fs::read_dir(&blobs).unwrap().count() > 0 {
+        tokio::task::yield_now().await;
+    }
+    let url = urls["downloadUrl"].as_str().unwrap();
+    assert_eq!(rig.client.get(url).send().await.unwrap().status(), 404);
 }

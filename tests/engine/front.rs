@@ -1,6 +1,6 @@
 //! Who may call, and what is there to be called.
 
-use crate::rig::{Rig, json};
+use super::rig::{Rig, json};
 
 #[tokio::test]
 async fn health_needs_no_key_and_the_api_does() {
@@ -60,7 +60,12 @@ async fn unknown_routes_methods_and_ids_are_told_apart() {
     let answer = rig.request("DELETE", "/v1/vms").send().await.unwrap();
     assert_eq!(answer.status(), 405);
     assert!(answer.headers().contains_key("allow"));
-    for id in ["x", "..%2f..%2fkey", "3f0c2a52-6a0f-4c8e-8a44-0b2b3a8a91d7"] {
+    for id in [
+        "x",
+        "..%2f..%2fkey",
+        "%ff",
+        "3f0c2a52-6a0f-4c8e-8a44-0b2b3a8a91d7",
+    ] {
         let (status, body) = rig.get(&format!("/v1/vms/{id}")).await;
         assert_eq!((status, body["error"].is_string()), (404, true), "{id}");
         assert_eq!(
@@ -69,4 +74,22 @@ async fn unknown_routes_methods_and_ids_are_told_apart() {
             "{id}"
         );
     }
+}
+
+#[tokio::test]
+async fn http_2_without_tls_is_spoken_to_who_speaks_it() {
+    let rig = Rig::start();
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .http2_prior_knowledge()
+        .build()
+        .unwrap();
+    let call = client
+        .get(rig.url("/v1/vms"))
+        .header("x-api-key", rig.engine().key().expose());
+    let answer = call.send().await.unwrap();
+    assert_eq!(
+        (answer.version(), answer.status().as_u16()),
+        (reqwest::Version::HTTP_2, 200)
+    );
 }

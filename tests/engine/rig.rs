@@ -1,6 +1,7 @@
 //! An engine on a data folder of its own, and short words to call it.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use fastvm::local::{Engine, Options};
 use reqwest::RequestBuilder;
@@ -10,7 +11,7 @@ use tempfile::TempDir;
 /// An engine that is stopped, and its VMs deleted, when it goes.
 pub(crate) struct Rig {
     pub(crate) engine: Option<Engine>,
-    pub(crate) data: TempDir,
+    pub(crate) data: Arc<TempDir>,
     pub(crate) client: reqwest::Client,
 }
 
@@ -33,13 +34,23 @@ impl Rig {
     }
 
     pub(crate) fn with(change: impl FnOnce(&mut Options)) -> Self {
-        let data = tempfile::tempdir().unwrap();
+        let data = Arc::new(tempfile::tempdir().unwrap());
         let mut options = options(data.path());
         change(&mut options);
         let engine = fastvm::local::start(options).unwrap();
         Self {
             engine: Some(engine),
             data,
+            client: client(),
+        }
+    }
+
+    /// Another engine on the data folder of a rig.
+    pub(crate) fn beside(rig: &Self) -> Self {
+        let engine = fastvm::local::start(options(rig.data.path())).unwrap();
+        Self {
+            engine: Some(engine),
+            data: rig.data.clone(),
             client: client(),
         }
     }
@@ -118,9 +129,12 @@ pub(crate) fn client() -> reqwest::Client {
 
 impl Drop for Rig {
     fn drop(&mut self) {
-        let Some(engine) = self.engine.take() else {
-            return;
-        };
-        engine.stop();
+        if let Some(engine) = self.engine.take() {
+            engine.stop();
+        }
+        // The last one on the folder leaves nothing.
+        if Arc::strong_count(&self.data) == 1 {
+            fastvm::local::reset(options(self.data.path())).unwrap();
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::rig::{Rig, json};
+use super::rig::{Rig, json};
 
 #[tokio::test]
 async fn a_vm_lives_from_launch_to_delete() {

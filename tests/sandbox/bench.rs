@@ -20,7 +20,9 @@ fn report(what: &str, mut times: Vec<Duration>) {
 #[test]
 #[ignore = "a measurement; run it with --release on a quiet machine"]
 fn latency_of_boot_exec_and_kill() {
-    let lab = Lab::new();
+    let outer = Lab::new();
+    let data = outer.folder.join("data");
+    let lab = Lab::at(fastvm::local::sandbox::Rootfs::Host, &data);
     let (mut boot, mut exec, mut kill, mut detect) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let timed = |times: &mut Vec<Duration>, work: &mut dyn FnMut()| {
@@ -32,7 +34,7 @@ fn latency_of_boot_exec_and_kill() {
         timed(&mut detect, &mut || {
             fastvm::local::sandbox::Host::detect(fastvm::local::sandbox::HostOptions {
                 program: crate::lab::program(),
-                data: lab.folder.join("data"),
+                data: data.clone(),
                 rootfs: fastvm::local::sandbox::Rootfs::Host,
             })
             .unwrap();

@@ -20,7 +20,12 @@ fn wait_for(terminal: &mut File, text: &str) -> String {
 fn a_console_is_a_terminal_of_its_own() {
     let lab = Lab::new();
     let guest = lab.boot();
-    let mut console = guest.machine.console(&shell("tty; stty -a | head -n 1; read line; echo got $line; stty size; ps -o sid=,tty= -p $$; exit 7")).unwrap();
+    let mut console = guest
+        .machine
+        .console(&shell(
+            "tty; read line; echo got $line; stty size; ps -o sid=,tty= -p $$; exit 7",
+        ))
+        .unwrap();
     console.resize(33, 111).unwrap();
     let mut terminal = File::from(console.master.try_clone().unwrap());
     wait_for(&mut terminal, "/dev/pts/0");

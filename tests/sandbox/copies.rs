@@ -33,7 +33,7 @@ fn a_copy_keeps_all_that_can_be_seen() {
     rustix::fs::setxattr(from.join("folder"), name, b"y", XattrFlags::empty()).unwrap();
     fs::hard_link(from.join("link"), from.join("folder/link")).unwrap();
     fs::write(from.join("folder/closed"), "secret").unwrap();
-    fs::set_permissions(from.join("folder/closed"), Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(from.join("folder/closed"), Permissions::from_mode(0o0)).unwrap();
     fs::set_permissions(from.join("folder"), Permissions::from_mode(0o1355)).unwrap();
     rustix::fs::mknodat(
         CWD,
@@ -132,7 +132,7 @@ fn discard_removes_what_nobody_may_enter() {
     fs::create_dir_all(tree.join("a/b/c")).unwrap();
     fs::write(tree.join("a/b/c/file"), "").unwrap();
     for path in ["a/b/c", "a/b", "a"] {
-        fs::set_permissions(tree.join(path), Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(tree.join(path), Permissions::from_mode(0o0)).unwrap();
     }
     lab.host.discard(&tree).unwrap();
     assert!(!tree.exists());

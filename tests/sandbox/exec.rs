@@ -170,7 +170,7 @@ fn a_signal_reaches_the_whole_group() {
     assert_eq!(read_line(&process.stdout), "got");
     assert_eq!(process.wait().unwrap(), Exit::Code(3));
     process.signal(10).unwrap();
-    assert!(guest.machine.is_idle().unwrap());
+    while !guest.machine.is_idle().unwrap() {}
 }
 
 #[test]

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use fastvm::local::sandbox::{BootSpec, ExecSpec, Exit, Host, HostOptions, Machine, Rootfs, Stdin};
 use uuid::Uuid;
 
+/// Names a data folder that tests share, because base trees take long to make.
+pub(crate) const DATA: &str = "SANDBOX_TESTS_DATA";
+
 /// A folder of machines that leaves nothing behind.
 pub(crate) struct Lab {
     pub(crate) folder: PathBuf,
@@ -37,13 +40,20 @@ impl Lab {
     }
 
     pub(crate) fn on(rootfs: Rootfs) -> Self {
-        let folder = std::env::temp_dir().join(format!("fastvm-{}", Uuid::new_v4().simple()));
+        let data = std::env::var_os(DATA).unwrap_or_else(|| env!("CARGO_TARGET_TMPDIR").into());
+        Self::at(rootfs, &PathBuf::from(data).join("sandbox"))
+    }
+
+    /// One with a data folder of its own.
+    pub(crate) fn at(rootfs: Rootfs, data: &Path) -> Self {
         let host = Host::detect(HostOptions {
             program: program(),
-            data: folder.join("data"),
+            data: data.to_owned(),
             rootfs,
         })
         .unwrap();
+        let folder = std::env::temp_dir().join(format!("fastvm-{}", Uuid::new_v4().simple()));
+        std::fs::create_dir(&folder).unwrap();
         Self { folder, host }
     }
 

@@ -97,14 +97,16 @@ fn a_program_that_is_no_booter_is_told() {
 
 #[test]
 fn detection_is_cheap_once_it_has_worked() {
-    let lab = Lab::new();
+    let outer = Lab::new();
+    let data = outer.folder.join("data");
+    let lab = Lab::at(Rootfs::Host, &data);
     let options = HostOptions {
         program: program(),
-        data: lab.folder.join("data"),
+        data: data.clone(),
         rootfs: Rootfs::Host,
     };
     let images = || {
-        let mut names: Vec<_> = fs::read_dir(lab.folder.join("data/images"))
+        let mut names: Vec<_> = fs::read_dir(data.join("images"))
             .unwrap()
             .map(|entry| entry.unwrap().file_name())
             .collect();
@@ -113,6 +115,7 @@ fn detection_is_cheap_once_it_has_worked() {
     };
     let before = images();
     Host::detect(options).unwrap();
+    drop(lab);
     assert_eq!(images(), before);
 }
 

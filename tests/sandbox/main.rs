@@ -1,6 +1,7 @@
 //! The sandbox, with the real binary as booter and init, as whoever runs the tests. Root repeats them
 //! as an ordinary user.
 #![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "the whole crate is tests")]
 
 mod bench;
 mod console;
@@ -25,15 +26,20 @@ fn everything_holds_for_an_ordinary_user_too() {
     if !lab::is_root() || std::env::var_os(REPEATED).is_some() {
         return;
     }
+    let data = std::env::temp_dir().join(format!("fastvm-data-{}", std::process::id()));
+    std::fs::create_dir(&data).unwrap();
+    std::os::unix::fs::chown(&data, Some(1000), Some(1000)).unwrap();
     let output = Command::new("setpriv")
         .args(["--reuid=1000", "--regid=1000", "--clear-groups"])
         .arg(std::env::current_exe().unwrap())
-        .args(["--test-threads=1"])
+        .arg("--test-threads=2")
         .env(REPEATED, "1")
+        .env(lab::DATA, &data)
         .env_remove("TMPDIR")
         .current_dir("/")
         .output()
         .unwrap();
+    std::fs::remove_dir_all(&data).unwrap();
     assert!(
         output.status.success(),
         "{}{}",

@@ -10,7 +10,7 @@ use crate::lab::Lab;
 fn volumes_show_inside_and_read_only_ones_refuse() {
     let lab = Lab::new();
     let mut spec = lab.spec();
-    for (name, read_only) in [("data", false), ("fixed", true)] {
+    for (name, read_only) in [("open", false), ("fixed", true)] {
         let source = lab.folder.join(name);
         fs::create_dir(&source).unwrap();
         fs::write(source.join("old"), name).unwrap();
@@ -22,10 +22,10 @@ fn volumes_show_inside_and_read_only_ones_refuse() {
     }
     let guest = lab.boot_as(spec);
     assert_eq!(
-        guest.says("cat /mnt/deep/data/old /mnt/deep/fixed/old; stat -c %u /mnt/deep/data/old"),
-        "datafixed0\n"
+        guest.says("cat /mnt/deep/open/old /mnt/deep/fixed/old; stat -c %u /mnt/deep/open/old"),
+        "openfixed0\n"
     );
-    guest.says("echo new > /mnt/deep/data/new; rm /mnt/deep/data/old");
+    guest.says("echo new > /mnt/deep/open/new; rm /mnt/deep/open/old");
     let refused = guest.sh("echo new > /mnt/deep/fixed/new");
     assert!(
         refused.exit != Exit::Code(0) && refused.stderr.contains("Read-only"),
@@ -35,7 +35,7 @@ fn volumes_show_inside_and_read_only_ones_refuse() {
         guest.sh("mount -o remount,rw,bind /mnt/deep/fixed").exit,
         Exit::Code(0)
     );
-    let made = fs::metadata(lab.folder.join("data/new")).unwrap();
+    let made = fs::metadata(lab.folder.join("open/new")).unwrap();
     assert_eq!(made.uid(), rustix::process::geteuid().as_raw());
-    assert!(!lab.folder.join("data/old").exists());
+    assert!(!lab.folder.join("open/old").exists());
 }

@@ -20,6 +20,9 @@ use fastvm::transfer::{
 use futures_util::{StreamExt as _, stream};
 
 type Hook<T> = Mutex<Option<Box<dyn FnMut(T) -> bool + Send>>>;
+type Action = dyn FnMut(&Path) + Send;
+type Change = dyn FnMut(&mut GuestOutput) + Send;
+type Count = dyn FnMut(u64) + Send;
 
 /// A guest that runs commands on this machine, with the tools of one folder.
 pub(crate) struct FakeGuest {
@@ -30,7 +33,7 @@ pub(crate) struct FakeGuest {
     pub(crate) fetches: AtomicUsize,
     /// Called with each command's script; true makes the exec fail before it starts.
     pub(crate) on_exec: Hook<String>,
-    pub(crate) after_exec: Mutex<Option<Box<dyn FnMut(&mut GuestOutput) + Send>>>,
+    pub(crate) after_exec: Mutex<Option<Box<Change>>>,
     pub(crate) fetch_code: Mutex<i32>,
 }
 
@@ -44,8 +47,8 @@ pub(crate) struct FakeStore {
     /// Called with the number of the PUT or GET; true makes it fail half-way.
     pub(crate) fail_put: Hook<usize>,
     pub(crate) fail_get: Hook<usize>,
-    /// Called with each finished object.
-    pub(crate) on_object: Mutex<Option<Box<dyn FnMut(&Path) + Send>>>,
+    /// Called with each object when it is complete and before it is read.
+    pub(crate) on_object: Mutex<Option<Box<Action>>>,
 }
 
 pub(crate) struct World {
@@ -58,12 +61,19 @@ pub(crate) struct World {
 #[derive(Default)]
 pub(crate) struct Watch {
     pub(crate) warnings: Mutex<Vec<String>>,
-    pub(crate) on_file: Mutex<Option<Box<dyn FnMut(&Path) + Send>>>,
+    /// Called with each file before it is opened.
+    pub(crate) on_file: Mutex<Option<Box<Action>>>,
+    /// Called with the number of bytes after each part of a file.
+    pub(crate) on_bytes: Mutex<Option<Box<Count>>>,
 }
 
 impl Progress for Watch {
     fn total(&self, _: Option<u64>, _: Option<u64>) {}
-    fn advance(&self, _: u64) {}
+    fn advance(&self, bytes: u64) {
+        if let Some(hook) = &mut *self.on_bytes.lock().unwrap() {
+            hook(bytes);
+        }
+    }
     fn file(&self, name: &Path) {
         if let Some(hook) = &mut *self.on_file.lock().unwrap() {
             hook(name);
@@ -76,8 +86,11 @@ impl Progress for Watch {
 
 const GNU: &[&str] = &[
     "sh", "cat", "chmod", "cksum", "curl", "df", "find", "gzip", "head", "ls", "mkdir", "mv", "rm",
-    "rmdir", "stat", "tail", "tar", "touch", "wc", "zstd", "mkfifo", "dd", "tee",
+    "rmdir", "stat", "tail", "tar", "touch", "wc", "zstd", "mkfifo", "md5sum", "dd", "tee",
 ];
+
+/// A fetch code that stands for a fetch without end.
+pub(crate) const HANGS: i32 = -1;
 
 /// The guests every test should hold for.
 pub(crate) const KINDS: &[&str] = &["gnu", "gzip", "busybox", "plain", "nocurl"];
@@ -257,10 +270,10 @@ impl Guest for FakeGuest {
             !command.argv.concat().contains("file://"),
             "no URL is on a command line"
         );
-        if let Some(hook) = &mut *self.on_exec.lock().unwrap() {
-            if hook(command.argv[2].clone()) {
-                return Err(RemoteError::new(RemoteClass::Final, "the guest is gone"));
-            }
+        if let Some(hook) = &mut *self.on_exec.lock().unwrap()
+            && hook(command.argv[2].clone())
+        {
+            return Err(RemoteError::new(RemoteClass::Final, "the guest is gone"));
         }
         let mut argv: Vec<String> = self.shell.iter().map(|&word| word.to_owned()).collect();
         assert_eq!(command.argv[0], "sh");
@@ -306,6 +319,9 @@ impl Guest for FakeGuest {
     async fn fetch(&self, url: &SignedUrl, path: &str) -> Result<GuestOutput, RemoteError> {
         self.fetches.fetch_add(1, Ordering::SeqCst);
         let code = *self.fetch_code.lock().unwrap();
+        if code == HANGS {
+            std::future::pending::<()>().await;
+        }
         if code == 0 {
             fs::copy(object(url), path).unwrap();
         }
@@ -381,6 +397,9 @@ impl BlobStore for FakeStore {
         file.seek(SeekFrom::Start(from)).unwrap();
         let mut content = Vec::new();
         file.read_to_end(&mut content).unwrap();
+        if content.is_empty() {
+            return Ok(Box::pin(stream::empty()));
+        }
         let mut pieces: Vec<Result<Bytes, RemoteError>> = content
             .chunks(10_000)
             .map(|piece| Ok(Bytes::copy_from_slice(piece)))

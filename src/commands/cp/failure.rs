@@ -8,7 +8,7 @@ use crate::output::control::visible;
 use crate::transfer::{self, SkipReason, Summary};
 
 /// A word that names no side of a copy.
-pub(super) fn usage(error: transfer::Error) -> Error {
+pub(super) fn usage(error: &transfer::Error) -> Error {
     Error::usage(error.to_string())
         .hint("write VM:PATH for a side in a VM, and ./PATH for a local one with a colon")
 }
@@ -44,11 +44,12 @@ fn of_remote(remote: transfer::RemoteError, vm: &Named) -> Error {
 
 /// The message and the system's reason behind it.
 fn with_cause(error: &transfer::Error) -> String {
-    let cause = match error {
-        transfer::Error::Local { source, .. } | transfer::Error::Stream { source, .. } => source,
-        _ => return error.to_string(),
-    };
-    format!("{error}: {}", api::error::root_cause(cause))
+    match error {
+        transfer::Error::Local { source, .. } | transfer::Error::Stream { source, .. } => {
+            format!("{error}: {}", api::error::root_cause(source))
+        }
+        _ => error.to_string(),
+    }
 }
 
 /// A copy that left something out that was asked for ends with 1; special files are left out by rule.

@@ -1,35 +1,53 @@
 //! A transfer's progress, on the bar.
 
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::output::control::visible;
 use crate::output::{TransferBar, Ui};
 use crate::transfer::Progress;
 
-/// Shows a transfer until it is dropped.
+/// Shows a transfer until it is closed. Threads of an interrupted transfer may speak on for a moment; nobody listens.
 #[derive(Debug)]
-pub(super) struct Watch(TransferBar);
+pub(super) struct Watch(Mutex<Option<TransferBar>>);
 
 impl Watch {
     pub(super) fn new(ui: &Ui) -> Self {
-        Self(ui.transfer_bar())
+        Self(Mutex::new(Some(ui.transfer_bar())))
+    }
+
+    /// Takes the bar away.
+    pub(super) fn close(&self) {
+        self.bar().take();
+    }
+
+    fn bar(&self) -> MutexGuard<'_, Option<TransferBar>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Progress for Watch {
     fn total(&self, bytes: Option<u64>, files: Option<u64>) {
-        self.0.total(bytes, files);
+        if let Some(bar) = &*self.bar() {
+            bar.total(bytes, files);
+        }
     }
 
     fn advance(&self, bytes: u64) {
-        self.0.advance(bytes);
+        if let Some(bar) = &*self.bar() {
+            bar.advance(bytes);
+        }
     }
 
     fn file(&self, name: &Path) {
-        self.0.file(name);
+        if let Some(bar) = &*self.bar() {
+            bar.file(name);
+        }
     }
 
     fn warn(&self, text: String) {
-        self.0.warn(&visible(&text));
+        if let Some(bar) = &*self.bar() {
+            bar.warn(&visible(&text));
+        }
     }
 }

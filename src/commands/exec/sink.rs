@@ -85,35 +85,35 @@ impl<'a> Sink<'a> {
         self.ui.talk()
     }
 
-    pub(crate) fn stdout(&mut self, bytes: Vec<u8>) -> Result<(), Error> {
+    pub(crate) fn stdout(&mut self, bytes: &[u8]) -> Result<(), Error> {
         match &mut self.shape {
-            Shape::Raw => Ok(self.ui.bytes(&bytes)?),
+            Shape::Raw => self.at_once(bytes),
             Shape::Object { stdout, .. } => {
-                stdout.extend_from_slice(&bytes);
+                stdout.extend_from_slice(bytes);
                 Ok(())
             }
             Shape::Events => self.line(&OutputEvent {
                 t: "o",
-                d: &base64::encode(&bytes),
+                d: &base64::encode(bytes),
             }),
         }
     }
 
-    pub(crate) fn stderr(&mut self, bytes: Vec<u8>) -> Result<(), Error> {
+    pub(crate) fn stderr(&mut self, bytes: &[u8]) -> Result<(), Error> {
         match &mut self.shape {
             Shape::Raw => {
-                let written = self.ui.talk().bytes(&bytes);
+                let written = self.ui.talk().bytes(bytes);
                 written.map_err(|error| {
                     Error::new(Kind::LocalIo, format!("cannot write to stderr: {error}"))
                 })
             }
             Shape::Object { stderr, .. } => {
-                stderr.extend_from_slice(&bytes);
+                stderr.extend_from_slice(bytes);
                 Ok(())
             }
             Shape::Events => self.line(&OutputEvent {
                 t: "e",
-                d: &base64::encode(&bytes),
+                d: &base64::encode(bytes),
             }),
         }
     }
@@ -140,7 +140,13 @@ impl<'a> Sink<'a> {
         let mut line = serde_json::to_vec(event)
             .map_err(|error| Error::new(Kind::LocalIo, error.to_string()))?;
         line.push(b'\n');
-        Ok(self.ui.bytes(&line)?)
+        self.at_once(&line)
+    }
+
+    /// Nobody waits for a buffer to fill: each piece goes out when it comes.
+    fn at_once(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.ui.bytes(bytes)?;
+        Ok(self.ui.flush()?)
     }
 }
 

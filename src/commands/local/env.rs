@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-use super::data_folder;
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
@@ -22,7 +21,7 @@ struct Variables {
 }
 
 pub(crate) fn run(context: &mut Context, _args: EnvArgs) -> Result<Exit, Error> {
-    let data = data_folder(context);
+    let data = context.paths.local.clone();
     let Some(url) = serving::find(&data) else {
         return Err(
             Error::new(Kind::NotFound, "no engine serves on this machine")

@@ -1,9 +1,10 @@
-//! `fastvm local`: the engine on this machine.
+//! `fastvm local`: the engine on this machine, whatever the context.
 
 mod env;
+mod forward;
+mod reset;
 mod serve;
-
-use std::path::PathBuf;
+mod status;
 
 use clap::Subcommand;
 
@@ -18,6 +19,12 @@ pub enum Verb {
     Serve(serve::ServeArgs),
     /// Print what an SDK needs to use the engine that serves
     Env(env::EnvArgs),
+    /// Show what is there, and what this machine can do
+    Status(status::StatusArgs),
+    /// Make a port of a VM one of this machine, until Ctrl-C
+    Forward(forward::ForwardArgs),
+    /// Delete all local VMs, snapshots and files of the engine
+    Reset(reset::ResetArgs),
 }
 
 impl Verb {
@@ -25,11 +32,9 @@ impl Verb {
         match self {
             Self::Serve(args) => serve::run(context, args).await,
             Self::Env(args) => env::run(context, args),
+            Self::Status(args) => status::run(context, args),
+            Self::Forward(args) => forward::run(context, args).await,
+            Self::Reset(args) => reset::run(context, args),
         }
     }
-}
-
-/// The data folder: these commands are about this machine, whatever the context.
-fn data_folder(context: &Context) -> PathBuf {
-    context.paths.local.clone()
 }

@@ -4,12 +4,11 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
-use super::data_folder;
 use crate::config::KeySource;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::local::{self, Options, Workers, serving};
+use crate::local::{self, Workers, serving};
 use crate::signal::Signals;
 
 #[derive(Debug, clap::Args)]
@@ -31,8 +30,8 @@ struct Started<'a> {
 }
 
 pub(crate) async fn run(context: &mut Context, args: ServeArgs) -> Result<Exit, Error> {
-    let data = data_folder(context);
-    let mut options = Options::new(&data);
+    let mut options = context.local_options();
+    let data = options.data.clone();
     options.listen = args.listen;
     options.workers = Workers::Many;
     options.api_key = given_key(context).await?;

@@ -192,8 +192,8 @@ impl Place<'_> {
     fn engine(&self) -> Result<Api, Error> {
         refuse_beside_local(self.options, self.context)?;
         let egress = self.environment.local_egress.as_deref().unwrap_or("proxy");
-        if !["none", "proxy", "host"].contains(&egress) {
-            let why = format!("{egress:?} is none of none, proxy, host");
+        if !["none", "proxy"].contains(&egress) && !egress.starts_with("proxy:") {
+            let why = format!("{egress:?} is neither none, nor proxy, nor proxy:HOST,HOST");
             return Err(Error::value(Environment::LOCAL_EGRESS, why));
         }
         Ok(Api::Local {

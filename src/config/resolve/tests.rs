@@ -298,7 +298,7 @@ fn local_is_this_machine_and_takes_no_url_or_key() {
     case.environment.local_egress = Some("all".into());
     assert_eq!(
         case.refusal(),
-        "FASTVM_LOCAL_EGRESS: \"all\" is none of none, proxy, host"
+        "FASTVM_LOCAL_EGRESS: \"all\" is neither none, nor proxy, nor proxy:HOST,HOST"
     );
     case.options.base_url = Some("https://h".into());
     assert_eq!(

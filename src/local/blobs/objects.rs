@@ -7,9 +7,6 @@ use std::path::PathBuf;
 
 use uuid::Uuid;
 
-/// How the files of unfinished uploads end.
-const PART: &str = ".part";
-
 /// The folder of all objects.
 #[derive(Clone, Debug)]
 pub(crate) struct Objects {
@@ -64,7 +61,7 @@ impl Objects {
     pub(crate) fn upload(&self, id: &str) -> io::Result<Upload> {
         let part = self
             .folder
-            .join(format!("{id}.{}{PART}", Uuid::new_v4().simple()));
+            .join(format!("{id}.{}.part", Uuid::new_v4().simple()));
         let file = File::options()
             .write(true)
             .create_new(true)
@@ -75,26 +72,6 @@ impl Objects {
             part,
             target: self.folder.join(id),
         })
-    }
-
-    /// The files that uploads left which never ended, older than told.
-    pub(crate) fn abandoned(&self, age: std::time::Duration) -> io::Result<Vec<PathBuf>> {
-        let mut found = Vec::new();
-        for entry in fs::read_dir(&self.folder)? {
-            let entry = entry?;
-            let is_old = |modified: std::time::SystemTime| {
-                modified.elapsed().is_ok_and(|passed| passed > age)
-            };
-            if entry.file_name().to_string_lossy().ends_with(PART)
-                && entry
-                    .metadata()
-                    .and_then(|found| found.modified())
-                    .is_ok_and(is_old)
-            {
-                found.push(entry.path());
-            }
-        }
-        Ok(found)
     }
 }
 

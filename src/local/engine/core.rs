@@ -1,7 +1,8 @@
 //! What all verbs share.
 
+use std::fs::File;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +12,9 @@ use super::machines::Machines;
 use super::trash::Trash;
 
 use crate::local::blobs::{Objects, Signer};
+use crate::local::egress::{Reach, ReservedPort};
 use crate::local::folder::Folder;
-use crate::local::options::Options;
+use crate::local::options::{Egress, Options};
 use crate::local::sandbox::{Host, HostOptions};
 use crate::local::store::{Store, settings};
 use crate::local::{self, key};
@@ -33,7 +35,11 @@ pub(crate) struct Core {
     pub(super) doors: Doors,
     pub(super) objects: Objects,
     pub(super) signer: Signer,
+    /// The port of the proxy in VMs and what it reaches, if they have one.
+    pub(super) proxy: Option<(ReservedPort, Reach)>,
     trash: Trash,
+    /// Says that an engine works on the data folder, as long as it is open.
+    presence: File,
     key: ApiKey,
     address: SocketAddr,
 }
@@ -42,6 +48,7 @@ impl Core {
     /// Opens the data folder for an engine that listens on `address`.
     pub(crate) fn open(options: Options, address: SocketAddr) -> Result<Arc<Self>, local::Error> {
         let folder = Folder::open(&options.data)?;
+        let presence = announce(&folder)?;
         let store = Store::open(&folder.database())?;
         let key = match options.api_key {
             Some(key) => key,
@@ -55,6 +62,13 @@ impl Core {
         let secret =
             settings::read_or_set(&store, "blob_secret", key::random_bytes::<32>()?.to_vec())
                 .map_err(fail)?;
+        let proxy = match options.egress {
+            Egress::None => None,
+            Egress::Proxy { named } => {
+                let port = ReservedPort::take().map_err(local::Error::System)?;
+                Some((port, Reach::new(named)))
+            }
+        };
         let host = Arc::new(Host::detect(HostOptions {
             program: options.program,
             data: folder.root().to_owned(),
@@ -64,6 +78,8 @@ impl Core {
             trash: Trash::new(folder.trash(), host.clone()),
             machines: Machines::default(),
             doors: Doors::default(),
+            proxy,
+            presence,
             objects: Objects::new(folder.blobs()),
             signer: Signer::new(&secret),
             host,
@@ -82,6 +98,13 @@ impl Core {
         &self.key
     }
 
+    /// The port of the proxy in VMs and what it reaches, if they have one.
+    pub(crate) fn proxy(&self) -> Option<(u16, Reach)> {
+        self.proxy
+            .as_ref()
+            .map(|(port, reach)| (port.number(), reach.clone()))
+    }
+
     /// Where the engine listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
@@ -96,17 +119,45 @@ impl Core {
         format!("http://{address}")
     }
 
+    /// The data folder.
+    pub(crate) fn data(&self) -> &Path {
+        self.folder.root()
+    }
+
+    /// Makes sure that no other engine works on the data folder, from now on.
+    pub(crate) fn take_alone(&self) -> Result<(), local::Error> {
+        let busy = |_| local::Error::Busy {
+            path: self.data().to_owned(),
+        };
+        self.presence.try_lock().map_err(busy)
+    }
+
     /// Waits, not longer than told, for what goes on in the background.
     pub(crate) fn settle(&self, patience: Duration) {
         self.trash.settle(patience);
     }
 
-    /// Takes a file or tree out of its place, to be removed later.
-    pub(super) fn throw(&self, path: PathBuf) -> Result<(), Error> {
+    /// Removes what other processes threw away and did not come to remove.
+    pub(super) fn empty_trash(&self) -> Result<(), Error> {
         self.trash
-            .throw(&path)
+            .empty()
+            .map_err(Error::file("cannot read the trash"))
+    }
+
+    /// Takes a file or tree out of its place, to be removed later.
+    pub(super) fn throw(&self, path: &Path) -> Result<(), Error> {
+        self.trash
+            .throw(path)
             .map_err(Error::file(format!("cannot remove {}", path.display())))
     }
+}
+
+/// Tells other processes that an engine works here. Waits while one empties the folder.
+fn announce(folder: &Folder) -> Result<File, local::Error> {
+    let path = folder.presence();
+    let presence = File::create(&path).map_err(local::Error::at(&path))?;
+    presence.lock_shared().map_err(local::Error::at(&path))?;
+    Ok(presence)
 }
 
 /// The kernel's name for the time since it was started.

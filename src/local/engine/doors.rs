@@ -1,6 +1,7 @@
 //! The engine inside a VM's own network: the same port of 127.0.0.1 as outside, so that a signed URL is good in both.
 
 use std::fmt;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -10,7 +11,7 @@ use super::Core;
 use super::machines::Known;
 
 /// Answers on a listener until the handle says to end.
-pub(crate) type Answer = Box<dyn Fn(OwnedFd) -> AbortHandle + Send + Sync>;
+pub(crate) type Answer = Box<dyn Fn(OwnedFd) -> io::Result<AbortHandle> + Send + Sync>;
 
 /// The ports that this engine has in VMs, and who answers there.
 #[derive(Default)]
@@ -56,7 +57,7 @@ impl Core {
             if door.is_none()
                 && let Ok(listener) = known.machine.listen(*port)
             {
-                *door = Some(Open(answer(listener)));
+                *door = answer(listener).ok().map(Open);
             }
         }
     }

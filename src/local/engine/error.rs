@@ -54,6 +54,13 @@ impl Error {
         }
     }
 
+    pub(crate) fn no_snapshot(id: &str) -> Self {
+        Self::NotFound {
+            kind: "snapshot",
+            id: id.to_owned(),
+        }
+    }
+
     /// Says what was being done when an input or output error came.
     pub(crate) fn file(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let what = what.into();

@@ -45,9 +45,14 @@ impl Core {
     pub(crate) fn start(&self, id: &str, command: &Command) -> Result<Process, Error> {
         let held = self.hold(id, Hold::Shared)?;
         let known = self.machine(&held)?;
+        let proxy = self
+            .proxy
+            .as_ref()
+            .map(|(port, _)| port.environment())
+            .unwrap_or_default();
         let spec = ExecSpec {
             argv: command.argv.iter().map(Into::into).collect(),
-            env: environment::of(&held.vm, Vec::new()),
+            env: environment::of(&held.vm, proxy),
             cwd: PathBuf::from(environment::HOME),
             stdin: if command.stdin.is_some() {
                 Stdin::Pipe

@@ -50,18 +50,44 @@ fn check_rule(rule: &FirewallRule) -> Result<(), String> {
 }
 
 fn check_cidr(cidr: &str) -> Result<(), String> {
-    let parsed = cidr.split_once('/').and_then(|(address, length)| {
-        Some((
-            address.parse::<Ipv6Addr>().ok()?,
-            length.parse::<u8>().ok()?,
-        ))
-    });
-    match parsed {
-        Some((_, 0..=128)) => Ok(()),
-        _ => Err(format!(
+    match parse_cidr(cidr) {
+        Some(_) => Ok(()),
+        None => Err(format!(
             "source {cidr:?} is not an IPv6 CIDR like 2001:db8::/32"
         )),
     }
+}
+
+fn parse_cidr(cidr: &str) -> Option<(Ipv6Addr, u8)> {
+    let (address, length) = cidr.split_once('/')?;
+    let length = length.parse().ok().filter(|length| *length <= 128)?;
+    Some((address.parse().ok()?, length))
+}
+
+/// Whether a policy lets a connection from this computer in to a TCP port.
+pub(super) fn admits(policy: &FirewallPolicy, port: u16) -> bool {
+    policy.mode == OPEN
+        || policy.ingress.iter().any(|rule| {
+            let last = rule.port_end.unwrap_or(rule.port_start);
+            rule.protocol == "tcp"
+                && (rule.port_start..=last).contains(&i32::from(port))
+                && admits_loopback(rule)
+        })
+}
+
+/// Whether a rule is for any source, or for `::1`, which is what this computer is to its VMs.
+fn admits_loopback(rule: &FirewallRule) -> bool {
+    let sources = rule.source_cidrs.as_deref().unwrap_or_default();
+    sources.is_empty()
+        || sources
+            .iter()
+            .filter_map(|cidr| parse_cidr(cidr))
+            .any(|(network, length)| {
+                let outside = 128 - u32::from(length);
+                let start =
+                    |address: Ipv6Addr| u128::from(address).checked_shr(outside).unwrap_or(0);
+                start(network) == start(Ipv6Addr::LOCALHOST)
+            })
 }
 
 #[cfg(test)]
@@ -95,6 +121,19 @@ mod tests {
             rule("udp", 1, None, "2001:db8::"),
         ] {
             assert!(check(&bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_restricted_vm_admits_what_its_rules_say() {
+        assert!(!admits(&default_policy(), 80));
+        for (cidr, admitted) in [("::/0", true), ("::1/128", true), ("2001:db8::/32", false)] {
+            let policy = FirewallPolicy {
+                mode: RESTRICTED.to_owned(),
+                ..rule("tcp", 80, Some(90), cidr)
+            };
+            assert_eq!(admits(&policy, 85), admitted, "{cidr}");
+            assert!(!admits(&policy, 91));
         }
     }
 }

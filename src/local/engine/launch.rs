@@ -113,10 +113,7 @@ impl Core {
 
 /// What is taken over from a snapshot, and its layers.
 fn inherit(connection: &Connection, id: &str, vm: &mut VmRow) -> Result<Vec<String>, Error> {
-    let source = snapshots::get(connection, id)?.ok_or_else(|| Error::NotFound {
-        kind: "snapshot",
-        id: id.to_owned(),
-    })?;
+    let source = snapshots::get(connection, id)?.ok_or_else(|| Error::no_snapshot(id))?;
     if source.status != snapshot::READY {
         return Err(Error::Conflict(format!(
             "snapshot {id} is {}, not ready",

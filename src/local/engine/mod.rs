@@ -1,7 +1,9 @@
 //! What the verbs do. Knows no HTTP: errors say what is wrong, not with which status.
 
+mod capture;
 mod clock;
 mod core;
+mod dial;
 mod doors;
 mod environment;
 mod error;
@@ -16,8 +18,11 @@ mod machines;
 mod names;
 mod quotas;
 mod run;
+mod snapshots;
+mod sweep;
 mod trash;
 mod vms;
+mod whole;
 
 pub(crate) use self::core::Core;
 pub(crate) use self::doors::Answer;

@@ -15,8 +15,15 @@ use crate::local::sandbox::Host;
 pub(super) struct Trash {
     folder: PathBuf,
     host: Arc<Host>,
-    queue: Mutex<Option<Sender<PathBuf>>>,
+    queue: Mutex<Option<Sender<(PathBuf, Awaited)>>>,
     waiting: Arc<Waiting>,
+}
+
+/// Whether a stopping engine should wait for a removal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Awaited {
+    Yes,
+    No,
 }
 
 /// How many trees are still to be removed.
@@ -43,14 +50,15 @@ impl Trash {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             other => other?,
         }
-        self.remove(grave);
+        self.waiting.add();
+        self.remove(grave, Awaited::Yes);
         Ok(())
     }
 
-    /// Removes what earlier processes left.
+    /// Removes what earlier processes left. Nobody waits for that.
     pub(super) fn empty(&self) -> io::Result<()> {
         for entry in fs::read_dir(&self.folder)? {
-            self.remove(entry?.path());
+            self.remove(entry?.path(), Awaited::No);
         }
         Ok(())
     }
@@ -69,24 +77,28 @@ impl Trash {
         );
     }
 
-    fn remove(&self, path: PathBuf) {
-        self.waiting.add();
+    fn remove(&self, path: PathBuf, awaited: Awaited) {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         // A path that finds no thread waits for the next process.
-        if !queue.get_or_insert_with(|| self.start()).send(path).is_ok() {
-            self.waiting.done();
+        if queue
+            .get_or_insert_with(|| self.start())
+            .send((path, awaited))
+            .is_err()
+        {
+            self.waiting.done(awaited);
         }
     }
 
     /// The thread ends when this object goes.
-    fn start(&self) -> Sender<PathBuf> {
-        let (sender, paths) = channel::<PathBuf>();
+    fn start(&self) -> Sender<(PathBuf, Awaited)> {
+        let (sender, paths) = channel();
         let (host, waiting) = (self.host.clone(), self.waiting.clone());
         let work = move || {
-            for path in paths {
+            for (path, awaited) in paths {
                 // Another process may be removing the same; what cannot be removed is tried again by the next one.
+                let path: PathBuf = path;
                 host.discard(&path).ok();
-                waiting.done();
+                waiting.done(awaited);
             }
         };
         thread::Builder::new()
@@ -102,7 +114,10 @@ impl Waiting {
         *self.count.lock().unwrap_or_else(PoisonError::into_inner) += 1;
     }
 
-    fn done(&self) {
+    fn done(&self, awaited: Awaited) {
+        if awaited == Awaited::No {
+            return;
+        }
         *self.count.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
         self.changed.notify_all();
     }

@@ -109,13 +109,13 @@ impl Core {
             let layers = stacks::remove(transaction, &vm.id, upper)?;
             Ok::<_, Error>((layers, blobs::remove_of_vm(transaction, &vm.id)?))
         })?;
-        self.throw(self.folder.vm(&vm.id))?;
+        self.throw(&self.folder.vm(&vm.id))?;
         layers
             .iter()
-            .try_for_each(|layer| self.throw(self.folder.layer(layer)))?;
+            .try_for_each(|layer| self.throw(&self.folder.layer(layer)))?;
         blobs
             .iter()
-            .try_for_each(|blob| self.throw(self.folder.blob(blob)))
+            .try_for_each(|blob| self.throw(&self.folder.blob(blob)))
     }
 
     /// The VM with a status that is true now: a machine may have ended without us.

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use tokio::task::spawn_blocking;
 
 use crate::local::engine::Error;
+use crate::local::sandbox;
 use crate::wire::error::ErrorBody;
 
 /// An answer that is not 2xx.
@@ -48,6 +49,8 @@ impl From<Error> for Failure {
             Error::NotFound { .. } => StatusCode::NOT_FOUND,
             Error::Conflict(_) => StatusCode::CONFLICT,
             Error::OverQuota(_) => StatusCode::FORBIDDEN,
+            // The machine ended while it was asked.
+            Error::Sandbox(sandbox::Error::Gone) => StatusCode::BAD_GATEWAY,
             Error::Store(_) | Error::Sandbox(_) | Error::File { .. } | Error::Broken(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }

@@ -4,20 +4,21 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body as Stream;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 
 use super::answer::{Failure, work};
 use super::body::Body;
+use super::id::Id;
 use super::ndjson;
 use crate::local::engine::{Channel, Command, Core, End, Error, Event, Run};
 use crate::wire::exec::{BUFFERED_LIMIT, ExecRequest, ExecResponse, NDJSON};
 
 pub(super) async fn post(
     State(core): State<Arc<Core>>,
-    Path(id): Path<String>,
+    Id(id): Id,
     headers: HeaderMap,
     Body(request): Body<ExecRequest>,
 ) -> Result<Response, Failure> {

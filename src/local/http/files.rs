@@ -3,17 +3,18 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 
 use super::answer::{Failure, work};
 use super::body::Body;
+use super::id::Id;
 use crate::local::engine::Core;
 use crate::wire::exec::ExecResponse;
 use crate::wire::file::{FileFetchRequest, FilePresignRequest, FilePresignResponse};
 
 pub(super) async fn presign(
     State(core): State<Arc<Core>>,
-    Path(id): Path<String>,
+    Id(id): Id,
     Body(request): Body<FilePresignRequest>,
 ) -> Result<Json<FilePresignResponse>, Failure> {
     Ok(Json(work(move || core.presign(&id, &request)).await?))
@@ -21,7 +22,7 @@ pub(super) async fn presign(
 
 pub(super) async fn fetch(
     State(core): State<Arc<Core>>,
-    Path(id): Path<String>,
+    Id(id): Id,
     Body(request): Body<FileFetchRequest>,
 ) -> Result<Json<ExecResponse>, Failure> {
     Ok(Json(work(move || core.fetch(&id, &request)).await?))

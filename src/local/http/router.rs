@@ -8,7 +8,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{any, get, post};
 
 use super::answer::Failure;
-use super::{auth, exec, files, health, mark, origin, quotas, storage, vms};
+use super::{auth, exec, files, health, mark, origin, quotas, snapshots, storage, vms};
 use crate::local::engine::Core;
 
 /// What callers on this machine may ask: everything, the API with the key.
@@ -22,6 +22,16 @@ pub(crate) fn for_callers(core: Arc<Core>) -> Router {
         .route("/v1/vms/{id}/exec", post(exec::post))
         .route("/v1/vms/{id}/files/presign", post(files::presign))
         .route("/v1/vms/{id}/files/fetch", post(files::fetch))
+        .route(
+            "/v1/snapshots",
+            get(snapshots::list).post(snapshots::create),
+        )
+        .route(
+            "/v1/snapshots/{id}",
+            get(snapshots::get)
+                .patch(snapshots::update)
+                .delete(snapshots::delete),
+        )
         .route("/v1/org/quotas", get(quotas::get))
         .layer(from_fn_with_state(core.clone(), auth::require_key));
     finish(open().merge(api), core)

@@ -1,5 +1,6 @@
 //! `/blobs/{id}`: behaves as a storage service does behind a signed URL, errors in XML included.
 
+use std::error::Error;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -7,6 +8,7 @@ use axum::extract::{Path, RawQuery, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
+use tokio::task::spawn_blocking;
 
 use super::range::{self, Range};
 use super::transfer;
@@ -30,11 +32,11 @@ impl Fault {
         }
     }
 
-    pub(super) fn internal(error: impl ToString) -> Self {
+    pub(super) fn internal(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "InternalError",
-            error.to_string(),
+            error.into().to_string(),
         )
     }
 }
@@ -71,9 +73,16 @@ pub(super) async fn put(
     RawQuery(query): RawQuery,
     request: Request,
 ) -> Result<StatusCode, Fault> {
-    let access = core.access(&id, Operation::Put, &query.unwrap_or_default())?;
-    check_upload(&access, request.headers())?;
-    let upload = core.upload(&access).map_err(Fault::internal)?;
+    let headers = request.headers().clone();
+    let (upload, limit) = work(move || {
+        let access = core.access(&id, Operation::Put, &query.unwrap_or_default())?;
+        check_upload(&access, &headers)?;
+        Ok((
+            core.upload(&access).map_err(Fault::internal)?,
+            access.max_bytes(),
+        ))
+    })
+    .await?;
     let chunks = request.into_body().into_data_stream().map(|chunk| {
         chunk.map_err(|_| {
             Fault::new(
@@ -83,8 +92,15 @@ pub(super) async fn put(
             )
         })
     });
-    transfer::receive(chunks, upload, access.max_bytes()).await?;
+    transfer::receive(chunks, upload, limit).await?;
     Ok(StatusCode::OK)
+}
+
+/// Does what may block on a thread that may.
+async fn work<T: Send + 'static>(
+    verb: impl FnOnce() -> Result<T, Fault> + Send + 'static,
+) -> Result<T, Fault> {
+    spawn_blocking(verb).await.map_err(Fault::internal)?
 }
 
 /// The content type is part of what was signed. The size is looked at before any of it is taken, where it is stated.
@@ -126,8 +142,12 @@ pub(super) async fn get(
             "the URL is signed for GET",
         ));
     }
-    let access = core.access(&id, Operation::Get, &query.unwrap_or_default())?;
-    let object = core.object(&access)?;
+    let (access, object) = work(move || {
+        let access = core.access(&id, Operation::Get, &query.unwrap_or_default())?;
+        let object = core.object(&access)?;
+        Ok((access, object))
+    })
+    .await?;
     let (size, tag) = (object.size, object.tag.clone());
     let (status, first, length) = match range::wanted(&headers, size, &tag)? {
         Range::Whole => (StatusCode::OK, 0, size),

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 
 use super::answer::{Failure, work};
 use super::body::Body;
+use super::id::Id;
 use crate::local::engine::{Core, VmFilter};
 use crate::wire::Deleted;
 use crate::wire::vm::{LaunchRequest, UpdateVmRequest, Vm};
@@ -46,16 +47,13 @@ pub(super) async fn launch(
     Ok((StatusCode::CREATED, Json(vm)))
 }
 
-pub(super) async fn get(
-    State(core): State<Arc<Core>>,
-    Path(id): Path<String>,
-) -> Result<Json<Vm>, Failure> {
+pub(super) async fn get(State(core): State<Arc<Core>>, Id(id): Id) -> Result<Json<Vm>, Failure> {
     Ok(Json(work(move || core.get_vm(&id)).await?))
 }
 
 pub(super) async fn update(
     State(core): State<Arc<Core>>,
-    Path(id): Path<String>,
+    Id(id): Id,
     Body(change): Body<UpdateVmRequest>,
 ) -> Result<Json<Vm>, Failure> {
     Ok(Json(work(move || core.update_vm(&id, &change)).await?))
@@ -63,7 +61,7 @@ pub(super) async fn update(
 
 pub(super) async fn delete(
     State(core): State<Arc<Core>>,
-    Path(id): Path<String>,
+    Id(id): Id,
 ) -> Result<Json<Deleted>, Failure> {
     Ok(Json(work(move || core.delete_vm(&id)).await?))
 }

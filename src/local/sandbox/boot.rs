@@ -13,8 +13,9 @@ use super::booter::{NAME, PATIENCE};
 use super::discard;
 use super::error::Error;
 use super::host::Host;
-use super::machine::{Machine, group_note, socket_name};
+use super::machine::Machine;
 use super::message::{BindPlan, BootPlan, BootReport, Exact, LowerPlan, OverlayPlan, uuid_text};
+use super::place::{group_note, socket_name};
 use super::socket;
 use super::spec::BootSpec;
 
@@ -28,8 +29,7 @@ pub(super) fn boot(host: &Host, spec: &BootSpec) -> Result<Machine, Error> {
         discard::discard(&spec.run.join(socket_name(spec.id, spec.nonce)))?;
         discard::discard(&spec.work)?;
     }
-    result?;
-    Machine::connect(&spec.run, spec.id, spec.nonce)
+    result.map(|()| Machine::at(&spec.run, spec.id, spec.nonce))
 }
 
 fn start(host: &Host, spec: &BootSpec) -> Result<(), Error> {

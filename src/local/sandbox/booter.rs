@@ -14,14 +14,15 @@ use rustix::thread::UnshareFlags;
 
 use super::kernel::{self, Fork};
 use super::message::{BootPlan, BootReport};
-use super::overlay::{self, Tree};
 use super::step::{Failure, Step};
-use super::{cgroup, guest_root, init, socket};
+use super::{cgroup, guest_root, init, overlay, ready, socket};
 
 /// How the engine calls this program when it is to be a booter; processes inside see pid 1 under it.
 pub(super) const NAME: &str = "fastvm-init";
 /// Users that a machine of root has.
 const USERS: u32 = 65536;
+/// How the kernel calls users that a user namespace does not know.
+const UNMAPPED_USER: u32 = 65534;
 /// How long one process of a start waits for another.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -82,39 +83,46 @@ fn take_sockets() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(kept)
 }
 
-const OWN_NAMESPACES: UnshareFlags = UnshareFlags::NEWNS
-    .union(UnshareFlags::NEWPID)
+/// All but the user and the mount namespace.
+const OWN_NAMESPACES: UnshareFlags = UnshareFlags::NEWPID
     .union(UnshareFlags::NEWUTS)
     .union(UnshareFlags::NEWIPC)
     .union(UnshareFlags::NEWCGROUP)
     .union(UnshareFlags::NEWNET);
 
-/// An ordinary user: this process becomes root of its own user namespace, then forks init, which
-/// mounts everything itself.
+/// An ordinary user: this process becomes root of a user namespace, builds the root of the machine, and
+/// goes on to a second user namespace, in which what it has built is locked.
 fn boot_alone(plan: &BootPlan, control: &OwnedFd, report: &OwnedFd) -> Result<Pid, Failure> {
     let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
     kernel::unshare(UnshareFlags::NEWUSER).step("new user namespace")?;
     fs::write("/proc/self/setgroups", "deny").step("user namespace without groups")?;
-    fs::write("/proc/self/uid_map", format!("0 {} 1", user.as_raw())).step("user mapping")?;
-    fs::write("/proc/self/gid_map", format!("0 {} 1", group.as_raw())).step("group mapping")?;
-    kernel::unshare(OWN_NAMESPACES).step("new namespaces")?;
+    map_self(user.as_raw(), group.as_raw()).step("user mapping")?;
+    kernel::unshare(UnshareFlags::NEWNS).step("new namespaces")?;
+    let root = overlay::build(plan, None)?;
+    rustix::process::fchdir(&root).step("root file system")?;
+    kernel::unshare(UnshareFlags::NEWUSER).step("second user namespace")?;
+    map_self(0, 0).step("second user mapping")?;
+    kernel::unshare(OWN_NAMESPACES | UnshareFlags::NEWNS).step("new namespaces")?;
     match kernel::fork().step("fork of init")? {
         Fork::Parent(init) => Ok(init),
-        Fork::Child => leave_as_init(
-            overlay::build(plan, None).and_then(|trees| enter(plan, trees, control)),
-            control,
-            report,
-        ),
+        Fork::Child => leave_as_init(plan, control, report),
     }
 }
 
+fn map_self(user: u32, group: u32) -> io::Result<()> {
+    fs::write("/proc/self/uid_map", format!("0 {user} 1"))?;
+    fs::write("/proc/self/gid_map", format!("0 {group} 1"))
+}
+
 /// Root: a child goes ahead into the namespaces while this process, which may still do everything,
-/// maps its users and builds the overlays; their mounts are handed over as descriptors.
+/// maps its users and builds the root of the machine.
 fn boot_mapped(plan: &BootPlan, control: &OwnedFd, report: &OwnedFd) -> Result<Pid, Failure> {
     let (ours, theirs) = socket::pair().step("socket pair")?;
     for side in [&ours, &theirs] {
         socket::set_timeout(side.as_fd(), Some(PATIENCE)).step("socket pair")?;
     }
+    // The child shares it, until it takes its locked copy.
+    kernel::unshare(UnshareFlags::NEWNS).step("new mount namespace")?;
     let child = match kernel::fork().step("fork of the booter")? {
         Fork::Child => {
             drop(ours);
@@ -128,19 +136,13 @@ fn boot_mapped(plan: &BootPlan, control: &OwnedFd, report: &OwnedFd) -> Result<P
     drop(theirs);
     hear(&ours).step("answer of the new user namespace")?;
     let process = child.as_raw_nonzero();
-    let first = plan.first_user.unwrap_or_default();
-    let mapping = format!("0 {first} {USERS}");
+    let mapping = format!("0 {} {USERS}", plan.first_user.unwrap_or_default());
     fs::write(format!("/proc/{process}/uid_map"), &mapping).step("user mapping")?;
     fs::write(format!("/proc/{process}/gid_map"), &mapping).step("group mapping")?;
     let users = fs::File::open(format!("/proc/{process}/ns/user")).step("user namespace")?;
-    say(&ours, 0, &[]).step("answer to the booter")?;
-    kernel::unshare(UnshareFlags::NEWNS).step("new mount namespace")?;
-    let trees = overlay::build(plan, Some(users.as_fd()))?;
+    let root = overlay::build(plan, Some(users.as_fd()))?;
+    say(&ours, 0, &[root.as_fd()]).step("answer to the booter")?;
     let init = hear(&ours).step("start of init")?.0;
-    let mounts: Vec<BorrowedFd<'_>> = trees.iter().map(|tree| tree.mount.as_fd()).collect();
-    for batch in mounts.chunks(8) {
-        say(&ours, 0, batch).step("mounts for init")?;
-    }
     rustix::process::waitpid(Some(child), WaitOptions::empty()).step("end of the booter")?;
     Pid::from_raw(init)
         .ok_or(io::ErrorKind::InvalidData)
@@ -157,19 +159,23 @@ fn go_ahead(
     kernel::unshare(UnshareFlags::NEWUSER).step("new user namespace")?;
     say(parent, 0, &[]).step("answer to the booter")?;
     kernel::unshare(OWN_NAMESPACES).step("new namespaces")?;
-    hear(parent).step("user mapping")?;
+    // A parent that is gone has told why.
+    let Ok((_, root)) = hear(parent) else {
+        kernel::leave(1)
+    };
+    become_root().step("root of the user namespace")?;
+    let root = root
+        .first()
+        .ok_or(io::ErrorKind::InvalidData)
+        .step("root file system")?;
+    // The current folder moves to the copy with the process.
+    rustix::process::fchdir(root).step("root file system")?;
+    kernel::unshare(UnshareFlags::NEWNS).step("new namespaces")?;
     match kernel::fork().step("fork of init")? {
         Fork::Parent(init) => {
             say(parent, init.as_raw_nonzero().get(), &[]).step("answer to the booter")
         }
-        Fork::Child => leave_as_init(
-            become_root()
-                .step("root of the user namespace")
-                .and_then(|()| take_trees(plan, parent))
-                .and_then(|trees| enter(plan, trees, control)),
-            control,
-            report,
-        ),
+        Fork::Child => leave_as_init(plan, control, report),
     }
 }
 
@@ -181,27 +187,13 @@ fn become_root() -> io::Result<()> {
     Ok(())
 }
 
-fn take_trees(plan: &BootPlan, parent: &OwnedFd) -> Result<Vec<Tree>, Failure> {
-    let wanted = overlay::targets(plan);
-    let mut mounts = Vec::new();
-    while mounts.len() < wanted.len() {
-        let (_, batch) = hear(parent).step("mounts of the booter")?;
-        mounts.extend(batch);
-    }
-    Ok(wanted
-        .into_iter()
-        .zip(mounts)
-        .map(|(target, mount)| Tree { target, mount })
-        .collect())
+fn enter(plan: &BootPlan, control: &OwnedFd) -> Result<(), Failure> {
+    guest_root::enter(plan)?;
+    ready::prepare(plan, control)
 }
 
-fn enter(plan: &BootPlan, trees: Vec<Tree>, control: &OwnedFd) -> Result<(), Failure> {
-    guest_root::enter(plan, trees)?;
-    init::prepare(plan, control)
-}
-
-fn leave_as_init(ready: Result<(), Failure>, control: &OwnedFd, report: &OwnedFd) -> ! {
-    let told = match ready {
+fn leave_as_init(plan: &BootPlan, control: &OwnedFd, report: &OwnedFd) -> ! {
+    let told = match enter(plan, control) {
         Ok(()) => socket::send(report.as_fd(), &BootReport::Ready, &[]),
         Err(failure) => {
             tell_failure(report.as_fd(), failure).unwrap_or_default();
@@ -217,7 +209,9 @@ fn leave_as_init(ready: Result<(), Failure>, control: &OwnedFd, report: &OwnedFd
     if rustix::stdio::dup2_stdin(control).is_err() || kernel::close_from(3, false).is_err() {
         kernel::leave(1)
     }
-    init::serve(rustix::stdio::stdin())
+    // An ordinary user is root inside; the root outside has no number there.
+    let engine = plan.first_user.map_or(0, |_| UNMAPPED_USER);
+    init::serve(rustix::stdio::stdin(), engine)
 }
 
 fn say(to: &OwnedFd, number: i32, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {

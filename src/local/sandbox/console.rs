@@ -3,7 +3,7 @@ use std::os::fd::OwnedFd;
 use rustix::termios::Winsize;
 
 use super::error::Error;
-use super::machine::{ask, expect_descriptor};
+use super::place::{ask, expect_descriptor};
 use super::process::{Running, request};
 use super::spec::ExecSpec;
 

@@ -149,7 +149,7 @@ fn set_mode(path: &Path, like: &Metadata) -> io::Result<()> {
 }
 
 fn attribute_names(path: &Path) -> io::Result<Vec<std::ffi::CString>> {
-    let mut list = match rustix::fs::llistxattr(path, &mut [] as &mut [u8; 0]) {
+    let mut list = match rustix::fs::llistxattr_query(path) {
         Ok(0) | Err(Errno::OPNOTSUPP) => return Ok(Vec::new()),
         Ok(size) => vec![0_u8; size],
         Err(error) => return Err(error.into()),
@@ -162,7 +162,7 @@ fn attribute_names(path: &Path) -> io::Result<Vec<std::ffi::CString>> {
 }
 
 fn copy_attribute(from: &Path, to: &Path, name: &std::ffi::CStr) -> io::Result<()> {
-    let size = rustix::fs::lgetxattr(from, name, &mut [] as &mut [u8; 0])?;
+    let size = rustix::fs::lgetxattr_query(from, name)?;
     let mut value = vec![0_u8; size];
     let size = rustix::fs::lgetxattr(from, name, &mut value)?;
     let flags = rustix::fs::XattrFlags::empty();

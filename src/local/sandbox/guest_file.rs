@@ -4,8 +4,8 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use super::error::Error;
-use super::machine::{ask, expect_descriptor};
 use super::message::{Exact, Reply, Request};
+use super::place::{ask, expect_descriptor};
 
 /// A file being written into a machine. Until it is committed nobody inside sees it under its name, and
 /// dropping it removes what was written.

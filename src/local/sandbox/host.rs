@@ -26,7 +26,7 @@ impl Host {
     /// [`Error::Unsupported`] says what is missing and how to get it.
     pub fn detect(options: HostOptions) -> Result<Self, Error> {
         let images = options.data.join("images");
-        discard::ensure_folder(&images, 0o755)?;
+        discard::ensure_folder(&images, 0o700)?;
         let images = fs::canonicalize(&images).map_err(Error::file(&images))?;
         let owners = Owners::of_this_user();
         let host = Self {
@@ -62,7 +62,8 @@ impl Host {
 
     /// Makes a new, empty upper.
     pub fn create_disk(&self, upper: &Path) -> Result<(), Error> {
-        discard::ensure_folder(upper, 0o755)?;
+        // Nobody else may get at the programs in it that run as their owner.
+        discard::ensure_folder(upper, 0o700)?;
         for tree in &self.image.trees {
             let path = upper.join(tree.name);
             fs::create_dir(&path).map_err(Error::file(&path))?;

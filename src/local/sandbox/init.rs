@@ -2,97 +2,19 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SocketFlags};
-use rustix::process::{
-    DumpableBehavior, Pid, Resource, Rlimit, WaitOptions, WaitStatus, getrlimit, setrlimit,
-};
-use rustix::thread::CpuSet;
+use rustix::process::{Pid, WaitOptions, WaitStatus};
 
-use super::cgroup::PROCESSES;
 use super::kernel;
 use super::launch;
-use super::message::{BootPlan, Reply, Request};
+use super::message::{Reply, Request};
 use super::parcel::Parcel;
 use super::socket;
 use super::spec::Exit;
-use super::step::{Failure, Step};
-use super::{ports, terminal};
-
-/// The limit of open files that programs inside get; init itself takes all it may.
-static OPEN_FILES: OnceLock<Rlimit> = OnceLock::new();
-
-/// Whether all were stopped by signals; else a signal would wake what somebody inside has stopped.
-static STOPPED: AtomicBool = AtomicBool::new(false);
-
-/// What is left to do in the root of the machine before it is ready.
-pub(super) fn prepare(plan: &BootPlan, control: &OwnedFd) -> Result<(), Failure> {
-    rustix::system::sethostname(plan.hostname.as_bytes()).step("host name")?;
-    kernel::raise_loopback().step("loopback interface")?;
-    limit_processors(plan).step("processors")?;
-    rustix::process::setsid().step("new session")?;
-    rustix::thread::set_name(c"init").step("name of init")?;
-    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
-        .step("protection of init")?;
-    let files = OPEN_FILES.get_or_init(|| getrlimit(Resource::Nofile));
-    let all = Rlimit {
-        current: files.maximum,
-        maximum: files.maximum,
-    };
-    setrlimit(Resource::Nofile, all).step("open files")?;
-    limit_processes(plan).step("process limits")?;
-    // Listening here, not in the engine, makes init the peer that the kernel names to who connects.
-    rustix::net::listen(control, 4096).step("control socket")?;
-    rustix::io::ioctl_fionbio(control, true).step("control socket")
-}
-
-/// Lets the machine use as many processors as its type has, others for each machine.
-fn limit_processors(plan: &BootPlan) -> io::Result<()> {
-    let allowed = rustix::thread::sched_getaffinity(None)?;
-    let usable: Vec<usize> = (0..CpuSet::MAX_CPU)
-        .filter(|cpu| allowed.is_set(*cpu))
-        .collect();
-    let wanted = usize::try_from(plan.cpus).unwrap_or(usize::MAX);
-    if wanted == 0 || wanted >= usable.len() {
-        return Ok(());
-    }
-    let first = usize::from(plan.id.0.as_bytes()[15]);
-    let mut chosen = CpuSet::new();
-    for turn in 0..wanted {
-        chosen.set(usable[(first + turn) % usable.len()]);
-    }
-    Ok(rustix::thread::sched_setaffinity(None, &chosen)?)
-}
-
-/// These hold everywhere: the kernel counts processes for each user of a user namespace. Memory can be
-/// limited for each process alone, which is done only where there is no control group.
-fn limit_processes(plan: &BootPlan) -> io::Result<()> {
-    lower(Resource::Nproc, PROCESSES)?;
-    if plan.groups.is_empty() && plan.memory_mib > 0 {
-        lower(Resource::Data, plan.memory_mib.saturating_mul(1024 * 1024))?;
-    }
-    Ok(())
-}
-
-fn lower(resource: Resource, limit: u64) -> io::Result<()> {
-    let maximum = getrlimit(resource)
-        .maximum
-        .map_or(limit, |old| old.min(limit));
-    let new = Rlimit {
-        current: Some(maximum),
-        maximum: Some(maximum),
-    };
-    Ok(setrlimit(resource, new)?)
-}
-
-/// The limit of open files for a program inside.
-pub(super) fn open_files() -> Option<Rlimit> {
-    OPEN_FILES.get().copied()
-}
+use super::{halt, ports, terminal};
 
 /// A caller, and what ends when it hangs up.
 struct Connection {
@@ -114,8 +36,8 @@ enum Next {
     Close,
 }
 
-/// Serves until it is killed.
-pub(super) fn serve(control: BorrowedFd<'_>) -> ! {
+/// Serves until it is killed. Callers are served if they are `engine`, a user as numbered inside.
+pub(super) fn serve(control: BorrowedFd<'_>, engine: u32) -> ! {
     let Ok(children) = kernel::watch_children() else {
         kernel::leave(1)
     };
@@ -134,6 +56,7 @@ pub(super) fn serve(control: BorrowedFd<'_>) -> ! {
         }
         if ready.control
             && let Ok(socket) = rustix::net::accept_with(control, SocketFlags::CLOEXEC)
+            && kernel::peer_user(socket.as_fd()).is_ok_and(|user| user == engine)
         {
             connections.push(Connection {
                 socket,
@@ -274,14 +197,8 @@ fn perform(
         (Request::IsIdle, Holds::Nothing) => {
             Ok(Answer::Now(Reply::Idle(has_no_children()), Next::Close))
         }
-        (Request::StopAll, Holds::Nothing) => {
-            STOPPED.store(true, Ordering::Relaxed);
-            signal_all(libc::SIGSTOP).map(done)
-        }
-        (Request::ContinueAll, Holds::Nothing) => match STOPPED.swap(false, Ordering::Relaxed) {
-            true => signal_all(libc::SIGCONT).map(done),
-            false => Ok(done(())),
-        },
+        (Request::StopAll, Holds::Nothing) => halt::stop_all().map(done),
+        (Request::ContinueAll, Holds::Nothing) => halt::continue_all().map(done),
         _ => Err(io::Error::from_raw_os_error(libc::EPROTO)),
     }
 }
@@ -295,11 +212,4 @@ fn has_no_children() -> bool {
         rustix::process::waitid(rustix::process::WaitId::All, look),
         Err(Errno::CHILD)
     )
-}
-
-fn signal_all(signal: i32) -> io::Result<()> {
-    match kernel::kill(-1, signal) {
-        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(()),
-        result => result,
-    }
 }

@@ -113,11 +113,23 @@ pub(super) fn set_mount_attributes(
 /// Gives every signal its default meaning again and blocks them all; init is told of dead children
 /// through the descriptor it gets back.
 pub(super) fn watch_children() -> io::Result<OwnedFd> {
-    // SAFETY: the sets are initialised by `sigfillset` and `sigemptyset` before use, and a new
-    // descriptor belongs to nobody else.
+    // SAFETY: all-zero actions mean "default" in the kernel's own layout, which is no larger than this
+    // buffer; the sets are initialised by `sigfillset` and `sigemptyset` before use; and a new descriptor
+    // belongs to nobody else.
     unsafe {
-        for signal in 1..=libc::SIGRTMAX() {
-            libc::signal(signal, libc::SIG_DFL); // KILL, STOP and those of libc refuse, which is right
+        // Not by way of libc, which would leave out the two signals it keeps for itself; they may have
+        // been ignored by whoever started the engine. KILL and STOP refuse, which is right.
+        let default = [0_u64; 8];
+        let set_size = size_of::<u64>();
+        for signal in 1..=64 {
+            let old = std::ptr::null_mut::<u64>();
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                default.as_ptr(),
+                old,
+                set_size,
+            );
         }
         let mut all: libc::sigset_t = zeroed();
         libc::sigfillset(&raw mut all);
@@ -205,4 +217,48 @@ pub(super) fn raise_loopback() -> io::Result<()> {
 pub(super) fn take_standard_descriptor(number: i32) -> OwnedFd {
     // SAFETY: called once for each of 0 and 1 at the start of the booter, where nothing else owns them.
     unsafe { OwnedFd::from_raw_fd(number) }
+}
+
+/// Filters the system calls of this process and of all it starts (`seccomp`).
+pub(super) fn filter_calls(program: &mut [libc::sock_filter]) -> io::Result<()> {
+    let filter = libc::sock_fprog {
+        len: u16::try_from(program.len()).map_err(io::Error::other)?,
+        filter: program.as_mut_ptr(),
+    };
+    // SAFETY: the filter and its program are valid and live until the call returns.
+    let result = unsafe {
+        libc::prctl(
+            libc::PR_SET_SECCOMP,
+            libc::SECCOMP_MODE_FILTER,
+            &raw const filter,
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// The user on the other side of a socket. The safe form cannot be used inside, where the process of the
+/// engine has no number.
+pub(super) fn peer_user(socket: BorrowedFd<'_>) -> io::Result<u32> {
+    // SAFETY: an all-zero `ucred` is valid.
+    let mut peer: libc::ucred = unsafe { zeroed() };
+    let mut size = libc::socklen_t::try_from(size_of::<libc::ucred>()).map_err(io::Error::other)?;
+    // SAFETY: `peer` has the size given and outlives the call.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut peer).cast(),
+            &raw mut size,
+        )
+    };
+    if result == 0 {
+        Ok(peer.uid)
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }

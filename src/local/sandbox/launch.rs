@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::Mode;
 use rustix::process::{Pid, Resource, setrlimit};
 
-use super::init;
 use super::kernel::{self, Fork};
 use super::message::{Exact, ExecRequest};
+use super::ready;
 
 /// What a shell searches where the environment names no `PATH`.
 const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -59,7 +59,7 @@ fn connect(descriptors: &[OwnedFd]) -> io::Result<()> {
         None => rustix::stdio::dup2_stdin(std::fs::File::open("/dev/null")?.as_fd())?,
     }
     kernel::close_from(3, true)?;
-    if let Some(limit) = init::open_files() {
+    if let Some(limit) = ready::open_files() {
         setrlimit(Resource::Nofile, limit)?;
     }
     rustix::process::umask(Mode::from_raw_mode(0o022));

@@ -1,12 +1,13 @@
 //! One isolated Linux environment, a *machine*: namespaces, an overlay root, and an init that runs programs in it.
 //!
 //! # Layout
-//! - Outside: [`Host`] prepares what machines stand on and boots them, [`Machine`] is a handle on one,
-//!   [`Process`] on a program in it.
-//! - `image` and `etc`: what of this computer shows inside; `trial`: whether machines work here.
-//! - `boot` (the engine's side) → `booter` (single-threaded, between the two) → `overlay` and
-//!   `guest_root` (the mounts) → `init` (pid 1) with `launch`, `ports`, `terminal` and `parcel`.
-//! - `message` and `socket`: what they say to each other; `kernel`: system calls without a safe form.
+//! - Outside: [`Host`] prepares what machines stand on and boots them; [`Machine`] is a handle on one (`place`
+//!   reaches it), with a [`Process`], a [`Console`] or a [`GuestFile`] in it; `copy`, `content` and `discard`
+//!   care for trees; `image` and `etc` say what of this computer shows inside; `trial` whether machines work.
+//! - A start: `boot` (the engine's side) → `booter` (single-threaded, between the two) → `overlay`, `device`
+//!   and `inner_path` (the root is built) → `guest_root` and `ready` (pid 1 moves in), with `cgroup` last.
+//! - Inside: `init` serves; `launch`, `ports`, `terminal`, `parcel` and `halt` do what it is asked.
+//! - Between: `message` and `socket`. Below: `kernel`, the system calls without a safe form.
 
 mod boot;
 mod booter;
@@ -14,22 +15,28 @@ mod cgroup;
 mod console;
 mod content;
 mod copy;
+mod device;
 mod discard;
 mod error;
 mod etc;
 mod guest_file;
 mod guest_root;
+mod halt;
 mod host;
 mod image;
 mod init;
+mod inner_path;
 mod kernel;
+mod keys;
 mod launch;
 mod machine;
 mod message;
 mod overlay;
 mod parcel;
+mod place;
 mod ports;
 mod process;
+mod ready;
 mod socket;
 mod spec;
 mod step;

@@ -1,11 +1,15 @@
-//! The trees of a machine as detached mounts, built where nobody sees them.
+//! The trees of a machine, mounted where nobody sees them and put together to one root.
+//!
+//! This happens in a mount namespace that does not belong to the machine's user namespace. When the
+//! machine gets its copy, the kernel locks all that is mounted here: root inside can neither take a
+//! mount off nor make one writable again.
 
 use std::ffi::CString;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::{CWD, StatVfsMountFlags};
 use rustix::mount::{
@@ -13,68 +17,66 @@ use rustix::mount::{
     move_mount, open_tree,
 };
 
+use super::device;
+use super::inner_path::InnerRoot;
 use super::kernel::{self, MountAttributes};
 use super::message::{BindPlan, BootPlan, LowerPlan, OverlayPlan};
 use super::step::{Failure, Step};
 
-/// A mount that is attached nowhere yet.
-#[derive(Debug)]
-pub(super) struct Tree {
-    /// Where it belongs inside the machine.
-    pub(super) target: PathBuf,
-    pub(super) mount: OwnedFd,
-}
-
-/// Where the trees of a plan go, in the order of [`build`].
-pub(super) fn targets(plan: &BootPlan) -> Vec<PathBuf> {
-    let overlays = plan.overlays.iter().map(|overlay| &overlay.target);
-    let binds = plan.binds.iter().map(|bind| &bind.target);
-    overlays
-        .chain(binds)
-        .map(|target| target.path().to_owned())
-        .collect()
-}
-
-/// Builds all trees. This process must be in a mount namespace of its own; `users` maps the owners of
-/// what belongs to this computer.
-pub(super) fn build(plan: &BootPlan, users: Option<BorrowedFd<'_>>) -> Result<Vec<Tree>, Failure> {
+/// Builds the root of a machine; it can be entered through the descriptor. This process must be in a
+/// mount namespace of its own; `users` maps the owners of what belongs to this computer.
+pub(super) fn build(plan: &BootPlan, users: Option<BorrowedFd<'_>>) -> Result<OwnedFd, Failure> {
     mount_change(
         "/",
         MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
     )
     .step("private mounts")?;
-    // Names in here are one or two letters long, so that hundreds of layers fit the one page that
-    // `mount` takes, and no path needs escaping.
+    // Names in here are a few letters long, so that hundreds of layers fit the one page that `mount`
+    // takes, and no path needs escaping.
     let scratch = plan.scratch.path();
     mount(
         "fastvm",
         scratch,
         "tmpfs",
         MountFlags::NODEV | MountFlags::NOSUID,
-        c"mode=0700,size=4m",
+        c"mode=0755,size=4m",
     )
     .step("scratch file system")?;
     rustix::process::chdir(scratch).step("scratch file system")?;
-    let mut trees = Vec::new();
     let mut names = 0..;
+    let mut root = None;
     for overlay in &plan.overlays {
-        trees.push(mount_overlay(overlay, users, &mut names)?);
+        let target = overlay.target.path();
+        let step = format!("overlay on {}", target.display());
+        let merged = mount_overlay(overlay, users, &mut names)?;
+        match &root {
+            None => {
+                root = Some(InnerRoot::open(&merged, plan.first_user).step("root file system")?);
+            }
+            Some(root) => clone_tree(Path::new(&merged), OpenTreeFlags::empty())
+                .and_then(|tree| attach(root, &tree, target))
+                .step(step)?,
+        }
     }
+    let root = root
+        .ok_or(io::ErrorKind::InvalidData)
+        .step("root file system")?;
     for bind in &plan.binds {
-        let step = format!("bind of {}", bind.source.path().display());
-        trees.push(Tree {
-            target: bind.target.path().to_owned(),
-            mount: clone_bind(bind, users).step(step)?,
-        });
+        let step = format!("mount on {}", bind.target.path().display());
+        clone_bind(bind, users)
+            .and_then(|tree| attach(&root, &tree, bind.target.path()))
+            .step(step)?;
     }
-    Ok(trees)
+    device::mount_all(&root, plan.first_user).step("mount of /dev")?;
+    Ok(root.into_descriptor())
 }
 
+/// Mounts one overlay on a folder here and names that.
 fn mount_overlay(
     overlay: &OverlayPlan,
     users: Option<BorrowedFd<'_>>,
     names: &mut impl Iterator<Item = u32>,
-) -> Result<Tree, Failure> {
+) -> Result<String, Failure> {
     let target = overlay.target.path();
     let mut name = || names.next().unwrap_or_default().to_string();
     let mut lowers = Vec::new();
@@ -105,10 +107,7 @@ fn mount_overlay(
         // The kernel falls back to this without a word where it cannot write its work folder.
         return Err(io::Error::from_raw_os_error(libc::EROFS)).step(step);
     }
-    Ok(Tree {
-        target: target.to_owned(),
-        mount: clone_tree(Path::new(&merged), OpenTreeFlags::empty()).step(step)?,
-    })
+    Ok(merged)
 }
 
 fn place_lower(lower: &LowerPlan, users: Option<BorrowedFd<'_>>, name: &str) -> io::Result<()> {
@@ -153,6 +152,22 @@ fn clone_bind(bind: &BindPlan, users: Option<BorrowedFd<'_>>) -> io::Result<Owne
         },
     )?;
     Ok(mount)
+}
+
+fn attach(root: &InnerRoot, tree: &OwnedFd, target: &Path) -> io::Result<()> {
+    attach_at(tree, root.ensure_folder(target)?.as_fd())
+}
+
+/// Puts a detached mount on an open folder or file.
+pub(super) fn attach_at(tree: &OwnedFd, target: BorrowedFd<'_>) -> io::Result<()> {
+    move_mount(
+        tree,
+        "",
+        target,
+        "",
+        MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH,
+    )?;
+    Ok(())
 }
 
 /// A detached copy of the mount at `path`.

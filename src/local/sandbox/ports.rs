@@ -4,8 +4,9 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::OwnedFd;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::sockopt::set_socket_reuseaddr;
+use rustix::net::sockopt::{set_socket_reuseaddr, socket_error};
 use rustix::net::{
     AddressFamily, SocketFlags, SocketType, addr::SocketAddrArg, bind, connect, socket_with,
 };
@@ -34,9 +35,15 @@ pub(super) fn dial(port: u16) -> io::Result<OwnedFd> {
 fn connect_to(family: AddressFamily, address: &impl SocketAddrArg) -> rustix::io::Result<OwnedFd> {
     let socket = new_socket(family, SocketFlags::NONBLOCK)?;
     match connect(&socket, address) {
-        Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),
-        Err(error) => Err(error),
+        Ok(()) | Err(Errno::INPROGRESS) => {}
+        Err(error) => return Err(error),
     }
+    // On loopback a refusal is there at once.
+    let mut watched = [PollFd::new(&socket, PollFlags::OUT)];
+    if poll(&mut watched, Some(&Timespec::default()))? > 0 {
+        socket_error(&socket)??;
+    }
+    Ok(socket)
 }
 
 fn new_socket(family: AddressFamily, more: SocketFlags) -> rustix::io::Result<OwnedFd> {

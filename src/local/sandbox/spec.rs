@@ -45,6 +45,17 @@ pub enum Mode {
     Rootless,
 }
 
+impl fmt::Display for Mode {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::IdMapped => {
+                "namespaces; users inside are nobody on this machine (root, id-mapped)"
+            }
+            Self::Rootless => "namespaces; root inside is you (ordinary user)",
+        })
+    }
+}
+
 /// What holds a machine to its memory and its number of processes. Processors are always shared out by
 /// affinity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

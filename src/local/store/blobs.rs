@@ -1,5 +1,7 @@
 //! Rows of staging objects. Their bytes are files.
 
+use std::collections::HashSet;
+
 use rusqlite::{Connection, OptionalExtension, params};
 
 /// A staging object, uploaded or not yet.
@@ -56,5 +58,20 @@ pub(crate) fn remove_older(
     connection
         .prepare_cached("DELETE FROM blobs WHERE created_at_ms < ?1 RETURNING id")?
         .query_map([before_ms], |row| row.get(0))?
+        .collect()
+}
+
+/// Whether there are objects made before a time (Unix, milliseconds).
+pub(crate) fn has_older(connection: &Connection, before_ms: i64) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT EXISTS(SELECT 1 FROM blobs WHERE created_at_ms < ?1)")?
+        .query_row([before_ms], |row| row.get(0))
+}
+
+/// The ids of all objects.
+pub(crate) fn all(connection: &Connection) -> rusqlite::Result<HashSet<String>> {
+    connection
+        .prepare_cached("SELECT id FROM blobs")?
+        .query_map([], |row| row.get(0))?
         .collect()
 }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
+use super::delivery::{Delivery, Holds};
 use super::{Job, blocking, changed, check_space, own_name};
 use crate::transfer::archive::Fault;
 use crate::transfer::checksum::Checksum;
@@ -76,54 +77,58 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         target: &Path,
         into: bool,
     ) -> Result<Summary, Error> {
-        tools.need(&["curl"])?;
         let codec = tools.codec(self.settings.compression)?;
         self.progress
             .total((status.size > 0).then_some(status.size), Some(1));
-        let mut wire = 0;
         for _ in 0..READINGS {
             let landing = self.landing(own_name(path), target, into).await?;
-            let object = self.store.presign(&self.object_name()).await?;
-            let (before, after, sum) =
-                script::send_file(self.guest, path, codec, &object.upload).await?;
-            if before != after {
-                self.progress
-                    .warn(format!("{path} changed while being read; it is sent again"));
-                continue;
+            let delivery = self.deliver(tools, codec, Holds::File).await?;
+            let got = self.file_once(path, &delivery, landing).await;
+            self.end(delivery).await;
+            if let Some(summary) = got? {
+                return Ok(summary);
             }
-            check_space(landing.free_bytes(), before.size, landing.target())?;
-            let progress = self.progress.clone();
-            let limit = if before.size == 0 {
-                UNSIZED
-            } else {
-                before.size
-            };
-            let write = move |input: Input| {
-                let mut file = landing.create()?;
-                let got = write(input, &mut file, &landing, limit, &*progress)?;
-                Ok((file, landing, got))
-            };
-            let ((file, landing, (size, got_sum)), bytes) =
-                receive(self.store, &object.download, codec, path, write).await?;
-            wire += bytes;
-            if before.size != 0 && size != before.size {
-                return Err(Error::integrity(
-                    path,
-                    format!("{size} bytes arrived instead of {}", before.size),
-                ));
-            }
-            if sum.is_some_and(|sum| sum != got_sum) {
-                return Err(Error::integrity(path, "its checksum differs"));
-            }
-            blocking(move || landing.place(&file, before.mode, Some(before.modified))).await?;
-            return Ok(Summary {
-                files: 1,
-                bytes: size,
-                wire_bytes: wire,
-                ..Summary::default()
-            });
+            self.progress
+                .warn(format!("{path} changed while being read; it is sent again"));
         }
         Err(changed(path))
+    }
+
+    /// One reading of the file; nothing if it did not hold still.
+    async fn file_once(
+        &self,
+        path: &str,
+        delivery: &Delivery,
+        landing: FileLanding,
+    ) -> Result<Option<Summary>, Error> {
+        let (before, after, made) =
+            script::send_file(self.guest, path, delivery.codec, &delivery.way).await?;
+        if before != after {
+            return Ok(None);
+        }
+        check_space(landing.free_bytes(), before.size, landing.target())?;
+        let progress = self.progress.clone();
+        let limit = if before.size == 0 {
+            UNSIZED
+        } else {
+            before.size
+        };
+        let write = move |input: Input| {
+            let mut file = landing.create()?;
+            let size = write(input, &mut file, &landing, limit, &*progress)?;
+            Ok((file, landing, size))
+        };
+        let ready = delivery.ready(&made, path)?;
+        let ((file, landing, size), wire_bytes) =
+            receive(self.guest, self.store, ready, write).await?;
+        check_size(path, before, size)?;
+        blocking(move || landing.place(&file, before.mode, Some(before.modified))).await?;
+        Ok(Some(Summary {
+            files: 1,
+            bytes: size,
+            wire_bytes,
+            ..Summary::default()
+        }))
     }
 
     async fn landing(
@@ -158,16 +163,26 @@ pub(super) fn whole(small: &Inline, path: &str) -> Result<Option<Vec<u8>>, Error
     }
 }
 
+/// Files that say they are empty, as those of `/proc` do, may have any size.
+pub(super) fn check_size(path: &str, status: Status, size: u64) -> Result<(), Error> {
+    if status.size != 0 && size != status.size {
+        return Err(Error::integrity(
+            path,
+            format!("{size} bytes arrived instead of {}", status.size),
+        ));
+    }
+    Ok(())
+}
+
 fn write(
     mut input: Input,
     file: &mut File,
     landing: &FileLanding,
     limit: u64,
     progress: &dyn Progress,
-) -> Result<(u64, u32), Fault> {
+) -> Result<u64, Fault> {
     let mut buffer = vec![0; PIECE];
     let mut size = 0;
-    let mut sum = Checksum::default();
     loop {
         let got = match input.read(&mut buffer) {
             Ok(0) => break,
@@ -182,14 +197,13 @@ fn write(
             )
             .into());
         }
-        sum.update(&buffer[..got]);
         write_with_holes(file, &buffer[..got])
             .map_err(|error| write_failed(landing.target(), error))?;
         progress.advance(got as u64);
     }
     file.set_len(size)
         .map_err(|error| write_failed(landing.target(), error))?;
-    Ok((size, sum.finish()))
+    Ok(size)
 }
 
 fn write_failed(target: &Path, error: std::io::Error) -> Error {

@@ -1,5 +1,6 @@
 //! From a VM to this machine.
 
+mod delivery;
 mod file;
 mod stream;
 mod tree;

@@ -5,18 +5,18 @@ use std::io::{Read as _, Write as _};
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc::Receiver;
 
-use super::file::whole;
+use super::delivery::{Delivery, Holds};
+use super::file::{check_size, whole};
 use super::{Job, changed, special};
 use crate::transfer::channel::{Outlet, Piece, channel};
-use crate::transfer::checksum::Checksum;
-use crate::transfer::codec::Codec;
 use crate::transfer::error::Error;
-use crate::transfer::receive::{Input, receive};
-use crate::transfer::remote::{BlobStore, Guest, StagingObject};
+use crate::transfer::header::Flavor;
+use crate::transfer::receive::{Input, Ready, receive};
+use crate::transfer::remote::{BlobStore, Guest};
 use crate::transfer::request::RemotePath;
 use crate::transfer::script::{self, Found};
 use crate::transfer::summary::Summary;
-use crate::transfer::{READINGS, SMALL};
+use crate::transfer::{READINGS, SMALL, stderr};
 
 const PIECE: usize = 64 * 1024;
 
@@ -29,118 +29,139 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         mut output: Output,
     ) -> Result<Summary, Error> {
         for _ in 0..READINGS {
-            return match script::get(self.guest, &source.path, SMALL).await? {
-                Found::Inline(small) => {
-                    let Some(bytes) = whole(&small, &source.path)? else {
-                        continue;
-                    };
-                    let size = bytes.len() as u64;
-                    output.write_all(&bytes).await.map_err(failed)?;
-                    output.flush().await.map_err(failed)?;
-                    self.progress.advance(size);
-                    Ok(Summary {
-                        files: 1,
-                        bytes: size,
-                        wire_bytes: size,
-                        ..Summary::default()
-                    })
-                }
+            let got = match script::get(self.guest, &source.path, SMALL).await? {
+                Found::Inline(small) => match whole(&small, &source.path)? {
+                    Some(bytes) => Some(self.write_small(&bytes, &mut output).await?),
+                    None => None,
+                },
                 Found::File { path, tools, .. } => {
-                    tools.need(&["curl"])?;
-                    let codec = tools.codec(self.settings.compression)?;
-                    let object = self.store.presign(&self.object_name()).await?;
-                    let (before, after, sum) =
-                        script::send_file(self.guest, &path, codec, &object.upload).await?;
-                    if before != after {
-                        continue;
-                    }
-                    self.progress
-                        .total((before.size > 0).then_some(before.size), Some(1));
-                    let (size, got, wire_bytes) =
-                        self.pass_on(&path, codec, &object, output).await?;
-                    if (before.size != 0 && size != before.size)
-                        || sum.is_some_and(|sum| sum != got)
-                    {
-                        return Err(Error::integrity(path, "what arrived is not what was sent"));
-                    }
-                    Ok(Summary {
-                        files: 1,
-                        bytes: size,
-                        wire_bytes,
-                        ..Summary::default()
-                    })
+                    let delivery = self
+                        .deliver(&tools, tools.codec(self.settings.compression)?, Holds::File)
+                        .await?;
+                    let got = self.stream_file(&path, &delivery, &mut output).await;
+                    self.end(delivery).await;
+                    got?
                 }
                 Found::Folder { path, tools } => {
-                    tools.need(&["tar", "find", "stat", "curl"])?;
-                    let codec = tools.codec(self.settings.compression)?;
-                    let object = self.store.presign(&self.object_name()).await?;
-                    let announced =
-                        script::send_tree(self.guest, &path, codec, tools.flavor, &object.upload)
-                            .await?;
-                    if announced.tar == 1 {
-                        continue;
-                    }
-                    if announced.tar != 0 {
-                        let stderr = crate::transfer::stderr::clean(&announced.stderr);
-                        return Err(Error::Guest {
-                            action: format!("read all of {path}"),
-                            code: announced.tar,
-                            stderr,
-                        });
-                    }
-                    let (bytes, _, wire_bytes) =
-                        self.pass_on(&path, codec, &object, output).await?;
-                    Ok(Summary {
-                        files: announced.before.0,
-                        bytes,
-                        wire_bytes,
-                        ..Summary::default()
-                    })
+                    tools.need(&["tar", "find", "stat"])?;
+                    let delivery = self
+                        .deliver(&tools, tools.codec(self.settings.compression)?, Holds::Tree)
+                        .await?;
+                    let got = self
+                        .stream_tree(&path, tools.flavor, &delivery, &mut output)
+                        .await;
+                    self.end(delivery).await;
+                    got?
                 }
-                Found::Other => Err(special(&source.path)),
+                Found::Other => return Err(special(&source.path)),
             };
+            if let Some(summary) = got {
+                return Ok(summary);
+            }
         }
         Err(changed(&source.path))
     }
 
-    /// Writes what the object holds; answers bytes, checksum and bytes on the wire.
-    async fn pass_on(
+    async fn write_small(&self, bytes: &[u8], output: &mut Output) -> Result<Summary, Error> {
+        let size = bytes.len() as u64;
+        self.progress.total(Some(size), Some(1));
+        output.write_all(bytes).await.map_err(failed)?;
+        output.flush().await.map_err(failed)?;
+        self.progress.advance(size);
+        Ok(Summary {
+            files: 1,
+            bytes: size,
+            wire_bytes: size,
+            ..Summary::default()
+        })
+    }
+
+    /// Nothing if it did not hold still; then nothing was written.
+    async fn stream_file(
         &self,
         path: &str,
-        codec: Codec,
-        object: &StagingObject,
-        output: Output,
-    ) -> Result<(u64, u32, u64), Error> {
+        delivery: &Delivery,
+        output: &mut Output,
+    ) -> Result<Option<Summary>, Error> {
+        let (before, after, made) =
+            script::send_file(self.guest, path, delivery.codec, &delivery.way).await?;
+        if before != after {
+            return Ok(None);
+        }
+        self.progress
+            .total((before.size > 0).then_some(before.size), Some(1));
+        let (size, wire_bytes) = self.pass_on(delivery.ready(&made, path)?, output).await?;
+        check_size(path, before, size)?;
+        Ok(Some(Summary {
+            files: 1,
+            bytes: size,
+            wire_bytes,
+            ..Summary::default()
+        }))
+    }
+
+    /// Nothing if it did not hold still; then nothing was written.
+    async fn stream_tree(
+        &self,
+        path: &str,
+        flavor: Flavor,
+        delivery: &Delivery,
+        output: &mut Output,
+    ) -> Result<Option<Summary>, Error> {
+        let announced =
+            script::send_tree(self.guest, path, delivery.codec, flavor, &delivery.way).await?;
+        if (announced.tar == 1 && flavor == Flavor::Gnu)
+            || (flavor == Flavor::Plain && !announced.still)
+        {
+            return Ok(None);
+        }
+        if announced.tar != 0 {
+            let stderr = stderr::clean(&announced.stderr);
+            return Err(Error::Guest {
+                action: format!("read all of {path}"),
+                code: announced.tar,
+                stderr,
+            });
+        }
+        let (bytes, wire_bytes) = self
+            .pass_on(delivery.ready(&announced.made, path)?, output)
+            .await?;
+        Ok(Some(Summary {
+            files: announced.before.0,
+            bytes,
+            wire_bytes,
+            ..Summary::default()
+        }))
+    }
+
+    /// Writes what the object holds; answers its bytes and those on the wire.
+    async fn pass_on(&self, ready: Ready<'_>, output: &mut Output) -> Result<(u64, u64), Error> {
         let (sender, receiver) = channel();
         let progress = self.progress.clone();
         let decode = move |mut input: Input| {
             let mut outlet = Outlet::new(sender);
             let mut buffer = vec![0; PIECE];
-            let (mut size, mut sum) = (0, Checksum::default());
+            let mut size = 0;
             loop {
                 let got = input.read(&mut buffer)?;
                 if got == 0 {
                     outlet.finish()?;
-                    return Ok((size, sum.finish()));
+                    return Ok(size);
                 }
                 outlet.write_all(&buffer[..got])?;
-                sum.update(&buffer[..got]);
                 progress.advance(got as u64);
                 size += got as u64;
             }
         };
-        let (received, written) = tokio::join!(
-            receive(self.store, &object.download, codec, path, decode),
-            write_out(receiver, output)
-        );
+        let receiving = receive(self.guest, self.store, ready, decode);
+        let (received, written) = tokio::join!(receiving, write_out(receiver, output));
         // A reader that left is the cause of whatever the other side then met.
         written?;
-        let ((size, sum), wire) = received?;
-        Ok((size, sum, wire))
+        received
     }
 }
 
-async fn write_out(mut receiver: Receiver<Piece>, mut output: Output) -> Result<(), Error> {
+async fn write_out(mut receiver: Receiver<Piece>, output: &mut Output) -> Result<(), Error> {
     while let Some(piece) = receiver.recv().await {
         match piece {
             Piece::Data(bytes) => output.write_all(&bytes).await.map_err(failed)?,

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Job, blocking, check_space};
+use super::delivery::{Delivery, Holds};
+use super::{Job, blocking, changed, check_space};
 use crate::transfer::READINGS;
 use crate::transfer::error::Error;
 use crate::transfer::header::Flavor;
@@ -26,82 +27,110 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         tools: &Tools,
         target: PathBuf,
     ) -> Result<Summary, Error> {
-        tools.need(&["tar", "find", "stat", "curl"])?;
+        tools.need(&["tar", "find", "stat"])?;
         let codec = tools.codec(self.settings.compression)?;
-        let mut wire = 0;
-        let mut left_out = Vec::new();
         for reading in 1..=READINGS {
-            let object = self.store.presign(&self.object_name()).await?;
-            let announced =
-                script::send_tree(self.guest, path, codec, tools.flavor, &object.upload).await?;
-            let said = Said::read(&announced, tools.flavor, self.settings.incomplete, path)?;
-            if !said.changed.is_empty() {
-                if reading < READINGS {
-                    self.progress.warn(format!(
-                        "{} files in the VM changed while being read; the folder is sent again",
-                        said.changed.len()
-                    ));
-                    continue;
-                }
-                if self.settings.incomplete == Incomplete::Stop {
-                    return Err(Error::Changed(said.changed));
-                }
-            }
-            let members = announced.before.0.max(announced.after.0);
-            let bytes = announced.before.1.max(announced.after.1);
-            self.progress.total(Some(bytes), Some(members));
-            let (landing, nonce, target) = (target.clone(), self.nonce.clone(), target.clone());
-            let landing = blocking(move || TreeLanding::prepare(&landing, &nonce)).await?;
-            check_space(landing.free_bytes(), bytes, &target)?;
-
-            let limits = Limits {
-                members: members + members / 100 + SLACK_MEMBERS,
-                bytes: bytes
-                    .saturating_add(bytes / 100)
-                    .saturating_add(SLACK_BYTES),
+            let delivery = self.deliver(tools, codec, Holds::Tree).await?;
+            let patience = if reading < READINGS {
+                WhenChanged::Again
+            } else {
+                WhenChanged::Over
             };
-            let progress = self.progress.clone();
-            let unpack = move |input: Input| {
-                let folder = landing.open()?;
-                let unpacked = unpack(input, folder, limits, &*progress)?;
-                Ok((landing, unpacked))
-            };
-            let ((landing, mut unpacked), bytes) =
-                receive(self.store, &object.download, codec, path, unpack).await?;
-            wire += bytes;
-            if said.complete
-                && announced.before == announced.after
-                && unpacked.members != announced.before.0
-            {
-                let reason = format!(
-                    "{} members arrived instead of {}",
-                    unpacked.members, announced.before.0
-                );
-                return Err(Error::integrity(path, reason));
+            let got = self
+                .tree_once(path, tools.flavor, &delivery, &target, patience)
+                .await;
+            self.end(delivery).await;
+            if let Some(summary) = got? {
+                return Ok(summary);
             }
-            let folders = std::mem::take(&mut unpacked.folders);
-            let count = folders.iter().filter(|(path, ..)| !path.is_root()).count() as u64;
-            blocking(move || landing.place(&folders)).await?;
-            left_out.extend(said.skipped);
-            left_out.extend(unpacked.special.into_iter().map(|path| Skipped {
-                path,
-                reason: SkipReason::Special,
-            }));
-            left_out.extend(said.changed.into_iter().map(|path| Skipped {
-                path,
-                reason: SkipReason::Changed,
-            }));
-            return Ok(Summary {
-                files: unpacked.files,
-                folders: count,
-                bytes: unpacked.bytes,
-                wire_bytes: wire,
-                skipped: left_out,
-                ..Summary::default()
-            });
         }
-        Err(Error::Changed(vec![PathBuf::from(path)]))
+        Err(changed(path))
     }
+
+    /// One reading of the folder; nothing if it did not hold still and may be read again.
+    async fn tree_once(
+        &self,
+        path: &str,
+        flavor: Flavor,
+        delivery: &Delivery,
+        target: &Path,
+        when_changed: WhenChanged,
+    ) -> Result<Option<Summary>, Error> {
+        let announced =
+            script::send_tree(self.guest, path, delivery.codec, flavor, &delivery.way).await?;
+        let said = Said::read(&announced, flavor, self.settings.incomplete, path)?;
+        if !said.changed.is_empty() {
+            if when_changed == WhenChanged::Again {
+                let count = said.changed.len();
+                self.progress.warn(format!(
+                    "{count} files in the VM changed while being read; the folder is sent again"
+                ));
+                return Ok(None);
+            }
+            if self.settings.incomplete == Incomplete::Stop {
+                return Err(Error::Changed(said.changed));
+            }
+        }
+        let members = announced.before.0.max(announced.after.0);
+        let bytes = announced.before.1.max(announced.after.1);
+        self.progress.total(Some(bytes), Some(members));
+        let (target_buf, nonce) = (target.to_owned(), self.nonce.clone());
+        let landing = blocking(move || TreeLanding::prepare(&target_buf, &nonce)).await?;
+        check_space(landing.free_bytes(), bytes, target)?;
+
+        let limits = Limits {
+            members: members
+                .saturating_add(members / 100)
+                .saturating_add(SLACK_MEMBERS),
+            bytes: bytes
+                .saturating_add(bytes / 100)
+                .saturating_add(SLACK_BYTES),
+        };
+        let progress = self.progress.clone();
+        let unpack = move |input: Input| {
+            let folder = landing.open()?;
+            let unpacked = unpack(input, folder, limits, &*progress)?;
+            Ok((landing, unpacked))
+        };
+        let ready = delivery.ready(&announced.made, path)?;
+        let ((landing, mut unpacked), wire_bytes) =
+            receive(self.guest, self.store, ready, unpack).await?;
+        if said.complete && announced.still && unpacked.members != announced.before.0 {
+            let reason = format!(
+                "{} members arrived instead of {}",
+                unpacked.members, announced.before.0
+            );
+            return Err(Error::integrity(path, reason));
+        }
+        let folders = std::mem::take(&mut unpacked.folders);
+        let count = folders.iter().filter(|(path, ..)| !path.is_root()).count() as u64;
+        blocking(move || landing.place(&folders)).await?;
+        let mut skipped = said.skipped;
+        skipped.extend(unpacked.special.into_iter().map(|path| Skipped {
+            path,
+            reason: SkipReason::Special,
+        }));
+        skipped.extend(said.changed.into_iter().map(|path| Skipped {
+            path,
+            reason: SkipReason::Changed,
+        }));
+        let (files, bytes) = (unpacked.files, unpacked.bytes);
+        Ok(Some(Summary {
+            files,
+            folders: count,
+            bytes,
+            wire_bytes,
+            skipped,
+            ..Summary::default()
+        }))
+    }
+}
+
+/// What to do about files that changed while being read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum WhenChanged {
+    Again,
+    Over,
 }
 
 /// What tar said about single members.
@@ -113,7 +142,8 @@ struct Said {
 }
 
 impl Said {
-    /// GNU tar ends with 1 when something moved and with 2 when something could not be read, and names it. Other tars only fail.
+    /// GNU tar ends with 1 when something moved and with 2 when something could not be read, and names it. Other tars only fail, and
+    /// don't look whether something moved.
     fn read(
         announced: &Announced,
         flavor: Flavor,
@@ -125,6 +155,11 @@ impl Said {
             skipped: Vec::new(),
             complete: announced.tar == 0,
         };
+        if flavor == Flavor::Plain && !announced.still {
+            said.changed.push(PathBuf::from(path));
+            said.complete = false;
+            return Ok(said);
+        }
         if announced.tar == 0 {
             return Ok(said);
         }

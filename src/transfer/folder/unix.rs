@@ -197,10 +197,7 @@ fn open_below(folder: &OwnedFd, name: &OsStr, flags: OFlags, mode: Mode) -> io::
 }
 
 fn settle(fd: impl AsFd, mode: u32, modified: Moment) -> io::Result<()> {
-    fs::fchmod(
-        &fd,
-        Mode::from_raw_mode((mode & 0o1777).try_into().unwrap_or(0o600)),
-    )?;
+    fs::fchmod(&fd, Mode::from_raw_mode(narrow(mode & 0o1777)))?;
     Ok(fs::futimens(&fd, &times(modified))?)
 }
 
@@ -243,5 +240,9 @@ fn meta(stat: &Stat) -> Meta {
 
 /// The fields differ in width from system to system.
 fn wide(value: impl TryInto<u64>) -> u64 {
+    value.try_into().unwrap_or_default()
+}
+
+fn narrow<T: TryFrom<u32> + Default>(value: u32) -> T {
     value.try_into().unwrap_or_default()
 }

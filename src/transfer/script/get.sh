@@ -8,7 +8,7 @@ fi
 flavor=plain
 case $(tar --version 2>/dev/null) in *'GNU tar'*) flavor=gnu ;; esac
 tools=
-for tool in zstd gzip curl tar cksum stat find; do
+for tool in zstd gzip curl tar cksum stat find dd; do
     if command -v "$tool" >/dev/null 2>&1; then tools="$tools $tool"; fi
 done
 printf 'kind %s\nflavor %s\ntools%s\n' "$kind" "$flavor" "$tools"

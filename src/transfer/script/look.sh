@@ -11,7 +11,7 @@ space=$(df -Pk -- "${near:-/}" 2>/dev/null | { set -f; while read -r line; do la
 flavor=plain
 case $(tar --version 2>/dev/null) in *'GNU tar'*) flavor=gnu ;; esac
 tools=
-for tool in zstd gzip curl tar cksum stat find; do
+for tool in zstd gzip curl tar cksum stat find dd; do
     if command -v "$tool" >/dev/null 2>&1; then tools="$tools $tool"; fi
 done
 printf 'kind %s\nspace %s\nflavor %s\ntools%s\npath\n%s' "$kind" "$space" "$flavor" "$tools" "$path"

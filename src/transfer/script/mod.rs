@@ -10,7 +10,7 @@ mod send;
 pub(super) use get::{Found, Inline, get};
 pub(super) use look::{Kind, Place, Tools, look};
 pub(super) use put::{Object, PutFile, PutTree, prepare, put_file, put_tree};
-pub(super) use send::{Announced, Status, send_file, send_tree};
+pub(super) use send::{Announced, BLOCK, Made, Status, Way, piece, send_file, send_tree};
 
 use super::error::Error;
 use super::remote::{Guest, GuestCommand, GuestOutput, Patience};

@@ -1,7 +1,7 @@
 # put_tree PATH STAGE NONCE COUNT MODE TIME FLAVOR (CODEC FILE MEMBERS SUM)...: archives to a tree in its place.
 # SUM is empty, or the checksum of an archive whose codec has none; it is looked at before anything is unpacked.
 # Each archive holds tree/, at its end the marker end-NONCE-NUMBER with its count of members, and perhaps folders.tar
-# (modes and times of folders, for when everything else is in place) and gone.sh (what must not be copied after all).
+# and modes.sh (times and modes of folders, for when everything else is in place) and gone.sh (what must not be copied after all).
 path=$1 stage=$2 nonce=$3 count=$4 mode=$5 time=$6 flavor=$7
 shift 7
 case $flavor in
@@ -26,7 +26,7 @@ while [ $# -gt 0 ]; do
         [ "${got%% *}" = "$sum" ] || fail 43 "the checksum is ${got%% *} instead of $sum"
     fi
     statuses=$({ { fetch; echo "download=$?" >&4; } | { decode; echo "$codec=$?" >&4; } |
-        { tar -xopf - -C "$stage" >&2; echo "tar=$?" >&4; cat >/dev/null; }; } 4>&1)
+        { (umask 0; tar -xopf - -C "$stage" >&2); echo "tar=$?" >&4; cat >/dev/null; }; } 4>&1)
     settled "$statuses"
     [ -z "$file" ] || rm -f -- "$file"
     marker=$stage/end-$nonce-$number
@@ -71,6 +71,7 @@ else
     new=1
 fi
 if [ -f "$stage/folders.tar" ]; then tar -xop $keep_links -f "$stage/folders.tar" -C "$path" >&2 || exit 44; fi
+if [ -f "$stage/modes.sh" ]; then (cd "$path" && . "$stage/modes.sh") || exit 44; fi
 if [ -n "$new" ]; then
     chmod "${mode:-755}" "$path" || exit 44
     [ -z "$time" ] || stamp "$path" "$time"

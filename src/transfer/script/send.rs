@@ -1,4 +1,4 @@
-//! Making the VM send files to a staging object.
+//! Making the VM send files out.
 
 use super::answer::{Answer, broken};
 use super::{Call, Patience, SMALL_OUTPUT, line};
@@ -8,6 +8,9 @@ use crate::transfer::error::Error;
 use crate::transfer::header::Flavor;
 use crate::transfer::moment::Moment;
 use crate::transfer::remote::Guest;
+
+/// Bytes in a block of [`piece`].
+pub(in crate::transfer) const BLOCK: u64 = 64 * 1024;
 
 /// Size, mode and time of a file in the VM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,35 +35,93 @@ impl Status {
     }
 }
 
+/// How an object leaves the VM. The stage is a folder that is made for it.
+#[derive(Clone, Debug)]
+pub(in crate::transfer) enum Way {
+    /// As it is made.
+    Direct(SignedUrl),
+    /// By way of a file, for the sake of a checksum.
+    Staged(SignedUrl, String),
+    /// It stays in the stage, to be read in pieces.
+    Kept(String),
+}
+
+impl Way {
+    fn arguments(&self) -> [String; 2] {
+        let (how, stage) = match self {
+            Self::Direct(_) => ("direct", ""),
+            Self::Staged(_, stage) => ("staged", stage.as_str()),
+            Self::Kept(stage) => ("kept", stage.as_str()),
+        };
+        [how.to_owned(), stage.to_owned()]
+    }
+
+    fn stdin(&self) -> Result<Vec<u8>, Error> {
+        match self {
+            Self::Direct(url) | Self::Staged(url, _) => line(url),
+            Self::Kept(_) => Ok(Vec::new()),
+        }
+    }
+}
+
+/// What the VM says about the object.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::transfer) struct Made {
+    /// Bytes in the stage.
+    pub(in crate::transfer) size: Option<u64>,
+    /// Checksum of what is in the object, when its codec has none.
+    pub(in crate::transfer) sum: Option<u32>,
+}
+
+impl Made {
+    fn read(answer: &Answer<'_>, codec: Codec) -> Result<Self, Error> {
+        let size = answer
+            .get("size")
+            .ok()
+            .map(|size| size.parse().map_err(|_| broken()))
+            .transpose()?;
+        let sum = match codec {
+            Codec::None => Some(answer.get("sum")?.parse().map_err(|_| broken())?),
+            Codec::Zstd | Codec::Gzip => None,
+        };
+        Ok(Self { size, sum })
+    }
+}
+
 /// What the VM says it sent of a folder.
 #[derive(Clone, Debug)]
 pub(in crate::transfer) struct Announced {
     /// Members and bytes, before and after.
     pub(in crate::transfer) before: (u64, u64),
     pub(in crate::transfer) after: (u64, u64),
+    /// It did not change meanwhile, as far as sizes and times tell.
+    pub(in crate::transfer) still: bool,
     /// Exit status of tar, which may be one that is no failure.
     pub(in crate::transfer) tar: i32,
     pub(in crate::transfer) stderr: Vec<u8>,
+    pub(in crate::transfer) made: Made,
 }
 
-/// Sends one file; answers its status before and after, and its checksum when the codec has none.
+/// Sends one file; answers its status before and after.
 pub(in crate::transfer) async fn send_file(
     guest: &impl Guest,
     path: &str,
     codec: Codec,
-    url: &SignedUrl,
-) -> Result<(Status, Status, Option<u32>), Error> {
+    way: &Way,
+) -> Result<(Status, Status, Made), Error> {
     let script = concat!(
         include_str!("base.sh"),
         include_str!("status.sh"),
         include_str!("object.sh"),
+        include_str!("deliver.sh"),
         include_str!("send_file.sh")
     );
-    let arguments = vec![path.to_owned(), codec.name().to_owned()];
+    let mut arguments = vec![path.to_owned(), codec.name().to_owned()];
+    arguments.extend(way.arguments());
     let call = Call {
         script,
         arguments,
-        stdin: line(url)?,
+        stdin: way.stdin()?,
         output_limit: SMALL_OUTPUT,
         patience: Patience::Transfer,
         action: "send the file",
@@ -68,14 +129,10 @@ pub(in crate::transfer) async fn send_file(
     };
     let output = call.run(guest).await?;
     let (answer, _) = Answer::read(&output.stdout, &["done"])?;
-    let sum = match codec {
-        Codec::None => Some(answer.get("sum")?.parse().map_err(|_| broken())?),
-        Codec::Zstd | Codec::Gzip => None,
-    };
     Ok((
         Status::read(answer.get("before")?)?,
         Status::read(answer.get("after")?)?,
-        sum,
+        Made::read(&answer, codec)?,
     ))
 }
 
@@ -85,40 +142,74 @@ pub(in crate::transfer) async fn send_tree(
     path: &str,
     codec: Codec,
     flavor: Flavor,
-    url: &SignedUrl,
+    way: &Way,
 ) -> Result<Announced, Error> {
     let script = concat!(
         include_str!("base.sh"),
         include_str!("object.sh"),
+        include_str!("deliver.sh"),
         include_str!("send_tree.sh")
     );
     let flavor = match flavor {
         Flavor::Gnu => "gnu",
         Flavor::Plain => "plain",
     };
-    let arguments = vec![path.to_owned(), codec.name().to_owned(), flavor.to_owned()];
+    let mut arguments = vec![path.to_owned(), codec.name().to_owned(), flavor.to_owned()];
+    arguments.extend(way.arguments());
     let call = Call {
         script,
         arguments,
-        stdin: line(url)?,
-        output_limit: SMALL_OUTPUT,
+        stdin: way.stdin()?,
+        output_limit: 1024 * 1024,
         patience: Patience::Transfer,
         action: "send the folder",
         path,
     };
     let output = call.run(guest).await?;
     let (answer, _) = Answer::read(&output.stdout, &["done"])?;
-    let pair = |key| {
-        let (members, bytes) = answer.get(key)?.split_once(' ').ok_or_else(broken)?;
-        Ok::<_, Error>((
-            members.parse().map_err(|_| broken())?,
-            bytes.parse().map_err(|_| broken())?,
-        ))
+    let extent = |key| {
+        let mut words = answer.get(key)?.split(' ');
+        let mut number = || {
+            words
+                .next()
+                .and_then(|word| word.parse().ok())
+                .ok_or_else(broken)
+        };
+        Ok::<_, Error>((number()?, number()?))
     };
     Ok(Announced {
-        before: pair("before")?,
-        after: pair("after")?,
+        before: extent("before")?,
+        after: extent("after")?,
+        still: answer.get("before")? == answer.get("after")?,
         tar: answer.get("tar")?.parse().map_err(|_| broken())?,
+        made: Made::read(&answer, codec)?,
         stderr: output.stderr.clone(),
     })
+}
+
+/// Some blocks of a kept object, less at its end.
+pub(in crate::transfer) async fn piece(
+    guest: &impl Guest,
+    stage: &str,
+    block: u64,
+    count: u64,
+) -> Result<Vec<u8>, Error> {
+    let script = concat!(include_str!("base.sh"), include_str!("piece.sh"));
+    let limit = count.saturating_mul(BLOCK);
+    let path = format!("{stage}/object");
+    let call = Call {
+        script,
+        arguments: vec![path.clone(), block.to_string(), count.to_string()],
+        stdin: Vec::new(),
+        output_limit: usize::try_from(limit).unwrap_or(usize::MAX),
+        patience: Patience::Transfer,
+        action: "read the archive",
+        path: &path,
+    };
+    let bytes = call.run(guest).await?.stdout;
+    if bytes.len() as u64 > limit {
+        Err(broken())
+    } else {
+        Ok(bytes)
+    }
 }

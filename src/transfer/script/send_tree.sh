@@ -1,12 +1,19 @@
-# send_tree PATH CODEC FLAVOR: what is in a folder, as one archive, to the address on standard input.
+# send_tree PATH CODEC FLAVOR HOW STAGE: what is in a folder, as one archive on its way out; the address is on standard input.
 path=$1 codec=$2 flavor=$3 file=
-next_url
+begin "$4" "$5"
 
-# extent: members and bytes of files. Sockets are no members.
+# extent: members and bytes of files, and where tar itself does not tell what changes under it, a word that does. Sockets are no members.
 extent() {
     members=$(find "$path/." ! -type s -exec sh -c 'for each do printf .; done' sh {} + | wc -c)
     bytes=$(find "$path/." -type f -exec stat -c %s -- {} + | { total=0; while read -r size; do total=$((total + size)); done; echo "$total"; })
-    echo "$((members)) $bytes"
+    word=none
+    if [ "$flavor" != gnu ]; then
+        word=$(find "$path/." -type f -exec stat -c '%s %Y %Z %i' -- {} + | digest)
+    fi
+    echo "$((members)) $bytes ${word%% *}"
+}
+digest() {
+    if command -v md5sum >/dev/null; then md5sum; else cksum; fi
 }
 pack() {
     case $flavor in
@@ -15,7 +22,7 @@ pack() {
     esac
 }
 printf 'before %s\n' "$(extent 2>/dev/null)"
-statuses=$({ { pack; echo "tar=$?" >&4; } | { encode; echo "$codec=$?" >&4; } | { put; echo "upload=$?" >&4; }; } 4>&1)
+statuses=$({ { pack; echo "tar=$?" >&4; } | { encode; echo "$codec=$?" >&4; } | { sink; echo "upload=$?" >&4; }; } 4>&1)
 printf 'after %s\n' "$(extent 2>/dev/null)"
 for status in $statuses; do
     case $status in
@@ -23,5 +30,6 @@ for status in $statuses; do
         *) settled "$status" ;;
     esac
 done
+hand_over
 finished=1
 printf 'done'

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{Job, blocking, parent_of};
 use crate::transfer::READINGS;
 use crate::transfer::error::Error;
+use crate::transfer::header::Flavor;
 use crate::transfer::pack::{self, Ledger, Outcome, Shard};
 use crate::transfer::remote::{BlobStore, Guest};
 use crate::transfer::request::Incomplete;
@@ -37,7 +38,13 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             });
         }
         place.tools.need(&["tar", "find"])?;
-        self.check_space(&place, tree.bytes)?;
+        // GNU tar is told of holes, others get zeros.
+        let needed = if place.tools.flavor == Flavor::Gnu {
+            tree.allocated
+        } else {
+            tree.bytes
+        };
+        self.check_space(&place, needed)?;
 
         let (ledger, archives) = self.archives(&tree, &place).await?;
         let stage = self.stage(if place.kind == Kind::Folder {
@@ -129,7 +136,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
                     Ok((ledger, members))
                 }
             };
-            let plain = if reading == 0 { tree.bytes } else { 0 };
+            let plain = if reading == 0 { tree.allocated } else { 0 };
             let Sent {
                 object,
                 value,

@@ -1,8 +1,11 @@
 //! The local engine, driven over HTTP as any client would, with the real binary as the init of its VMs.
-#![cfg(target_os = "linux")]
 
 mod exec;
 mod files;
 mod front;
+mod network;
+mod recovery;
 mod rig;
+mod snapshots;
+mod speed;
 mod vms;

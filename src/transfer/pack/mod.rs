@@ -1,9 +1,17 @@
 //! Packing entries into an archive framed by us, from what the opened file says and never from a path or an old look at it.
 
+mod beside;
+mod holes;
+mod ledger;
+
+pub(super) use ledger::{Ledger, Outcome};
+
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Read as _, Write};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
 use std::path::PathBuf;
+
+use beside::Counter;
 
 use super::error::Error;
 use super::folder::{Descent, Folder, Kind, Meta};
@@ -19,73 +27,6 @@ const TREE: &[u8] = b"tree";
 const PIECE: usize = 128 * 1024;
 /// Mode of folders until everything is in place: nobody else looks in.
 const PRIVATE: u32 = 0o700;
-
-/// What came of each entry of a tree; an entry that was packed again has its last outcome.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
-    Waiting,
-    Sent,
-    /// Sent with content that is not one state of the file.
-    Changed,
-    Vanished,
-    Special,
-    Unreadable,
-}
-
-/// What a tree's packing knows from one shard to the next.
-#[derive(Clone, Debug)]
-pub(super) struct Ledger {
-    pub(super) outcomes: Vec<Outcome>,
-    /// The entry that a hard link was sent as a name of.
-    links: HashMap<usize, usize>,
-    /// Entries that stand in an earlier archive and are not there any more.
-    gone: Vec<usize>,
-    pub(super) bytes: u64,
-}
-
-impl Ledger {
-    pub(super) fn new(tree: &Tree) -> Self {
-        Self {
-            outcomes: vec![Outcome::Waiting; tree.entries.len()],
-            links: HashMap::new(),
-            gone: Vec::new(),
-            bytes: 0,
-        }
-    }
-
-    /// Entries to pack again: those that changed, and the hard links to them.
-    pub(super) fn to_repair(&self) -> Vec<usize> {
-        let changed = |entry: usize| self.outcomes[entry] == Outcome::Changed;
-        (0..self.outcomes.len())
-            .filter(|&entry| {
-                changed(entry) || self.links.get(&entry).is_some_and(|&first| changed(first))
-            })
-            .collect()
-    }
-
-    /// Entries that turned out unreadable after the scan.
-    pub(super) fn unreadable(&self) -> impl Iterator<Item = usize> {
-        (0..self.outcomes.len()).filter(|&entry| self.outcomes[entry] == Outcome::Unreadable)
-    }
-
-    /// Entries that the target must have in the end.
-    pub(super) fn sent(&self) -> u64 {
-        self.outcomes
-            .iter()
-            .filter(|&&outcome| outcome == Outcome::Sent)
-            .count() as u64
-    }
-
-    /// Leaves out what did not hold still.
-    pub(super) fn give_up_on_changed(&mut self) -> Vec<usize> {
-        let given_up = self.to_repair();
-        for &entry in &given_up {
-            self.outcomes[entry] = Outcome::Changed;
-        }
-        self.gone.extend(&given_up);
-        given_up
-    }
-}
 
 /// Why packing ended early.
 #[derive(Debug)]
@@ -258,14 +199,12 @@ impl<W: Write> Packer<'_, W> {
             }
             self.seen.insert(meta.identity, (name.clone(), index));
         }
-        self.head(&name, Shape::File, meta.mode, meta.size, meta.modified)?;
         let whole = self
-            .content(&mut file, meta.size)
+            .content(&name, &meta, &mut file)
             .map_err(|stop| match stop {
                 Reading::From(error) => failed(error),
                 Reading::Into(error) => Stop::Closed(error),
             })?;
-        header::pad(self.out, meta.size)?;
         self.ledger.bytes += meta.size;
         let now = Folder::file_meta(&file).map_err(failed)?;
         let still =
@@ -277,8 +216,48 @@ impl<W: Write> Packer<'_, W> {
         })
     }
 
+    /// Writes a file with its header; says whether its content was all there.
+    fn content(&mut self, name: &[u8], meta: &Meta, file: &mut File) -> Result<bool, Reading> {
+        let head = Head {
+            name,
+            shape: Shape::File,
+            mode: meta.mode,
+            size: meta.size,
+            modified: meta.modified,
+        };
+        let sparse = self.shard.flavor == Flavor::Gnu && meta.allocated < meta.size;
+        let parts = if sparse {
+            holes::parts(file, meta.size).map_err(Reading::From)?
+        } else {
+            Vec::new()
+        };
+        if !sparse || parts == [(0, meta.size)] {
+            head.write(self.out, self.shard.flavor)
+                .map_err(Reading::Into)?;
+            file.seek(SeekFrom::Start(0)).map_err(Reading::From)?;
+            let whole = self.data(file, meta.size)?;
+            header::pad(self.out, meta.size).map_err(Reading::Into)?;
+            return Ok(whole);
+        }
+        let map = holes::map(&parts, meta.size);
+        let data: u64 = parts.iter().map(|(_, length)| length).sum();
+        let size = map.len() as u64 + data;
+        Head { size, ..head }
+            .write_sparse(self.out, meta.size)
+            .map_err(Reading::Into)?;
+        self.out.write_all(&map).map_err(Reading::Into)?;
+        let mut whole = true;
+        for (start, length) in parts {
+            file.seek(SeekFrom::Start(start)).map_err(Reading::From)?;
+            whole &= self.data(file, length)?;
+        }
+        header::pad(self.out, size).map_err(Reading::Into)?;
+        self.progress.advance(meta.size - data);
+        Ok(whole)
+    }
+
     /// Copies exactly `size` bytes, with zeros for what is no longer there; says whether it was all there.
-    fn content(&mut self, file: &mut File, size: u64) -> Result<bool, Reading> {
+    fn data(&mut self, file: &mut File, size: u64) -> Result<bool, Reading> {
         let mut left = size;
         let mut whole = true;
         while left > 0 {
@@ -309,44 +288,43 @@ impl<W: Write> Packer<'_, W> {
 
     /// What stands beside the copy: modes and times of folders, what is to be removed again, and the marker that only a whole archive has.
     fn close(&mut self) -> Result<(), Stop> {
-        if self.shard.with_folders && !self.folders.is_empty() {
-            let folders = std::mem::take(&mut self.folders);
-            let mut counter = Counter(0);
-            write_folders(&folders, self.shard.flavor, &mut counter)?;
-            self.head(
-                b"folders.tar",
-                Shape::File,
-                0o600,
-                counter.0,
-                Moment::default(),
-            )?;
-            write_folders(&folders, self.shard.flavor, self.out)?;
+        let flavor = self.shard.flavor;
+        let folders = std::mem::take(&mut self.folders);
+        if self.shard.with_folders && !folders.is_empty() {
+            self.beside(b"folders.tar", |out| beside::folders(&folders, flavor, out))?;
+            if flavor == Flavor::Plain {
+                self.beside(b"modes.sh", |out| beside::modes(&folders, out))?;
+            }
         }
         if !self.ledger.gone.is_empty() {
-            let script: Vec<u8> = self
+            let tree = self.shard.tree;
+            let gone: Vec<_> = self
                 .ledger
                 .gone
                 .iter()
-                .flat_map(|&index| removal(&self.shard.tree.place(&self.shard.tree.entries[index])))
+                .map(|&index| tree.place(&tree.entries[index]))
                 .collect();
-            self.beside(b"gone.sh", &script)?;
+            self.beside(b"gone.sh", |out| beside::removals(&gone, out))?;
         }
-        let members = format!("{}\n", self.members);
-        self.beside(self.shard.marker.as_bytes(), members.as_bytes())?;
+        let members = self.members;
+        self.beside(self.shard.marker.as_bytes(), |out| {
+            writeln!(out, "{members}")
+        })?;
         header::end(self.out)?;
         Ok(())
     }
 
-    fn beside(&mut self, name: &[u8], content: &[u8]) -> Result<(), Stop> {
-        self.head(
-            name,
-            Shape::File,
-            0o600,
-            content.len() as u64,
-            Moment::default(),
-        )?;
-        self.out.write_all(content)?;
-        header::pad(self.out, content.len() as u64)?;
+    /// Writes a member beside the copy; its content is made twice, first to learn its size.
+    fn beside(
+        &mut self,
+        name: &[u8],
+        content: impl Fn(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), Stop> {
+        let mut counter = Counter(0);
+        content(&mut counter)?;
+        self.head(name, Shape::File, 0o600, counter.0, Moment::default())?;
+        content(self.out)?;
+        header::pad(self.out, counter.0)?;
         Ok(())
     }
 
@@ -374,51 +352,6 @@ enum Reading {
     Into(io::Error),
 }
 
-/// An archive of folders alone, deepest first, so that no time is changed after it was set.
-fn write_folders(
-    folders: &[(MemberPath, Meta)],
-    flavor: Flavor,
-    out: &mut impl Write,
-) -> io::Result<()> {
-    for (place, meta) in folders.iter().rev() {
-        Head {
-            name: place.as_bytes(),
-            shape: Shape::Folder,
-            mode: meta.mode,
-            size: 0,
-            modified: meta.modified,
-        }
-        .write(out, flavor)?;
-    }
-    header::end(out)
-}
-
-/// A line of shell that removes a file of the copy.
-fn removal(place: &MemberPath) -> Vec<u8> {
-    let mut line = b"rm -f -- './".to_vec();
-    for &byte in place.as_bytes() {
-        match byte {
-            b'\'' => line.extend_from_slice(b"'\\''"),
-            byte => line.push(byte),
-        }
-    }
-    line.extend_from_slice(b"'\n");
-    line
-}
-
 fn in_tree(place: &MemberPath) -> Vec<u8> {
     [TREE, b"/", place.as_bytes()].concat()
-}
-
-struct Counter(u64);
-
-impl Write for Counter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 += bytes.len() as u64;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

@@ -8,7 +8,10 @@ use super::member::MemberPath;
 use super::moment::Moment;
 use super::pax::{self, Pax};
 
-const BLOCK: usize = 512;
+mod field;
+
+use field::{BLOCK, name_of, number, until_zero};
+
 /// Content of one extension header, in bytes.
 const LONGEST_EXTENSION: u64 = 64 * 1024;
 const LONGEST_LINK: usize = 4096;
@@ -105,10 +108,10 @@ impl<R: Read> Archive<R> {
                 .map_err(|_| refuse(&name_of(&block), "its size is negative"))?;
             match block[156] {
                 b'L' if extensions.name.is_none() && extensions.pax.is_none() => {
-                    extensions.name = Some(self.text(size)?)
+                    extensions.name = Some(self.text(size)?);
                 }
                 b'K' if extensions.link.is_none() && extensions.pax.is_none() => {
-                    extensions.link = Some(self.text(size)?)
+                    extensions.link = Some(self.text(size)?);
                 }
                 b'x' if extensions.pax.is_none() => {
                     let content = self.extension(size)?;
@@ -330,44 +333,4 @@ fn refuse(name: &(impl AsRef<[u8]> + ?Sized), reason: &str) -> Error {
 
 fn cut() -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, "the archive ends too early")
-}
-
-fn until_zero(bytes: &[u8]) -> &[u8] {
-    bytes.split(|&byte| byte == 0).next().unwrap_or_default()
-}
-
-/// The name in the header itself; POSIX headers have its beginning in a second field.
-fn name_of(block: &[u8; BLOCK]) -> Vec<u8> {
-    let name = until_zero(&block[..100]);
-    let prefix = if &block[257..263] == b"ustar\0" {
-        until_zero(&block[345..500])
-    } else {
-        b""
-    };
-    if prefix.is_empty() {
-        name.to_vec()
-    } else {
-        [prefix, b"/", name].concat()
-    }
-}
-
-/// A number field: octal digits between blanks, or GNU's base 256 as far as it fits into 63 bits.
-fn number(field: &[u8]) -> Option<i64> {
-    if field[0] & 0x80 != 0 {
-        let negative = field[0] & 0x40 != 0;
-        let start = field.len().checked_sub(8)?;
-        let filler = if negative { 0xff } else { 0 };
-        let first = if negative { field[0] } else { field[0] & 0x7f };
-        let fits =
-            start == 0 || first == filler && field[1..start].iter().all(|&byte| byte == filler);
-        let value = i64::from_be_bytes(field[start..].try_into().ok()?);
-        return (fits && start > 0 && (value < 0) == negative).then_some(value);
-    }
-    let text = std::str::from_utf8(field).ok()?.trim_matches(['\0', ' ']);
-    if text.is_empty() {
-        return Some(0);
-    }
-    text.bytes()
-        .all(|byte| (b'0'..=b'7').contains(&byte))
-        .then(|| i64::from_str_radix(text, 8).ok())?
 }

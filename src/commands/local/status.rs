@@ -1,0 +1,65 @@
+//! `fastvm local status`
+
+use serde::Serialize;
+
+use crate::context::Context;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::local::{self, serving};
+use crate::output::human;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  fastvm local status
+  fastvm local status -q .mode")]
+pub struct StatusArgs {}
+
+/// What there is, for programs.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    folder: String,
+    /// Null where no engine serves.
+    url: Option<String>,
+    mode: String,
+    limits: String,
+    vms: usize,
+    running: usize,
+    snapshots: usize,
+    disk_bytes: u64,
+}
+
+pub(crate) fn run(context: &mut Context, _args: StatusArgs) -> Result<Exit, Error> {
+    let options = context.local_options();
+    let url = serving::find(&options.data);
+    let folder = options.data.display().to_string();
+    let status = local::status(options)?;
+    let report = Report {
+        folder,
+        url,
+        mode: status.mode.to_string(),
+        limits: status.limits.to_string(),
+        vms: status.vms,
+        running: status.running,
+        snapshots: status.snapshots,
+        disk_bytes: status.disk_bytes,
+    };
+    if !context.ui.shows_tables() {
+        context.ui.value(&report)?;
+        return Ok(Exit::SUCCESS);
+    }
+    context.ui.pairs(&[
+        ("folder", &report.folder),
+        ("serving", report.url.as_deref().unwrap_or("no")),
+        ("isolation", &report.mode),
+        ("limits", &report.limits),
+        (
+            "VMs",
+            &format!("{} ({} running)", report.vms, report.running),
+        ),
+        ("snapshots", &report.snapshots.to_string()),
+        ("disk", &human::size(report.disk_bytes)),
+    ])?;
+    Ok(Exit::SUCCESS)
+}

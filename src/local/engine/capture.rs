@@ -1,0 +1,207 @@
+//! Making a snapshot: the disk of a VM becomes an immutable layer.
+//!
+//! When nothing runs in the VM, its upper itself becomes the layer, and it goes on with an empty one: that takes the
+//! same time at any size. Else its processes are held while the upper is copied.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+use uuid::Uuid;
+
+use super::hold::{Held, Hold};
+use super::machines::{Known, fresh_nonce};
+use super::{Core, Error, clock, names};
+use crate::local::store::snapshots::SnapshotRow;
+use crate::local::store::vms::VmRow;
+use crate::local::store::{snapshots, stacks, vms};
+use crate::wire::quota::QuotaValues;
+use crate::wire::snapshot::{CreateSnapshotRequest, READY, Snapshot};
+use crate::wire::vm::status;
+
+/// How many layers a VM may stand on: a lookup goes through all of them, and the kernel takes 500.
+const DEEPEST: usize = 250;
+
+impl Core {
+    /// Makes a snapshot of a running or stopped VM. It is ready when this returns.
+    pub(crate) fn create_snapshot(
+        &self,
+        request: &CreateSnapshotRequest,
+    ) -> Result<Snapshot, Error> {
+        let held = self.hold(&request.vm_id, Hold::Alone)?;
+        let snapshot = plan(&held.vm, request.name.as_deref());
+        let layers = self.store.read(|connection| {
+            self.check_quotas(connection, &ONE_MORE)?;
+            Ok::<_, Error>(stacks::get(connection, &held.vm.id)?)
+        })?;
+        if layers.len() >= DEEPEST {
+            return Err(Error::Conflict(format!(
+                "vm {} stands on {DEEPEST} snapshots, which is as deep as it goes",
+                held.vm.id
+            )));
+        }
+        match held.vm.status.as_str() {
+            status::STOPPED => self.rotate(&held.vm, &snapshot, &layers)?,
+            _ => {
+                let known = self.machine(&held)?;
+                if known.machine.is_idle()? {
+                    self.rotate_running(&held, &known, &snapshot, &layers)?;
+                } else {
+                    self.copy(&held.vm, &known, &snapshot, &layers)?;
+                }
+            }
+        }
+        Ok(self.describe_snapshot(snapshot))
+    }
+
+    /// Takes the upper of an idle VM and boots it on a new one. If the upper cannot be taken, boots it on the old one.
+    fn rotate_running(
+        &self,
+        held: &Held,
+        known: &Known,
+        snapshot: &SnapshotRow,
+        layers: &[String],
+    ) -> Result<(), Error> {
+        known.machine.kill()?;
+        self.machines.forget(&held.vm.id);
+        let taken = self.rotate(&held.vm, snapshot, layers);
+        let booted = self.boot_again(&held.vm.id);
+        taken.and(booted)
+    }
+
+    /// Makes the upper of a VM that has no machine a layer, and gives the VM a new upper.
+    fn rotate(&self, vm: &VmRow, snapshot: &SnapshotRow, layers: &[String]) -> Result<(), Error> {
+        let next = self.fresh_place(vm, "next")?;
+        self.host.create_disk(&next)?;
+        let rotated = VmRow {
+            upper: Uuid::new_v4().to_string(),
+            nonce: fresh_nonce(),
+            ..vm.clone()
+        };
+        let stack: Vec<String> = [&vm.upper].into_iter().chain(layers).cloned().collect();
+        self.store.write(|transaction| {
+            self.record(transaction, snapshot, &stack)?;
+            vms::set_boot(transaction, &rotated)?;
+            stacks::set(transaction, &vm.id, &stack)?;
+            self.place(&next, &rotated.upper)
+        })
+    }
+
+    /// Boots a VM that is held and has no machine. If it does not boot it is stopped.
+    fn boot_again(&self, id: &str) -> Result<(), Error> {
+        let before = self.vm_row(id)?;
+        let vm = VmRow {
+            nonce: fresh_nonce(),
+            host_boot: self.host_boot.clone(),
+            ..before
+        };
+        let layers = self.store.write(|transaction| {
+            vms::set_boot(transaction, &vm)?;
+            stacks::get(transaction, id)
+        })?;
+        self.throw_old_work(id)?;
+        match self.boot(&vm, &layers) {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let reason = format!("it did not boot again after a snapshot: {error}");
+                self.store
+                    .write(|transaction| vms::set_stopped(transaction, id, &vm.nonce, &reason))?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Copies the upper of a VM while its processes are held.
+    fn copy(
+        &self,
+        vm: &VmRow,
+        known: &Known,
+        snapshot: &SnapshotRow,
+        layers: &[String],
+    ) -> Result<(), Error> {
+        let copy = self.fresh_place(vm, "copy")?;
+        // Noted first: if this process dies in between, the next one that uses the VM lets it go on.
+        self.store
+            .write(|transaction| vms::set_halted(transaction, &vm.id, true))?;
+        let copied = known
+            .machine
+            .stop_all()
+            .and_then(|()| self.host.copy_tree(&self.folder.layer(&vm.upper), &copy));
+        known.machine.continue_all()?;
+        self.store
+            .write(|transaction| vms::set_halted(transaction, &vm.id, false))?;
+        if let Err(error) = copied {
+            self.throw(&copy)?;
+            return Err(error.into());
+        }
+        let layer = Uuid::new_v4().to_string();
+        let stack: Vec<String> = [&layer].into_iter().chain(layers).cloned().collect();
+        self.store.write(|transaction| {
+            self.record(transaction, snapshot, &stack)?;
+            self.place(&copy, &layer)
+        })
+    }
+
+    fn record(
+        &self,
+        connection: &Connection,
+        snapshot: &SnapshotRow,
+        stack: &[String],
+    ) -> Result<(), Error> {
+        self.check_quotas(connection, &ONE_MORE)?;
+        snapshots::insert(connection, snapshot)?;
+        Ok(stacks::set(connection, &snapshot.id, stack)?)
+    }
+
+    /// Puts a tree among the layers. To be done in the transaction that makes it one: a layer that nobody needs is
+    /// swept.
+    fn place(&self, tree: &Path, layer: &str) -> Result<(), Error> {
+        let path = self.folder.layer(layer);
+        std::fs::rename(tree, &path).map_err(Error::file(format!("cannot make {}", path.display())))
+    }
+
+    /// A place in the folder of a VM that is held, freed of what an earlier process left there.
+    fn fresh_place(&self, vm: &VmRow, name: &str) -> Result<PathBuf, Error> {
+        let path = self.folder.vm(&vm.id).join(name);
+        self.throw(&path)?;
+        Ok(path)
+    }
+
+    /// Each boot has a work folder of its own, and what the last one left is of no use.
+    fn throw_old_work(&self, id: &str) -> Result<(), Error> {
+        let folder = self.folder.vm(id);
+        let fail = || Error::file(format!("cannot read {}", folder.display()));
+        for entry in std::fs::read_dir(&folder).map_err(fail())? {
+            let entry = entry.map_err(fail())?;
+            if entry.file_name().to_string_lossy().starts_with("work-") {
+                self.throw(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+const ONE_MORE: QuotaValues = QuotaValues {
+    vcpu: 0,
+    memory_mib: 0,
+    disk_gib: 0,
+    snapshot_count: 1,
+    volume_count: None,
+    volume_gib: None,
+};
+
+fn plan(vm: &VmRow, name: Option<&str>) -> SnapshotRow {
+    SnapshotRow {
+        id: Uuid::new_v4().to_string(),
+        name: names::clean_or_default(name, "snapshot", &vm.id),
+        vm_id: vm.id.clone(),
+        status: READY.to_owned(),
+        machine_type: vm.machine_type.clone(),
+        cpu: vm.cpu,
+        memory_mib: vm.memory_mib,
+        disk_gib: vm.disk_gib,
+        metadata: vm.metadata.clone(),
+        env_vars: vm.env_vars.clone(),
+        firewall: vm.firewall.clone(),
+        created_at: clock::now(),
+    }
+}

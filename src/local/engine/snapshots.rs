@@ -1,0 +1,75 @@
+//! Looking at snapshots, renaming and deleting them.
+
+use super::{Core, Error, names};
+use crate::local::store::snapshots::SnapshotRow;
+use crate::local::store::{snapshots, stacks};
+use crate::wire::Deleted;
+use crate::wire::snapshot::{Snapshot, UpdateSnapshotRequest};
+
+impl Core {
+    /// All snapshots, in the order of their making.
+    pub(crate) fn list_snapshots(&self) -> Result<Vec<Snapshot>, Error> {
+        let rows = self.store.read(snapshots::all)?;
+        Ok(rows
+            .into_iter()
+            .map(|row| self.describe_snapshot(row))
+            .collect())
+    }
+
+    /// One snapshot.
+    pub(crate) fn get_snapshot(&self, id: &str) -> Result<Snapshot, Error> {
+        let row = self
+            .store
+            .read(|connection| snapshots::get(connection, id))?;
+        Ok(self.describe_snapshot(row.ok_or_else(|| Error::no_snapshot(id))?))
+    }
+
+    /// Renames a snapshot.
+    pub(crate) fn update_snapshot(
+        &self,
+        id: &str,
+        change: &UpdateSnapshotRequest,
+    ) -> Result<Snapshot, Error> {
+        let Some(name) = &change.name else {
+            return Err(Error::Invalid("nothing to change: give name".to_owned()));
+        };
+        let name = names::clean_new(name)?;
+        let row = self.store.write(|transaction| {
+            snapshots::set_name(transaction, id, &name)?;
+            snapshots::get(transaction, id)?.ok_or_else(|| Error::no_snapshot(id))
+        })?;
+        Ok(self.describe_snapshot(row))
+    }
+
+    /// Deletes a snapshot, and the layers that nobody else stands on.
+    pub(crate) fn delete_snapshot(&self, id: &str) -> Result<Deleted, Error> {
+        let layers = self.store.write(|transaction| {
+            snapshots::get(transaction, id)?.ok_or_else(|| Error::no_snapshot(id))?;
+            snapshots::remove(transaction, id)?;
+            Ok::<_, Error>(stacks::remove(transaction, id, &[])?)
+        })?;
+        layers
+            .iter()
+            .try_for_each(|layer| self.throw(&self.folder.layer(layer)))?;
+        Ok(Deleted {
+            id: id.to_owned(),
+            deleted: true,
+        })
+    }
+
+    /// A snapshot as the contract shows it.
+    pub(super) fn describe_snapshot(&self, row: SnapshotRow) -> Snapshot {
+        Snapshot {
+            id: row.id,
+            name: row.name,
+            org_id: self.org_id.clone(),
+            vm_id: row.vm_id,
+            firewall: Some(row.firewall),
+            metadata: Some(row.metadata),
+            status: row.status,
+            created_at: row.created_at,
+            env_vars: Some(row.env_vars),
+            services: Some(Vec::new()),
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Cleaning up after processes that died. Every step is safe beside others that work on the same data folder.
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::Duration;
+use std::{fs, io};
+
+use super::{Core, Error, clock};
+use crate::local::store::{blobs, stacks, vms};
+use crate::wire::vm::status;
+
+/// How long staging objects are kept.
+const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Core {
+    /// Finishes or undoes what other processes left half-made, and removes what has had its time.
+    pub(crate) fn sweep(&self) -> Result<(), Error> {
+        self.sweep_vms()?;
+        self.sweep_folder(&self.folder.vms(), |connection| {
+            Ok(vms::all(connection)?.into_iter().map(|vm| vm.id).collect())
+        })?;
+        self.sweep_folder(&self.folder.layers(), stacks::used)?;
+        self.sweep_blobs()?;
+        self.empty_trash()
+    }
+
+    /// A VM that is being made or deleted is held by whoever does it. One that nobody holds lost its process.
+    fn sweep_vms(&self) -> Result<(), Error> {
+        let is_under_way =
+            |status: &str| [status::PROVISIONING, status::DELETING].contains(&status);
+        for vm in self.store.read(vms::all)? {
+            if !is_under_way(&vm.status) {
+                continue;
+            }
+            match self.try_hold(&vm.id) {
+                Ok(Some(held)) if is_under_way(&held.vm.status) => self.abandon(&held.vm)?,
+                Ok(_) | Err(Error::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what is in a folder without being known. What others make appears in the transaction that makes it
+    /// known, so in a transaction nothing can be on its way.
+    fn sweep_folder(
+        &self,
+        folder: &Path,
+        known: impl Fn(&rusqlite::Connection) -> rusqlite::Result<HashSet<String>>,
+    ) -> Result<(), Error> {
+        let strangers = |known: HashSet<String>| {
+            let found = names_in(folder)
+                .map_err(Error::file(format!("cannot read {}", folder.display())))?;
+            // Uploads that are under way have the id of their object before a dot.
+            let id = |name: &OsString| Some(name.to_str()?.split('.').next()?.to_owned());
+            let is_strange = |name: &OsString| id(name).is_none_or(|id| !known.contains(&id));
+            Ok::<_, Error>(found.into_iter().filter(is_strange).collect::<Vec<_>>())
+        };
+        // Mostly there are none, and then nobody has to wait for us.
+        if strangers(self.store.read(&known)?)?.is_empty() {
+            return Ok(());
+        }
+        self.store.write(|transaction| {
+            let strangers = strangers(known(transaction)?)?;
+            strangers
+                .iter()
+                .try_for_each(|name| self.throw(&folder.join(name)))
+        })
+    }
+
+    fn sweep_blobs(&self) -> Result<(), Error> {
+        let oldest = clock::now_ms() - KEPT.as_millis() as i64;
+        if self
+            .store
+            .read(|connection| blobs::has_older(connection, oldest))?
+        {
+            let old = self
+                .store
+                .write(|transaction| blobs::remove_older(transaction, oldest))?;
+            old.iter()
+                .try_for_each(|id| self.throw(&self.folder.blob(id)))?;
+        }
+        self.sweep_folder(&self.folder.blobs(), blobs::all)
+    }
+}
+
+fn names_in(folder: &Path) -> io::Result<Vec<OsString>> {
+    fs::read_dir(folder)?
+        .map(|entry| Ok(entry?.file_name()))
+        .collect()
+}

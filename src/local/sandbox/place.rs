@@ -1,0 +1,123 @@
+//! Where a machine is reached, and how init is asked.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
+use rustix::net::sockopt::socket_peercred;
+use uuid::Uuid;
+
+use super::error::Error;
+use super::message::{Reply, Request};
+use super::socket;
+use super::tree::Owners;
+
+/// How long init may take to answer, and a killed machine to vanish.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Where init of one boot of a machine listens.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) run: PathBuf,
+    pub(super) name: String,
+    pub(super) owners: Owners,
+}
+
+/// The file of the control socket. Who does not know the boot finds nothing.
+pub(super) fn socket_name(id: Uuid, nonce: Uuid) -> String {
+    let id = id.simple().to_string();
+    format!("{}-{}", &id[..8], nonce.simple())
+}
+
+/// The file beside it that lists the control groups.
+pub(super) fn group_note(socket_name: &str) -> String {
+    format!("{socket_name}.cgroups")
+}
+
+impl Place {
+    /// The file that lists the control groups.
+    pub(super) fn group_note(&self) -> PathBuf {
+        self.run.join(group_note(&self.name))
+    }
+
+    /// Connects to init, and makes sure that it is the one of a machine of this user.
+    pub(super) fn reach(&self) -> Result<OwnedFd, Error> {
+        let socket = socket::unconnected().map_err(Error::Socket)?;
+        socket::set_timeout(socket.as_fd(), Some(PATIENCE)).map_err(Error::Socket)?;
+        let connected = socket::with_address(&self.run, &self.name, |address| {
+            rustix::net::connect(&socket, address)
+        });
+        match connected.as_ref().map_err(io::Error::kind) {
+            Ok(()) => {}
+            Err(io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound) => {
+                return Err(Error::Gone);
+            }
+            Err(io::ErrorKind::WouldBlock) => {
+                return Err(Error::TimedOut(String::from("connection to the machine")));
+            }
+            Err(_) => connected.map_err(Error::Socket)?,
+        }
+        let peer = socket_peercred(&socket).map_err(|error| Error::Socket(error.into()))?;
+        let expected = match self.owners {
+            Owners::Same => rustix::process::geteuid().as_raw(),
+            Owners::From(first) => first,
+        };
+        if peer.uid.as_raw() == expected {
+            Ok(socket)
+        } else {
+            Err(Error::Gone)
+        }
+    }
+}
+
+/// Whether something happens on a descriptor in time; hang-ups always count.
+pub(super) fn is_ready(
+    descriptor: &impl AsFd,
+    events: PollFlags,
+    time: Duration,
+) -> io::Result<bool> {
+    let time = Timespec::try_from(time).map_err(io::Error::other)?;
+    let mut watched = [PollFd::new(descriptor, events)];
+    loop {
+        match poll(&mut watched, Some(&time)) {
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+            Ok(count) => return Ok(count > 0),
+        }
+    }
+}
+
+/// The one descriptor of an answer.
+pub(super) fn expect_descriptor(answer: (Reply, Vec<OwnedFd>)) -> Result<OwnedFd, Error> {
+    match (answer.0, answer.1.into_iter().next()) {
+        (Reply::Descriptor, Some(descriptor)) => Ok(descriptor),
+        _ => Err(Error::Socket(io::ErrorKind::InvalidData.into())),
+    }
+}
+
+/// Sends a request and waits for its answer.
+pub(super) fn ask(
+    socket: &OwnedFd,
+    request: &Request,
+    what: impl Fn() -> String,
+) -> Result<(Reply, Vec<OwnedFd>), Error> {
+    let heard = socket::send(socket.as_fd(), request, &[])
+        .and_then(|()| socket::receive::<Reply>(socket.as_fd(), RecvFlags::empty()));
+    match heard {
+        Ok(Some((Reply::Failed(errno), _))) => Err(Error::Guest {
+            what: what(),
+            source: io::Error::from_raw_os_error(errno),
+        }),
+        Ok(Some(reply)) => Ok(reply),
+        Ok(None) => Err(Error::Gone),
+        Err(error) => Err(match error.kind() {
+            io::ErrorKind::WouldBlock => Error::TimedOut(what()),
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Error::Gone,
+            _ => Error::Socket(error),
+        }),
+    }
+}

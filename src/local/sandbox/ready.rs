@@ -1,0 +1,83 @@
+//! The last of what pid 1 does in the root of its machine before it serves.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::OnceLock;
+
+use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, setrlimit};
+use rustix::thread::CpuSet;
+
+use super::cgroup::PROCESSES;
+use super::kernel;
+use super::keys;
+use super::message::BootPlan;
+use super::step::{Failure, Step};
+
+/// The limit of open files that programs inside get; init itself takes all it may.
+static OPEN_FILES: OnceLock<Rlimit> = OnceLock::new();
+
+/// What is left to do in the root of the machine before it is ready.
+pub(super) fn prepare(plan: &BootPlan, control: &OwnedFd) -> Result<(), Failure> {
+    rustix::system::sethostname(plan.hostname.as_bytes()).step("host name")?;
+    kernel::raise_loopback().step("loopback interface")?;
+    limit_processors(plan).step("processors")?;
+    rustix::process::setsid().step("new session")?;
+    rustix::thread::set_name(c"init").step("name of init")?;
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .step("protection of init")?;
+    let files = OPEN_FILES.get_or_init(|| getrlimit(Resource::Nofile));
+    let all = Rlimit {
+        current: files.maximum,
+        maximum: files.maximum,
+    };
+    setrlimit(Resource::Nofile, all).step("open files")?;
+    limit_processes(plan).step("process limits")?;
+    keys::forbid().step("filter of system calls")?;
+    // Listening here, not in the engine, makes init the peer that the kernel names to who connects.
+    rustix::net::listen(control, 4096).step("control socket")?;
+    rustix::io::ioctl_fionbio(control, true).step("control socket")
+}
+
+/// Lets the machine use as many processors as its type has, others for each machine.
+fn limit_processors(plan: &BootPlan) -> io::Result<()> {
+    let allowed = rustix::thread::sched_getaffinity(None)?;
+    let usable: Vec<usize> = (0..CpuSet::MAX_CPU)
+        .filter(|cpu| allowed.is_set(*cpu))
+        .collect();
+    let wanted = usize::try_from(plan.cpus).unwrap_or(usize::MAX);
+    if wanted == 0 || wanted >= usable.len() {
+        return Ok(());
+    }
+    let first = usize::from(plan.id.0.as_bytes()[15]);
+    let mut chosen = CpuSet::new();
+    for turn in 0..wanted {
+        chosen.set(usable[(first + turn) % usable.len()]);
+    }
+    Ok(rustix::thread::sched_setaffinity(None, &chosen)?)
+}
+
+/// These hold everywhere: the kernel counts processes for each user of a user namespace. Memory can be
+/// limited for each process alone, which is done only where there is no control group.
+fn limit_processes(plan: &BootPlan) -> io::Result<()> {
+    lower(Resource::Nproc, PROCESSES)?;
+    if plan.groups.is_empty() && plan.memory_mib > 0 {
+        lower(Resource::Data, plan.memory_mib.saturating_mul(1024 * 1024))?;
+    }
+    Ok(())
+}
+
+fn lower(resource: Resource, limit: u64) -> io::Result<()> {
+    let maximum = getrlimit(resource)
+        .maximum
+        .map_or(limit, |old| old.min(limit));
+    let new = Rlimit {
+        current: Some(maximum),
+        maximum: Some(maximum),
+    };
+    Ok(setrlimit(resource, new)?)
+}
+
+/// The limit of open files for a program inside.
+pub(super) fn open_files() -> Option<Rlimit> {
+    OPEN_FILES.get().copied()
+}

@@ -1,0 +1,103 @@
+//! How an object comes out of a VM: by the storage, or in pieces where the VM has no curl.
+
+use super::Job;
+use crate::secret::SignedUrl;
+use crate::transfer::codec::Codec;
+use crate::transfer::error::Error;
+use crate::transfer::receive::{From, Ready};
+use crate::transfer::remote::{BlobStore, Guest};
+use crate::transfer::script::{self, Made, Tools, Way};
+
+/// What an object holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Holds {
+    /// The bytes of a file, whose checksum the VM can tell afterwards.
+    File,
+    /// An archive that would not be the same a second time.
+    Tree,
+}
+
+/// One object on its way.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    pub(super) way: Way,
+    pub(super) codec: Codec,
+    download: Option<SignedUrl>,
+    stage: Option<String>,
+}
+
+impl Delivery {
+    /// Where the object is, once the VM has made it.
+    pub(super) fn ready<'a>(&'a self, made: &Made, path: &'a str) -> Result<Ready<'a>, Error> {
+        let from = match (&self.download, &self.stage, made.size) {
+            (Some(url), ..) => From::Storage(url),
+            (None, Some(stage), Some(size)) => From::Stage(stage, size),
+            _ => {
+                return Err(Error::integrity(
+                    path,
+                    "the VM does not say how large the archive is",
+                ));
+            }
+        };
+        Ok(Ready {
+            from,
+            codec: self.codec,
+            sum: made.sum,
+            path,
+        })
+    }
+}
+
+impl<G: Guest, S: BlobStore> Job<'_, G, S> {
+    /// Prepares the way for one object.
+    pub(super) async fn deliver(
+        &self,
+        tools: &Tools,
+        codec: Codec,
+        holds: Holds,
+    ) -> Result<Delivery, Error> {
+        let stage = || {
+            let stage = format!("/tmp/.fastvm-{}", crate::transfer::nonce());
+            self.settings.leftovers.add(&stage);
+            stage
+        };
+        if !tools.has("curl") {
+            tools.need(&["dd"])?;
+            let stage = stage();
+            return Ok(Delivery {
+                way: Way::Kept(stage.clone()),
+                codec,
+                download: None,
+                stage: Some(stage),
+            });
+        }
+        let object = self.store.presign(&self.object_name()).await?;
+        let download = Some(object.download);
+        if codec == Codec::None && holds == Holds::Tree {
+            let stage = stage();
+            return Ok(Delivery {
+                way: Way::Staged(object.upload, stage.clone()),
+                codec,
+                download,
+                stage: Some(stage),
+            });
+        }
+        Ok(Delivery {
+            way: Way::Direct(object.upload),
+            codec,
+            download,
+            stage: None,
+        })
+    }
+
+    /// Removes what the object needed in the VM, however it went.
+    pub(super) async fn end(&self, delivery: Delivery) {
+        let Some(stage) = delivery.stage else { return };
+        if let Err(error) = script::remove(self.guest, std::slice::from_ref(&stage)).await {
+            self.progress
+                .warn(format!("{stage} may be left in the VM: {error}"));
+        } else {
+            self.settings.leftovers.remove(&stage);
+        }
+    }
+}

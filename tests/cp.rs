@@ -1,0 +1,175 @@
+//! Files and folders into a local VM and back.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
+use std::process::Command;
+
+use crate::common::Home;
+
+fn home_with_vm() -> Home {
+    let home = Home::new();
+    home.ok(&["--local", "launch", "-n", "dev", "--quiet"]);
+    home
+}
+
+/// Everything that a copy keeps: kind, mode, size, time to the nanosecond, link text, content.
+fn listing(folder: &Path) -> String {
+    let script = r#"cd "$1" && find . -mindepth 1 \( -type f -printf '%P f %m %s %T@ ' -exec sha256sum {} \; \) -o \( -type l -printf '%P l %l\n' \) -o -printf '%P %y %m %T@\n' | sort"#;
+    let output = Command::new("sh")
+        .args(["-c", script, "sh"])
+        .arg(folder)
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn a_real_source_tree_goes_there_and_back_unchanged() {
+    let home = home_with_vm();
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
+    home.ok(&["--local", "cp", source, "dev:/root/src"]);
+    home.ok(&["--local", "cp", "dev:/root/src", "back"]);
+    assert_eq!(listing(&home.join("back")), listing(Path::new(source)));
+}
+
+#[test]
+fn modes_times_links_empty_folders_and_odd_names_survive_both_ways() {
+    let home = home_with_vm();
+    let tree = home.join("tree");
+    fs::create_dir_all(tree.join("empty/inner")).unwrap();
+    fs::create_dir(tree.join("private")).unwrap();
+    for name in [
+        "plain",
+        "with space",
+        "quote'\"",
+        "new\nline",
+        "-dash",
+        "[x]*?{a,b}",
+        "back\\slash",
+        "é",
+        "$(id)",
+        "@f",
+    ] {
+        fs::write(tree.join(name), name).unwrap();
+    }
+    fs::write(tree.join("private/key"), "secret").unwrap();
+    fs::write(tree.join("zero"), "").unwrap();
+    fs::set_permissions(tree.join("private/key"), fs::Permissions::from_mode(0o600)).unwrap();
+    fs::set_permissions(tree.join("private"), fs::Permissions::from_mode(0o700)).unwrap();
+    fs::set_permissions(tree.join("plain"), fs::Permissions::from_mode(0o755)).unwrap();
+    symlink("plain", tree.join("link")).unwrap();
+    symlink("/etc/absolute", tree.join("absolute")).unwrap();
+    symlink("nowhere", tree.join("dangling")).unwrap();
+    fs::hard_link(tree.join("plain"), tree.join("hard")).unwrap();
+    home.ok(&["--local", "cp", "tree", "dev:/root/tree"]);
+    home.ok(&["--local", "cp", "dev:/root/tree", "back"]);
+    assert_eq!(listing(&home.join("back")), listing(&tree));
+    let links = home.ok(&[
+        "--local",
+        "exec",
+        "dev",
+        "stat -c %h /root/tree/plain; stat -c %U:%G /root/tree/plain",
+    ]);
+    assert_eq!(links, "2\nroot:root");
+}
+
+#[test]
+fn a_file_keeps_its_mode_makes_its_parents_and_goes_into_a_folder() {
+    let home = home_with_vm();
+    fs::write(home.join("tool"), "#!/bin/sh\necho ran\n").unwrap();
+    fs::set_permissions(home.join("tool"), fs::Permissions::from_mode(0o755)).unwrap();
+    home.ok(&["--local", "cp", "tool", "dev:/opt/new/folder/tool"]);
+    assert_eq!(
+        home.ok(&["--local", "exec", "dev", "/opt/new/folder/tool"]),
+        "ran"
+    );
+    home.ok(&["--local", "cp", "tool", "dev:/opt"]);
+    assert_eq!(home.ok(&["--local", "exec", "dev", "/opt/tool"]), "ran");
+    home.ok(&["--local", "cp", "dev:/opt/tool", "down/deep/tool"]);
+    assert_eq!(
+        fs::metadata(home.join("down/deep/tool"))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777,
+        0o755
+    );
+}
+
+#[test]
+fn a_folder_is_the_target_and_copying_it_twice_is_the_same() {
+    let home = home_with_vm();
+    fs::create_dir(home.join("src")).unwrap();
+    fs::write(home.join("src/a"), "1").unwrap();
+    home.ok(&["--local", "cp", "src", "dev:/root/x"]);
+    home.ok(&["--local", "cp", "src", "dev:/root/x"]);
+    home.ok(&["--local", "cp", "src", "dev:/root/into/"]);
+    let found = home.ok(&[
+        "--local",
+        "exec",
+        "dev",
+        "cd /root; find x into -type f | sort",
+    ]);
+    assert_eq!(found, "into/src/a\nx/a");
+}
+
+#[test]
+fn a_large_file_and_standard_streams_arrive_whole() {
+    let home = home_with_vm();
+    let mut bytes = vec![0; 20_000_000];
+    fs::File::open("/dev/urandom")
+        .and_then(|mut file| std::io::Read::read_exact(&mut file, &mut bytes))
+        .unwrap();
+    fs::write(home.join("big"), &bytes).unwrap();
+    home.ok(&["--local", "cp", "big", "dev:/root/big"]);
+    home.ok(&["--local", "cp", "dev:/root/big", "back"]);
+    assert!(fs::read(home.join("back")).unwrap() == bytes);
+    let stdin = fs::File::open(home.join("big")).unwrap();
+    assert!(
+        home.command(&["--local", "cp", "-", "dev:/root/piped"])
+            .stdin(stdin)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let output = home
+        .command(&["--local", "cp", "dev:/root/piped", "-"])
+        .output()
+        .unwrap();
+    assert!(output.stdout == bytes);
+}
+
+#[test]
+fn nothing_of_ours_stays_in_the_vm_or_here() {
+    let home = home_with_vm();
+    fs::write(home.join("file"), "x".repeat(1_000_000)).unwrap();
+    home.ok(&["--local", "cp", "file", "dev:/root/file"]);
+    home.ok(&["--local", "cp", "dev:/root", "down"]);
+    let left = home.ok(&["--local", "exec", "dev", "find / -xdev -name '*fastvm*' -not -path '/run/*' -not -path '/proc/*' -not -path '/usr/*'; ls -A /tmp"]);
+    assert_eq!(left, "");
+    let here: Vec<_> = fs::read_dir(home.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert!(
+        !here
+            .iter()
+            .any(|name| name.to_string_lossy().contains(".fastvm")),
+        "{here:?}"
+    );
+}
+
+#[test]
+fn the_summary_is_json_when_asked_for() {
+    let home = home_with_vm();
+    fs::write(home.join("a"), "abc").unwrap();
+    let ran = home.run(&["--local", "--json", "cp", "a", "dev:/root/a"]);
+    let summary = ran.json();
+    assert_eq!(
+        (&summary["files"], &summary["bytes"], ran.code),
+        (&1.into(), &3.into(), 0),
+        "{ran}"
+    );
+}

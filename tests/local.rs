@@ -1,0 +1,187 @@
+//! `fastvm local`: serving, looking, forwarding, and leaving nothing behind.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::{Child, Stdio};
+
+use crate::common::Home;
+
+/// A command that prints a line when it is ready, and runs until it is killed.
+struct Running {
+    child: Child,
+    first_line: String,
+}
+
+impl Running {
+    fn start(home: &Home, arguments: &[&str]) -> Self {
+        let mut child = home
+            .command(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut first_line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut first_line)
+            .unwrap();
+        Self {
+            child,
+            first_line: first_line.trim().to_owned(),
+        }
+    }
+
+    fn end(&mut self, signal: &str) -> i32 {
+        std::process::Command::new("kill")
+            .args(["-s", signal, &self.child.id().to_string()])
+            .status()
+            .unwrap();
+        self.child.wait().unwrap().code().unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn serving_says_the_url_first_and_ends_on_a_signal_while_vms_live_on() {
+    let home = Home::new();
+    let mut serving = Running::start(&home, &["local", "serve", "--listen", "127.0.0.1:0"]);
+    let url = serving
+        .first_line
+        .strip_prefix("listening on ")
+        .unwrap()
+        .to_owned();
+    let variables = home.ok(&["local", "env"]);
+    assert!(
+        variables.starts_with(&format!(
+            "export FASTVM_BASE_URL={url}\nexport FASTVM_API_KEY="
+        )),
+        "{variables}"
+    );
+    let key = home.run(&["local", "env", "--json"]).json()["FASTVM_API_KEY"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let away = Home::new()
+        .set("FASTVM_BASE_URL", &url)
+        .set("FASTVM_API_KEY", &key);
+    away.ok(&["launch", "-n", "dev", "--quiet"]);
+    assert_eq!(away.ok(&["exec", "dev", "hostname"]), "dev");
+    assert_eq!(home.ok(&["--local", "ls", "-o", "name"]), "dev");
+    assert_eq!(serving.end("INT"), 0);
+    assert_eq!(home.run(&["local", "env"]).code, 3);
+    assert_eq!(home.ok(&["--local", "exec", "dev", "hostname"]), "dev");
+}
+
+#[test]
+fn another_key_than_the_one_given_is_refused() {
+    let home = Home::new();
+    let serving = Running::start(
+        &home,
+        &["local", "serve", "--api-key", "right-key", "-o", "json"],
+    );
+    let url: serde_json::Value = serde_json::from_str(&serving.first_line).unwrap();
+    let away = Home::new().set("FASTVM_BASE_URL", url["url"].as_str().unwrap());
+    assert_eq!(away.run(&["--api-key", "wrong-key", "ls"]).code, 4);
+    let file = away.join("key");
+    std::fs::write(&file, "right-key\n").unwrap();
+    assert_eq!(
+        away.ok(&["--api-key-file", file.to_str().unwrap(), "ls", "--json"]),
+        "[]"
+    );
+}
+
+#[test]
+fn a_port_of_a_vm_is_forwarded_where_its_firewall_admits_it() {
+    let home = Home::new();
+    home.ok(&["--local", "launch", "-n", "web"]);
+    let refused = home.run(&["local", "forward", "web", "8000:0"]);
+    assert_ne!(refused.code, 0, "{refused}");
+    assert!(refused.stderr.contains("firewall"), "{refused}");
+}
+
+#[test]
+fn a_command_that_runs_in_a_killed_engine_leaves_a_vm_that_the_next_one_finds() {
+    let home = Home::new();
+    let mut serving = Running::start(&home, &["local", "serve"]);
+    home.ok(&["--local", "launch", "-n", "dev"]);
+    serving.child.kill().unwrap();
+    serving.child.wait().unwrap();
+    assert_eq!(home.ok(&["--local", "exec", "dev", "echo alive"]), "alive");
+    assert_eq!(
+        home.run(&["local", "status", "--json"]).json()["running"],
+        1
+    );
+}
+
+#[test]
+fn a_reset_leaves_no_process_no_mount_and_no_file() {
+    let home = Home::new();
+    home.ok(&["--local", "launch", "-n", "dev"]);
+    home.ok(&[
+        "--local",
+        "exec",
+        "dev",
+        "(exec -a marker-of-this-test sleep 987 >/dev/null 2>&1 &); true",
+    ]);
+    home.ok(&["local", "reset", "--yes"]);
+    assert!(!home.join("local").exists());
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    assert!(!mounts.contains(home.path().to_str().unwrap()), "{mounts}");
+    let left = std::process::Command::new("pgrep")
+        .args(["-f", "marker-of-this-test"])
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&left.stdout), "");
+}
+
+#[test]
+fn a_guest_cannot_use_the_api_even_with_the_key() {
+    let home = Home::new();
+    let serving = Running::start(&home, &["local", "serve", "--api-key", "k1", "-o", "json"]);
+    let url: serde_json::Value = serde_json::from_str(&serving.first_line).unwrap();
+    let url = url["url"].as_str().unwrap();
+    let away = Home::new()
+        .set("FASTVM_BASE_URL", url)
+        .set("FASTVM_API_KEY", "k1");
+    away.ok(&["launch", "-n", "dev", "--quiet"]);
+    let asked = away.ok(&[
+        "exec",
+        "dev",
+        &format!("curl -s -o /dev/null -w '%{{http_code}}' -H 'X-API-Key: k1' {url}/v1/vms"),
+    ]);
+    assert_eq!(asked, "403");
+}
+
+#[test]
+fn a_page_in_a_browser_cannot_use_the_api() {
+    let home = Home::new();
+    let serving = Running::start(&home, &["local", "serve", "--api-key", "k1", "-o", "json"]);
+    let url: serde_json::Value = serde_json::from_str(&serving.first_line).unwrap();
+    let address = url["url"]
+        .as_str()
+        .unwrap()
+        .strip_prefix("http://")
+        .unwrap()
+        .to_owned();
+    for header in ["Host: evil.example", "Origin: https://evil.example"] {
+        let host = if header.starts_with("Host") {
+            String::new()
+        } else {
+            format!("Host: {address}\r\n")
+        };
+        let mut socket = TcpStream::connect(&address).unwrap();
+        write!(
+            socket,
+            "GET /v1/vms HTTP/1.1\r\n{host}{header}\r\nX-API-Key: k1\r\nConnection: close\r\n\r\n"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 403"), "{header}: {answer}");
+    }
+}

@@ -1,0 +1,96 @@
+//! The official Python SDK and CLI against `local serve`, where they are installed.
+//!
+//! `FASTVM_TEST_PYTHON` names the interpreter that has `fastvm==0.7.0`; without it `python3` is tried.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use crate::common::Home;
+
+/// A serving engine, ended with the test.
+struct Serving {
+    child: Child,
+    url: String,
+}
+
+impl Serving {
+    fn start(home: &Home) -> Self {
+        let mut child = home
+            .command(&[
+                "local",
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--api-key",
+                "test-key",
+                "-o",
+                "json",
+                "--quiet",
+            ])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let started: serde_json::Value = serde_json::from_str(&line).unwrap();
+        Self {
+            child,
+            url: started["url"].as_str().unwrap().to_owned(),
+        }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The interpreter with the official package, if there is one.
+fn python() -> Option<String> {
+    let named = std::env::var("FASTVM_TEST_PYTHON").ok();
+    let candidate = named.clone().unwrap_or_else(|| "python3".to_owned());
+    let check = "import fastvm; assert fastvm.__version__ == '0.7.0'";
+    let found = Command::new(&candidate)
+        .args(["-c", check])
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    assert!(
+        found || named.is_none(),
+        "FASTVM_TEST_PYTHON={candidate} has no fastvm 0.7.0"
+    );
+    found.then_some(candidate)
+}
+
+#[test]
+fn the_official_sdk_and_cli_work_on_the_local_engine() {
+    let Some(python) = python() else {
+        use std::io::Write as _;
+        let _ = writeln!(
+            std::io::stderr(),
+            "not run: no Python with fastvm==0.7.0 (see FASTVM_TEST_PYTHON)"
+        );
+        return;
+    };
+    let home = Home::new();
+    let serving = Serving::start(&home);
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/sdk.py");
+    let output = Command::new(python)
+        .arg(script)
+        .env("FASTVM_BASE_URL", &serving.url)
+        .env("FASTVM_API_KEY", "test-key")
+        .env("HOME", home.path())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}\n{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}

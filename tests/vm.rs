@@ -1,0 +1,240 @@
+//! VMs on the local engine, by the commands that a newcomer types.
+
+use snapbox::{assert_data_eq, str};
+
+use crate::common::Home;
+
+#[test]
+fn a_vm_is_launched_listed_shown_renamed_and_deleted() {
+    let home = Home::new();
+    let launched = home.run(&[
+        "--local", "vm", "launch", "--type", "c1m2", "--wait", "--name", "dev",
+    ]);
+    assert_data_eq!(
+        launched.to_string(),
+        str![[r#"
+name:      dev
+id:        [..]
+status:    running
+type:      c1m2
+cpu:       1
+memory:    2.0 GiB
+disk:      10.0 GiB
+age:       now
+source:    -
+ipv6:      fd[..]
+metadata:  -
+env:       -
+firewall:  restricted
+org:       [..]
+--- exit 0
+"#]]
+    );
+    let listed = home.run(&["--local", "vm", "list", "--columns", "name,status,type"]);
+    assert_data_eq!(
+        listed.to_string(),
+        str![[r#"
+NAME  STATUS   TYPE
+dev   running  c1m2
+--- exit 0
+"#]]
+    );
+    assert_eq!(
+        home.ok(&["--local", "vm", "get", "dev", "-q", ".machineName"]),
+        "c1m2"
+    );
+    assert_eq!(
+        home.ok(&[
+            "--local",
+            "vm",
+            "rename",
+            "dev",
+            "  two   words ",
+            "-q",
+            ".name"
+        ]),
+        "two words"
+    );
+    let deleted = home.run(&["--local", "vm", "delete", "two words", "--yes"]);
+    assert_data_eq!(
+        deleted.to_string(),
+        str![[r#"
+--- stderr
+deleted two words ([..])
+--- exit 0
+"#]]
+    );
+    assert_eq!(home.ok(&["--local", "vm", "list", "--json"]), "[]");
+}
+
+#[test]
+fn what_a_launch_sets_is_in_the_vm_and_in_its_answer() {
+    let home = Home::new();
+    std::fs::write(home.join("env"), "# a comment\nFROM_FILE=a b\nBOTH=file\n").unwrap();
+    let vm = home.run(&[
+        "--local",
+        "vm",
+        "launch",
+        "-n",
+        "x",
+        "-m",
+        "c2m4",
+        "--env-file",
+        "env",
+        "-e",
+        "BOTH=word",
+        "--metadata",
+        "env=ci",
+        "--disk-gib",
+        "20",
+        "--json",
+    ]);
+    let vm = vm.json();
+    assert_eq!(vm["cpu"], 2);
+    assert_eq!(vm["memoryMiB"], 4096);
+    assert_eq!(vm["diskGiB"], 20);
+    assert_eq!(vm["metadata"], serde_json::json!({"env": "ci"}));
+    assert_eq!(
+        home.ok(&["--local", "exec", "x", "echo $FROM_FILE,$BOTH; nproc"]),
+        "a b,word\n2"
+    );
+    assert_eq!(
+        home.ok(&["--local", "ls", "-l", "env=ci", "-o", "name"]),
+        "x"
+    );
+    assert_eq!(
+        home.ok(&["--local", "ls", "-l", "env=prod", "-o", "name"]),
+        ""
+    );
+}
+
+#[test]
+fn the_other_aliases_mean_the_same() {
+    let home = Home::new();
+    let id = home.ok(&["--local", "launch", "--machine", "c1m1", "-o", "id"]);
+    assert_eq!(home.ok(&["--local", "vm", "ls", "-o", "id"]), id);
+    assert_eq!(
+        home.ok(&["--local", "vm", "show", &id[..8], "-o", "id"]),
+        id
+    );
+    home.ok(&["rm", "--local", &id, "-y"]);
+}
+
+#[test]
+fn an_unknown_machine_type_and_an_unknown_vm_are_named() {
+    let home = Home::new();
+    let ran = home.run(&["--local", "vm", "launch", "--type", "huge"]);
+    assert_data_eq!(
+        ran.to_string(),
+        str![[r#"
+--- stderr
+error: the API refused this (400): unknown machine type "huge": use cNmM, for example c1m2
+--- exit 5
+"#]]
+    );
+    let ran = home.run(&["--local", "vm", "get", "nope"]);
+    assert_data_eq!(
+        ran.to_string(),
+        str![[r#"
+--- stderr
+error: there is no VM named "nope"
+hint: see what is there with `fastvm vm list`
+--- exit 3
+"#]]
+    );
+    let ran = home.run(&[
+        "--local",
+        "vm",
+        "get",
+        "00000000-0000-4000-8000-000000000000",
+        "--json",
+    ]);
+    assert_eq!(
+        (ran.code, ran.error()["code"].as_str()),
+        (3, Some("not_found")),
+        "{ran}"
+    );
+}
+
+#[test]
+fn two_vms_of_one_name_are_ambiguous() {
+    let home = Home::new();
+    home.ok(&["--local", "launch", "-n", "twin"]);
+    home.ok(&["--local", "launch", "-n", "twin"]);
+    let ran = home.run(&["--local", "vm", "get", "twin"]);
+    assert_eq!(ran.code, 3, "{ran}");
+    assert!(ran.stderr.contains("names 2 VMs"), "{ran}");
+}
+
+#[test]
+fn vms_outlive_the_command_that_made_them() {
+    let home = Home::new();
+    home.ok(&["--local", "launch", "-n", "dev"]);
+    home.ok(&[
+        "--local",
+        "exec",
+        "dev",
+        "echo kept > /root/x; (sleep 300 >/dev/null 2>&1 &)",
+    ]);
+    assert_eq!(
+        home.ok(&["--local", "exec", "dev", "cat /root/x; pgrep -c sleep"]),
+        "kept\n1"
+    );
+}
+
+#[test]
+fn every_format_prints_a_list() {
+    let home = Home::new();
+    home.ok(&["--local", "launch", "-n", "a,b"]);
+    for (format, expected) in [
+        ("csv", "\"a,b\""),
+        ("name", "a,b"),
+        ("yaml", "- id: "),
+        ("jsonl", "{\"id\":\""),
+        ("wide", "FIREWALL"),
+    ] {
+        let text = home.ok(&["--local", "ls", "-o", format]);
+        assert!(
+            format == "wide" || text.contains(expected),
+            "{format}: {text}"
+        );
+    }
+}
+
+#[test]
+fn health_and_quota_need_no_account_here() {
+    let home = Home::new();
+    assert_data_eq!(
+        home.run(&["--local", "health"]).to_string(),
+        str![[r#"
+status   ok
+latency  [..] ms
+url      http://127.0.0.1:[..] (from the engine on this machine)
+key      the engine on this machine[..]
+--- exit 0
+"#]]
+    );
+    home.ok(&["--local", "launch", "-m", "c2m4"]);
+    assert_data_eq!(
+        home.run(&["--local", "quota"]).to_string(),
+        str![[r#"
+RESOURCE       USED   LIMIT    LEFT
+vCPU              2      64      62
+memory (MiB)   4096  131072  126976
+disk (GiB)       10    1000     990
+snapshots         0     100     100
+volumes           0      20      20
+volumes (GiB)     0     500     500
+--- exit 0
+"#]]
+    );
+    assert_eq!(home.ok(&["--local", "quota", "-q", ".usage.vcpu"]), "2");
+}
+
+#[test]
+fn a_quota_that_is_met_is_6_and_nothing_is_launched() {
+    let home = Home::new();
+    let ran = home.run(&["--local", "launch", "-m", "c64m256"]);
+    assert_eq!(ran.code, 6, "{ran}");
+    assert_eq!(home.ok(&["--local", "ls", "--json"]), "[]");
+}
