@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::exec::{self, CommandOptions, Lost, Sink};
 use super::launching::{self, LaunchOptions};
+use super::shortage;
 use crate::api::vms::VmFilter;
 use crate::api::wait::Wait;
 use crate::api::{self, Client};
@@ -99,7 +100,10 @@ async fn launched(
         tokio::select! {
             result = &mut launching => return match result {
                 Ok(vm) => Ok((vm.value, received)),
-                Err(error) => Err(unlaunched(client, error, mark).await),
+                Err(error) => {
+                    let error = unlaunched(client, error, mark).await;
+                    Err(shortage::explain(client, launch, error).await)
+                }
             },
             signal = signals.next() => match received {
                 None => received = Some(signal),

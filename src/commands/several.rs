@@ -8,7 +8,7 @@ use crate::error::{Error, Kind};
 use crate::exit::Exit;
 
 /// How many are worked on at once.
-const AT_ONCE: usize = 8;
+pub(crate) const AT_ONCE: usize = 8;
 
 /// What is done, in words.
 #[derive(Clone, Copy, Debug)]
