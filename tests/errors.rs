@@ -192,6 +192,7 @@ fn every_command_has_a_help_with_an_example() {
         "launch",
         "ls",
         "rm",
+        "api",
         "quota",
         "health",
         "context list",

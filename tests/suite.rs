@@ -9,6 +9,7 @@
 
 mod common;
 
+mod api;
 mod builds;
 mod config;
 mod cp;

@@ -1,5 +1,6 @@
 //! What the user types: a noun is a folder, a verb is a file.
 
+mod api;
 mod build;
 mod config;
 mod context;
@@ -74,6 +75,8 @@ pub enum Command {
     /// Delete VMs: short for `vm delete`
     #[command(visible_alias = "delete")]
     Rm(Leaf<vm::delete::DeleteArgs>),
+    /// Send any request to the API and print its answer
+    Api(Leaf<api::ApiArgs>),
     /// Show limits and usage of the organisation
     Quota(Leaf<quota::QuotaArgs>),
     /// Check that the API answers, and show where it is and whose key is used
@@ -133,6 +136,7 @@ impl Command {
             Self::Launch(leaf) => vm::launch::run(context, leaf.args).await,
             Self::Ls(leaf) => vm::list::run(context, leaf.args).await,
             Self::Rm(leaf) => vm::delete::run(context, leaf.args).await,
+            Self::Api(leaf) => api::run(context, leaf.args).await,
             Self::Quota(leaf) => quota::run(context, leaf.args).await,
             Self::Health(leaf) => health::run(context, leaf.args).await,
             Self::Context(noun) => noun.verb.run(context).await,
@@ -142,6 +146,16 @@ impl Command {
             #[cfg(target_os = "linux")]
             Self::Local(noun) => noun.verb.run(context).await,
             Self::Help(args) => help::run(context, args).await,
+        }
+    }
+
+    /// Whether the command changes things on this machine alone, where no dry run watches.
+    pub fn changes_this_machine(&self) -> bool {
+        match self {
+            Self::Context(_) | Self::Config(_) | Self::Login(_) | Self::Logout(_) => true,
+            #[cfg(target_os = "linux")]
+            Self::Local(_) => true,
+            _ => false,
         }
     }
 

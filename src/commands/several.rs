@@ -92,6 +92,13 @@ pub(crate) fn finish(
     if failures.is_empty() {
         return Ok(Exit::SUCCESS);
     }
+    if failures
+        .iter()
+        .all(|failure| failure.kind() == Kind::DryRun)
+    {
+        return failures.pop().map_or(Ok(Exit::SUCCESS), Err);
+    }
+    failures.retain(|failure| failure.kind() != Kind::DryRun);
     for failure in &failures {
         context.ui.error(failure.message(), failure.hint_text());
     }
