@@ -50,6 +50,9 @@ pub fn run() -> ExitCode {
         return code;
     }
     report::instead_of_panics();
+    if commands::completion::answered() {
+        return Exit::SUCCESS.into();
+    }
     let matches = match Cli::command().try_get_matches() {
         Ok(matches) => matches,
         Err(error) => return report::usage(&error).into(),

@@ -193,6 +193,8 @@ fn every_command_has_a_help_with_an_example() {
         "ls",
         "rm",
         "api",
+        "completion",
+        "man",
         "quota",
         "health",
         "context list",

@@ -18,6 +18,7 @@ mod engine;
 mod errors;
 mod exec;
 mod firewall;
+mod generated;
 mod local;
 mod nouns;
 mod python;

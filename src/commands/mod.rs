@@ -2,6 +2,7 @@
 
 mod api;
 mod build;
+pub mod completion;
 mod config;
 mod context;
 mod cp;
@@ -17,6 +18,7 @@ mod launching;
 mod local;
 mod login;
 mod logout;
+mod man;
 mod mounting;
 mod naming;
 mod pairs;
@@ -92,6 +94,10 @@ pub enum Command {
     /// The engine on this machine: serve it to others, look at it, clear it
     #[cfg(target_os = "linux")]
     Local(Noun<local::Verb>),
+    /// Print the script that completes words of fastvm in a shell
+    Completion(Leaf<completion::CompletionArgs>),
+    /// Print manual pages
+    Man(Leaf<man::ManArgs>),
     /// Show the help of a command, or the exit codes
     Help(help::HelpArgs),
 }
@@ -145,6 +151,8 @@ impl Command {
             Self::Logout(leaf) => logout::run(context, leaf.args).await,
             #[cfg(target_os = "linux")]
             Self::Local(noun) => noun.verb.run(context).await,
+            Self::Completion(leaf) => completion::run(context, leaf.args).await,
+            Self::Man(leaf) => man::run(context, leaf.args).await,
             Self::Help(args) => help::run(context, args).await,
         }
     }
