@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, LOCATION};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, LOCATION};
 use reqwest::{Method, Response, Url};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -150,7 +150,7 @@ impl Client {
             let extra = self.0.headers.keys().chain(request.headers.keys());
             self.0
                 .log
-                .not_sent(&curl::line(url, request, extra.map(|name| name.as_str())));
+                .not_sent(&curl::line(url, request, extra.map(HeaderName::as_str)));
             return Err(Failure::last(Error::DryRun));
         }
         let mut builder = self

@@ -39,8 +39,7 @@ enum Shell {
     Bash,
     Zsh,
     Fish,
-    #[value(name = "powershell")]
-    PowerShell,
+    Powershell,
     Elvish,
 }
 
@@ -49,7 +48,7 @@ pub(super) async fn run(context: &mut Context, args: CompletionArgs) -> Result<E
         Shell::Bash => "bash",
         Shell::Zsh => "zsh",
         Shell::Fish => "fish",
-        Shell::PowerShell => "powershell",
+        Shell::Powershell => "powershell",
         Shell::Elvish => "elvish",
     };
     let mut script = Vec::new();
