@@ -10,6 +10,7 @@
 //! - [`commands`]: what the user types; a noun is a folder, a verb is a file
 //! - [`api`]: the client of the v1 API
 //! - [`transfer`]: the engine of `cp`, which knows neither screen nor HTTP
+//! - [`console`]: a terminal here on one elsewhere, which knows no WebSocket
 //! - [`local`]: the local engine, which serves the v1 API on this machine
 //! - [`wire`]: the contract as types, shared by client and engine
 //! - [`output`]: everything that prints
@@ -19,6 +20,8 @@ pub mod api;
 pub mod cli;
 pub mod commands;
 pub mod config;
+#[cfg(unix)]
+pub mod console;
 pub mod context;
 pub mod error;
 pub mod exit;
@@ -33,6 +36,7 @@ pub mod transfer;
 pub mod wire;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{CommandFactory as _, FromArgMatches as _};
 
@@ -70,8 +74,11 @@ pub fn run() -> ExitCode {
     dispatch(cli, &mut context).into()
 }
 
+/// How long threads may take to end what an interrupted command began.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
 /// Options, environment and files become settings.
-fn settle(cli: &Cli, request_timeout: Option<std::time::Duration>) -> Result<Context, Error> {
+fn settle(cli: &Cli, request_timeout: Option<Duration>) -> Result<Context, Error> {
     let environment = Environment::capture()?;
     let paths = Paths::of(&environment)?;
     let options = cli.global.clone();
@@ -105,8 +112,8 @@ fn dispatch(cli: Cli, context: &mut Context) -> Exit {
     let result = match runtime {
         Ok(runtime) => {
             let result = runtime.block_on(cli.command.run(context));
-            // A thread that still reads standard input must not hold up the end.
-            runtime.shutdown_background();
+            // Threads of an interrupted copy remove what they began; one that still reads standard input is not waited for.
+            runtime.shutdown_timeout(LAST_WORDS);
             result
         }
         Err(error) => Err(Error::new(

@@ -77,6 +77,8 @@ fn asks_for_json() -> bool {
 /// A bug ends the program with one line, not with a backtrace.
 pub(crate) fn instead_of_panics() {
     std::panic::set_hook(Box::new(|panic| {
+        #[cfg(unix)]
+        crate::console::restore();
         let place = panic
             .location()
             .map(ToString::to_string)

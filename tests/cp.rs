@@ -173,3 +173,65 @@ fn the_summary_is_json_when_asked_for() {
         "{ran}"
     );
 }
+
+#[test]
+fn an_interrupted_copy_leaves_nothing_on_either_side() {
+    let home = home_with_vm();
+    fs::create_dir(home.join("many")).unwrap();
+    for index in 0..40 {
+        fs::write(
+            home.join(&format!("many/{index}")),
+            vec![index as u8; 4_000_000],
+        )
+        .unwrap();
+    }
+    home.ok(&["--local", "cp", "many", "dev:/root/many"]);
+    let begun_there = || {
+        home.ok(&["--local", "exec", "dev", "ls -A /root /tmp"])
+            .contains(".fastvm")
+    };
+    interrupt(&home, ["many", "dev:/root/up"], begun_there);
+    let begun_here = || {
+        names(home.path())
+            .iter()
+            .any(|name| name.contains(".fastvm"))
+    };
+    interrupt(&home, ["dev:/root/many", "down"], begun_here);
+    let left = home.ok(&[
+        "--local",
+        "exec",
+        "dev",
+        "ls -A /root; ls -A /tmp; cat /proc/[0-9]*/comm | grep -x 'tar\\|curl' || true",
+    ]);
+    assert_eq!(left, "many");
+    assert_eq!(names(home.path()), ["local", "many"]);
+}
+
+/// Starts a copy, and interrupts it once it has begun to make something.
+fn interrupt(home: &Home, sides: [&str; 2], begun: impl Fn() -> bool) {
+    let mut child = home
+        .command(&["--local", "--quiet", "cp", sides[0], sides[1]])
+        .spawn()
+        .unwrap();
+    while !begun() {
+        assert_eq!(
+            child.try_wait().unwrap(),
+            None,
+            "it was over before it could be interrupted"
+        );
+    }
+    Command::new("kill")
+        .args(["-s", "INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}

@@ -118,6 +118,14 @@ impl ExecStream {
         }
     }
 
+    /// Whether an event is here already, so that there is no need to wait for the next.
+    pub fn has_more(&self) -> bool {
+        match &self.buffered {
+            Some(events) => !events.is_empty(),
+            None => memchr::memchr(b'\n', &self.buffer[self.scanned..]).is_some(),
+        }
+    }
+
     /// Takes one line out of the buffer.
     fn line(&mut self) -> Option<Bytes> {
         let Some(end) = memchr::memchr(b'\n', &self.buffer[self.scanned..]) else {

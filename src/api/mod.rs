@@ -5,6 +5,7 @@
 pub mod builds;
 mod certificate;
 pub mod client;
+pub mod console;
 pub mod credentials;
 mod curl;
 pub mod error;

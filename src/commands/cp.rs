@@ -28,8 +28,9 @@ use crate::transfer::{
 #[command(
     override_usage = "fastvm cp [OPTIONS] <SRC>... <DST>",
     after_help = "\
-One side is VM:PATH. A folder is copied whole: `cp ./src dev:/root/src` makes /root/src the copy, merged with what
-is there; a trailing `/` on the target copies into it. `-` is standard input or output.
+One side is VM:PATH. A folder is copied whole: `cp ./src dev:/root/src` makes /root/src
+the copy, merged with what is there; a trailing `/` on the target copies into it.
+`-` is standard input or output.
 A path in the VM that does not begin with `/` is below its home.
 
 Examples:
@@ -40,7 +41,7 @@ Examples:
 )]
 pub struct CpArgs {
     /// What to copy, then where to
-    #[arg(required = true, num_args = 2.., value_name = "SRC... DST")]
+    #[arg(required = true, num_args = 2.., value_name = "PATH")]
     paths: Vec<OsString>,
 
     /// Copy what can be read, and name the rest

@@ -1,46 +1,94 @@
-//! `fastvm exec`: a command in a VM, its output as it is made, its exit code as ours.
+//! `fastvm exec`: a command in VMs, its output as it is made, its exit code as ours.
 
 mod argv;
+mod attended;
+mod chosen;
+mod input;
+mod labelled;
+mod lines;
+mod many;
+mod prepare;
+mod running;
 mod sink;
+mod staging;
+mod surroundings;
+mod unread;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 
+use argv::Grammar;
 pub(crate) use argv::{Words, command_of};
+use attended::attended;
+use chosen::ChooseOptions;
+pub(crate) use input::{Input, InputOptions, read as read_input};
+use many::ManyOptions;
+pub(crate) use prepare::{Delivery, Plan};
+pub(crate) use running::Roster;
+use running::Running;
 pub(crate) use sink::Sink;
+pub(crate) use surroundings::PlaceOptions;
+pub(crate) use unread::Unread;
 
-use super::naming;
+use super::{naming, pairs};
 use crate::api::Client;
 use crate::api::exec::{Ended, Event};
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::output::human;
+use crate::output::{Talk, human};
 use crate::quantity::parse_duration;
 use crate::signal::Signals;
 use crate::wire::exec::ExecRequest;
 
 #[derive(Debug, Args)]
 #[command(
-    override_usage = "fastvm exec [OPTIONS] <VM> [--] <COMMAND>...",
+    override_usage = "fastvm exec [OPTIONS] <VM> [--] <COMMAND>...\n       \
+                      fastvm exec [OPTIONS] <VM> <VM>... -- <COMMAND>...\n       \
+                      fastvm exec [OPTIONS] -l K=V | --status S | --all [--] <COMMAND>...",
     after_help = "\
 One word is a shell line; several words run as they are, without a shell.
-Options of fastvm end at the VM.
+Options of fastvm end at the first VM, or at the command. Several words before a `--` are VMs.
+Ctrl-C interrupts the command in the VM; a second one kills it and leaves.
 
 Examples:
   fastvm exec dev 'ls /root | wc -l'
   fastvm exec dev -- python3 -c 'print(1)'
+  fastvm exec -i db -- psql < dump.sql
+  fastvm exec -w /srv/app -u www-data -e MODE=test dev make test
   fastvm exec --timeout 30s dev make test
+  fastvm exec web-1 web-2 -- uname -r
+  fastvm exec --group -l env=prod uptime
   fastvm exec -o json dev uname | jq .exitCode"
 )]
 pub struct ExecArgs {
     #[command(flatten)]
     options: CommandOptions,
 
-    /// The VM, then the command and its arguments
+    #[command(flatten)]
+    place: PlaceOptions,
+
+    /// Set an environment variable for the command; K alone takes its value from here (can be repeated)
+    #[arg(short, long = "env", value_name = "K=V")]
+    env: Vec<String>,
+
+    /// Read environment variables for the command from a file, K=V a line (can be repeated)
+    #[arg(long, value_name = "FILE")]
+    env_file: Vec<PathBuf>,
+
+    #[command(flatten)]
+    input: InputOptions,
+
+    #[command(flatten)]
+    choose: ChooseOptions,
+
+    #[command(flatten)]
+    many: ManyOptions,
+
+    /// The VM or VMs, then the command and its arguments
     #[arg(
-        required = true,
         value_name = "VM COMMAND",
         trailing_var_arg = true,
         allow_hyphen_values = true
@@ -48,7 +96,7 @@ pub struct ExecArgs {
     words: Vec<std::ffi::OsString>,
 }
 
-/// What may be said about a command.
+// What may be said about a command. No doc comment: it would become the help of the commands that take this in.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct CommandOptions {
     /// Run this shell line
@@ -61,15 +109,9 @@ pub(crate) struct CommandOptions {
 }
 
 impl CommandOptions {
-    /// The request body for some words, or for the shell line.
-    pub(crate) fn request(&self, words: Words) -> Result<ExecRequest, Error> {
-        Ok(ExecRequest {
-            command: command_of(self.shell.as_deref(), words)?,
-            timeout_sec: self
-                .timeout
-                .map(|limit| i64::try_from(limit.as_secs()).unwrap_or(i64::MAX)),
-            ..ExecRequest::default()
-        })
+    /// The argv for some words, or for the shell line.
+    pub(crate) fn command(&self, words: Words) -> Result<Vec<String>, Error> {
+        command_of(self.shell.as_deref(), words)
     }
 
     pub(crate) fn timeout(&self) -> Option<Duration> {
@@ -85,23 +127,77 @@ fn whole_seconds(text: &str) -> Result<Duration, String> {
     Ok(limit)
 }
 
-pub(crate) async fn run(context: &mut Context, args: ExecArgs) -> Result<Exit, Error> {
-    let (vm, words) = argv::split_vm(args.words)?;
-    let request = args.options.request(words)?;
-    let client = context.client().await?;
-    let vm = naming::vm(&client, &vm).await?;
-    let mut signals = Signals::listen()?;
-    let mut sink = Sink::new(context);
-    tokio::select! {
-        ended = follow(&client, &vm.id, &request, &mut sink) => {
-            let ended = ended.map_err(|error| match error {
-                Lost::Request(error) => vm.explain(error),
-                Lost::Output(error) => error,
-            })?;
-            finish(sink, ended, args.options.timeout())
+impl ExecArgs {
+    fn grammar(&self) -> Grammar {
+        match (self.choose.any(), &self.options.shell) {
+            (true, _) => Grammar::CommandOnly,
+            (false, Some(_)) => Grammar::VmsOnly,
+            (false, None) => Grammar::VmsThenCommand,
         }
-        signal = signals.next() => Err(signal.error()),
     }
+}
+
+pub(crate) async fn run(context: &mut Context, args: ExecArgs) -> Result<Exit, Error> {
+    let split = argv::split(args.grammar(), args.words.clone())?;
+    args.place.check()?;
+    let plan = Plan {
+        command: args.options.command(split.command)?,
+        place: args.place.clone(),
+        variables: pairs::environment(&args.env_file, &args.env)?,
+        limit: args.options.timeout(),
+    };
+    let source = args.input.open()?;
+    let client = context.client().await?;
+    let mut unread = Unread::new(args.input.takes_stdin());
+    unread.look(&context.ui);
+    let exit = if args.choose.any() || split.vms.len() > 1 {
+        let targets = args.choose.targets(&client, &split.vms).await?;
+        let input = input::read(source).await?;
+        let delivery = Delivery::of(&client, &targets[0].id, input).await?;
+        many::run(context, &client, &targets, &plan, &delivery, &args.many).await?
+    } else {
+        let vm = naming::vm(&client, &split.vms[0]).await?;
+        let input = input::read(source).await?;
+        let delivery = Delivery::of(&client, &vm.id, input).await?;
+        one(context, &client, &vm, &plan, &delivery).await?
+    };
+    unread.look(&context.ui);
+    Ok(exit)
+}
+
+/// Runs the command in one VM.
+async fn one(
+    context: &mut Context,
+    client: &Client,
+    vm: &naming::Named,
+    plan: &Plan,
+    delivery: &Delivery,
+) -> Result<Exit, Error> {
+    let mut signals = Signals::listen()?;
+    let talk = context.ui.talk();
+    let roster = Roster::default();
+    let mut sink = Sink::new(context);
+    let following = async {
+        let mut prepared = plan.prepare(client, &vm.id, delivery).await?;
+        let ended = follow(
+            client,
+            &vm.id,
+            &prepared.request,
+            &plan.command,
+            &roster,
+            &mut sink,
+        );
+        let ended = ended.await.map_err(|error| match error {
+            Lost::Request(error) => vm.explain(error),
+            Lost::Output(error) => error,
+        });
+        if ended.is_err() {
+            prepared.give_up().await;
+        }
+        ended
+    };
+    let followed = attended(following, &roster, &mut signals, &talk).await?;
+    finish(sink, followed.outcome?, plan.limit)
 }
 
 /// Why a command could not be followed to its end.
@@ -112,19 +208,34 @@ pub(crate) enum Lost {
     Output(Error),
 }
 
-/// Runs a command and hands its output on until it ends.
+/// Takes the output of one command.
+pub(crate) trait Output {
+    fn stdout(&mut self, bytes: &[u8]) -> Result<(), Error>;
+    fn stderr(&mut self, bytes: &[u8]) -> Result<(), Error>;
+    /// Sends on what was taken so far: nothing more is here yet.
+    fn flush(&mut self) -> Result<(), Error>;
+}
+
+/// Runs a command and hands its output on until it ends. On the roster it stands as the words that it was given as.
 pub(crate) async fn follow(
     client: &Client,
     vm: &str,
     request: &ExecRequest,
-    sink: &mut Sink<'_>,
+    command: &[String],
+    roster: &Roster,
+    output: &mut impl Output,
 ) -> Result<Ended, Lost> {
+    let entry = roster.enter(Running::new(client, vm, command));
     let mut stream = client.exec(vm, request).await.map_err(Lost::Request)?;
+    entry.running.note_answer();
     loop {
         match stream.next().await.map_err(Lost::Request)? {
-            Event::Stdout(bytes) => sink.stdout(&bytes).map_err(Lost::Output)?,
-            Event::Stderr(bytes) => sink.stderr(&bytes).map_err(Lost::Output)?,
+            Event::Stdout(bytes) => output.stdout(&bytes).map_err(Lost::Output)?,
+            Event::Stderr(bytes) => output.stderr(&bytes).map_err(Lost::Output)?,
             Event::Exit(ended) => return Ok(ended),
+        }
+        if !stream.has_more() {
+            output.flush().map_err(Lost::Output)?;
         }
     }
 }
@@ -133,18 +244,27 @@ pub(crate) async fn follow(
 pub(crate) fn finish(sink: Sink<'_>, ended: Ended, limit: Option<Duration>) -> Result<Exit, Error> {
     let talk = sink.talk();
     sink.end(ended)?;
+    Ok(judge(&talk, ended, limit, ""))
+}
+
+/// The exit code of a command's end, and a warning about what was cut; `prefix` says whose it was.
+fn judge(talk: &Talk, ended: Ended, limit: Option<Duration>, prefix: &str) -> Exit {
     if ended.truncated {
-        talk.warn("the server dropped output over its limit of 4 MiB");
+        talk.warn(&format!(
+            "{prefix}the server dropped output over its limit of 4 MiB"
+        ));
     }
     if !ended.timed_out {
-        return Ok(Exit::of_command(ended.code));
+        return Exit::of_command(ended.code);
     }
     match limit {
         Some(limit) => talk.warn(&format!(
-            "the command was ended after {}",
+            "{prefix}the command was ended after {}",
             human::duration(limit)
         )),
-        None => talk.warn("the command was ended by the server's time limit"),
+        None => talk.warn(&format!(
+            "{prefix}the command was ended by the server's time limit"
+        )),
     }
-    Ok(Exit::COMMAND_TIMEOUT)
+    Exit::COMMAND_TIMEOUT
 }

@@ -37,7 +37,7 @@ pub(crate) struct LaunchOptions {
     given: GivenOptions,
 }
 
-/// What a launch may set, whether it boots or restores.
+// What a launch may set, whether it boots or restores. No doc comment, as it would become help.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct GivenOptions {
     /// Name of the VM
@@ -77,7 +77,7 @@ pub(crate) struct GivenOptions {
     ttl: Option<TtlText>,
 }
 
-/// Whether and how long to wait for a VM.
+// Whether and how long to wait for a VM. No doc comment, as it would become help.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct WaitOptions {
     /// Wait until the VM runs (the default)

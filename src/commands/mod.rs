@@ -4,6 +4,7 @@ mod api;
 mod build;
 pub mod completion;
 mod config;
+mod console;
 mod context;
 mod cp;
 mod credential;
@@ -65,11 +66,13 @@ pub enum Command {
     Build(Noun<build::Verb>),
     /// Run a command in a VM
     Exec(exec::ExecArgs),
+    /// Open a terminal in a VM
+    Console(Leaf<console::ConsoleArgs>),
     /// Launch a VM, run a command in it, and delete it
     Run(run::RunArgs),
     /// Copy files and folders into a VM or out of it
     Cp(Leaf<cp::CpArgs>),
-    /// Launch a VM: short for `vm launch`
+    /// Launch a VM as `vm launch`, and on a terminal open its console
     Launch(Leaf<vm::launch::LaunchArgs>),
     /// List VMs: short for `vm list`
     #[command(visible_alias = "list")]
@@ -119,10 +122,11 @@ pub struct Noun<V: Subcommand> {
 #[derive(Debug, Args)]
 pub struct Leaf<A: Args> {
     #[command(flatten)]
-    request: RequestOptions,
-
-    #[command(flatten)]
     args: A,
+
+    // Last: its heading would go on over what follows.
+    #[command(flatten)]
+    request: RequestOptions,
 }
 
 impl Command {
@@ -137,9 +141,12 @@ impl Command {
             Self::Credential(noun) => noun.verb.run(context).await,
             Self::Build(noun) => noun.verb.run(context).await,
             Self::Exec(args) => exec::run(context, args).await,
+            Self::Console(leaf) => console::run(context, leaf.args).await,
             Self::Run(args) => run::run(context, args).await,
             Self::Cp(leaf) => cp::run(context, leaf.args).await,
-            Self::Launch(leaf) => vm::launch::run(context, leaf.args).await,
+            Self::Launch(leaf) => {
+                vm::launch::run(context, leaf.args, vm::launch::Opens::OnATerminal).await
+            }
             Self::Ls(leaf) => vm::list::run(context, leaf.args).await,
             Self::Rm(leaf) => vm::delete::run(context, leaf.args).await,
             Self::Api(leaf) => api::run(context, leaf.args).await,

@@ -32,6 +32,14 @@ pub(crate) struct Missing {
 }
 
 impl Named {
+    /// Its name, or its id where that is all that is known.
+    pub(crate) fn short(&self) -> &str {
+        match &self.name {
+            Some(name) if !name.is_empty() => name,
+            _ => &self.id,
+        }
+    }
+
     /// How messages call it.
     pub(crate) fn label(&self) -> String {
         match &self.name {

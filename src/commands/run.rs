@@ -1,9 +1,14 @@
 //! `fastvm run`: launch, run, and delete on every way out.
 
+use std::pin::pin;
+use std::time::Duration;
+
 use clap::Args;
 use uuid::Uuid;
 
-use super::exec::{self, CommandOptions, Lost, Sink};
+use super::exec::{
+    self, CommandOptions, Delivery, InputOptions, Lost, PlaceOptions, Plan, Roster, Sink, Unread,
+};
 use super::launching::{self, LaunchOptions};
 use super::shortage;
 use crate::api::vms::VmFilter;
@@ -12,26 +17,31 @@ use crate::api::{self, Client};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
+use crate::output::Talk;
 use crate::output::control::visible;
 use crate::quantity::parse_duration;
 use crate::signal::{Signal, Signals};
-use crate::wire::exec::ExecRequest;
+use crate::wire::EnvVars;
 use crate::wire::vm::{LaunchRequest, Vm, status};
 
 /// Marks the VM of one `run`, so that it can be found when the answer to its launch is lost.
 const MARK: &str = "fastvm-cli/run";
+
+/// How long a deletion may take before the user hears what would be left if it were cut short.
+const QUIET_DELETION: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Args)]
 #[command(
     override_usage = "fastvm run [OPTIONS] [--] <COMMAND>...",
     after_help = "\
 One word is a shell line; several words run as they are, without a shell.
-Options of fastvm end at the first word of the command. The VM is deleted whatever happens.
+Options of fastvm end at the first word of the command. The VM is deleted whatever happens, unless it is to be kept.
 
 Examples:
   fastvm --local run 'uname -a'
   fastvm run --type c2m4 -- python3 -c 'print(1)'
-  fastvm run --snapshot golden --timeout 10m make test"
+  fastvm run -i -w /srv -u nobody -- sh -s < setup.sh
+  fastvm run --snapshot golden --timeout 10m --keep-on-failure make test"
 )]
 pub struct RunArgs {
     #[command(flatten)]
@@ -40,9 +50,23 @@ pub struct RunArgs {
     #[command(flatten)]
     options: CommandOptions,
 
+    #[command(flatten)]
+    place: PlaceOptions,
+
+    #[command(flatten)]
+    input: InputOptions,
+
+    /// Leave the VM there afterwards, and say how to reach it
+    #[arg(long)]
+    keep: bool,
+
+    /// Leave the VM there if the command fails or could not be run; an interrupted one is deleted all the same
+    #[arg(long)]
+    keep_on_failure: bool,
+
     /// How long to wait until the VM runs
     #[arg(long, value_name = "DUR", default_value = "300s", value_parser = parse_duration)]
-    wait_timeout: std::time::Duration,
+    wait_timeout: Duration,
 
     /// The command and its arguments
     #[arg(
@@ -53,8 +77,29 @@ pub struct RunArgs {
     words: Vec<std::ffi::OsString>,
 }
 
+impl RunArgs {
+    /// Whether the VM stays after such an end.
+    fn keeps(&self, outcome: &Result<Exit, Error>) -> bool {
+        let failed = match outcome {
+            Ok(exit) => *exit != Exit::SUCCESS,
+            Err(error) => !matches!(error.kind(), Kind::Interrupted(_)),
+        };
+        self.keep || (self.keep_on_failure && failed)
+    }
+}
+
 pub(crate) async fn run(context: &mut Context, args: RunArgs) -> Result<Exit, Error> {
-    let command = args.options.request(args.words)?;
+    args.place.check()?;
+    let plan = Plan {
+        command: args.options.command(args.words.clone())?,
+        place: args.place.clone(),
+        // What the VM is launched with, its commands have.
+        variables: EnvVars::new(),
+        limit: args.options.timeout(),
+    };
+    let source = args.input.open()?;
+    let mut unread = Unread::new(args.input.takes_stdin());
+    unread.look(&context.ui);
     let client = context.client().await?;
     let mut launch = args.launch.request(&client).await?;
     let mark = Uuid::new_v4().to_string();
@@ -62,13 +107,15 @@ pub(crate) async fn run(context: &mut Context, args: RunArgs) -> Result<Exit, Er
         .metadata
         .get_or_insert_default()
         .insert(MARK.to_owned(), mark.clone());
+    let input = exec::read_input(source).await?;
     let mut signals = Signals::listen()?;
     let spinner = context.ui.spinner("launching");
     let (vm, signal) = launched(&client, &launch, &mark, &mut signals).await?;
     let wait = Wait {
         limit: args.wait_timeout,
-        interval: std::time::Duration::from_secs(2),
+        interval: Duration::from_secs(2),
     };
+    let talk = context.ui.talk();
     let mut sink = Sink::new(context);
     let outcome = match signal {
         Some(signal) => Err(signal.error()),
@@ -76,13 +123,22 @@ pub(crate) async fn run(context: &mut Context, args: RunArgs) -> Result<Exit, Er
             ended = async {
                 ready(&client, &vm, wait).await?;
                 drop(spinner);
-                follow(&client, &vm, &command, &mut sink).await
+                follow(&client, &vm, &plan, input, &mut sink).await
             } => ended,
             signal = signals.next() => Err(signal.error()),
         },
     };
-    let removed = remove(&client, &vm, &mut signals).await;
-    let outcome = outcome.and_then(|ended| exec::finish(sink, ended, args.options.timeout()));
+    let outcome = outcome.and_then(|ended| exec::finish(sink, ended, plan.limit));
+    unread.look(&talk);
+    if args.keeps(&outcome) {
+        talk.status(&format!("VM {} is kept", launching::label(&vm)));
+        talk.hint(&format!(
+            "fastvm exec {id} …, then fastvm vm delete {id}",
+            id = visible(&vm.id)
+        ));
+        return outcome;
+    }
+    let removed = remove(&client, &vm, &mut signals, &talk).await;
     conclude(outcome, removed)
 }
 
@@ -93,23 +149,38 @@ async fn launched(
     mark: &str,
     signals: &mut Signals,
 ) -> Result<(Vm, Option<Signal>), Error> {
-    let launching = client.launch_vm(launch);
+    let launching = async {
+        match client.launch_vm(launch).await {
+            Ok(vm) => Ok(vm.value),
+            Err(error) => {
+                let error = unlaunched(client, error, mark).await;
+                Err(shortage::explain(client, launch, error).await)
+            }
+        }
+    };
     tokio::pin!(launching);
-    let mut received = None;
+    let mut received: Option<Signal> = None;
     loop {
         tokio::select! {
-            result = &mut launching => return match result {
-                Ok(vm) => Ok((vm.value, received)),
-                Err(error) => {
-                    let error = unlaunched(client, error, mark).await;
-                    Err(shortage::explain(client, launch, error).await)
-                }
+            result = &mut launching => return match (result, received) {
+                (Ok(vm), received) => Ok((vm, received)),
+                (Err(error), None) => Err(error),
+                (Err(error), Some(signal)) => Err(interrupted(signal, &error)),
             },
             signal = signals.next() => match received {
                 None => received = Some(signal),
                 Some(first) => return Err(first.error().hint(look_for(mark))),
             },
         }
+    }
+}
+
+/// A launch that failed while we were told to end: the signal is the failure, but a VM that may be left is not kept secret.
+fn interrupted(signal: Signal, error: &Error) -> Error {
+    let interrupted = signal.error().also(error.message());
+    match error.hint_text() {
+        Some(hint) => interrupted.hint(hint),
+        None => interrupted,
     }
 }
 
@@ -157,24 +228,56 @@ async fn ready(client: &Client, vm: &Vm, wait: Wait) -> Result<(), Error> {
 async fn follow(
     client: &Client,
     vm: &Vm,
-    command: &ExecRequest,
+    plan: &Plan,
+    input: Option<exec::Input>,
     sink: &mut Sink<'_>,
 ) -> Result<api::exec::Ended, Error> {
-    exec::follow(client, &vm.id, command, sink)
+    let explain = |error: Error| {
+        error
+            .within(format!("VM {}", launching::label(vm)))
+            .target(&vm.id)
+    };
+    let delivery = Delivery::of(client, &vm.id, input).await.map_err(explain)?;
+    let prepared = plan
+        .prepare(client, &vm.id, &delivery)
         .await
-        .map_err(|lost| match lost {
-            Lost::Request(error) => Error::from(error)
-                .within(format!("VM {}", launching::label(vm)))
-                .target(&vm.id),
-            Lost::Output(error) => error,
-        })
+        .map_err(explain)?;
+    // Signals end the VM as a whole, so nobody asks what runs in it.
+    let roster = Roster::default();
+    exec::follow(
+        client,
+        &vm.id,
+        &prepared.request,
+        &plan.command,
+        &roster,
+        sink,
+    )
+    .await
+    .map_err(|lost| match lost {
+        Lost::Request(error) => explain(error.into()),
+        Lost::Output(error) => error,
+    })
 }
 
 /// Deletes the VM. A signal meanwhile stops waiting for it.
-async fn remove(client: &Client, vm: &Vm, signals: &mut Signals) -> Result<(), Error> {
-    let result = tokio::select! {
-        result = client.delete_vm(&vm.id) => result,
-        signal = signals.next() => return Err(signal.error().hint(delete_command(vm))),
+async fn remove(client: &Client, vm: &Vm, signals: &mut Signals, talk: &Talk) -> Result<(), Error> {
+    let deleting = client.delete_vm(&vm.id);
+    tokio::pin!(deleting);
+    let mut telling = pin!(tokio::time::sleep(QUIET_DELETION));
+    let mut told = false;
+    let result = loop {
+        tokio::select! {
+            result = &mut deleting => break result,
+            signal = signals.next() => return Err(signal.error().hint(delete_command(vm))),
+            () = &mut telling, if !told => {
+                told = true;
+                talk.warn(&format!(
+                    "VM {} is still being deleted; if this is cut short, {}",
+                    launching::label(vm),
+                    delete_command(vm)
+                ));
+            }
+        }
     };
     let problem = match result {
         Ok(answer) if answer.value.deleted => return Ok(()),

@@ -15,7 +15,7 @@ use crate::quantity::parse_duration;
 use crate::wire::Record;
 use crate::wire::vm::Vm;
 
-/// Conditions that must all hold.
+// Conditions that must all hold. No doc comment, as it would become help.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct FilterOptions {
     /// Only VMs with this label: K=V, K!=V, K, !K; several must all hold (can be repeated)
@@ -35,7 +35,7 @@ pub(crate) struct FilterOptions {
     older_than: Option<Duration>,
 }
 
-/// VMs by name, or by conditions.
+// VMs by name, or by conditions. No doc comment, as it would become help.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct TargetOptions {
     /// Ids, exact names, or the first characters of ids (4 or more)
@@ -95,11 +95,17 @@ impl LabelRule {
 }
 
 impl FilterOptions {
-    fn is_empty(&self) -> bool {
+    /// Whether nothing was said.
+    pub(crate) fn is_empty(&self) -> bool {
         self.labels.is_empty()
             && self.status.is_empty()
             && self.name.is_none()
             && self.older_than.is_none()
+    }
+
+    /// Whether VMs are chosen by their status.
+    pub(crate) fn names_a_status(&self) -> bool {
+        !self.status.is_empty()
     }
 
     /// The VMs that fit. The server filters what it can, and everything is checked here.

@@ -6,6 +6,7 @@
 
 pub mod base64;
 pub mod build;
+pub mod console;
 pub mod credential;
 pub mod error;
 pub mod exec;

@@ -12,6 +12,16 @@ pub(crate) use scripted::Scripted;
 /// The binary under test.
 pub(crate) const FASTVM: &str = env!("CARGO_BIN_EXE_fastvm");
 
+/// Whether this machine lacks a program that a test cannot do without; says so where it does.
+pub(crate) fn lacks(program: &str) -> bool {
+    let lacks = Command::new(program).arg("--version").output().is_err();
+    if lacks {
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), "not run: this machine has no {program}");
+    }
+    lacks
+}
+
 /// A home folder that no other test knows, with the engine's data in it. VMs that a test leaves are removed.
 #[derive(Debug)]
 pub(crate) struct Home {

@@ -13,7 +13,6 @@ fn memory_is_limited_where_it_is_claimed() {
     let lab = Lab::new();
     let guest = lab.boot();
     let hungry = "import sys\nx=[]\nfor i in range(512): x.append(bytearray(1<<20))\nprint('all')";
-    wait_for_groups(&lab, &guest);
     let outcome = guest.run(&crate::lab::command(&["python3", "-c", hungry]));
     match lab.host.limits() {
         LimitsSupport::ProcessLimits => assert_eq!(outcome.exit, Exit::Code(1), "{outcome:?}"),
@@ -25,21 +24,10 @@ fn memory_is_limited_where_it_is_claimed() {
     );
 }
 
-/// Groups are made after the machine is ready.
-fn wait_for_groups(lab: &Lab, guest: &crate::lab::Guest) {
-    if lab.host.limits() != LimitsSupport::ProcessLimits {
-        let init = guest.machine.pid().unwrap();
-        let name = guest.spec.id.simple().to_string();
-        let groups = || std::fs::read_to_string(format!("/proc/{init}/cgroup")).unwrap();
-        while groups().matches(&name).count() < 3 {}
-    }
-}
-
 #[test]
 fn all_processes_stop_and_go_on() {
     let lab = Lab::new();
     let guest = lab.boot();
-    wait_for_groups(&lab, &guest);
     let counter = "i=0; while :; do i=$((i+1)); echo $i > /tmp/n; test $i = 3 && echo going; done";
     let process = guest.machine.exec(&shell(counter)).unwrap();
     assert_eq!(read_line(&process.stdout), "going");
@@ -61,7 +49,6 @@ fn all_processes_stop_and_go_on() {
 fn a_stopped_machine_can_be_killed_and_leaves_no_group() {
     let lab = Lab::new();
     let guest = lab.boot();
-    wait_for_groups(&lab, &guest);
     let init = guest.machine.pid().unwrap();
     let groups = std::fs::read_to_string(format!("/proc/{init}/cgroup")).unwrap();
     let _process = guest.machine.exec(&shell("sleep 1000")).unwrap();

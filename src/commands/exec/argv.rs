@@ -7,19 +7,46 @@ use crate::error::Error;
 /// The words of a command, as they were typed.
 pub(crate) type Words = Vec<OsString>;
 
-/// Takes the VM from the front; a `--` after it belongs to nobody.
-pub(super) fn split_vm(mut words: Words) -> Result<(String, Words), Error> {
-    if words.is_empty() {
-        return Err(Error::usage("no VM is named"));
+/// Where a command is to run: the words that say so, and what is left of the words.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Split {
+    /// None where options choose the VMs.
+    pub(super) vms: Vec<String>,
+    pub(super) command: Words,
+}
+
+/// How the VMs are told from the command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Grammar {
+    /// `VM COMMAND…`, or `VM VM… -- COMMAND…`.
+    VmsThenCommand,
+    /// All words are VMs: the command is an option.
+    VmsOnly,
+    /// All words are the command: options choose the VMs.
+    CommandOnly,
+}
+
+/// Tells VMs and command apart. Several words before a `--` are VMs; a `--` that ends them belongs to nobody.
+pub(super) fn split(grammar: Grammar, mut words: Words) -> Result<Split, Error> {
+    let dashes = words.iter().position(|word| word == "--");
+    let vms = match (grammar, dashes) {
+        (Grammar::CommandOnly, _) => 0,
+        (Grammar::VmsOnly, dashes) => dashes.unwrap_or(words.len()),
+        (Grammar::VmsThenCommand, dashes) => dashes.unwrap_or(1).min(words.len()),
+    };
+    let mut command = words.split_off(vms);
+    if command.first().is_some_and(|word| word == "--") {
+        command.remove(0);
     }
-    let vm = words
-        .remove(0)
-        .into_string()
+    if words.is_empty() && grammar != Grammar::CommandOnly {
+        return Err(Error::usage("no VM is named").hint("fastvm exec VM 'ls -la'"));
+    }
+    let vms = words
+        .into_iter()
+        .map(|word| word.into_string())
+        .collect::<Result<_, _>>()
         .map_err(|_| Error::usage("the name of the VM is not UTF-8"))?;
-    if words.first().is_some_and(|word| word == "--") {
-        words.remove(0);
-    }
-    Ok((vm, words))
+    Ok(Split { vms, command })
 }
 
 /// One word is a shell line, several are an argv; `--shell` says it outright.
@@ -99,9 +126,34 @@ mod tests {
         }
     }
 
+    fn split_words(grammar: Grammar, typed: &[&str]) -> (Vec<String>, Words) {
+        let split = split(grammar, words(typed)).unwrap();
+        (split.vms, split.command)
+    }
+
     #[test]
     fn a_double_dash_right_after_the_vm_is_dropped_and_later_ones_stay() {
-        let (vm, rest) = split_vm(words(&["dev", "--", "ls", "--", "x"])).unwrap();
-        assert_eq!((vm.as_str(), rest), ("dev", words(&["ls", "--", "x"])));
+        assert_eq!(
+            split_words(Grammar::VmsThenCommand, &["dev", "--", "ls", "--", "x"]),
+            (vec!["dev".to_owned()], words(&["ls", "--", "x"]))
+        );
+        assert_eq!(
+            split_words(Grammar::CommandOnly, &["git", "log", "--", "x"]),
+            (Vec::new(), words(&["git", "log", "--", "x"]))
+        );
+    }
+
+    #[test]
+    fn several_words_before_a_double_dash_are_vms() {
+        let vms = vec!["a".to_owned(), "b".to_owned()];
+        assert_eq!(
+            split_words(Grammar::VmsThenCommand, &["a", "b", "--", "ls", "-l"]),
+            (vms.clone(), words(&["ls", "-l"]))
+        );
+        assert_eq!(
+            split_words(Grammar::VmsOnly, &["a", "b"]),
+            (vms, Vec::new())
+        );
+        assert!(split(Grammar::VmsThenCommand, words(&["--", "ls"])).is_err());
     }
 }

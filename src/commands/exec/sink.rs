@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::Output;
 use crate::api::exec::Ended;
 use crate::context::Context;
 use crate::error::{Error, Kind};
@@ -27,10 +28,20 @@ enum Shape {
     Events,
 }
 
+/// The VM of an event or an object, where several run.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Whose<'a> {
+    pub(super) vm: &'a str,
+    pub(super) vm_id: &'a str,
+}
+
 /// The end of a command as one object: the fields of the API's buffered answer.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Whole {
+pub(super) struct Whole<'a> {
+    #[serde(flatten)]
+    whose: Option<Whose<'a>>,
     exit_code: i32,
     stdout: String,
     stderr: String,
@@ -45,12 +56,16 @@ struct Whole {
 
 #[derive(Serialize)]
 struct OutputEvent<'a> {
+    #[serde(flatten)]
+    whose: Option<Whose<'a>>,
     t: &'a str,
     d: &'a str,
 }
 
 #[derive(Serialize)]
-struct ExitEvent {
+struct ExitEvent<'a> {
+    #[serde(flatten)]
+    whose: Option<Whose<'a>>,
     t: &'static str,
     c: i32,
     to: bool,
@@ -85,23 +100,44 @@ impl<'a> Sink<'a> {
         self.ui.talk()
     }
 
-    pub(crate) fn stdout(&mut self, bytes: &[u8]) -> Result<(), Error> {
+    /// Prints what the shape prints at the end.
+    pub(crate) fn end(mut self, ended: Ended) -> Result<(), Error> {
+        match std::mem::replace(&mut self.shape, Shape::Events) {
+            Shape::Raw => Ok(()),
+            Shape::Events => Ok(self.ui.bytes(&exit_event(None, ended)?)?),
+            Shape::Object { stdout, stderr } => {
+                let json = serde_json::value::to_raw_value(&whole(None, stdout, stderr, ended))
+                    .map_err(unwritable)?;
+                Ok(self.ui.raw_json(&json)?)
+            }
+        }
+    }
+}
+
+impl Output for Sink<'_> {
+    fn stdout(&mut self, bytes: &[u8]) -> Result<(), Error> {
         match &mut self.shape {
-            Shape::Raw => self.at_once(bytes),
+            Shape::Raw => Ok(self.ui.bytes(bytes)?),
             Shape::Object { stdout, .. } => {
                 stdout.extend_from_slice(bytes);
                 Ok(())
             }
-            Shape::Events => self.line(&OutputEvent {
-                t: "o",
-                d: &base64::encode(bytes),
-            }),
+            Shape::Events => Ok(self.ui.bytes(&output_event(None, "o", bytes)?)?),
         }
     }
 
-    pub(crate) fn stderr(&mut self, bytes: &[u8]) -> Result<(), Error> {
+    fn flush(&mut self) -> Result<(), Error> {
+        match &self.shape {
+            Shape::Object { .. } => Ok(()),
+            Shape::Raw | Shape::Events => Ok(self.ui.flush()?),
+        }
+    }
+
+    fn stderr(&mut self, bytes: &[u8]) -> Result<(), Error> {
         match &mut self.shape {
             Shape::Raw => {
+                // On a terminal both streams are one, so their order shows.
+                self.ui.flush()?;
                 let written = self.ui.talk().bytes(bytes);
                 written.map_err(|error| {
                     Error::new(Kind::LocalIo, format!("cannot write to stderr: {error}"))
@@ -111,46 +147,49 @@ impl<'a> Sink<'a> {
                 stderr.extend_from_slice(bytes);
                 Ok(())
             }
-            Shape::Events => self.line(&OutputEvent {
-                t: "e",
-                d: &base64::encode(bytes),
-            }),
+            Shape::Events => Ok(self.ui.bytes(&output_event(None, "e", bytes)?)?),
         }
-    }
-
-    /// Prints what the shape prints at the end.
-    pub(crate) fn end(mut self, ended: Ended) -> Result<(), Error> {
-        match std::mem::replace(&mut self.shape, Shape::Events) {
-            Shape::Raw => Ok(()),
-            Shape::Events => self.line(&ExitEvent {
-                t: "x",
-                c: ended.code,
-                to: ended.timed_out,
-                ms: ended.duration_ms,
-            }),
-            Shape::Object { stdout, stderr } => {
-                let json = serde_json::value::to_raw_value(&whole(stdout, stderr, ended))
-                    .map_err(|error| Error::new(Kind::LocalIo, error.to_string()))?;
-                Ok(self.ui.raw_json(&json)?)
-            }
-        }
-    }
-
-    fn line(&mut self, event: &impl Serialize) -> Result<(), Error> {
-        let mut line = serde_json::to_vec(event)
-            .map_err(|error| Error::new(Kind::LocalIo, error.to_string()))?;
-        line.push(b'\n');
-        self.at_once(&line)
-    }
-
-    /// Nobody waits for a buffer to fill: each piece goes out when it comes.
-    fn at_once(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.ui.bytes(bytes)?;
-        Ok(self.ui.flush()?)
     }
 }
 
-fn whole(stdout: Vec<u8>, stderr: Vec<u8>, ended: Ended) -> Whole {
+/// One event of output as a line of JSON.
+pub(super) fn output_event(
+    whose: Option<Whose<'_>>,
+    t: &str,
+    bytes: &[u8],
+) -> Result<Vec<u8>, Error> {
+    let d = &base64::encode(bytes);
+    line(&OutputEvent { whose, t, d })
+}
+
+/// The last event of a command as a line of JSON.
+pub(super) fn exit_event(whose: Option<Whose<'_>>, ended: Ended) -> Result<Vec<u8>, Error> {
+    line(&ExitEvent {
+        whose,
+        t: "x",
+        c: ended.code,
+        to: ended.timed_out,
+        ms: ended.duration_ms,
+    })
+}
+
+pub(super) fn line(event: &impl Serialize) -> Result<Vec<u8>, Error> {
+    let mut line = serde_json::to_vec(event).map_err(unwritable)?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+pub(super) fn unwritable(error: serde_json::Error) -> Error {
+    Error::new(Kind::LocalIo, error.to_string())
+}
+
+/// All of a command in one object.
+pub(super) fn whole(
+    whose: Option<Whose<'_>>,
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+    ended: Ended,
+) -> Whole<'_> {
     let (stdout, stderr, encoding) = match (String::from_utf8(stdout), String::from_utf8(stderr)) {
         (Ok(stdout), Ok(stderr)) => (stdout, stderr, None),
         (stdout, stderr) => {
@@ -162,6 +201,7 @@ fn whole(stdout: Vec<u8>, stderr: Vec<u8>, ended: Ended) -> Whole {
         }
     };
     Whole {
+        whose,
         exit_code: ended.code,
         stdout,
         stderr,

@@ -16,6 +16,7 @@ mod watch;
 
 use clap::Subcommand;
 
+use super::console;
 use super::{cp, exec, firewall};
 use crate::context::Context;
 use crate::error::Error;
@@ -56,6 +57,8 @@ pub enum Verb {
     Firewall(firewall::Verb),
     /// Run a command in a VM
     Exec(exec::ExecArgs),
+    /// Open a terminal in a VM
+    Console(console::ConsoleArgs),
     /// Copy files and folders into a VM or out of it
     Cp(cp::CpArgs),
 }
@@ -63,7 +66,7 @@ pub enum Verb {
 impl Verb {
     pub(crate) async fn run(self, context: &mut Context) -> Result<Exit, Error> {
         match self {
-            Self::Launch(args) => launch::run(context, args).await,
+            Self::Launch(args) => launch::run(context, args, launch::Opens::WhenAsked).await,
             Self::List(args) => list::run(context, args).await,
             Self::Get(args) => get::run(context, args).await,
             Self::Rename(args) => rename::run(context, args).await,
@@ -75,6 +78,7 @@ impl Verb {
             Self::Delete(args) => delete::run(context, args).await,
             Self::Firewall(verb) => verb.run(context).await,
             Self::Exec(args) => exec::run(context, args).await,
+            Self::Console(args) => console::run(context, args).await,
             Self::Cp(args) => cp::run(context, args).await,
         }
     }

@@ -4,9 +4,10 @@ use std::fs::File;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Error;
+use super::consoles::ConsoleTokens;
 use super::doors::Doors;
 use super::machines::Machines;
 use super::trash::Trash;
@@ -33,6 +34,7 @@ pub(crate) struct Core {
     pub(super) host_boot: String,
     pub(super) machines: Machines,
     pub(super) doors: Doors,
+    pub(super) console_tokens: ConsoleTokens,
     pub(super) objects: Objects,
     pub(super) signer: Signer,
     /// The port of the proxy in VMs and what it reaches, if they have one.
@@ -43,6 +45,10 @@ pub(crate) struct Core {
     key: ApiKey,
     address: SocketAddr,
 }
+
+/// How long an engine that ends may hold on to the data folder.
+const ENDING: Duration = Duration::from_secs(2);
+const BREATH: Duration = Duration::from_millis(20);
 
 impl Core {
     /// Opens the data folder for an engine that listens on `address`.
@@ -78,6 +84,7 @@ impl Core {
             trash: Trash::new(folder.trash(), host.clone()),
             machines: Machines::default(),
             doors: Doors::default(),
+            console_tokens: ConsoleTokens::default(),
             proxy,
             presence,
             objects: Objects::new(folder.blobs()),
@@ -124,12 +131,17 @@ impl Core {
         self.folder.root()
     }
 
-    /// Makes sure that no other engine works on the data folder, from now on.
+    /// Makes sure that no other engine works on the data folder, from now on. One that is just ending is waited for.
     pub(crate) fn take_alone(&self) -> Result<(), local::Error> {
-        let busy = |_| local::Error::Busy {
-            path: self.data().to_owned(),
-        };
-        self.presence.try_lock().map_err(busy)
+        let given_up = Instant::now() + ENDING;
+        while self.presence.try_lock().is_err() {
+            if Instant::now() >= given_up {
+                let path = self.data().to_owned();
+                return Err(local::Error::Busy { path });
+            }
+            std::thread::sleep(BREATH);
+        }
+        Ok(())
     }
 
     /// Waits, not longer than told, for what goes on in the background.

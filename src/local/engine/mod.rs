@@ -2,6 +2,7 @@
 
 mod capture;
 mod clock;
+mod consoles;
 mod core;
 mod dial;
 mod doors;

@@ -3,6 +3,7 @@
 mod answer;
 mod auth;
 mod body;
+mod console;
 mod exec;
 mod files;
 mod health;

@@ -8,7 +8,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{any, get, post};
 
 use super::answer::Failure;
-use super::{auth, exec, files, health, mark, origin, quotas, snapshots, storage, vms};
+use super::{auth, console, exec, files, health, mark, origin, quotas, snapshots, storage, vms};
 use crate::local::engine::Core;
 
 /// What callers on this machine may ask: everything, the API with the key.
@@ -20,6 +20,7 @@ pub(crate) fn for_callers(core: Arc<Core>) -> Router {
             get(vms::get).patch(vms::update).delete(vms::delete),
         )
         .route("/v1/vms/{id}/exec", post(exec::post))
+        .route("/v1/vms/{id}/console-token", post(console::token))
         .route("/v1/vms/{id}/files/presign", post(files::presign))
         .route("/v1/vms/{id}/files/fetch", post(files::fetch))
         .route(
@@ -34,7 +35,9 @@ pub(crate) fn for_callers(core: Arc<Core>) -> Router {
         )
         .route("/v1/org/quotas", get(quotas::get))
         .layer(from_fn_with_state(core.clone(), auth::require_key));
-    finish(open().merge(api), core)
+    // The token that opens a console is its only key.
+    let consoles = Router::new().route("/v1/vms/{id}/console/ws", get(console::open));
+    finish(open().merge(api).merge(consoles), core)
 }
 
 /// What programs in a VM may ask: never the API, with whatever key.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use rustix::net::RecvFlags;
 
 use super::booter::{NAME, PATIENCE};
+use super::cgroup;
 use super::discard;
 use super::error::Error;
 use super::host::Host;
@@ -26,7 +27,9 @@ pub(super) fn boot(host: &Host, spec: &BootSpec) -> Result<Machine, Error> {
     discard::ensure_folder(&spec.run, 0o700)?;
     let result = start(host, spec);
     if result.is_err() {
-        discard::discard(&spec.run.join(socket_name(spec.id, spec.nonce)))?;
+        let name = socket_name(spec.id, spec.nonce);
+        cgroup::remove(&spec.run.join(group_note(&name)));
+        discard::discard(&spec.run.join(name))?;
         discard::discard(&spec.work)?;
     }
     result.map(|()| Machine::at(&spec.run, spec.id, spec.nonce))
@@ -46,7 +49,7 @@ fn start(host: &Host, spec: &BootSpec) -> Result<(), Error> {
     };
     let error = match heard {
         Ok(Some((BootReport::Ready, _))) => {
-            // It may have limits to set yet, which nobody has to wait for.
+            // It is about to end, which nobody has to wait for.
             std::thread::spawn(move || booter.wait());
             return Ok(());
         }

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use rustix::net::RecvFlags;
-use rustix::process::{Pid, WaitOptions};
+use rustix::process::WaitOptions;
 use rustix::thread::UnshareFlags;
 
 use super::kernel::{self, Fork};
@@ -42,17 +42,17 @@ fn run() -> io::Result<()> {
     let Some((plan, _)) = socket::receive::<BootPlan>(report.as_fd(), RecvFlags::empty())? else {
         return Ok(());
     };
-    let result = if plan.first_user.is_some() {
-        boot_mapped(&plan, &control, &report)
-    } else {
-        boot_alone(&plan, &control, &report)
-    };
-    match result {
-        Ok(init) => {
-            drop((control, report));
-            cgroup::confine(&plan, init);
-            Ok(())
+    let group = cgroup::enter(&plan).step("control group");
+    let result = group.and_then(|group| {
+        let group = group.as_ref().map(AsFd::as_fd);
+        if plan.first_user.is_some() {
+            boot_mapped(&plan, &control, &report, group)
+        } else {
+            boot_alone(&plan, &control, &report, group)
         }
+    });
+    match result {
+        Ok(()) => Ok(()),
         Err(failure) => tell_failure(report.as_fd(), failure),
     }
 }
@@ -92,19 +92,25 @@ const OWN_NAMESPACES: UnshareFlags = UnshareFlags::NEWPID
 
 /// An ordinary user: this process becomes root of a user namespace, builds the root of the machine, and
 /// goes on to a second user namespace, in which what it has built is locked.
-fn boot_alone(plan: &BootPlan, control: &OwnedFd, report: &OwnedFd) -> Result<Pid, Failure> {
-    let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
+fn boot_alone(
+    plan: &BootPlan,
+    control: &OwnedFd,
+    report: &OwnedFd,
+    group: Option<BorrowedFd<'_>>,
+) -> Result<(), Failure> {
+    let user = rustix::process::geteuid().as_raw();
+    let user_group = rustix::process::getegid().as_raw();
     kernel::unshare(UnshareFlags::NEWUSER).step("new user namespace")?;
     fs::write("/proc/self/setgroups", "deny").step("user namespace without groups")?;
-    map_self(user.as_raw(), group.as_raw()).step("user mapping")?;
+    map_self(user, user_group).step("user mapping")?;
     kernel::unshare(UnshareFlags::NEWNS).step("new namespaces")?;
     let root = overlay::build(plan, None)?;
     rustix::process::fchdir(&root).step("root file system")?;
     kernel::unshare(UnshareFlags::NEWUSER).step("second user namespace")?;
     map_self(0, 0).step("second user mapping")?;
     kernel::unshare(OWN_NAMESPACES | UnshareFlags::NEWNS).step("new namespaces")?;
-    match kernel::fork().step("fork of init")? {
-        Fork::Parent(init) => Ok(init),
+    match kernel::fork_into(group).step("fork of init")? {
+        Fork::Parent(_) => Ok(()),
         Fork::Child => leave_as_init(plan, control, report),
     }
 }
@@ -116,14 +122,19 @@ fn map_self(user: u32, group: u32) -> io::Result<()> {
 
 /// Root: a child goes ahead into the namespaces while this process, which may still do everything,
 /// maps its users and builds the root of the machine.
-fn boot_mapped(plan: &BootPlan, control: &OwnedFd, report: &OwnedFd) -> Result<Pid, Failure> {
+fn boot_mapped(
+    plan: &BootPlan,
+    control: &OwnedFd,
+    report: &OwnedFd,
+    group: Option<BorrowedFd<'_>>,
+) -> Result<(), Failure> {
     let (ours, theirs) = socket::pair().step("socket pair")?;
     for side in [&ours, &theirs] {
         socket::set_timeout(side.as_fd(), Some(PATIENCE)).step("socket pair")?;
     }
     // The child shares it, until it takes its locked copy.
     kernel::unshare(UnshareFlags::NEWNS).step("new mount namespace")?;
-    let child = match kernel::fork().step("fork of the booter")? {
+    let child = match kernel::fork_into(group).step("fork of the booter")? {
         Fork::Child => {
             drop(ours);
             if let Err(failure) = go_ahead(plan, control, report, &theirs) {
@@ -141,12 +152,10 @@ fn boot_mapped(plan: &BootPlan, control: &OwnedFd, report: &OwnedFd) -> Result<P
     fs::write(format!("/proc/{process}/gid_map"), &mapping).step("group mapping")?;
     let users = fs::File::open(format!("/proc/{process}/ns/user")).step("user namespace")?;
     let root = overlay::build(plan, Some(users.as_fd()))?;
-    say(&ours, 0, &[root.as_fd()]).step("answer to the booter")?;
-    let init = hear(&ours).step("start of init")?.0;
+    say(&ours, &[root.as_fd()]).step("answer to the booter")?;
+    // From here on the child, or init, tells how it goes.
     rustix::process::waitpid(Some(child), WaitOptions::empty()).step("end of the booter")?;
-    Pid::from_raw(init)
-        .ok_or(io::ErrorKind::InvalidData)
-        .step("start of init")
+    Ok(())
 }
 
 /// The child of [`boot_mapped`].
@@ -157,10 +166,10 @@ fn go_ahead(
     parent: &OwnedFd,
 ) -> Result<(), Failure> {
     kernel::unshare(UnshareFlags::NEWUSER).step("new user namespace")?;
-    say(parent, 0, &[]).step("answer to the booter")?;
+    say(parent, &[]).step("answer to the booter")?;
     kernel::unshare(OWN_NAMESPACES).step("new namespaces")?;
     // A parent that is gone has told why.
-    let Ok((_, root)) = hear(parent) else {
+    let Ok(root) = hear(parent) else {
         kernel::leave(1)
     };
     become_root().step("root of the user namespace")?;
@@ -172,9 +181,7 @@ fn go_ahead(
     rustix::process::fchdir(root).step("root file system")?;
     kernel::unshare(UnshareFlags::NEWNS).step("new namespaces")?;
     match kernel::fork().step("fork of init")? {
-        Fork::Parent(init) => {
-            say(parent, init.as_raw_nonzero().get(), &[]).step("answer to the booter")
-        }
+        Fork::Parent(_) => Ok(()),
         Fork::Child => leave_as_init(plan, control, report),
     }
 }
@@ -214,11 +221,12 @@ fn leave_as_init(plan: &BootPlan, control: &OwnedFd, report: &OwnedFd) -> ! {
     init::serve(rustix::stdio::stdin(), engine)
 }
 
-fn say(to: &OwnedFd, number: i32, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
-    socket::send(to.as_fd(), &number, descriptors)
+fn say(to: &OwnedFd, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+    socket::send(to.as_fd(), &(), descriptors)
 }
 
-fn hear(from: &OwnedFd) -> io::Result<(i32, Vec<OwnedFd>)> {
-    socket::receive(from.as_fd(), RecvFlags::empty())?
+fn hear(from: &OwnedFd) -> io::Result<Vec<OwnedFd>> {
+    socket::receive::<()>(from.as_fd(), RecvFlags::empty())?
+        .map(|(_, descriptors)| descriptors)
         .ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionReset))
 }

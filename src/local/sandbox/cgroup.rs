@@ -1,13 +1,10 @@
-//! Limits of memory and processes, and the freezer, where control groups may be made. The booter makes
-//! them after the machine is ready, because moving a process into one can take longer than the start.
+//! Limits of memory and processes, and the freezer, where control groups may be made.
 
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::message::{BootPlan, Exact, GroupPlan};
 use super::spec::LimitsSupport;
@@ -47,6 +44,14 @@ impl Groups {
             LimitsSupport::ProcessLimits
         };
         Self { support, parents }
+    }
+
+    /// None, although there might be some.
+    pub(super) fn none() -> Self {
+        Self {
+            support: LimitsSupport::ProcessLimits,
+            parents: Vec::new(),
+        }
     }
 
     /// The groups of one machine.
@@ -122,71 +127,38 @@ fn is_writable(path: &Path) -> bool {
     rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok()
 }
 
-/// Called by the booter, last: puts init and what it has started by then into the groups of the plan.
-/// Best effort, except that nothing is left of a group that init did not get into.
-pub(super) fn confine(plan: &BootPlan, init: Pid) {
+/// Makes the groups of a machine and puts this process into them, which must have one thread: what it
+/// forks is born in them. With version 2 it stays outside and gets the group to fork into.
+///
+/// To move a process from one group to another, the kernel stops all forks of the computer for some
+/// milliseconds. Neither a thread that moves itself nor a birth costs that.
+pub(super) fn enter(plan: &BootPlan) -> io::Result<Option<OwnedFd>> {
     if plan.groups.is_empty() {
-        return;
+        return Ok(None);
     }
-    let Ok(watch) = pidfd_open(init, PidfdFlags::empty()) else {
-        return;
-    };
     let paths: Vec<&Path> = plan.groups.iter().map(|group| group.path.path()).collect();
     let note: Vec<String> = paths
         .iter()
         .map(|path| path.display().to_string())
         .collect();
-    if fs::write(plan.group_note.path(), note.join("\n")).is_err() {
-        return;
-    }
+    fs::write(plan.group_note.path(), note.join("\n"))?;
     for group in &plan.groups {
-        if fill(group, init).is_err() {
-            fs::remove_dir(group.path.path()).unwrap_or_default();
+        let path = group.path.path();
+        match fs::create_dir(path) {
+            // Controllers may share a hierarchy.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            result => result?,
         }
-    }
-    // Who kills a machine removes its groups, but cannot see those that were made after that.
-    let mut watched = [PollFd::new(&watch, PollFlags::IN)];
-    if poll(&mut watched, Some(&Timespec::default())).is_ok_and(|ended| ended > 0) {
-        for path in paths {
-            fs::remove_dir(path).unwrap_or_default();
+        for (file, value) in &group.settings {
+            fs::write(path.join(file), value)?;
         }
-        fs::remove_file(plan.group_note.path()).unwrap_or_default();
-    }
-}
-
-fn fill(group: &GroupPlan, init: Pid) -> io::Result<()> {
-    let path = group.path.path();
-    fs::create_dir(path)?;
-    for (file, value) in &group.settings {
-        fs::write(path.join(file), value)?;
-    }
-    let members = path.join("cgroup.procs");
-    let init = init.as_raw_nonzero().get().to_string();
-    fs::write(&members, &init)?;
-    // What a process starts lands where its parent is, so a pass that finds nobody outside is the last.
-    loop {
-        let inside = fs::read_to_string(&members)?;
-        let inside: Vec<&str> = inside.lines().collect();
-        let mut outside = descendants(&init);
-        outside.retain(|pid| !inside.contains(&pid.as_str()));
-        if outside.is_empty() {
-            return Ok(());
+        let members = path.join("tasks");
+        if !members.exists() {
+            return Ok(Some(fs::File::open(path)?.into()));
         }
-        for pid in outside {
-            // It may have ended meanwhile.
-            fs::write(&members, pid).unwrap_or_default();
-        }
+        fs::write(members, "0")?;
     }
-}
-
-fn descendants(pid: &str) -> Vec<String> {
-    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
-    let mut all = Vec::new();
-    for child in children.unwrap_or_default().split_whitespace() {
-        all.push(child.to_owned());
-        all.extend(descendants(child));
-    }
-    all
+    Ok(None)
 }
 
 /// Stops every process of a machine with its freezer; says whether there is one. Init stops as well.

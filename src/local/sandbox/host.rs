@@ -29,13 +29,13 @@ impl Host {
         discard::ensure_folder(&images, 0o700)?;
         let images = fs::canonicalize(&images).map_err(Error::file(&images))?;
         let owners = Owners::of_this_user();
-        let host = Self {
+        let mut host = Self {
             program: options.program,
             image: image::prepare(&images, &options.rootfs, owners)?,
             owners,
             groups: Groups::detect(),
         };
-        trial::run_once(&host, &images, &options.rootfs)?;
+        trial::run_once(&mut host, &images, &options.rootfs)?;
         Ok(host)
     }
 

@@ -13,6 +13,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use rustix::process::Pid;
 use rustix::thread::UnshareFlags;
 
+/// The constant of libc is too narrow for it.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
 /// Which side of a fork this is.
 pub(super) enum Fork {
     Child,
@@ -28,6 +31,33 @@ pub(super) fn fork() -> io::Result<Fork> {
             .filter(|_| pid > 0)
             .map(Fork::Parent)
             .ok_or_else(io::Error::last_os_error),
+    }
+}
+
+/// The same, with the child born in a control group of version 2 if one is given (Linux 5.7).
+pub(super) fn fork_into(group: Option<BorrowedFd<'_>>) -> io::Result<Fork> {
+    let Some(group) = group else { return fork() };
+    // SAFETY: all-zero arguments are valid and mean a plain fork.
+    let mut arguments: libc::clone_args = unsafe { zeroed() };
+    arguments.flags = CLONE_INTO_CGROUP;
+    arguments.exit_signal = u64::from(libc::SIGCHLD.unsigned_abs());
+    arguments.cgroup = u64::try_from(group.as_raw_fd()).map_err(io::Error::other)?;
+    // SAFETY: the arguments have the size given; memory is copied, as by `fork`, and the callers are
+    // single-threaded.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_clone3,
+            &raw const arguments,
+            size_of::<libc::clone_args>(),
+        )
+    };
+    match i32::try_from(result) {
+        Ok(0) => Ok(Fork::Child),
+        Ok(pid) => Pid::from_raw(pid)
+            .filter(|_| pid > 0)
+            .map(Fork::Parent)
+            .ok_or_else(io::Error::last_os_error),
+        Err(error) => Err(io::Error::other(error)),
     }
 }
 

@@ -2,7 +2,6 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustix::event::PollFlags;
 use rustix::io::{Errno, ioctl_fionbio};
@@ -150,10 +149,12 @@ impl Machine {
             Err(Errno::SRCH) => return Ok(()),
             Err(error) => return Err(failed(error)),
         };
-        // Only a connection that still stands proves that the number was not given to another process.
-        if is_ready(socket, PollFlags::empty(), Duration::ZERO).map_err(Error::Socket)? {
-            return Ok(());
-        }
+        // The number may have been given to another process before it was opened. If the same one still
+        // listens now, it was not.
+        match self.place.reach() {
+            Err(Error::Gone) => return Ok(()),
+            again => again?,
+        };
         // A frozen process does not die before it is let go.
         cgroup::thaw(&self.place.group_note()).map_err(Error::Socket)?;
         match pidfd_send_signal(&init, Signal::KILL) {

@@ -8,26 +8,38 @@ use std::path::Path;
 
 use uuid::Uuid;
 
+use super::cgroup::Groups;
 use super::discard;
 use super::error::Error;
 use super::host::Host;
 use super::spec::{BootSpec, Rootfs};
 
-/// Starts and kills a machine, unless one of this user has worked since this computer was started.
-pub(super) fn run_once(host: &Host, images: &Path, rootfs: &Rootfs) -> Result<(), Error> {
+/// What the note says besides the boot where machines work only without control groups.
+const WITHOUT_GROUPS: &str = "without control groups\n";
+
+/// Starts and kills a machine, unless one of this user has worked since this computer was started. Where
+/// control groups look as if they could be made but cannot, the host goes without.
+pub(super) fn run_once(host: &mut Host, images: &Path, rootfs: &Rootfs) -> Result<(), Error> {
     let mut hasher = DefaultHasher::new();
     if let Rootfs::Directory(path) = rootfs {
         path.hash(&mut hasher);
     }
     let user = rustix::process::geteuid().as_raw();
     let note = images.join(format!("works-{user}-{:016x}", hasher.finish()));
-    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    if fs::read_to_string(&note).is_ok_and(|known| known == boot) {
+    let mut boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let known = fs::read_to_string(&note).unwrap_or_default();
+    if !boot.is_empty() && known.starts_with(&boot) {
+        if known.ends_with(WITHOUT_GROUPS) {
+            host.groups = Groups::none();
+        }
         return Ok(());
     }
-    let folder = images.join(format!("trial-{}", Uuid::new_v4().simple()));
-    let result = start_and_kill(host, &folder);
-    discard::discard(&folder)?;
+    let mut result = start_and_kill(host, images);
+    if matches!(&result, Err(Error::Boot { step, .. }) if step == "control group") {
+        host.groups = Groups::none();
+        boot.push_str(WITHOUT_GROUPS);
+        result = start_and_kill(host, images);
+    }
     result.map_err(|error| explain(error, images))?;
     let fresh = images.join(format!("works-{}", Uuid::new_v4().simple()));
     fs::write(&fresh, boot)
@@ -35,7 +47,14 @@ pub(super) fn run_once(host: &Host, images: &Path, rootfs: &Rootfs) -> Result<()
         .map_err(Error::file(&note))
 }
 
-fn start_and_kill(host: &Host, folder: &Path) -> Result<(), Error> {
+fn start_and_kill(host: &Host, images: &Path) -> Result<(), Error> {
+    let folder = images.join(format!("trial-{}", Uuid::new_v4().simple()));
+    let result = start_and_kill_in(host, &folder);
+    discard::discard(&folder)?;
+    result
+}
+
+fn start_and_kill_in(host: &Host, folder: &Path) -> Result<(), Error> {
     let upper = folder.join("upper");
     host.create_disk(&upper)?;
     let spec = BootSpec {
@@ -48,7 +67,7 @@ fn start_and_kill(host: &Host, folder: &Path) -> Result<(), Error> {
         work: folder.join("work"),
         volumes: Vec::new(),
         cpus: 0,
-        memory_mib: 0,
+        memory_mib: 64,
     };
     host.boot(&spec)?.kill()
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 use crate::local::Error;
@@ -81,6 +82,11 @@ pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), Er
     }
     connection
         .pragma_update(None, "synchronous", "NORMAL")
+        .map_err(fail)?;
+    // Else the last one to close writes the log back and waits for the disk, which would be most of the time of a
+    // short command. The log is written back when it has grown, and what is in it is no less safe.
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
         .map_err(fail)?;
     if version(connection).map_err(fail)? != known() {
         migrate(connection, path)?;

@@ -1,0 +1,143 @@
+//! What a command reads: nothing unless it was asked for, and then every byte, whatever the size.
+
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use clap::Args;
+use futures_util::{Stream, StreamExt as _, stream};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio_util::io::ReaderStream;
+
+use crate::error::{Error, Kind};
+
+/// The most that travels in the request itself, in bytes.
+const SMALL: u64 = 1024 * 1024;
+/// How much is read at once, in bytes.
+const CHUNK: usize = 256 * 1024;
+/// How long a source may be silent before its reader says that it still waits.
+const SILENCE: Duration = Duration::from_secs(10);
+
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct InputOptions {
+    /// Send standard input to the command, to its end; else the command's input is empty
+    #[arg(short = 'i', long = "stdin", conflicts_with = "stdin_file")]
+    stdin: bool,
+
+    /// Send a file as the command's standard input
+    #[arg(long, value_name = "FILE")]
+    stdin_file: Option<PathBuf>,
+}
+
+/// Where the input comes from, opened but not read.
+pub(crate) struct Source {
+    reader: Pin<Box<dyn AsyncRead + Send>>,
+    name: String,
+    /// What is known to be left in it, in bytes.
+    length: Option<u64>,
+}
+
+/// The input of a command.
+pub(crate) enum Input {
+    /// Small enough to travel in the request.
+    Small(Vec<u8>),
+    Large(Large),
+}
+
+/// Input that is read while it is sent on.
+pub(crate) struct Large {
+    pub(super) chunks: Pin<Box<dyn Stream<Item = std::io::Result<Bytes>> + Send>>,
+    pub(super) length: Option<u64>,
+    pub(super) name: String,
+}
+
+impl InputOptions {
+    /// Whether standard input of this process goes to the command.
+    pub(crate) fn takes_stdin(&self) -> bool {
+        self.stdin || self.stdin_file.as_deref() == Some(Path::new("-"))
+    }
+
+    /// Opens the source, so that a missing file is known before anything is done.
+    pub(crate) fn open(&self) -> Result<Option<Source>, Error> {
+        if self.takes_stdin() {
+            return Ok(Some(Source {
+                reader: Box::pin(tokio::io::stdin()),
+                name: "standard input".to_owned(),
+                length: None,
+            }));
+        }
+        self.stdin_file.as_deref().map(Source::file).transpose()
+    }
+}
+
+/// Reads a source, if there is one, to its end or as far as a request reaches.
+pub(crate) async fn read(source: Option<Source>) -> Result<Option<Input>, Error> {
+    match source {
+        Some(source) => source.read().await.map(Some),
+        None => Ok(None),
+    }
+}
+
+impl Source {
+    fn file(path: &Path) -> Result<Self, Error> {
+        let name = path.display().to_string();
+        let file = std::fs::File::open(path).map_err(|error| unreadable(&name, &error))?;
+        let metadata = file.metadata().map_err(|error| unreadable(&name, &error))?;
+        if metadata.is_dir() {
+            let kind = std::io::ErrorKind::IsADirectory.into();
+            return Err(unreadable(&name, &kind));
+        }
+        // A file that grows while it is read must not send more than was announced. Files of /proc announce nothing.
+        let length = (metadata.is_file() && metadata.len() > 0).then_some(metadata.len());
+        let reader: Pin<Box<dyn AsyncRead + Send>> = match length {
+            Some(length) => Box::pin(tokio::fs::File::from_std(file).take(length)),
+            None => Box::pin(tokio::fs::File::from_std(file)),
+        };
+        Ok(Self {
+            reader,
+            name,
+            length,
+        })
+    }
+
+    async fn read(mut self) -> Result<Input, Error> {
+        let mut head = Vec::new();
+        let mut start = (&mut self.reader).take(SMALL + 1);
+        let read = start.read_to_end(&mut head).await;
+        read.map_err(|error| unreadable(&self.name, &error))?;
+        if head.len() as u64 <= SMALL {
+            return Ok(Input::Small(head));
+        }
+        let rest = ReaderStream::with_capacity(self.reader, CHUNK);
+        Ok(Input::Large(Large {
+            chunks: Box::pin(stream::iter([Ok(Bytes::from(head))]).chain(rest)),
+            length: self.length,
+            name: self.name,
+        }))
+    }
+}
+
+impl Large {
+    /// The chunks, with an empty one now and then from a source that makes us wait: whoever sends them on must not take
+    /// its silence for that of the network.
+    pub(super) fn patient(self) -> impl Stream<Item = std::io::Result<Bytes>> + Send {
+        stream::unfold(self.chunks, async |mut chunks| match tokio::time::timeout(
+            SILENCE,
+            chunks.next(),
+        )
+        .await
+        {
+            Ok(chunk) => chunk.map(|chunk| (chunk, chunks)),
+            Err(_) => Some((Ok(Bytes::new()), chunks)),
+        })
+    }
+}
+
+fn unreadable(name: &str, error: &std::io::Error) -> Error {
+    let kind = match error.kind() {
+        std::io::ErrorKind::NotFound => Kind::NotFound,
+        _ => Kind::LocalIo,
+    };
+    Error::new(kind, format!("cannot read {name}: {error}"))
+}

@@ -1,0 +1,95 @@
+//! From what was asked for to the request that a VM gets.
+
+use std::time::Duration;
+
+use super::input::Input;
+use super::staging::{self, StagedFolder};
+use super::surroundings::{PlaceOptions, Surroundings};
+use crate::api::Client;
+use crate::error::Error;
+use crate::secret::SignedUrl;
+use crate::wire::EnvVars;
+use crate::wire::base64;
+use crate::wire::exec::ExecRequest;
+
+/// What is to run, wherever it runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) command: Vec<String>,
+    pub(crate) place: PlaceOptions,
+    pub(crate) variables: EnvVars,
+    /// The server's limit for the command.
+    pub(crate) limit: Option<Duration>,
+}
+
+/// How the input gets to VMs.
+#[derive(Debug)]
+pub(crate) enum Delivery {
+    Nothing,
+    /// Base64 in the request.
+    InRequest(String),
+    /// VMs pull it from here.
+    Staged(SignedUrl),
+}
+
+/// A request, and what has to be removed when it does not run.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) request: ExecRequest,
+    staged: Option<StagedFolder>,
+    client: Client,
+    vm: String,
+}
+
+impl Delivery {
+    /// What is too large for a request goes to a staging object of this VM, where others find it too.
+    pub(crate) async fn of(client: &Client, vm: &str, input: Option<Input>) -> Result<Self, Error> {
+        Ok(match input {
+            None => Self::Nothing,
+            Some(Input::Small(bytes)) => Self::InRequest(base64::encode(&bytes)),
+            Some(Input::Large(input)) => Self::Staged(staging::upload(client, vm, input).await?),
+        })
+    }
+}
+
+impl Plan {
+    /// Makes the request for one VM, which has its input by then.
+    pub(crate) async fn prepare(
+        &self,
+        client: &Client,
+        vm: &str,
+        delivery: &Delivery,
+    ) -> Result<Prepared, Error> {
+        let (stdin, staged) = match delivery {
+            Delivery::Nothing => (None, None),
+            Delivery::InRequest(text) => (Some(text.clone()), None),
+            Delivery::Staged(url) => (None, Some(staging::deliver(client, vm, url).await?)),
+        };
+        let surroundings = Surroundings {
+            place: &self.place,
+            variables: &self.variables,
+            input: staged.as_ref(),
+        };
+        Ok(Prepared {
+            request: ExecRequest {
+                command: surroundings.around(&self.command),
+                stdin,
+                timeout_sec: self
+                    .limit
+                    .map(|limit| i64::try_from(limit.as_secs()).unwrap_or(i64::MAX)),
+            },
+            staged,
+            client: client.clone(),
+            vm: vm.to_owned(),
+        })
+    }
+}
+
+impl Prepared {
+    /// Removes what the command would have taken, as it may not have started.
+    pub(crate) async fn give_up(&mut self) {
+        if let Some(folder) = self.staged.take() {
+            staging::forget(&self.client, &self.vm, &folder).await;
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Input that is too large for a request: up to a staging object once, then into a private folder of each VM.
+
+use std::io;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
+use uuid::Uuid;
+
+use super::input::Large;
+use crate::api::{self, Client};
+use crate::error::{Error, Kind};
+use crate::output::human;
+use crate::secret::SignedUrl;
+use crate::wire::exec::ExecRequest;
+
+/// How long a VM may take to pull the input, in seconds.
+const PULL_SECONDS: i64 = 3600;
+
+/// A folder in a VM that only the wrapper of the command knows, and removes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StagedFolder(String);
+
+impl StagedFolder {
+    pub(super) fn path(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Uploads the input as it is read. The URL is where VMs get it.
+pub(crate) async fn upload(client: &Client, vm: &str, input: Large) -> Result<SignedUrl, Error> {
+    let object = client.presign(vm, "/tmp/fastvm-stdin").await?;
+    let most = u64::try_from(object.max_upload_bytes).unwrap_or(0);
+    let (name, length) = (input.name.clone(), input.length);
+    if let Some(length) = length.filter(|length| *length > most) {
+        return Err(too_large(&name, Some(length), most));
+    }
+    let target = SignedUrl::new(object.upload_url);
+    let sent = client
+        .put_object(&target, limited(input.patient(), most), length)
+        .await;
+    match sent {
+        Ok(()) => Ok(SignedUrl::new(object.download_url)),
+        Err(api::Error::Broken { reason, .. }) if reason.contains(TOO_LARGE) => {
+            Err(too_large(&name, None, most))
+        }
+        Err(error) => Err(Error::from(error).within(format!("cannot send {name}"))),
+    }
+}
+
+/// Has a VM pull the input into a folder of its own.
+pub(crate) async fn deliver(
+    client: &Client,
+    vm: &str,
+    url: &SignedUrl,
+) -> Result<StagedFolder, Error> {
+    let folder = StagedFolder(format!("/tmp/.fastvm-stdin-{}", Uuid::new_v4().simple()));
+    quietly(client, vm, &["mkdir", "-m", "700", folder.path()]).await?;
+    let path = format!("{}/input", folder.path());
+    let failure = match client.fetch(vm, url, &path, PULL_SECONDS).await {
+        Ok(answer) if answer.exit_code == 0 && !answer.timed_out => return Ok(folder),
+        Ok(answer) => {
+            let reason = answer.stderr.trim();
+            Error::new(
+                Kind::Transfer,
+                format!("the VM could not get the standard input: {reason}"),
+            )
+        }
+        Err(error) => Error::from(error),
+    };
+    forget(client, vm, &folder).await;
+    Err(failure)
+}
+
+/// Removes a folder whose command did not start, as well as that goes.
+pub(crate) async fn forget(client: &Client, vm: &str, folder: &StagedFolder) {
+    // The failure that came before is the one to tell.
+    let _ = quietly(client, vm, &["rm", "-rf", "--", folder.path()]).await;
+}
+
+/// Runs a small command whose output nobody needs unless it fails.
+async fn quietly(client: &Client, vm: &str, command: &[&str]) -> Result<(), Error> {
+    let request = ExecRequest {
+        command: command.iter().map(|&word| word.to_owned()).collect(),
+        timeout_sec: Some(30),
+        ..ExecRequest::default()
+    };
+    let mut stream = client.exec(vm, &request).await?;
+    let mut said = Vec::new();
+    loop {
+        match stream.next().await? {
+            api::exec::Event::Stdout(_) => {}
+            api::exec::Event::Stderr(bytes) => said.extend_from_slice(&bytes),
+            api::exec::Event::Exit(ended) if ended.code == 0 => return Ok(()),
+            api::exec::Event::Exit(_) => {
+                let reason = String::from_utf8_lossy(&said);
+                let message = format!("the VM cannot take the standard input: {}", reason.trim());
+                return Err(Error::new(Kind::Transfer, message));
+            }
+        }
+    }
+}
+
+const TOO_LARGE: &str = "more than the server takes";
+
+/// Breaks off where the server would.
+fn limited(
+    chunks: impl Stream<Item = io::Result<Bytes>> + Send,
+    most: u64,
+) -> impl Stream<Item = io::Result<Bytes>> + Send {
+    let mut sent = 0_u64;
+    chunks.map(move |chunk| {
+        let chunk = chunk?;
+        sent += chunk.len() as u64;
+        match sent > most {
+            true => Err(io::Error::other(TOO_LARGE)),
+            false => Ok(chunk),
+        }
+    })
+}
+
+fn too_large(name: &str, length: Option<u64>, most: u64) -> Error {
+    let has = length.map_or_else(
+        || "more".to_owned(),
+        |length| format!("{} ({length} bytes)", human::size(length)),
+    );
+    let message = format!(
+        "{name} has {has}; the server takes at most {} ({most} bytes)",
+        human::size(most)
+    );
+    Error::new(Kind::Invalid, message)
+}

@@ -1,0 +1,230 @@
+//! Consoles through a pseudo terminal, looked at with the eyes of a terminal emulator.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::process::{Child, Command};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
+
+use crate::common::Home;
+
+/// How long something may take to show before the test fails.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A terminal with a program on it.
+struct Terminal {
+    master: OwnedFd,
+    slave: OwnedFd,
+    screen: vt100::Parser,
+    shown: mpsc::Receiver<Vec<u8>>,
+    child: Child,
+}
+
+impl Terminal {
+    fn run(command: &mut Command) -> Self {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let path = ptsname(&master, Vec::new()).unwrap();
+        let slave: OwnedFd = File::options()
+            .read(true)
+            .write(true)
+            .open(path.to_str().unwrap())
+            .unwrap()
+            .into();
+        resize(&master, 24, 80);
+        let end = || std::process::Stdio::from(slave.try_clone().unwrap());
+        let child = command
+            .env("TERM", "xterm-256color")
+            .stdin(end())
+            .stdout(end())
+            .stderr(end())
+            .spawn()
+            .unwrap();
+        let (sender, shown) = mpsc::channel();
+        let mut reader = File::from(master.try_clone().unwrap());
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(count @ 1..) = reader.read(&mut buffer) {
+                if sender.send(buffer[..count].to_vec()).is_err() {
+                    return;
+                }
+            }
+        });
+        Self {
+            master,
+            slave,
+            screen: vt100::Parser::new(24, 80, 0),
+            shown,
+            child,
+        }
+    }
+
+    fn type_in(&self, text: &str) {
+        let mut keyboard = File::from(self.master.try_clone().unwrap());
+        keyboard.write_all(text.as_bytes()).unwrap();
+    }
+
+    fn text(&self) -> String {
+        self.screen.screen().contents()
+    }
+
+    /// Waits until the screen shows a text.
+    fn wait_for(&mut self, text: &str) {
+        while !self.text().contains(text) {
+            match self.shown.recv_timeout(PATIENCE) {
+                Ok(bytes) => self.screen.process(&bytes),
+                Err(_) => panic!("{text:?} does not show in\n{}", self.text()),
+            }
+        }
+    }
+
+    /// Waits for the prompt of the shell that is ready to be typed to.
+    fn wait_for_shell(&mut self) {
+        self.wait_for("leaves");
+        self.type_in("echo rea''dy\r");
+        self.wait_for("ready");
+    }
+
+    fn end(&mut self) -> i32 {
+        use std::os::unix::process::ExitStatusExt as _;
+        let status = self.child.wait().unwrap();
+        status
+            .code()
+            .unwrap_or_else(|| 128 + status.signal().unwrap())
+    }
+
+    /// Whether lines are edited and echoed here, as before the console.
+    fn is_given_back(&self) -> bool {
+        let modes = tcgetattr(&self.slave).unwrap().local_modes;
+        modes.contains(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG)
+    }
+}
+
+fn resize(terminal: &OwnedFd, rows: u16, columns: u16) {
+    let size = Winsize {
+        ws_row: rows,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    tcsetwinsize(terminal, size).unwrap();
+}
+
+fn home() -> Home {
+    let home = Home::new();
+    home.ok(&["--local", "vm", "launch", "-n", "dev", "-o", "id"]);
+    home
+}
+
+fn console(home: &Home) -> Terminal {
+    let mut terminal = Terminal::run(&mut home.command(&["--local", "console", "dev"]));
+    terminal.wait_for_shell();
+    assert!(!terminal.is_given_back());
+    terminal
+}
+
+#[test]
+fn a_shell_ends_its_console_at_once_and_the_terminal_is_given_back() {
+    let home = home();
+    let mut terminal = console(&home);
+    terminal.type_in("tty; stty size; exit\r");
+    terminal.wait_for("/dev/pts/");
+    terminal.wait_for("24 80");
+    terminal.wait_for("the console was closed");
+    assert_eq!((terminal.end(), terminal.is_given_back()), (0, true));
+}
+
+#[test]
+fn the_escape_leaves_and_the_vm_runs_on() {
+    let home = home();
+    let mut terminal = console(&home);
+    terminal.type_in("\x1d");
+    terminal.wait_for("left the console");
+    assert_eq!((terminal.end(), terminal.is_given_back()), (0, true));
+    assert_eq!(home.ok(&["--local", "exec", "dev", "echo on"]), "on");
+}
+
+#[test]
+fn sizes_completion_interrupts_and_large_pastes_go_through() {
+    let home = home();
+    let mut terminal = console(&home);
+    resize(&terminal.master, 40, 100);
+    let pid = terminal.child.id().to_string();
+    // The program is not in the foreground of a session of ours, so the kernel does not tell it.
+    assert!(
+        Command::new("kill")
+            .args(["-WINCH", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    terminal.type_in("until [ \"$(stty size)\" = '40 100' ]; do :; done; echo wi''der\r");
+    terminal.wait_for("wider");
+    terminal.type_in("clear; echo sle''eping; sleep 300\r");
+    terminal.wait_for("sleeping");
+    terminal.type_in("\x03");
+    terminal.wait_for("^C\nroot@dev:~#");
+    terminal.type_in("echo inter''rupted\r");
+    terminal.wait_for("interrupted");
+    terminal.type_in("stty raw -echo; echo set; head -c 300000 | sha256sum; stty sane\r");
+    terminal.wait_for("set");
+    let paste = "é€😀x".repeat(30_000);
+    terminal.type_in(&paste);
+    std::fs::write(home.join("paste"), &paste).unwrap();
+    let sum = Command::new("sha256sum")
+        .arg(home.join("paste"))
+        .output()
+        .unwrap();
+    terminal.wait_for(&String::from_utf8(sum.stdout).unwrap()[..64]);
+}
+
+#[test]
+fn every_signal_gives_the_terminal_back() {
+    let home = home();
+    for (name, code) in [("TERM", 143), ("HUP", 129), ("INT", 130)] {
+        let mut terminal = console(&home);
+        let pid = terminal.child.id().to_string();
+        let sent = Command::new("kill")
+            .args([&format!("-{name}"), &pid])
+            .status();
+        assert!(sent.unwrap().success());
+        assert_eq!(
+            (terminal.end(), terminal.is_given_back()),
+            (code, true),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_vm_that_goes_away_ends_its_console() {
+    let home = home();
+    let mut terminal = console(&home);
+    home.ok(&["--local", "rm", "dev", "--yes"]);
+    assert_eq!((terminal.end(), terminal.is_given_back()), (0, true));
+}
+
+#[test]
+fn a_launch_on_a_terminal_opens_a_console() {
+    let home = Home::new();
+    let mut terminal = Terminal::run(&mut home.command(&["--local", "launch", "-n", "dev"]));
+    terminal.wait_for_shell();
+    terminal.type_in("hostname; exit\r");
+    terminal.wait_for("the console was closed");
+    assert_eq!(terminal.end(), 0);
+}
+
+#[test]
+fn without_a_terminal_a_console_is_wrong_usage() {
+    let ran = Home::with_server("http://127.0.0.1:1").run(&["console", "dev"]);
+    assert_eq!(
+        ran.to_string(),
+        "--- stderr\nerror: a console needs a terminal on standard input and output\n\
+         hint: run a command instead: fastvm exec -i dev …\n--- exit 2"
+    );
+}
