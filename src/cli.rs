@@ -140,6 +140,10 @@ pub struct GlobalOptions {
     #[arg(long, global = true, value_name = "N", hide_short_help = true)]
     pub retries: Option<u32>,
 
+    /// Print the requests that would change something as curl lines, and send none of them
+    #[arg(long, global = true, hide_short_help = true)]
+    pub dry_run: bool,
+
     /// Answer yes to every question
     #[arg(short, long, global = true)]
     pub yes: bool,

@@ -1,6 +1,6 @@
 //! What every command gets: settings, the voice, and the client, made when it is first asked for.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::api::{self, Client, Log};
 use crate::cli::GlobalOptions;
@@ -18,6 +18,8 @@ pub struct Context {
     pub paths: Paths,
     pub ui: Ui,
     client: Option<Client>,
+    /// Requests that a dry run did not send.
+    not_sent: Arc<Mutex<Vec<String>>>,
     #[cfg(target_os = "linux")]
     engine: Option<crate::local::Engine>,
 }
@@ -52,6 +54,7 @@ impl Context {
             paths,
             ui,
             client: None,
+            not_sent: Arc::default(),
             #[cfg(target_os = "linux")]
             engine: None,
         }
@@ -135,10 +138,27 @@ impl Context {
 
     /// Asks before something is destroyed.
     pub fn confirm(&mut self, question: &str) -> Result<(), Error> {
+        if self.options.dry_run {
+            return Ok(());
+        }
         match self.ui.confirm(question)? {
             Answer::Yes => Ok(()),
             Answer::No => Err(Error::new(Kind::Declined, "nothing was done")),
         }
+    }
+
+    /// Prints what a dry run did not send: on stdout, or on stderr where stdout carries JSON. False if there is nothing.
+    pub fn tell_what_was_not_sent(&mut self) -> Result<bool, Error> {
+        let mut lines = self.not_sent.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = std::mem::take(&mut *lines);
+        for line in &lines {
+            if self.ui.shows_tables() {
+                self.ui.line(line)?;
+            } else {
+                self.ui.status(line);
+            }
+        }
+        Ok(!lines.is_empty())
     }
 
     /// Ends what the command started. Requests under way are finished first.
@@ -154,6 +174,7 @@ impl Context {
         let log: Arc<dyn Log> = Arc::new(Voice {
             talk: self.ui.talk(),
             level: settings.verbose,
+            not_sent: self.not_sent.clone(),
         });
         Ok(Client::new(api::Options {
             base_url: access.base_url,
@@ -164,6 +185,7 @@ impl Context {
             connect_timeout: settings.connect_timeout,
             retries: settings.retries,
             headers: settings.custom_headers.clone(),
+            dry_run: self.options.dry_run,
             log,
         })?)
     }
@@ -212,6 +234,7 @@ fn without_key(remote: &Remote) -> Access {
 struct Voice {
     talk: Arc<Talk>,
     level: u8,
+    not_sent: Arc<Mutex<Vec<String>>>,
 }
 
 impl Log for Voice {
@@ -221,5 +244,10 @@ impl Log for Voice {
 
     fn line(&self, level: u8, text: &str) {
         self.talk.verbose(level, text);
+    }
+
+    fn not_sent(&self, curl: &str) {
+        let mut lines = self.not_sent.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.push(curl.to_owned());
     }
 }

@@ -31,6 +31,8 @@ pub enum Kind {
     Transfer,
     Engine,
     LocalIo,
+    /// A dry run got to what it does not send.
+    DryRun,
     /// The reader of stdout went away: the program ends without a word.
     BrokenPipe,
 }
@@ -61,6 +63,7 @@ impl Kind {
             Self::Transfer => "transfer",
             Self::Engine => "engine",
             Self::LocalIo => "local_io",
+            Self::DryRun => "dry_run",
             Self::BrokenPipe => "broken_pipe",
         }
     }
@@ -78,7 +81,7 @@ impl Kind {
             Self::Partial => Exit::PARTIAL,
             Self::Declined => Exit::DECLINED,
             Self::Interrupted(signal) => Exit::of_signal(signal),
-            Self::BrokenPipe => Exit::SUCCESS,
+            Self::DryRun | Self::BrokenPipe => Exit::SUCCESS,
             Self::VmFailed | Self::Server | Self::Transfer | Self::Engine | Self::LocalIo => {
                 Exit::FAILURE
             }
@@ -177,7 +180,11 @@ impl Error {
     #[must_use]
     pub fn of_a_command(self) -> Self {
         let own = match self.kind() {
-            Kind::Usage | Kind::Interrupted(_) | Kind::CommandTimeout | Kind::BrokenPipe => true,
+            Kind::Usage
+            | Kind::Interrupted(_)
+            | Kind::CommandTimeout
+            | Kind::BrokenPipe
+            | Kind::DryRun => true,
             _ => self.0.exit.is_some(),
         };
         if own { self } else { self.exits(Exit::NOT_RUN) }

@@ -51,7 +51,7 @@ impl Drop for Serving {
 }
 
 /// The interpreter with the official package, if there is one.
-fn python() -> Option<String> {
+pub(crate) fn python() -> Option<String> {
     let named = std::env::var("FASTVM_TEST_PYTHON").ok();
     let candidate = named.clone().unwrap_or_else(|| "python3".to_owned());
     let check = "import fastvm; assert fastvm.__version__ == '0.7.0'";

@@ -292,3 +292,150 @@ fn choosing_nothing_or_twice_is_refused_before_anything_is_sent() {
         );
     }
 }
+
+#[test]
+fn a_launch_sends_every_option_in_one_request() {
+    let volumes = json(
+        "200 OK",
+        r#"[{"id":"c0ffee00-1111-4222-8333-444455556666","name":"data","orgId":"o","backend":"native","status":"ready","createdAt":"2026-01-02T03:04:05Z"}]"#,
+    );
+    let (server, ran) = ran(
+        &[&volumes, &dev("running")],
+        &[
+            "vm",
+            "launch",
+            "--rule",
+            "tcp:22@2001:db8::/32",
+            "--volume",
+            "data:/data:ro",
+            "--ttl",
+            "2h:delete",
+            "--disk-gib",
+            "5",
+            "--metadata",
+            "a=b",
+            "-e",
+            "A=1",
+        ],
+    );
+    assert_eq!(ran.code, 0, "{ran}");
+    let sent: serde_json::Value = serde_json::from_str(&sent(&server)[1].1).unwrap();
+    assert_eq!(
+        sent,
+        serde_json::json!({
+            "machineType": "c1m2",
+            "metadata": {"a": "b"},
+            "envVars": {"A": "1"},
+            "diskGiB": 5,
+            "firewall": {"mode": "restricted", "ingress": [{"protocol": "tcp", "portStart": 22, "sourceCidrs": ["2001:db8::/32"]}]},
+            "ttl": {"action": "delete", "seconds": 7200},
+            "volumes": [{"volumeId": "c0ffee00-1111-4222-8333-444455556666", "mountPath": "/data", "readOnly": true}],
+        })
+    );
+}
+
+#[test]
+fn several_vms_are_launched_with_numbered_names_and_failures_are_told() {
+    let (server, all) = ran(
+        &[&dev("running")],
+        &[
+            "vm", "launch", "--count", "2", "--name", "w-{n}", "-o", "id",
+        ],
+    );
+    assert_eq!((all.stdout.lines().count(), all.code), (2, 0), "{all}");
+    let mut bodies: Vec<_> = sent(&server).into_iter().map(|(_, body)| body).collect();
+    bodies.sort();
+    assert_eq!(
+        bodies,
+        [
+            r#"{"machineType":"c1m2","name":"w-1"}"#,
+            r#"{"machineType":"c1m2","name":"w-2"}"#
+        ]
+    );
+    let full = json("409 Conflict", r#"{"error":"no room"}"#);
+    let (_, some) = ran(
+        &[&dev("running"), &full],
+        &["vm", "launch", "--count", "2", "--name", "w", "--json"],
+    );
+    assert_eq!(
+        (some.json().as_array().unwrap().len(), some.code),
+        (1, 9),
+        "{some}"
+    );
+}
+
+#[test]
+fn a_launch_that_a_quota_refuses_says_which_and_how_much_is_left() {
+    let refused = json("403 Forbidden", r#"{"error":"vcpu quota exceeded"}"#);
+    let quotas = json(
+        "200 OK",
+        r#"{"orgId":"o","limits":{"vcpu":4,"memoryMiB":8192,"diskGiB":99,"snapshotCount":9},"usage":{"vcpu":3,"memoryMiB":1024,"diskGiB":1,"snapshotCount":0}}"#,
+    );
+    for command in [
+        &["vm", "launch", "--type", "c2m4"][..],
+        &["launch", "--no-wait", "-m", "c2m4"],
+    ] {
+        let (_, ran) = ran(&[&refused, &quotas], command);
+        assert_data_eq!(
+            ran.to_string(),
+            str![[r#"
+--- stderr
+error: vcpu quota exceeded
+hint: 1 of 4 vCPU left, 2 needed; see all with `fastvm quota`
+--- exit 6
+"#]]
+        );
+    }
+}
+
+#[test]
+fn a_watch_prints_what_changes_until_it_fails() {
+    let list = |status: &str| json("200 OK", &format!("[{}]", vm(ID, "dev", status)));
+    let failed = json("400 Bad Request", r#"{"error":"enough"}"#);
+    let (_, ran) = ran(
+        &[
+            &list("provisioning"),
+            &list("provisioning"),
+            &list("running"),
+            &failed,
+        ],
+        &[
+            "vm",
+            "list",
+            "--watch",
+            "--interval",
+            "500ms",
+            "-o",
+            "jsonl",
+        ],
+    );
+    let statuses: Vec<_> = ran
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["status"].clone())
+        .collect();
+    assert_eq!(
+        (statuses, ran.code),
+        (vec!["provisioning".into(), "running".into()], 5)
+    );
+}
+
+#[test]
+fn wrong_launch_options_are_refused_before_anything_is_sent() {
+    for options in [
+        &["--firewall", "open", "--rule", "tcp:1"][..],
+        &["--rule", "tcp:0"],
+        &["--volume", "data"],
+        &["--volume", "data:/"],
+        &["--ttl", "0"],
+        &["--count", "0"],
+        &["--disk-gib", "0"],
+    ] {
+        let (server, ran) = ran(&[&two()], &[&["vm", "launch"], options].concat());
+        assert_eq!(
+            (ran.code, server.requests().len()),
+            (2, 0),
+            "{options:?}\n{ran}"
+        );
+    }
+}

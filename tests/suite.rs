@@ -9,16 +9,19 @@
 
 mod common;
 
+mod api;
 mod builds;
 mod config;
 mod console;
 mod cp;
+mod drop_in;
 #[cfg(target_os = "linux")]
 mod engine;
 mod errors;
 mod exec;
 mod exec_options;
 mod firewall;
+mod generated;
 mod local;
 mod nouns;
 mod python;

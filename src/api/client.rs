@@ -29,6 +29,8 @@ pub struct Options {
     pub retries: u32,
     /// Extra headers for the API host.
     pub headers: Vec<(String, String)>,
+    /// Send nothing that changes anything; tell the log instead.
+    pub dry_run: bool,
     pub log: Arc<dyn Log>,
 }
 
@@ -45,6 +47,7 @@ pub(crate) struct Inner {
     pub(crate) headers: HeaderMap,
     pub(crate) timeout: Duration,
     pub(crate) retries: u32,
+    pub(crate) dry_run: bool,
     pub(crate) log: Arc<dyn Log>,
     pub(crate) storage: OnceLock<reqwest::Client>,
 }
@@ -84,6 +87,7 @@ impl Client {
             headers,
             timeout: options.timeout,
             retries: options.retries,
+            dry_run: options.dry_run,
             log: options.log,
             storage: OnceLock::new(),
         })))

@@ -69,6 +69,10 @@ pub enum Error {
     #[error("{0:?} is not an id")]
     BadId(String),
 
+    /// A dry run stops before what would change something.
+    #[error("a dry run sends nothing that changes anything")]
+    DryRun,
+
     /// The client could not be set up.
     #[error("cannot set up the HTTP client: {0}")]
     SetUp(String),
@@ -112,6 +116,7 @@ impl From<Error> for Failure {
                 };
                 Self::new(kind, message).retryable(status.is_server_error())
             }
+            Error::DryRun => Self::new(Kind::DryRun, message),
             Error::StreamLost => Self::new(Kind::StreamLost, message),
             Error::BadId(_) => Self::new(Kind::Usage, message),
             Error::SetUp(_) => Self::new(Kind::LocalIo, message),

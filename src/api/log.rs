@@ -9,4 +9,7 @@ pub trait Log: Send + Sync + fmt::Debug {
 
     /// Takes one line.
     fn line(&self, level: u8, text: &str);
+
+    /// Takes a request that a dry run does not send, as a `curl` line.
+    fn not_sent(&self, curl: &str);
 }

@@ -19,17 +19,24 @@ const SHOWN: usize = 4096;
 
 /// A JSON body on one line with its secrets replaced; of anything else only the size.
 pub(crate) fn body(bytes: &[u8]) -> String {
-    let Ok(mut value) = serde_json::from_slice::<Value>(bytes) else {
-        return format!("({} bytes)", bytes.len());
-    };
-    hide(&mut value);
-    let mut text = value.to_string();
+    let mut text = whole(bytes);
     if text.len() > SHOWN {
         let end = text.floor_char_boundary(SHOWN);
         text.truncate(end);
         text.push('…');
     }
     text
+}
+
+/// As [`body`], and however long it is.
+pub(crate) fn whole(bytes: &[u8]) -> String {
+    match serde_json::from_slice::<Value>(bytes) {
+        Ok(mut value) => {
+            hide(&mut value);
+            value.to_string()
+        }
+        Err(_) => format!("({} bytes)", bytes.len()),
+    }
 }
 
 fn hide(value: &mut Value) {

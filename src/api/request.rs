@@ -1,5 +1,6 @@
 //! One request before it is sent.
 
+use reqwest::header::HeaderMap;
 use reqwest::{Method, Url};
 use serde::Serialize;
 
@@ -16,6 +17,8 @@ pub(crate) struct Request {
     /// JSON. A POST without one is sent with `Content-Length: 0`.
     pub(crate) body: Option<Vec<u8>>,
     pub(crate) accept: &'static str,
+    /// Besides those that every request has; they win over them.
+    pub(crate) headers: HeaderMap,
     pub(crate) retry: Retry,
 }
 
@@ -27,6 +30,7 @@ impl Request {
             query: Vec::new(),
             body: None,
             accept: "application/json",
+            headers: HeaderMap::new(),
             retry: Retry::Allowed,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, LOCATION};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, LOCATION};
 use reqwest::{Method, Response, Url};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -10,9 +10,9 @@ use serde_json::value::RawValue;
 use super::certificate;
 use super::client::{Client, server_of};
 use super::error::{Error, root_cause, text_of};
-use super::redact;
 use super::request::Request;
 use super::retry::{self, Retry};
+use super::{curl, redact};
 use crate::wire::Record;
 
 /// The largest JSON answer that is read, in bytes.
@@ -140,12 +140,19 @@ impl Client {
         }))
     }
 
-    async fn send_to(
+    pub(crate) async fn send_to(
         &self,
         url: &Url,
         request: &Request,
         limit: Limit,
     ) -> Result<Response, Failure> {
+        if self.0.dry_run && ![Method::GET, Method::HEAD].contains(&request.method) {
+            let extra = self.0.headers.keys().chain(request.headers.keys());
+            self.0
+                .log
+                .not_sent(&curl::line(url, request, extra.map(HeaderName::as_str)));
+            return Err(Failure::last(Error::DryRun));
+        }
         let mut builder = self
             .0
             .http
@@ -155,10 +162,11 @@ impl Client {
         if limit == Limit::Request {
             builder = builder.timeout(self.0.timeout);
         }
-        if request.method != Method::GET && request.method != Method::DELETE {
+        if curl::has_body(&request.method) || request.body.is_some() {
             builder = builder.header(CONTENT_TYPE, "application/json");
             builder = builder.body(request.body.clone().unwrap_or_default());
         }
+        builder = builder.headers(request.headers.clone());
         self.log(2, || format!("> {} {url}", request.method));
         self.log(3, || format!("> {}", headers_text(&self.0.headers)));
         if let Some(body) = &request.body {
@@ -250,8 +258,8 @@ impl Client {
 }
 
 /// A failed try, and whether another may do better.
-struct Failure {
-    error: Error,
+pub(crate) struct Failure {
+    pub(crate) error: Error,
     may_pass: bool,
     headers: Option<Box<HeaderMap>>,
 }

@@ -47,7 +47,9 @@ pub(crate) async fn delete(
         deleted.push(record);
     }
     let done = deleted.len();
-    context.ui.deleted(deleted)?;
+    if !context.options.dry_run {
+        context.ui.deleted(deleted)?;
+    }
     several::finish(context, deed, done, failures)
 }
 

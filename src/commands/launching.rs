@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{naming, pairs};
+use super::firewall::{Mode, rule};
+use super::mounting::{self, MountText};
+use super::ttl::TtlText;
+use super::{naming, pairs, shortage};
 use crate::api::wait::{Wait, Waited};
 use crate::api::{self, Client};
 use crate::context::Context;
@@ -14,6 +17,7 @@ use crate::output::human;
 use crate::quantity::parse_duration;
 use crate::signal::Signals;
 use crate::wire::Record;
+use crate::wire::firewall::{FirewallPolicy, FirewallRule};
 use crate::wire::vm::{LaunchRequest, Vm, status};
 
 /// The machine type of a launch that names neither a type nor a snapshot.
@@ -55,6 +59,22 @@ pub(crate) struct GivenOptions {
     /// Label the VM (can be repeated)
     #[arg(long, value_name = "K=V")]
     metadata: Vec<String>,
+
+    /// open: everything may come in; restricted: only what rules allow
+    #[arg(long, value_name = "MODE", ignore_case = true)]
+    firewall: Option<Mode>,
+
+    /// Allow this to come in: PROTOCOL:PORT[-END][@CIDR,...][#DESCRIPTION] (can be repeated)
+    #[arg(long = "rule", value_name = "RULE", value_parser = rule::parse)]
+    rules: Vec<FirewallRule>,
+
+    /// Mount a volume (can be repeated)
+    #[arg(long = "volume", value_name = "VOLUME:/PATH[:ro]")]
+    volumes: Vec<MountText>,
+
+    /// Pause (or delete) the VM by itself once it has run this long
+    #[arg(long, value_name = "DUR[:pause|delete]")]
+    ttl: Option<TtlText>,
 }
 
 // Whether and how long to wait for a VM. No doc comment, as it would become help.
@@ -98,7 +118,7 @@ pub(crate) fn poll_interval(text: &str) -> Result<Duration, String> {
 impl LaunchOptions {
     /// The request body. Looks the snapshot up where it is given by name.
     pub(crate) async fn request(&self, client: &Client) -> Result<LaunchRequest, Error> {
-        let mut request = self.given.request()?;
+        let mut request = self.given.request(client).await?;
         match &self.snapshot {
             Some(snapshot) => {
                 request.snapshot_id = Some(naming::snapshot(client, snapshot).await?.id);
@@ -116,8 +136,9 @@ impl LaunchOptions {
 }
 
 impl GivenOptions {
-    /// A request body without its source.
-    pub(crate) fn request(&self) -> Result<LaunchRequest, Error> {
+    /// Checks what can be checked before anything is sent, and looks up the volumes: a request body without its source.
+    pub(crate) async fn request(&self, client: &Client) -> Result<LaunchRequest, Error> {
+        let firewall = self.policy()?;
         let env_vars = pairs::environment(&self.env_file, &self.env)?;
         let metadata = pairs::metadata(&self.metadata)?;
         Ok(LaunchRequest {
@@ -125,20 +146,45 @@ impl GivenOptions {
             disk_gib: self.disk_gib,
             env_vars: (!env_vars.is_empty()).then_some(env_vars),
             metadata: (!metadata.is_empty()).then_some(metadata),
+            firewall,
+            ttl: self.ttl.as_ref().map(|ttl| ttl.over(None)),
+            volumes: match mounting::find(client, &self.volumes).await? {
+                none if none.is_empty() => None,
+                volumes => Some(volumes),
+            },
             ..LaunchRequest::default()
         })
+    }
+
+    /// Rules alone mean a restricted firewall.
+    fn policy(&self) -> Result<Option<FirewallPolicy>, Error> {
+        match self.firewall {
+            None if self.rules.is_empty() => return Ok(None),
+            Some(Mode::Open) if !self.rules.is_empty() => {
+                return Err(Error::usage("rules have no effect in an open firewall")
+                    .hint("leave out --rule, or say --firewall restricted"));
+            }
+            _ => {}
+        }
+        Ok(Some(FirewallPolicy {
+            mode: self.firewall.unwrap_or(Mode::Restricted).wire().to_owned(),
+            ingress: self.rules.clone(),
+        }))
     }
 }
 
 /// Launches a VM, once, and waits as asked. The VM in the answer is its last known state.
 pub(crate) async fn launch(
-    context: &mut Context,
+    context: &Context,
     client: &Client,
     request: &LaunchRequest,
     options: &WaitOptions,
 ) -> Result<Record<Vm>, Error> {
     let spinner = context.ui.spinner("launching");
-    let vm = client.launch_vm(request).await.map_err(lost_reply)?;
+    let vm = match client.launch_vm(request).await {
+        Ok(vm) => vm,
+        Err(error) => return Err(shortage::explain(client, request, lost_reply(error)).await),
+    };
     let Some(wait) = options
         .wait()
         .filter(|_| vm.value.status != status::RUNNING)

@@ -1,6 +1,8 @@
 //! What the user types: a noun is a folder, a verb is a file.
 
+mod api;
 mod build;
+pub mod completion;
 mod config;
 mod console;
 mod context;
@@ -17,6 +19,8 @@ mod launching;
 mod local;
 mod login;
 mod logout;
+mod man;
+mod mounting;
 mod naming;
 mod pairs;
 mod quota;
@@ -25,6 +29,7 @@ mod secret_input;
 mod selecting;
 mod service;
 mod several;
+mod shortage;
 mod snapshot;
 mod ttl;
 mod vm;
@@ -75,6 +80,8 @@ pub enum Command {
     /// Delete VMs: short for `vm delete`
     #[command(visible_alias = "delete")]
     Rm(Leaf<vm::delete::DeleteArgs>),
+    /// Send any request to the API and print its answer
+    Api(Leaf<api::ApiArgs>),
     /// Show limits and usage of the organisation
     Quota(Leaf<quota::QuotaArgs>),
     /// Check that the API answers, and show where it is and whose key is used
@@ -90,6 +97,10 @@ pub enum Command {
     /// The engine on this machine: serve it to others, look at it, clear it
     #[cfg(target_os = "linux")]
     Local(Noun<local::Verb>),
+    /// Print the script that completes words of fastvm in a shell
+    Completion(Leaf<completion::CompletionArgs>),
+    /// Print manual pages
+    Man(Leaf<man::ManArgs>),
     /// Show the help of a command, or the exit codes
     Help(help::HelpArgs),
 }
@@ -138,6 +149,7 @@ impl Command {
             }
             Self::Ls(leaf) => vm::list::run(context, leaf.args).await,
             Self::Rm(leaf) => vm::delete::run(context, leaf.args).await,
+            Self::Api(leaf) => api::run(context, leaf.args).await,
             Self::Quota(leaf) => quota::run(context, leaf.args).await,
             Self::Health(leaf) => health::run(context, leaf.args).await,
             Self::Context(noun) => noun.verb.run(context).await,
@@ -146,7 +158,19 @@ impl Command {
             Self::Logout(leaf) => logout::run(context, leaf.args).await,
             #[cfg(target_os = "linux")]
             Self::Local(noun) => noun.verb.run(context).await,
+            Self::Completion(leaf) => completion::run(context, leaf.args).await,
+            Self::Man(leaf) => man::run(context, leaf.args).await,
             Self::Help(args) => help::run(context, args).await,
+        }
+    }
+
+    /// Whether the command changes things on this machine alone, where no dry run watches.
+    pub fn changes_this_machine(&self) -> bool {
+        match self {
+            Self::Context(_) | Self::Config(_) | Self::Login(_) | Self::Logout(_) => true,
+            #[cfg(target_os = "linux")]
+            Self::Local(_) => true,
+            _ => false,
         }
     }
 

@@ -16,17 +16,31 @@ pub(crate) async fn run(context: &mut Context, _args: QuotaArgs) -> Result<Exit,
     let client = context.client().await?;
     let quotas = client.quotas().await?;
     if context.ui.shows_tables() {
-        context
-            .ui
-            .numbers(&["resource", "used", "limit", "left"], &rows(&quotas.value))?;
+        let mut rows = rows(&quotas.value);
+        let mut header = vec!["resource", "used", "limit", "left"];
+        if context.settings.terminal.stdout {
+            header.push("");
+            for row in &mut rows {
+                row.cells.push(bar(row.used, row.limit));
+            }
+        }
+        let cells: Vec<_> = rows.into_iter().map(|row| row.cells).collect();
+        context.ui.numbers(&header, &cells)?;
     } else {
         context.ui.raw_json(&quotas.json)?;
     }
     Ok(Exit::SUCCESS)
 }
 
+/// A resource: what is shown of it, and its numbers.
+struct Row {
+    cells: Vec<String>,
+    used: i64,
+    limit: i64,
+}
+
 /// A row for each resource that the server counts.
-fn rows(quotas: &QuotaUsage) -> Vec<Vec<String>> {
+fn rows(quotas: &QuotaUsage) -> Vec<Row> {
     let (usage, limits) = (&quotas.usage, &quotas.limits);
     let always = [
         ("vCPU", Some(usage.vcpu), Some(limits.vcpu)),
@@ -49,12 +63,38 @@ fn rows(quotas: &QuotaUsage) -> Vec<Vec<String>> {
         .filter_map(|(name, used, limit)| Some((name, used?, limit?)));
     counted
         .map(|(name, used, limit)| {
-            vec![
+            let cells = vec![
                 name.to_owned(),
                 used.to_string(),
                 limit.to_string(),
                 (limit - used).to_string(),
-            ]
+            ];
+            Row { cells, used, limit }
         })
         .collect()
+}
+
+/// How much is used, at a glance: twenty blocks and a percentage. What has no limit above zero has no bar.
+fn bar(used: i64, limit: i64) -> String {
+    const BLOCKS: i64 = 20;
+    if limit <= 0 {
+        return "-".to_owned();
+    }
+    let share = |of: i64| i128::from(used.clamp(0, limit)) * i128::from(of) / i128::from(limit);
+    let full = usize::try_from(share(BLOCKS)).unwrap_or(0);
+    let blocks = "█".repeat(full) + &"░".repeat(BLOCKS as usize - full);
+    format!("{blocks} {:>3}%", share(100))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bar;
+
+    #[test]
+    fn a_bar_shows_the_used_share() {
+        assert_eq!(bar(0, 4), "░░░░░░░░░░░░░░░░░░░░   0%");
+        assert_eq!(bar(3, 4), "███████████████░░░░░  75%");
+        assert_eq!(bar(i64::MAX, 4), "████████████████████ 100%");
+        assert_eq!(bar(1, 0), "-");
+    }
 }

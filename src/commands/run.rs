@@ -10,6 +10,7 @@ use super::exec::{
     self, CommandOptions, Delivery, InputOptions, Lost, PlaceOptions, Plan, Roster, Sink, Unread,
 };
 use super::launching::{self, LaunchOptions};
+use super::shortage;
 use crate::api::vms::VmFilter;
 use crate::api::wait::Wait;
 use crate::api::{self, Client};
@@ -151,7 +152,10 @@ async fn launched(
     let launching = async {
         match client.launch_vm(launch).await {
             Ok(vm) => Ok(vm.value),
-            Err(error) => Err(unlaunched(client, error, mark).await),
+            Err(error) => {
+                let error = unlaunched(client, error, mark).await;
+                Err(shortage::explain(client, launch, error).await)
+            }
         }
     };
     tokio::pin!(launching);

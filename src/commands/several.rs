@@ -8,7 +8,7 @@ use crate::error::{Error, Kind};
 use crate::exit::Exit;
 
 /// How many are worked on at once.
-const AT_ONCE: usize = 8;
+pub(crate) const AT_ONCE: usize = 8;
 
 /// What is done, in words.
 #[derive(Clone, Copy, Debug)]
@@ -92,6 +92,13 @@ pub(crate) fn finish(
     if failures.is_empty() {
         return Ok(Exit::SUCCESS);
     }
+    if failures
+        .iter()
+        .all(|failure| failure.kind() == Kind::DryRun)
+    {
+        return failures.pop().map_or(Ok(Exit::SUCCESS), Err);
+    }
+    failures.retain(|failure| failure.kind() != Kind::DryRun);
     for failure in &failures {
         context.ui.error(failure.message(), failure.hint_text());
     }

@@ -72,6 +72,10 @@ environment! {
 /// The variables that the HTTP and TLS libraries read for us.
 pub const HONOURED: &[Variable] = &[
     Variable {
+        name: "FASTVM_COMPLETE",
+        meaning: "set by completion scripts when they ask for the next word",
+    },
+    Variable {
         name: "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY",
         meaning: "the proxy for requests",
     },

@@ -2,6 +2,8 @@
 
 use std::io::Write as _;
 
+use unicode_width::UnicodeWidthStr as _;
+
 use super::control::visible;
 use super::settings::Format;
 use super::ui::Ui;
@@ -62,7 +64,7 @@ impl Ui {
             .map(|column| {
                 lines
                     .clone()
-                    .map(|line| line[column].len())
+                    .map(|line| line[column].width())
                     .max()
                     .unwrap_or(0)
             })

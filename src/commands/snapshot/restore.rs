@@ -24,8 +24,8 @@ pub struct RestoreArgs {
 }
 
 pub(crate) async fn run(context: &mut Context, args: RestoreArgs) -> Result<Exit, Error> {
-    let mut request = args.given.request()?;
     let client = context.client().await?;
+    let mut request = args.given.request(&client).await?;
     request.snapshot_id = Some(naming::snapshot(&client, &args.snapshot).await?.id);
     let vm = launching::launch(context, &client, &request, &args.wait).await?;
     context.ui.one(vm, &VMS)?;

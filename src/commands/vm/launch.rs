@@ -1,22 +1,33 @@
 //! `fastvm vm launch`
 
+use futures_util::{StreamExt as _, stream};
+
+use crate::api::Client;
 use crate::commands::console::{self, EscapeOptions};
 use crate::commands::launching::{self, LaunchOptions, WaitOptions};
 use crate::commands::naming::Named;
+use crate::commands::several::{self, AT_ONCE, Deed};
 use crate::commands::vm::VMS;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::wire::vm::LaunchRequest;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   fastvm vm launch --type c2m4 --name dev
   fastvm vm launch --snapshot golden -e MODE=test --metadata env=ci
+  fastvm vm launch --rule tcp:22 --volume data:/data --ttl 2h:delete
+  fastvm vm launch --count 3 --name 'web-{n}'
   id=$(fastvm vm launch -o id)")]
 pub struct LaunchArgs {
     #[command(flatten)]
     launch: LaunchOptions,
+
+    /// Launch this many VMs; {n} in the name counts them, and is put at its end where it is missing
+    #[arg(long, value_name = "N", conflicts_with = "console", value_parser = clap::value_parser!(u16).range(1..))]
+    count: Option<u16>,
 
     #[command(flatten)]
     wait: WaitOptions,
@@ -29,6 +40,13 @@ pub struct LaunchArgs {
     #[arg(long)]
     no_console: bool,
 }
+
+const LAUNCHING: Deed = Deed {
+    one: "VM",
+    many: "VMs",
+    doing: "launching",
+    done: "launched",
+};
 
 /// When a launch opens a console of its own accord.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +82,9 @@ pub(crate) async fn run(
     let opens = args.opens_console(context, opens)?;
     let client = context.client().await?;
     let request = args.launch.request(&client).await?;
+    if let Some(count) = args.count {
+        return many(context, &client, numbered(&request, count), &args.wait).await;
+    }
     let vm = launching::launch(context, &client, &request, &args.wait).await?;
     let named = Named::vm(&vm.value);
     context.ui.one(vm, &VMS)?;
@@ -71,4 +92,79 @@ pub(crate) async fn run(
         return console::open(context, &client, &named, EscapeOptions::default()).await;
     }
     Ok(Exit::SUCCESS)
+}
+
+/// The same request again and again, each with a name of its own.
+fn numbered(request: &LaunchRequest, count: u16) -> Vec<LaunchRequest> {
+    let pattern = request
+        .name
+        .as_ref()
+        .map(|name| match name.contains("{n}") {
+            true => name.clone(),
+            false => format!("{name}-{{n}}"),
+        });
+    let name = |number: u16| {
+        pattern
+            .as_ref()
+            .map(|name| name.replace("{n}", &number.to_string()))
+    };
+    let each = (1..=count).map(|number| LaunchRequest {
+        name: name(number),
+        ..request.clone()
+    });
+    each.collect()
+}
+
+async fn many(
+    context: &mut Context,
+    client: &Client,
+    requests: Vec<LaunchRequest>,
+    wait: &WaitOptions,
+) -> Result<Exit, Error> {
+    let shared: &Context = context;
+    let results: Vec<_> = stream::iter(&requests)
+        .map(|request| async move {
+            let launched = launching::launch(shared, client, request, wait).await;
+            launched.map_err(|error| match &request.name {
+                Some(name) => error.within(name),
+                None => error,
+            })
+        })
+        .buffered(AT_ONCE)
+        .collect()
+        .await;
+    let (mut vms, mut failures) = (Vec::new(), Vec::new());
+    for result in results {
+        match result {
+            Ok(vm) => vms.push(vm),
+            Err(error) => failures.push(error),
+        }
+    }
+    let done = vms.len();
+    if done > 0 {
+        context.ui.list(vms, &VMS)?;
+    }
+    several::finish(context, LAUNCHING, done, failures)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(name: Option<&str>, count: u16) -> Vec<Option<String>> {
+        let request = LaunchRequest {
+            name: name.map(str::to_owned),
+            ..LaunchRequest::default()
+        };
+        let all = numbered(&request, count).into_iter();
+        all.map(|request| request.name).collect()
+    }
+
+    #[test]
+    fn several_vms_have_numbered_names() {
+        let text = |name: &str| Some(name.to_owned());
+        assert_eq!(names(Some("w{n}x"), 2), [text("w1x"), text("w2x")]);
+        assert_eq!(names(Some("web"), 2), [text("web-1"), text("web-2")]);
+        assert_eq!(names(None, 2), [None, None]);
+    }
 }

@@ -12,6 +12,7 @@ mod several;
 mod table;
 mod update;
 mod wait;
+mod watch;
 
 use clap::Subcommand;
 

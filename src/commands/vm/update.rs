@@ -50,8 +50,8 @@ pub struct UpdateArgs {
 impl UpdateArgs {
     /// Whether the change depends on what the VM has now.
     fn builds_on_the_present(&self) -> bool {
-        let labels = !self.clear_metadata && !(self.metadata.is_empty() && self.unset.is_empty());
-        labels || self.ttl.is_some()
+        let names_labels = !self.metadata.is_empty() || !self.unset.is_empty();
+        (names_labels && !self.clear_metadata) || self.ttl.is_some()
     }
 
     fn metadata(&self, set: Metadata, present: Option<&Vm>) -> Result<Option<Metadata>, Error> {

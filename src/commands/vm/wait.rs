@@ -67,7 +67,7 @@ const WAITING: Deed = Deed {
 
 /// The state that was reached.
 enum Reached {
-    Vm(Record<Vm>),
+    Vm(Box<Record<Vm>>),
     Gone(Record<Deleted>),
 }
 
@@ -91,7 +91,7 @@ pub(crate) async fn run(context: &mut Context, args: WaitArgs) -> Result<Exit, E
     let (mut vms, mut gone) = (Vec::new(), Vec::new());
     for (named, reached) in outcome.done {
         match reached {
-            Reached::Vm(vm) => vms.push(vm),
+            Reached::Vm(vm) => vms.push(*vm),
             Reached::Gone(record) => {
                 context.ui.status(&format!("{} is gone", named.label()));
                 gone.push(record);
@@ -131,7 +131,7 @@ async fn reach(client: &Client, vm: &Named, goal: Goal, wait: Wait) -> Result<Re
     if goal == Goal::Exec {
         until_it_runs_commands(client, vm, wait, pace).await?;
     }
-    Ok(Reached::Vm(record))
+    Ok(Reached::Vm(Box::new(record)))
 }
 
 async fn until_gone(

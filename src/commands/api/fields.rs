@@ -1,0 +1,149 @@
+//! `key=value` of `fastvm api`: fields of a JSON body or of a query.
+
+use std::io::Read as _;
+
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Kind};
+
+/// A field with its value, text or typed.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Field {
+    key: String,
+    value: Value,
+}
+
+/// `-f`: the value is text.
+pub(super) fn text(word: &str) -> Result<Field, Error> {
+    let (key, value) = split(word)?;
+    Ok(Field {
+        key: key.to_owned(),
+        value: Value::from(value),
+    })
+}
+
+/// `-F`: `true`, `false`, `null` and whole numbers are what they say; `@FILE` is the text of a file, `@-` of standard input.
+pub(super) fn typed(word: &str) -> Result<Field, Error> {
+    let (key, value) = split(word)?;
+    let value =
+        match value {
+            "true" => Value::from(true),
+            "false" => Value::from(false),
+            "null" => Value::Null,
+            value => match (value.strip_prefix('@'), value.parse::<i64>()) {
+                (Some(file), _) => Value::from(String::from_utf8(read(file)?).map_err(|_| {
+                    Error::usage(format!("{file} is not UTF-8; send it with --input"))
+                })?),
+                (None, Ok(number)) => Value::from(number),
+                (None, Err(_)) => Value::from(value),
+            },
+        };
+    Ok(Field {
+        key: key.to_owned(),
+        value,
+    })
+}
+
+/// The bytes of a file, or of standard input as `-`.
+pub(super) fn read(file: &str) -> Result<Vec<u8>, Error> {
+    let bytes = if file == "-" {
+        let mut bytes = Vec::new();
+        std::io::stdin().read_to_end(&mut bytes).map(|_| bytes)
+    } else {
+        std::fs::read(file)
+    };
+    bytes.map_err(|error| {
+        let kind = match error.kind() {
+            std::io::ErrorKind::NotFound => Kind::NotFound,
+            _ => Kind::LocalIo,
+        };
+        Error::new(kind, format!("cannot read {file}: {error}"))
+    })
+}
+
+/// The fields as one object; `a[b]=1` is a field of a field, `a[]=1` an item of a list.
+pub(super) fn object(fields: Vec<Field>) -> Result<Value, Error> {
+    let mut body = Value::Object(Map::new());
+    for field in fields {
+        put(&mut body, &path(&field.key), field.value).ok_or_else(|| {
+            Error::usage(format!(
+                "the field {:?} fits no other of its name",
+                field.key
+            ))
+        })?;
+    }
+    Ok(body)
+}
+
+/// The fields as a query.
+pub(super) fn query(fields: Vec<Field>) -> Vec<(String, String)> {
+    let text = |value: Value| match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    fields
+        .into_iter()
+        .map(|field| (field.key, text(field.value)))
+        .collect()
+}
+
+fn split(word: &str) -> Result<(&str, &str), Error> {
+    match word.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key, value)),
+        _ => Err(Error::usage(format!("the field {word:?} is not KEY=VALUE"))),
+    }
+}
+
+/// `a[b][]` as `a`, `b` and the empty name of an item.
+fn path(key: &str) -> Vec<&str> {
+    match key.strip_suffix(']').and_then(|key| key.split_once('[')) {
+        Some((first, rest)) => std::iter::once(first).chain(rest.split("][")).collect(),
+        None => vec![key],
+    }
+}
+
+/// None where something else stands at a part of the path.
+fn put(place: &mut Value, path: &[&str], value: Value) -> Option<()> {
+    let Some((first, rest)) = path.split_first() else {
+        *place = value;
+        return Some(());
+    };
+    if first.is_empty() {
+        if place.is_null() {
+            *place = Value::Array(Vec::new());
+        }
+        let items = place.as_array_mut()?;
+        items.push(Value::Null);
+        return put(items.last_mut()?, rest, value);
+    }
+    if place.is_null() {
+        *place = Value::Object(Map::new());
+    }
+    let field = place.as_object_mut()?.entry(*first).or_insert(Value::Null);
+    put(field, rest, value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn typed_fields_are_what_they_say_and_text_stays_text() {
+        let words = [
+            "a=1", "b=true", "c=null", "d=x=y", "e[f]=2", "g[]=1", "g[]=x",
+        ];
+        let fields = words.iter().map(|word| typed(word).unwrap()).collect();
+        assert_eq!(
+            object(fields).unwrap(),
+            serde_json::json!({"a": 1, "b": true, "c": null, "d": "x=y", "e": {"f": 2}, "g": [1, "x"]})
+        );
+        assert_eq!(text("a=1").unwrap().value, Value::from("1"));
+        assert!(text("a").is_err() && text("=1").is_err());
+    }
+
+    #[test]
+    fn fields_that_do_not_fit_each_other_are_refused() {
+        let fields = ["a=1", "a[b]=2"].iter().map(|word| text(word).unwrap());
+        assert!(object(fields.collect()).is_err());
+    }
+}

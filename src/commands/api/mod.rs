@@ -1,0 +1,145 @@
+//! `fastvm api`: any request, as `gh api` does it.
+
+mod fields;
+
+use serde_json::value::RawValue;
+
+use crate::api::raw::{RawAnswer, RawRequest};
+use crate::context::Context;
+use crate::error::Error;
+use crate::exit::Exit;
+
+#[derive(Debug, clap::Args)]
+#[command(
+    override_usage = "fastvm api [OPTIONS] [METHOD] <PATH>",
+    after_help = "\
+Without a method it is GET, or POST where there are fields or an input. Fields of a GET go into the query.
+Each request is sent once.
+
+Examples:
+  fastvm api /v1/vms
+  fastvm api GET v1/vms -f status=running -q '.[].id'
+  fastvm api POST /v1/vms -f machineType=c1m2 -F diskGiB=10 -F metadata[env]=ci
+  fastvm api -X PATCH /v1/vms/$id --input change.json -i"
+)]
+pub struct ApiArgs {
+    /// The method, and the path below the base URL
+    #[arg(required = true, num_args = 1..=2, value_name = "METHOD PATH")]
+    words: Vec<String>,
+
+    /// The method
+    #[arg(short = 'X', long, value_name = "METHOD")]
+    method: Option<String>,
+
+    /// Add a field: true, false, null and numbers are what they say, @FILE is the text of a file (can be repeated)
+    #[arg(short = 'F', long, value_name = "K=V")]
+    field: Vec<String>,
+
+    /// Add a field whose value is text (can be repeated)
+    #[arg(short = 'f', long, value_name = "K=V")]
+    raw_field: Vec<String>,
+
+    /// Add a header (can be repeated)
+    #[arg(short = 'H', long, value_name = "NAME: VALUE")]
+    header: Vec<String>,
+
+    /// Send a file as the body, or standard input with `-`; fields then go into the query
+    #[arg(long, value_name = "FILE")]
+    input: Option<String>,
+
+    /// Print the status line and the headers first
+    #[arg(short, long)]
+    include: bool,
+}
+
+impl ApiArgs {
+    fn request(&self) -> Result<RawRequest, Error> {
+        let (typed_method, path) = match self.words.as_slice() {
+            [path] => (None, path),
+            [method, path, ..] => (Some(method), path),
+            [] => return Err(Error::usage("no path is given")),
+        };
+        if path.contains("://") {
+            return Err(Error::usage(format!("{path:?} is a URL, not a path"))
+                .hint("write a path such as /v1/vms; --base-url says which API"));
+        }
+        if typed_method.is_some() && self.method.is_some() {
+            return Err(Error::usage("the method is given twice"));
+        }
+        let texts = self.raw_field.iter().map(|word| fields::text(word));
+        let typed = self.field.iter().map(|word| fields::typed(word));
+        let fields = texts.chain(typed).collect::<Result<Vec<_>, _>>()?;
+        let input = self.input.as_deref().map(fields::read).transpose()?;
+        let has_body = input.is_some() || !fields.is_empty();
+        let method = match typed_method.or(self.method.as_ref()) {
+            Some(method) => method.to_ascii_uppercase(),
+            None if has_body => "POST".to_owned(),
+            None => "GET".to_owned(),
+        };
+        let (query, body) = match input {
+            Some(input) => (fields::query(fields), Some(input)),
+            None if method == "GET" || method == "HEAD" => (fields::query(fields), None),
+            None if fields.is_empty() => (Vec::new(), None),
+            None => (
+                Vec::new(),
+                Some(fields::object(fields)?.to_string().into_bytes()),
+            ),
+        };
+        Ok(RawRequest {
+            method,
+            path: path.clone(),
+            query,
+            headers: self.headers()?,
+            body,
+        })
+    }
+
+    fn headers(&self) -> Result<Vec<(String, String)>, Error> {
+        let header = |text: &String| match text.split_once(':') {
+            Some((name, _)) if name.trim().eq_ignore_ascii_case("x-api-key") => Err(Error::usage(
+                "the key is no header to give here: options show in `ps`",
+            )
+            .hint("use --api-key-file or FASTVM_API_KEY")),
+            Some((name, value)) => Ok((name.trim().to_owned(), value.trim().to_owned())),
+            None => Err(Error::usage(format!(
+                "the header {text:?} is not NAME: VALUE"
+            ))),
+        };
+        self.header.iter().map(header).collect()
+    }
+}
+
+pub(super) async fn run(context: &mut Context, args: ApiArgs) -> Result<Exit, Error> {
+    let request = args.request()?;
+    let client = context.client().await?;
+    let mut answer = client.raw(&request).await?;
+    if args.include {
+        context.ui.bytes(answer.head().as_bytes())?;
+        context.ui.bytes(b"\n")?;
+    }
+    let body = if answer.is_json() || !answer.status().is_success() {
+        whole(&mut answer).await?
+    } else {
+        while let Some(piece) = answer.chunk().await? {
+            context.ui.bytes(&piece)?;
+            context.ui.flush()?;
+        }
+        Vec::new()
+    };
+    match serde_json::from_slice::<Box<RawValue>>(&body) {
+        Ok(json) => context.ui.raw_json(&json)?,
+        Err(_) => context.ui.bytes(&body)?,
+    }
+    match answer.failure(&body) {
+        Some(failure) => Err(failure.into()),
+        None => Ok(Exit::SUCCESS),
+    }
+}
+
+async fn whole(answer: &mut RawAnswer) -> Result<Vec<u8>, Error> {
+    let mut body = Vec::new();
+    while let Some(piece) = answer.chunk().await? {
+        body.extend_from_slice(&piece);
+    }
+    Ok(body)
+}
