@@ -8,8 +8,8 @@ use tokio::sync::mpsc;
 
 use super::remote::ByteStream;
 
-const PIECE: usize = 64 * 1024;
-const QUEUE: usize = 16;
+const PIECE: usize = 256 * 1024;
+const QUEUE: usize = 4;
 
 pub(crate) enum Piece {
     Data(Bytes),

@@ -3,10 +3,13 @@
 use std::io::{self, Read, Write};
 
 use flate2::read::MultiGzDecoder;
-use flate2::write::GzEncoder;
+
+use super::gzip::ParallelGzip;
 
 /// Largest window a stream from a VM may ask for, as a power of two: 8 MiB is what `zstd -19` uses.
 const WINDOW: u32 = 23;
+/// More threads than this only wait for the disk or the wire.
+const MOST_THREADS: usize = 4;
 
 /// An encoding that both ends know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,9 +34,10 @@ impl Codec {
             Self::Zstd => {
                 let mut encoder = zstd::stream::write::Encoder::new(out, 1)?;
                 encoder.include_checksum(true)?;
+                encoder.multithread(u32::try_from(threads()).unwrap_or(1))?;
                 Encoder::Zstd(encoder)
             }
-            Self::Gzip => Encoder::Gzip(GzEncoder::new(out, flate2::Compression::fast())),
+            Self::Gzip => Encoder::Gzip(ParallelGzip::new(out, threads())),
             Self::None => Encoder::None(out),
         })
     }
@@ -57,7 +61,7 @@ impl Codec {
 /// A writer that encodes; without [`finish`](Encoder::finish) what it wrote is not complete.
 pub(super) enum Encoder<W: Write> {
     Zstd(zstd::stream::write::Encoder<'static, W>),
-    Gzip(GzEncoder<W>),
+    Gzip(ParallelGzip<W>),
     None(W),
 }
 
@@ -87,6 +91,10 @@ impl<W: Write> Write for Encoder<W> {
             Self::None(out) => out.flush(),
         }
     }
+}
+
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |count| count.get().min(MOST_THREADS))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@
 //! - `tree`, `pack`, `header`: from local files to an archive
 //! - `archive`, `pax`, `unpack`, `landing`: from a VM's archive to local files
 //! - `script`: what runs in the VM
-//! - `folder`, `member`, `name`, `moment`, `checksum`, `codec`, `channel`, `stderr`: the parts
+//! - `folder`, `member`, `name`, `moment`, `checksum`, `codec`, `gzip`, `channel`, `stderr`: the parts
 
 pub mod endpoint;
 pub mod error;
@@ -31,6 +31,7 @@ mod checksum;
 mod codec;
 mod download;
 mod folder;
+mod gzip;
 mod header;
 #[cfg(test)]
 mod hostile;

@@ -40,10 +40,13 @@ arrived=$(find "$stage/tree/." ! -name . -exec sh -c 'for each do printf .; done
 [ "$((arrived))" = "$count" ] || fail 43 "$((arrived)) members arrived instead of $count"
 
 # A folder goes only where there is a folder or nothing, anything else only where there is no folder. Known before the first move.
-clashes=$(cd "$stage/tree" && {
-    find . ! -type d -exec sh -c 'to=$0; for each do if [ -d "$to/$each" ] && [ ! -L "$to/$each" ]; then printf "%s/%s is a folder\n" "$to" "$each"; fi; done' "$path" {} +
-    find . -type d -exec sh -c 'to=$0; for each do if [ ! -d "$to/$each" ] && { [ -e "$to/$each" ] || [ -L "$to/$each" ]; }; then printf "%s/%s is not a folder\n" "$to" "$each"; fi; done' "$path" {} +
-})
+clashes=
+if [ -d "$path" ]; then
+    clashes=$(cd "$stage/tree" && {
+        find . ! -type d -exec sh -c 'to=$0; for each do if [ -d "$to/$each" ] && [ ! -L "$to/$each" ]; then printf "%s/%s is a folder\n" "$to" "$each"; fi; done' "$path" {} +
+        find . -type d -exec sh -c 'to=$0; for each do if [ ! -d "$to/$each" ] && { [ -e "$to/$each" ] || [ -L "$to/$each" ]; }; then printf "%s/%s is not a folder\n" "$to" "$each"; fi; done' "$path" {} +
+    })
+fi
 [ -z "$clashes" ] || fail 42 "$clashes"
 
 # BusyBox mv refuses to replace a link that can't be followed for a reason other than that nothing is there.

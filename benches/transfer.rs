@@ -1,0 +1,419 @@
+//! Copies against their peers, interleaved in one run, as ratios of medians, with the peak memory of each client.
+//!
+//! `cargo bench --bench transfer [-- mixed small big tiny]`; `FASTVM_BENCH_ROUNDS` sets the rounds (3). All clients speak
+//! HTTP to one engine of this build. The official SDK is run by the interpreter in `FASTVM_TEST_PYTHON`, and left out
+//! without one; `FASTVM_BENCH_OTHER` is the path of a second build to compare with. The mixed tree is cut from the Rust toolchain: libraries, programs and documentation.
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a benchmark prints, and stops where it stands"
+)]
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+const FASTVM: &str = env!("CARGO_BIN_EXE_fastvm");
+const KEY: &str = "bench-key";
+const VM: &str = "bench";
+const MIXED_BYTES: u64 = 200_000_000;
+const SMALL_FILES: usize = 20_000;
+const BIG_BYTES: u64 = 1 << 30;
+/// Runs of a small copy, which is too short to be timed thrice.
+const TINY_ROUNDS: usize = 30;
+/// Shell that gets the URLs of a staging object.
+const PRESIGN: &str = r#"urls=$(curl -sf -H "X-API-Key: $FASTVM_API_KEY" -H 'Content-Type: application/json' -d '{"path":"/tmp/bench"}' "$FASTVM_BASE_URL/v1/vms/$ID/files/presign"); UP=${urls#*\"uploadUrl\":\"}; UP=${UP%%\"*}; DOWN=${urls#*\"downloadUrl\":\"}; DOWN=${DOWN%%\"*}; "#;
+/// Shell that puts its input into it.
+const PUT: &str = r#"curl -sf -T - -H 'Content-Type: application/octet-stream' "$UP""#;
+
+fn main() {
+    // `cargo test` builds and starts benches too; only `cargo bench` measures.
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    if !arguments.iter().any(|argument| argument == "--bench") {
+        return;
+    }
+    let only: Vec<_> = arguments
+        .iter()
+        .filter(|word| !word.starts_with('-'))
+        .collect();
+    let wanted = |case: &str| only.is_empty() || only.iter().any(|word| *word == case);
+    let folder = tempfile::tempdir().unwrap();
+    let bench = Bench::start(folder.path());
+    if wanted("mixed") {
+        let tree = mixed(folder.path());
+        bench.folder("mixed tree", &tree);
+    }
+    if wanted("small") {
+        let tree = small(folder.path());
+        bench.folder("20,000 files of 3.3 KB", &tree);
+    }
+    if wanted("big") {
+        bench.file("1 GiB file, random", &big(folder.path()));
+    }
+    if wanted("tiny") {
+        bench.tiny(folder.path());
+    }
+    drop(bench);
+}
+
+/// About 200 MB of what a toolchain consists of, smallest parts first within each kind.
+fn mixed(home: &Path) -> PathBuf {
+    let sysroot = Command::new("rustc")
+        .args(["--print", "sysroot"])
+        .output()
+        .unwrap();
+    let sysroot = PathBuf::from(String::from_utf8(sysroot.stdout).unwrap().trim());
+    let tree = home.join("mixed");
+    for (part, limit) in [
+        ("share/doc", MIXED_BYTES / 4),
+        ("lib/rustlib", MIXED_BYTES / 4),
+        ("bin", MIXED_BYTES / 4),
+        ("lib", MIXED_BYTES / 4),
+    ] {
+        let mut left = limit;
+        copy_some(&sysroot.join(part), &tree.join(part), &mut left);
+    }
+    tree
+}
+
+/// Copies files of a folder until so many bytes are used up.
+fn copy_some(from: &Path, to: &Path, left: &mut u64) {
+    let Ok(entries) = fs::read_dir(from) else {
+        return;
+    };
+    let mut entries: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    fs::create_dir_all(to).unwrap();
+    for path in entries {
+        let target = to.join(path.file_name().unwrap());
+        let meta = fs::symlink_metadata(&path).unwrap();
+        if meta.is_dir() {
+            copy_some(&path, &target, left);
+        } else if meta.is_file() && meta.len() <= *left && !target.exists() {
+            *left -= meta.len();
+            fs::copy(&path, &target).unwrap();
+        }
+    }
+}
+
+/// Files of words, 100 in a folder, none the same.
+fn small(home: &Path) -> PathBuf {
+    let tree = home.join("small");
+    let mut state = 1_u64;
+    for index in 0..SMALL_FILES {
+        let folder = tree.join(format!("package-{}", index / 100));
+        fs::create_dir_all(&folder).unwrap();
+        let mut text = String::new();
+        while text.len() < 3300 {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            text.push_str(&format!(
+                "let value_{} = compute({});\n",
+                state >> 54,
+                (state >> 40) % 100
+            ));
+        }
+        fs::write(folder.join(format!("module-{index}.rs")), text).unwrap();
+    }
+    tree
+}
+
+fn big(home: &Path) -> PathBuf {
+    let path = home.join("big");
+    let mut random = fs::File::open("/dev/urandom").unwrap().take(BIG_BYTES);
+    std::io::copy(&mut random, &mut fs::File::create(&path).unwrap()).unwrap();
+    path
+}
+
+/// What one contender needed.
+#[derive(Clone, Copy)]
+struct Cost {
+    seconds: f64,
+    /// Peak memory of its largest process, in KiB.
+    peak: u64,
+}
+
+struct Contender<'a> {
+    name: &'a str,
+    run: Box<dyn Fn() -> Cost + 'a>,
+    /// Undoes what it did, outside the measurement.
+    undo: Box<dyn Fn() + 'a>,
+}
+
+/// An engine with one VM.
+struct Bench {
+    home: PathBuf,
+    url: String,
+    id: String,
+    child: Child,
+    python: Option<String>,
+    other: Option<String>,
+    rounds: usize,
+}
+
+impl Bench {
+    fn start(home: &Path) -> Self {
+        let mut child = Command::new(FASTVM)
+            .args(["local", "serve", "--api-key", KEY, "-o", "json", "--quiet"])
+            .env("HOME", home)
+            .env("FASTVM_LOCAL_DIR", home.join("local"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let started: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let python = std::env::var("FASTVM_TEST_PYTHON").ok();
+        if python.is_none() {
+            println!("not installed: the official SDK (FASTVM_TEST_PYTHON)");
+        }
+        let rounds = std::env::var("FASTVM_BENCH_ROUNDS");
+        let mut bench = Self {
+            home: home.to_owned(),
+            url: started["url"].as_str().unwrap().to_owned(),
+            id: String::new(),
+            child,
+            python,
+            other: std::env::var("FASTVM_BENCH_OTHER").ok(),
+            rounds: rounds.map_or(3, |rounds| rounds.parse().unwrap()),
+        };
+        bench.sh("\"$FASTVM\" launch --quiet -n \"$VM\" >/dev/null");
+        let vm = bench
+            .command("sh")
+            .args(["-c", "\"$FASTVM\" vm get \"$VM\" --json"])
+            .output()
+            .unwrap();
+        let vm: serde_json::Value = serde_json::from_slice(&vm.stdout).unwrap();
+        bench.id = vm["id"].as_str().unwrap().to_owned();
+        bench
+    }
+
+    /// A folder up and down.
+    fn folder(&self, what: &str, tree: &Path) {
+        let tree = tree.to_str().unwrap();
+        let forget = "\"$FASTVM\" exec \"$VM\" -- rm -rf /root/copy";
+        let unpack = "\"$FASTVM\" exec \"$VM\" -- sh -c 'mkdir /root/copy; curl -s \"$1\" | zstd -dc | tar x -C /root/copy' sh \"$DOWN\"";
+        let tar_up = format!("{PRESIGN}tar c -C {tree} . | zstd -q -1 -T0 | {PUT}");
+        let mut up = self.ours(
+            format!("\"$FASTVM\" cp --quiet {tree} $VM:/root/copy"),
+            forget,
+        );
+        up.extend([
+            self.contender(
+                "tar | zstd -1 -T0 | curl, then curl | zstd | tar in the VM",
+                format!("{tar_up} && {unpack}"),
+                forget,
+            ),
+            self.contender("the same, until it is at the storage", tar_up, "true"),
+        ]);
+        up.extend(self.official(format!("client.upload(vm, {tree:?}, '/root/copy')"), forget));
+        compare(&format!("{what}, into a VM"), &up, self.rounds);
+
+        self.sh(&format!("\"$FASTVM\" cp --quiet {tree} $VM:/root/from"));
+        let forget = "rm -rf \"$HOME/copy\"";
+        let tar_down = format!(
+            "{PRESIGN}\"$FASTVM\" exec \"$VM\" -- sh -c 'tar c -C /root/from . | zstd -q -1 -T0 | curl -sf -T - -H \"Content-Type: application/octet-stream\" \"$1\"' sh \"$UP\"; mkdir \"$HOME/copy\"; curl -sf \"$DOWN\" | zstd -dc | tar x -C \"$HOME/copy\""
+        );
+        let mut down = self.ours(
+            "\"$FASTVM\" cp --quiet $VM:/root/from \"$HOME/copy\"".to_owned(),
+            forget,
+        );
+        down.extend([self.contender(
+            "tar | zstd -1 -T0 | curl in the VM, then curl | zstd | tar",
+            tar_down,
+            forget,
+        )]);
+        down.extend(self.official(
+            format!(
+                "client.download(vm, '/root/from', {:?})",
+                self.home.join("copy")
+            ),
+            forget,
+        ));
+        compare(&format!("{what}, out of a VM"), &down, self.rounds);
+        self.sh("\"$FASTVM\" exec \"$VM\" -- rm -rf /root/from");
+    }
+
+    /// A file up and down.
+    fn file(&self, what: &str, file: &Path) {
+        let path = file.to_str().unwrap();
+        let forget = "\"$FASTVM\" exec \"$VM\" -- rm -f /root/file";
+        let put = format!(
+            "{PRESIGN}curl -sf -T {path} -H 'Content-Type: application/octet-stream' \"$UP\""
+        );
+        let mut up = self.ours(
+            format!("\"$FASTVM\" cp --quiet {path} $VM:/root/file"),
+            forget,
+        );
+        up.extend([
+            self.contender(
+                "curl -T, then curl in the VM",
+                format!("{put} && \"$FASTVM\" exec \"$VM\" -- curl -so /root/file \"$DOWN\""),
+                forget,
+            ),
+            self.contender("curl -T, until it is at the storage", put, "true"),
+        ]);
+        up.extend(self.official(format!("client.upload(vm, {path:?}, '/root/file')"), forget));
+        compare(&format!("{what}, into a VM"), &up, self.rounds);
+
+        self.sh(&format!("\"$FASTVM\" cp --quiet {path} $VM:/root/from"));
+        let forget = "rm -f \"$HOME/copy\"";
+        let get = format!(
+            "{PRESIGN}\"$FASTVM\" exec \"$VM\" -- curl -sf -T /root/from -H 'Content-Type: application/octet-stream' \"$UP\" && curl -sfo \"$HOME/copy\" \"$DOWN\""
+        );
+        let mut down = self.ours(
+            "\"$FASTVM\" cp --quiet $VM:/root/from \"$HOME/copy\"".to_owned(),
+            forget,
+        );
+        down.extend([self.contender("curl -T in the VM, then curl", get, forget)]);
+        down.extend(self.official(
+            format!(
+                "client.download(vm, '/root/from', {:?})",
+                self.home.join("copy")
+            ),
+            forget,
+        ));
+        compare(&format!("{what}, out of a VM"), &down, self.rounds);
+        self.sh("\"$FASTVM\" exec \"$VM\" -- rm -f /root/from");
+    }
+
+    /// What is so small that only the requests count.
+    fn tiny(&self, home: &Path) {
+        fs::write(home.join("tiny"), "x".repeat(1000)).unwrap();
+        let mut contenders = vec![
+            self.contender(
+                "fastvm exec true",
+                "\"$FASTVM\" exec \"$VM\" -- true x".to_owned(),
+                "true",
+            ),
+            self.contender(
+                "fastvm cp, in",
+                "\"$FASTVM\" cp --quiet \"$HOME/tiny\" $VM:/root/tiny".to_owned(),
+                "true",
+            ),
+            self.contender(
+                "fastvm cp, out",
+                "\"$FASTVM\" cp --quiet $VM:/root/tiny \"$HOME/copy\"".to_owned(),
+                "true",
+            ),
+        ];
+        contenders.extend(self.official(
+            format!("client.upload(vm, {:?}, '/root/tiny')", home.join("tiny")),
+            "true",
+        ));
+        compare("a file of 1000 bytes", &contenders, TINY_ROUNDS);
+    }
+
+    /// Our copy, and that of another build if there is one.
+    fn ours<'a>(&'a self, script: String, undo: &'a str) -> Vec<Contender<'a>> {
+        let other = self.other.as_ref().map(|other| {
+            let script = script.replacen("$FASTVM", other, 1);
+            self.contender("fastvm cp of FASTVM_BENCH_OTHER", script, undo)
+        });
+        let mut contenders = vec![self.contender("fastvm cp", script, undo)];
+        contenders.extend(other);
+        contenders
+    }
+
+    fn contender<'a>(&'a self, name: &'a str, script: String, undo: &'a str) -> Contender<'a> {
+        Contender {
+            name,
+            run: Box::new(move || self.measure(&["sh", "-ec", &script])),
+            undo: Box::new(move || self.sh(undo)),
+        }
+    }
+
+    /// The official SDK's way, in a process of its own as all others are.
+    fn official<'a>(&'a self, call: String, undo: &'a str) -> Option<Contender<'a>> {
+        let python = self.python.clone()?;
+        let script = format!(
+            "import os, fastvm\nclient = fastvm.FastvmClient()\nvm = os.environ['ID']\n{call}\n"
+        );
+        Some(Contender {
+            name: "official SDK 0.7.0",
+            run: Box::new(move || self.measure(&[&python, "-c", &script])),
+            undo: Box::new(move || self.sh(undo)),
+        })
+    }
+
+    fn measure(&self, argv: &[&str]) -> Cost {
+        let report = self.home.join("peak");
+        let start = Instant::now();
+        let status = self
+            .command("/usr/bin/time")
+            .args(["-f", "%M", "-o"])
+            .arg(&report)
+            .args(argv)
+            .stdout(Stdio::null())
+            .status()
+            .unwrap();
+        let seconds = start.elapsed().as_secs_f64();
+        assert!(status.success(), "{argv:?}: {status}");
+        let peak = fs::read_to_string(report).unwrap().trim().parse().unwrap();
+        Cost { seconds, peak }
+    }
+
+    fn sh(&self, script: &str) {
+        let status = self.command("sh").args(["-ec", script]).status().unwrap();
+        assert!(status.success(), "{script}: {status}");
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command
+            .env("HOME", &self.home)
+            .env("FASTVM_BASE_URL", &self.url)
+            .env("FASTVM_API_KEY", KEY)
+            .envs([("FASTVM", FASTVM), ("VM", VM), ("ID", &self.id)])
+            .stdin(Stdio::null());
+        command
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = self
+            .command(FASTVM)
+            .env_remove("FASTVM_BASE_URL")
+            .env_remove("FASTVM_API_KEY")
+            .env("FASTVM_LOCAL_DIR", self.home.join("local"))
+            .args(["local", "reset", "--yes", "--quiet"])
+            .status();
+    }
+}
+
+/// Runs all contenders in turn, round after round, and prints medians and their ratio to the first.
+fn compare(what: &str, contenders: &[Contender<'_>], rounds: usize) {
+    let mut costs: Vec<Vec<Cost>> = contenders.iter().map(|_| Vec::new()).collect();
+    for _ in 0..rounds {
+        for (contender, costs) in contenders.iter().zip(&mut costs) {
+            costs.push((contender.run)());
+            (contender.undo)();
+        }
+    }
+    println!("\n| {what} | median s | ratio | peak MiB |\n| --- | --- | --- | --- |");
+    let first = median(&mut costs[0]);
+    for (contender, costs) in contenders.iter().zip(&mut costs) {
+        let median = median(costs);
+        println!(
+            "| {} | {median:.3} | {:.2} | {} |",
+            contender.name,
+            median / first,
+            costs.iter().map(|cost| cost.peak).max().unwrap_or(0) / 1024
+        );
+    }
+}
+
+fn median(costs: &mut [Cost]) -> f64 {
+    costs.sort_by(|one, other| one.seconds.total_cmp(&other.seconds));
+    costs[costs.len() / 2].seconds
+}
