@@ -2,6 +2,7 @@
 
 mod exec;
 mod files;
+mod firewall;
 mod front;
 mod network;
 mod recovery;

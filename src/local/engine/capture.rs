@@ -202,6 +202,7 @@ fn plan(vm: &VmRow, name: Option<&str>) -> SnapshotRow {
         metadata: vm.metadata.clone(),
         env_vars: vm.env_vars.clone(),
         firewall: vm.firewall.clone(),
+        services: vm.services.clone(),
         created_at: clock::now(),
     }
 }

@@ -21,7 +21,7 @@ impl Core {
 
     fn admitted(&self, id: &str, port: u16) -> Result<Arc<Known>, Error> {
         let held = self.hold(id, Hold::Shared)?;
-        if !firewall::admits(&held.vm.firewall, port) {
+        if !firewall::admits(&firewall::effective(&held.vm), port) {
             return Err(Error::Conflict(format!(
                 "the firewall of vm {id} does not admit tcp port {port}"
             )));

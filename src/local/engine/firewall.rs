@@ -1,9 +1,64 @@
-//! What a firewall policy may say.
+//! What a firewall policy may say, and what it lets in.
 
 use std::net::Ipv6Addr;
 
-use super::Error;
-use crate::wire::firewall::{FirewallPolicy, FirewallRule, OPEN, RESTRICTED};
+use super::{Core, Error};
+use crate::local::store::vms::{self, VmRow};
+use crate::wire::firewall::{FirewallPolicy, FirewallPolicyPatch, FirewallRule, OPEN, RESTRICTED};
+use crate::wire::service::Service;
+use crate::wire::vm::Vm;
+
+impl Core {
+    /// Replaces the policy of a VM.
+    pub(crate) fn set_firewall(&self, id: &str, policy: FirewallPolicy) -> Result<Vm, Error> {
+        self.change_firewall(id, |_| policy)
+    }
+
+    /// Changes what is given of the policy of a VM. Rules that are given replace all rules.
+    pub(crate) fn patch_firewall(&self, id: &str, patch: FirewallPolicyPatch) -> Result<Vm, Error> {
+        if patch.mode.is_none() && patch.ingress.is_none() {
+            return Err(Error::Invalid(
+                "nothing to change: give mode or ingress".to_owned(),
+            ));
+        }
+        self.change_firewall(id, |before| FirewallPolicy {
+            mode: patch.mode.unwrap_or(before.mode),
+            ingress: patch.ingress.unwrap_or(before.ingress),
+        })
+    }
+
+    fn change_firewall(
+        &self,
+        id: &str,
+        change: impl FnOnce(FirewallPolicy) -> FirewallPolicy,
+    ) -> Result<Vm, Error> {
+        let vm = self.store.write(|transaction| {
+            let mut vm = vms::get(transaction, id)?.ok_or_else(|| Error::no_vm(id))?;
+            vm.firewall = change(vm.firewall);
+            check(&vm.firewall)?;
+            vms::set_firewall(transaction, id, &vm.firewall)?;
+            Ok::<_, Error>(vm)
+        })?;
+        Ok(self.describe(&vm))
+    }
+}
+
+/// The policy that is enforced: that of the user, with a rule for each service.
+pub(super) fn effective(vm: &VmRow) -> FirewallPolicy {
+    let mut policy = vm.firewall.clone();
+    policy.ingress.extend(vm.services.iter().map(rule_of));
+    policy
+}
+
+fn rule_of(service: &Service) -> FirewallRule {
+    FirewallRule {
+        protocol: "tcp".to_owned(),
+        port_start: service.port,
+        port_end: None,
+        source_cidrs: Some(vec!["::/0".to_owned()]),
+        description: Some(format!("auto: proxy service {}", service.name)),
+    }
+}
 
 /// The policy of a VM that was launched without one: nothing comes in.
 pub(super) fn default_policy() -> FirewallPolicy {

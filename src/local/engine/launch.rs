@@ -69,6 +69,7 @@ impl Core {
             metadata: Default::default(),
             env_vars: Default::default(),
             firewall: firewall::default_policy(),
+            services: Vec::new(),
             upper: Uuid::new_v4().to_string(),
             nonce: fresh_nonce(),
             host_boot: self.host_boot.clone(),
@@ -128,6 +129,7 @@ fn inherit(connection: &Connection, id: &str, vm: &mut VmRow) -> Result<Vec<Stri
     vm.metadata = source.metadata;
     vm.env_vars = source.env_vars;
     vm.firewall = source.firewall;
+    vm.services = source.services;
     Ok(stacks::get(connection, id)?)
 }
 

@@ -216,6 +216,7 @@ mod tests {
             metadata: Default::default(),
             env_vars: Default::default(),
             firewall: super::super::firewall::default_policy(),
+            services: Vec::new(),
             upper: String::new(),
             nonce: String::new(),
             host_boot: String::new(),

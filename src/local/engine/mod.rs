@@ -19,6 +19,7 @@ mod machines;
 mod names;
 mod quotas;
 mod run;
+mod services;
 mod snapshots;
 mod sweep;
 mod trash;

@@ -4,6 +4,7 @@ use super::{Core, Error, names};
 use crate::local::store::snapshots::SnapshotRow;
 use crate::local::store::{snapshots, stacks};
 use crate::wire::Deleted;
+use crate::wire::service::{CapturedService, Service};
 use crate::wire::snapshot::{Snapshot, UpdateSnapshotRequest};
 
 impl Core {
@@ -69,7 +70,15 @@ impl Core {
             status: row.status,
             created_at: row.created_at,
             env_vars: Some(row.env_vars),
-            services: Some(Vec::new()),
+            services: Some(row.services.into_iter().map(captured).collect()),
         }
+    }
+}
+
+fn captured(service: Service) -> CapturedService {
+    CapturedService {
+        name: service.name,
+        port: service.port,
+        h2c: service.h2c,
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 use super::hold::Hold;
-use super::{Core, Error, labels, names};
+use super::{Core, Error, firewall, labels, names};
 use crate::local::sandbox;
 use crate::local::store::vms::VmRow;
 use crate::local::store::{blobs, stacks, vms};
@@ -142,7 +142,7 @@ impl Core {
             machine_name: Some(vm.machine_type.clone()),
             source_name: Some(vm.source_name.clone()),
             firewall: Some(vm.firewall.clone()),
-            effective_firewall: Some(vm.firewall.clone()),
+            effective_firewall: Some(firewall::effective(vm)),
             metadata: Some(vm.metadata.clone()),
             env_vars: Some(vm.env_vars.clone()),
             volumes: Some(Vec::new()),

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::{Method, Uri};
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{any, get, post};
+use axum::routing::{any, get, post, put};
 
 use super::answer::Failure;
-use super::{auth, console, exec, files, health, mark, origin, quotas, snapshots, storage, vms};
+use super::{
+    auth, console, exec, files, firewall, health, mark, origin, quotas, services, snapshots,
+    storage, vms,
+};
 use crate::local::engine::Core;
 
 /// What callers on this machine may ask: everything, the API with the key.
@@ -18,6 +21,18 @@ pub(crate) fn for_callers(core: Arc<Core>) -> Router {
         .route(
             "/v1/vms/{id}",
             get(vms::get).patch(vms::update).delete(vms::delete),
+        )
+        .route(
+            "/v1/vms/{id}/firewall",
+            put(firewall::put).patch(firewall::patch),
+        )
+        .route(
+            "/v1/vms/{id}/services",
+            get(services::list).post(services::register),
+        )
+        .route(
+            "/v1/vms/{id}/services/{serviceName}",
+            put(services::update).delete(services::delete),
         )
         .route("/v1/vms/{id}/exec", post(exec::post))
         .route("/v1/vms/{id}/console-token", post(console::token))

@@ -11,7 +11,8 @@ use crate::local::Error;
 
 /// What brings the format from its index to the next; `PRAGMA user_version` counts them. Never change one that was
 /// released: add another.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = [
+    "
     CREATE TABLE settings(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE vms(
         number INTEGER PRIMARY KEY,          -- the order of launch
@@ -62,7 +63,12 @@ const STEPS: [&str; 1] = ["
         max_bytes INTEGER NOT NULL,
         created_at_ms INTEGER NOT NULL
     ) WITHOUT ROWID;
-"];
+",
+    "
+    ALTER TABLE vms ADD COLUMN services TEXT NOT NULL DEFAULT '[]';        -- JSON, sorted by name
+    ALTER TABLE snapshots ADD COLUMN services TEXT NOT NULL DEFAULT '[]';
+",
+];
 
 /// How often and how long to wait for another process that makes the same database.
 const TRIES: u32 = 200;

@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::json;
 use crate::wire::firewall::FirewallPolicy;
+use crate::wire::service::Service;
 use crate::wire::{EnvVars, Metadata};
 
 /// A snapshot as it is known to the database.
@@ -20,16 +21,17 @@ pub(crate) struct SnapshotRow {
     pub(crate) metadata: Metadata,
     pub(crate) env_vars: EnvVars,
     pub(crate) firewall: FirewallPolicy,
+    pub(crate) services: Vec<Service>,
     pub(crate) created_at: String,
 }
 
 const COLUMNS: &str = "id, name, vm_id, status, machine_type, cpu, memory_mib, disk_gib, metadata, env_vars, \
-                       firewall, created_at";
+                       firewall, created_at, services";
 
 pub(crate) fn insert(connection: &Connection, snapshot: &SnapshotRow) -> rusqlite::Result<()> {
     connection
         .prepare_cached(&format!(
-            "INSERT INTO snapshots({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
+            "INSERT INTO snapshots({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
         ))?
         .execute(params![
             snapshot.id,
@@ -44,6 +46,7 @@ pub(crate) fn insert(connection: &Connection, snapshot: &SnapshotRow) -> rusqlit
             json::write(&snapshot.env_vars)?,
             json::write(&snapshot.firewall)?,
             snapshot.created_at,
+            json::write(&snapshot.services)?,
         ])?;
     Ok(())
 }
@@ -91,5 +94,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<SnapshotRow> {
         env_vars: json::read(row, 9)?,
         firewall: json::read(row, 10)?,
         created_at: row.get(11)?,
+        services: json::read(row, 12)?,
     })
 }

@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::json;
 use crate::wire::firewall::FirewallPolicy;
+use crate::wire::service::Service;
 use crate::wire::vm::status;
 use crate::wire::{EnvVars, Metadata};
 
@@ -25,6 +26,8 @@ pub(crate) struct VmRow {
     pub(crate) metadata: Metadata,
     pub(crate) env_vars: EnvVars,
     pub(crate) firewall: FirewallPolicy,
+    /// Sorted by name.
+    pub(crate) services: Vec<Service>,
     /// The layer that it writes to.
     pub(crate) upper: String,
     /// Tells one boot of the VM from another.
@@ -35,13 +38,13 @@ pub(crate) struct VmRow {
 }
 
 const COLUMNS: &str = "id, name, machine_type, source_name, cpu, memory_mib, disk_gib, status, status_reason, halted, \
-                       metadata, env_vars, firewall, upper, nonce, host_boot, created_at";
+                       metadata, env_vars, firewall, upper, nonce, host_boot, created_at, services";
 
 pub(crate) fn insert(connection: &Connection, vm: &VmRow) -> rusqlite::Result<()> {
     connection
         .prepare_cached(&format!(
             "INSERT INTO vms({COLUMNS})
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)"
         ))?
         .execute(params![
             vm.id,
@@ -61,6 +64,7 @@ pub(crate) fn insert(connection: &Connection, vm: &VmRow) -> rusqlite::Result<()
             vm.nonce,
             vm.host_boot,
             vm.created_at,
+            json::write(&vm.services)?,
         ])?;
     Ok(())
 }
@@ -144,6 +148,29 @@ pub(crate) fn set_metadata(
     Ok(())
 }
 
+pub(crate) fn set_firewall(
+    connection: &Connection,
+    id: &str,
+    policy: &FirewallPolicy,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE vms SET firewall = ?2 WHERE id = ?1")?
+        .execute(params![id, json::write(policy)?])?;
+    Ok(())
+}
+
+/// Sets the services, sorted by name.
+pub(crate) fn set_services(
+    connection: &Connection,
+    id: &str,
+    services: &[Service],
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE vms SET services = ?2 WHERE id = ?1")?
+        .execute(params![id, json::write(&services)?])?;
+    Ok(())
+}
+
 pub(crate) fn remove(connection: &Connection, id: &str) -> rusqlite::Result<()> {
     connection
         .prepare_cached("DELETE FROM vms WHERE id = ?1")?
@@ -170,5 +197,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<VmRow> {
         nonce: row.get(14)?,
         host_boot: row.get(15)?,
         created_at: row.get(16)?,
+        services: json::read(row, 17)?,
     })
 }
