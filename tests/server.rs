@@ -364,3 +364,41 @@ fn an_empty_post_is_json_with_a_length() {
         assert!(request.contains(header), "{header} in {request}");
     }
 }
+
+#[test]
+fn an_interrupted_wait_says_that_the_vm_is_there_and_how_to_delete_it() {
+    let queued = VM.replace("running", "provisioning");
+    let server = Scripted::new(&[&json("202 Accepted", &queued), &json("200 OK", &queued)]);
+    let home = Home::with_server(server.url());
+    let child = home
+        .command(&["vm", "launch"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The first question after the launch says that it waits.
+    while server.requests().len() < 2 {
+        std::thread::yield_now();
+    }
+    std::process::Command::new("kill")
+        .args(["-s", "INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    let ran = Ran::of(&child.wait_with_output().unwrap());
+    assert_data_eq!(
+        ran.to_string(),
+        str![[r#"
+--- stderr
+error: interrupted
+hint: the VM is still there; delete it with `fastvm vm delete 3f0c2a52-6a0f-4c8e-8a44-0b2b3a8a91d7`
+--- exit 130
+"#]]
+    );
+    assert_eq!(
+        lines(&server)
+            .iter()
+            .filter(|line| line.starts_with("POST"))
+            .count(),
+        1
+    );
+}
