@@ -15,7 +15,7 @@ use crate::quantity::parse_duration;
 use crate::wire::Record;
 use crate::wire::vm::Vm;
 
-/// Conditions that must all hold.
+// Conditions that must all hold. No doc comment: it would become the help of the commands that take this in.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct FilterOptions {
     /// Only VMs with this label: K=V, K!=V, K, !K; several must all hold (can be repeated)
