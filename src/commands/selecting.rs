@@ -35,7 +35,7 @@ pub(crate) struct FilterOptions {
     older_than: Option<Duration>,
 }
 
-/// VMs by name, or by conditions.
+// VMs by name, or by conditions. No doc comment, as above.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct TargetOptions {
     /// Ids, exact names, or the first characters of ids (4 or more)
