@@ -179,8 +179,8 @@ fn sizes_completion_interrupts_and_large_pastes_go_through() {
     terminal.wait_for("^C\nroot@dev:~#");
     terminal.type_in("echo inter''rupted\r");
     terminal.wait_for("interrupted");
-    terminal.type_in("stty raw -echo; echo set; head -c 300000 | sha256sum; stty sane\r");
-    terminal.wait_for("set");
+    terminal.type_in("stty raw -echo; echo rea''d; head -c 300000 | sha256sum; stty sane\r");
+    terminal.wait_for("\nread");
     let paste = "é€😀x".repeat(30_000);
     terminal.type_in(&paste);
     std::fs::write(home.join("paste"), &paste).unwrap();
