@@ -162,6 +162,10 @@ fn a_signal_at_any_request_leaves_no_vm() {
     // Launch, look, presign, upload, make the folder, fetch, run, delete.
     for at in 0..8 {
         for stall in [Stall::BeforeTheHead, Stall::AfterTheHead, Stall::InTheBody] {
+            // Nobody waits for the body of an upload's answer.
+            if at == 3 && stall != Stall::BeforeTheHead {
+                continue;
+            }
             for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
                 let server = Server::new(at, stall);
                 let ran = interrupted(&server, signal, 1, true);

@@ -43,7 +43,7 @@ pub(super) fn split(grammar: Grammar, mut words: Words) -> Result<Split, Error> 
     }
     let vms = words
         .into_iter()
-        .map(|word| word.into_string())
+        .map(OsString::into_string)
         .collect::<Result<_, _>>()
         .map_err(|_| Error::usage("the name of the VM is not UTF-8"))?;
     Ok(Split { vms, command })

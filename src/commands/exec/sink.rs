@@ -179,6 +179,10 @@ pub(super) fn line(event: &impl Serialize) -> Result<Vec<u8>, Error> {
     Ok(line)
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "it is handed to map_err, which gives the error away"
+)]
 pub(super) fn unwritable(error: serde_json::Error) -> Error {
     Error::new(Kind::LocalIo, error.to_string())
 }

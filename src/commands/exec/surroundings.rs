@@ -77,7 +77,7 @@ pub(crate) struct PlaceOptions {
 impl PlaceOptions {
     /// Refuses what no VM can have.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        let is_bad = |text: &Option<String>| text.as_ref().is_some_and(|text| text.is_empty());
+        let is_bad = |text: &Option<String>| text.as_ref().is_some_and(String::is_empty);
         if is_bad(&self.folder) {
             return Err(Error::usage("the folder of --workdir is empty"));
         }
