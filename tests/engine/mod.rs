@@ -5,6 +5,7 @@ mod files;
 mod firewall;
 mod front;
 mod network;
+mod pause;
 mod recovery;
 mod rig;
 mod snapshots;

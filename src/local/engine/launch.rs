@@ -70,6 +70,8 @@ impl Core {
             env_vars: Default::default(),
             firewall: firewall::default_policy(),
             services: Vec::new(),
+            paused_at: None,
+            pause_snapshot: None,
             upper: Uuid::new_v4().to_string(),
             nonce: fresh_nonce(),
             host_boot: self.host_boot.clone(),
@@ -171,7 +173,7 @@ fn check(request: &LaunchRequest) -> Result<(), Error> {
 }
 
 /// What a running VM takes of the quotas.
-fn claim(vm: &VmRow) -> QuotaValues {
+pub(super) fn claim(vm: &VmRow) -> QuotaValues {
     QuotaValues {
         vcpu: vm.cpu.into(),
         memory_mib: vm.memory_mib,

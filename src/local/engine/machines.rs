@@ -113,17 +113,14 @@ impl Core {
 
     /// Whether the machine of a VM is there now.
     pub(super) fn is_alive(&self, vm: &VmRow) -> Result<bool, Error> {
-        match self.find(vm) {
-            Ok(_) => Ok(true),
-            Err(Error::Sandbox(sandbox::Error::Gone)) => Ok(false),
-            Err(error) => Err(error),
-        }
+        let (id, nonce) = (parse_id(&vm.id)?, parse_id(&vm.nonce)?);
+        Ok(Machine::is_there(&self.folder.vm(&vm.id), id, nonce)?)
     }
 
     /// Lets go of machines that other processes ended or replaced: our doors would keep their networks alive.
     pub(crate) fn forget_dead_machines(&self) {
         for (id, known) in self.machines.all() {
-            if matches!(known.machine.pid(), Err(sandbox::Error::Gone)) {
+            if matches!(known.machine.is_gone(), Ok(true)) {
                 self.machines.forget(&id);
             }
         }
@@ -217,6 +214,8 @@ mod tests {
             env_vars: Default::default(),
             firewall: super::super::firewall::default_policy(),
             services: Vec::new(),
+            paused_at: None,
+            pause_snapshot: None,
             upper: String::new(),
             nonce: String::new(),
             host_boot: String::new(),

@@ -16,6 +16,7 @@ mod launch;
 mod machine_type;
 mod machines;
 mod names;
+mod pause;
 mod quotas;
 mod run;
 mod services;

@@ -120,14 +120,14 @@ impl Core {
 
     /// The VM with a status that is true now: a machine may have ended without us.
     fn looked_after(&self, vm: VmRow) -> Result<VmRow, Error> {
-        if vm.status != status::RUNNING || self.is_alive(&vm)? {
+        if !has_machine(&vm) || self.is_alive(&vm)? {
             return Ok(vm);
         }
         // Whoever holds it may be booting it anew, and will set the status then.
         let Some(held) = self.try_hold(&vm.id)? else {
             return Ok(vm);
         };
-        if held.vm.status == status::RUNNING && !self.is_alive(&held.vm)? {
+        if has_machine(&held.vm) && !self.is_alive(&held.vm)? {
             self.note_gone(&held.vm)?;
         }
         self.vm_row(&vm.id)
@@ -153,13 +153,18 @@ impl Core {
             status: vm.status.clone(),
             created_at: vm.created_at.clone(),
             deleted_at: None,
-            paused_at: None,
+            paused_at: vm.paused_at.clone(),
             ttl: None,
             expires_at_ms: None,
             ttl_remaining_ms: None,
             snapshot_restore_warnings: None,
         }
     }
+}
+
+/// Whether its status says that there is a machine.
+fn has_machine(vm: &VmRow) -> bool {
+    [status::RUNNING, status::PAUSED].contains(&vm.status.as_str())
 }
 
 /// An address of the private range `fd00::/8` that is the VM's own and stays. Nothing routes it: it only tells.

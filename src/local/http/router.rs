@@ -21,6 +21,8 @@ pub(crate) fn for_callers(core: Arc<Core>) -> Router {
             "/v1/vms/{id}",
             get(vms::get).patch(vms::update).delete(vms::delete),
         )
+        .route("/v1/vms/{id}/pause", post(vms::pause))
+        .route("/v1/vms/{id}/resume", post(vms::resume))
         .route(
             "/v1/vms/{id}/firewall",
             put(firewall::put).patch(firewall::patch),

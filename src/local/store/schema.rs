@@ -66,6 +66,8 @@ const STEPS: [&str; 2] = [
     "
     ALTER TABLE vms ADD COLUMN services TEXT NOT NULL DEFAULT '[]';        -- JSON, sorted by name
     ALTER TABLE snapshots ADD COLUMN services TEXT NOT NULL DEFAULT '[]';
+    ALTER TABLE vms ADD COLUMN paused_at TEXT;
+    ALTER TABLE vms ADD COLUMN pause_snapshot TEXT;      -- the snapshot that was made in this pause
 ",
 ];
 

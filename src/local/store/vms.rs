@@ -28,6 +28,10 @@ pub(crate) struct VmRow {
     pub(crate) firewall: FirewallPolicy,
     /// Sorted by name.
     pub(crate) services: Vec<Service>,
+    /// When it was paused, if it is.
+    pub(crate) paused_at: Option<String>,
+    /// The snapshot that was made in this pause.
+    pub(crate) pause_snapshot: Option<String>,
     /// The layer that it writes to.
     pub(crate) upper: String,
     /// Tells one boot of the VM from another.
@@ -38,13 +42,14 @@ pub(crate) struct VmRow {
 }
 
 const COLUMNS: &str = "id, name, machine_type, source_name, cpu, memory_mib, disk_gib, status, status_reason, halted, \
-                       metadata, env_vars, firewall, upper, nonce, host_boot, created_at, services";
+                       metadata, env_vars, firewall, upper, nonce, host_boot, created_at, services, \
+                       paused_at, pause_snapshot";
 
 pub(crate) fn insert(connection: &Connection, vm: &VmRow) -> rusqlite::Result<()> {
     connection
         .prepare_cached(&format!(
             "INSERT INTO vms({COLUMNS})
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)"
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)"
         ))?
         .execute(params![
             vm.id,
@@ -65,6 +70,8 @@ pub(crate) fn insert(connection: &Connection, vm: &VmRow) -> rusqlite::Result<()
             vm.host_boot,
             vm.created_at,
             json::write(&vm.services)?,
+            vm.paused_at,
+            vm.pause_snapshot,
         ])?;
     Ok(())
 }
@@ -106,10 +113,50 @@ pub(crate) fn set_stopped(
 ) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "UPDATE vms SET status = ?3, status_reason = ?4, halted = 0
-             WHERE id = ?1 AND nonce = ?2 AND status = ?5",
+            "UPDATE vms SET status = ?3, status_reason = ?4, halted = 0, paused_at = NULL, pause_snapshot = NULL
+             WHERE id = ?1 AND nonce = ?2 AND status IN (?5, ?6)",
         )?
-        .execute(params![id, nonce, status::STOPPED, reason, status::RUNNING])?;
+        .execute(params![
+            id,
+            nonce,
+            status::STOPPED,
+            reason,
+            status::RUNNING,
+            status::PAUSED
+        ])?;
+    Ok(())
+}
+
+/// Notes that all processes of a VM are held until it is resumed.
+pub(crate) fn set_paused(connection: &Connection, id: &str, now: &str) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE vms SET status = ?2, status_reason = '', halted = 0, paused_at = ?3, pause_snapshot = NULL
+             WHERE id = ?1",
+        )?
+        .execute([id, status::PAUSED, now])?;
+    Ok(())
+}
+
+/// Notes that a VM runs, although its processes may still be held.
+pub(crate) fn set_resumed(connection: &Connection, id: &str) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE vms SET status = ?2, status_reason = '', halted = 1, paused_at = NULL, pause_snapshot = NULL
+             WHERE id = ?1",
+        )?
+        .execute([id, status::RUNNING])?;
+    Ok(())
+}
+
+pub(crate) fn set_pause_snapshot(
+    connection: &Connection,
+    id: &str,
+    snapshot: &str,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE vms SET pause_snapshot = ?2 WHERE id = ?1")?
+        .execute([id, snapshot])?;
     Ok(())
 }
 
@@ -198,5 +245,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<VmRow> {
         host_boot: row.get(15)?,
         created_at: row.get(16)?,
         services: json::read(row, 17)?,
+        paused_at: row.get(18)?,
+        pause_snapshot: row.get(19)?,
     })
 }
