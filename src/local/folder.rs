@@ -12,6 +12,7 @@ use super::Error;
 /// state.db       what exists, in SQLite
 /// key            the API key
 /// engine.lock    held by every engine that works here
+/// keeper.lock    held by the keeper of TTLs, if there is one
 /// vms/ID/        lock, work folder and control socket of a VM
 /// layers/ID/     a tree of files: the writable upper of a VM, or an immutable layer once a snapshot took it
 /// blobs/ID       a staging object of a signed URL
@@ -49,6 +50,7 @@ impl Folder {
             "state.db-shm",
             "key",
             "serving.json",
+            "keeper.lock",
         ];
         let paths = names.iter().map(|name| self.root.join(name));
         paths.chain([self.presence()]).collect()
@@ -65,6 +67,11 @@ impl Folder {
     /// Locked by every engine that works here.
     pub(crate) fn presence(&self) -> PathBuf {
         self.root.join("engine.lock")
+    }
+
+    /// Locked by the keeper of TTLs, see [`super::keeper`].
+    pub(crate) fn keeper(&self) -> PathBuf {
+        self.root.join("keeper.lock")
     }
 
     pub(crate) fn key(&self) -> PathBuf {

@@ -53,7 +53,7 @@ pub fn reset(options: Options) -> Result<(), Error> {
 }
 
 /// Where nobody listens.
-fn nowhere() -> SocketAddr {
+pub(super) fn nowhere() -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
 }
 

@@ -10,4 +10,5 @@ mod recovery;
 mod rig;
 mod snapshots;
 mod speed;
+mod ttl;
 mod vms;

@@ -263,9 +263,9 @@ async fn a_launch_that_fails_leaves_nothing_and_says_why() {
             "unknown machine type \"big\": use cNmM, for example c1m2",
         ),
         (
-            json!({ "machineType": "c1m1", "ttl": { "action": "delete", "seconds": 1 } }),
-            422,
-            "ttl is not supported",
+            json!({ "machineType": "c1m1", "ttl": { "action": "stop", "seconds": 1 } }),
+            400,
+            "ttl action \"stop\" is not pause or delete",
         ),
         (
             json!({ "machineType": "c1m1", "volumes": [{ "volumeId": "a", "mountPath": "/b" }] }),

@@ -109,8 +109,7 @@ impl Core {
             Ok(_) => Ok(()),
             Err(error) => {
                 let reason = format!("it did not boot again: {error}");
-                self.store
-                    .write(|transaction| vms::set_stopped(transaction, id, &vm.nonce, &reason))?;
+                self.note_stopped(&vm, &reason)?;
                 Err(error)
             }
         }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Error;
 use super::doors::Doors;
@@ -20,6 +20,9 @@ use crate::local::store::{Store, settings};
 use crate::local::{self, key};
 use crate::secret::ApiKey;
 use crate::wire::quota::QuotaValues;
+
+/// How long an engine may be there that only does one thing.
+const MOMENT: Duration = Duration::from_millis(500);
 
 /// One engine: the state, and what its verbs are done with. The verbs block; none is async unless it says so.
 #[derive(Debug)]
@@ -126,10 +129,17 @@ impl Core {
 
     /// Makes sure that no other engine works on the data folder, from now on.
     pub(crate) fn take_alone(&self) -> Result<(), local::Error> {
-        let busy = |_| local::Error::Busy {
-            path: self.data().to_owned(),
-        };
-        self.presence.try_lock().map_err(busy)
+        // The keeper of TTLs is an engine for a moment.
+        let end = Instant::now() + MOMENT;
+        while self.presence.try_lock().is_err() {
+            if Instant::now() > end {
+                return Err(local::Error::Busy {
+                    path: self.data().to_owned(),
+                });
+            }
+            std::thread::sleep(MOMENT / 50);
+        }
+        Ok(())
     }
 
     /// Waits, not longer than told, for what goes on in the background.

@@ -8,9 +8,9 @@ use uuid::Uuid;
 use super::clock;
 use super::machine_type::MachineType;
 use super::machines::fresh_nonce;
-use super::{Core, Error, firewall, labels, names};
+use super::{Core, Error, firewall, labels, names, timers};
 use crate::local::store::vms::VmRow;
-use crate::local::store::{snapshots, stacks, vms};
+use crate::local::store::{self, snapshots, stacks, vms};
 use crate::wire::quota::QuotaValues;
 use crate::wire::snapshot;
 use crate::wire::vm::{LaunchRequest, Vm, status};
@@ -72,6 +72,9 @@ impl Core {
             services: Vec::new(),
             paused_at: None,
             pause_snapshot: None,
+            ttl: request.ttl.clone(),
+            expires_at_ms: None,
+            ttl_remaining_ms: request.ttl.as_ref().map(|ttl| ttl.seconds * 1000),
             upper: Uuid::new_v4().to_string(),
             nonce: fresh_nonce(),
             host_boot: self.host_boot.clone(),
@@ -105,12 +108,13 @@ impl Core {
     fn bring_up(&self, vm: &VmRow, layers: &[String]) -> Result<VmRow, Error> {
         self.host.create_disk(&self.folder.layer(&vm.upper))?;
         self.boot(vm, layers)?;
-        self.store
-            .write(|transaction| vms::set_status(transaction, &vm.id, status::RUNNING, ""))?;
-        Ok(VmRow {
-            status: status::RUNNING.to_owned(),
-            ..vm.clone()
-        })
+        let running = self.store.write(|transaction| {
+            vms::set_status(transaction, &vm.id, status::RUNNING, "")?;
+            store::timers::count(transaction, &vm.id, clock::now_ms())?;
+            vms::get(transaction, &vm.id)?.ok_or_else(|| Error::no_vm(&vm.id))
+        })?;
+        self.keep_time(&running);
+        Ok(running)
     }
 }
 
@@ -141,11 +145,7 @@ fn check(request: &LaunchRequest) -> Result<(), Error> {
         (None, None) => return Err(invalid("give machineType to boot or snapshotId to restore")),
         _ => {}
     }
-    if request.ttl.is_some() {
-        return Err(Error::Unsupported(
-            "ttl is not supported by the local engine".to_owned(),
-        ));
-    }
+    request.ttl.as_ref().map_or(Ok(()), timers::check)?;
     if request
         .volumes
         .as_ref()

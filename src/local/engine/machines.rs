@@ -7,8 +7,9 @@ use uuid::Uuid;
 
 use super::doors::OpenDoors;
 use super::hold::Held;
-use super::{Core, Error};
+use super::{Core, Error, clock};
 use crate::local::sandbox::{self, BootSpec, Machine};
+use crate::local::store::timers;
 use crate::local::store::vms::{self, VmRow};
 use crate::wire::vm::status;
 
@@ -142,14 +143,23 @@ impl Core {
         } else {
             "the computer was started anew since; the disk is kept, but may lack the last writes"
         };
-        self.store
-            .write(|transaction| vms::set_stopped(transaction, &vm.id, &vm.nonce, reason))?;
+        self.note_stopped(vm, reason)?;
         let stopped = VmRow {
             status: status::STOPPED.to_owned(),
             status_reason: reason.to_owned(),
             ..vm.clone()
         };
         Ok(not_running(&stopped))
+    }
+
+    /// Notes that a boot came to its end, and what is left of the TTL.
+    pub(super) fn note_stopped(&self, vm: &VmRow, reason: &str) -> Result<(), Error> {
+        self.store.write(|transaction| {
+            if vms::set_stopped(transaction, &vm.id, &vm.nonce, reason)? {
+                timers::keep(transaction, &vm.id, clock::now_ms())?;
+            }
+            Ok(())
+        })
     }
 }
 
@@ -216,6 +226,9 @@ mod tests {
             services: Vec::new(),
             paused_at: None,
             pause_snapshot: None,
+            ttl: None,
+            expires_at_ms: None,
+            ttl_remaining_ms: None,
             upper: String::new(),
             nonce: String::new(),
             host_boot: String::new(),

@@ -22,6 +22,7 @@ mod run;
 mod services;
 mod snapshots;
 mod sweep;
+mod timers;
 mod trash;
 mod vms;
 mod whole;

@@ -22,7 +22,8 @@ impl Core {
         })?;
         self.sweep_folder(&self.folder.layers(), stacks::used)?;
         self.sweep_blobs()?;
-        self.empty_trash()
+        self.empty_trash()?;
+        self.resume_keeping()
     }
 
     /// A VM that is being made or deleted is held by whoever does it. One that nobody holds lost its process.

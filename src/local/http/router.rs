@@ -23,6 +23,7 @@ pub(crate) fn for_callers(core: Arc<Core>) -> Router {
         )
         .route("/v1/vms/{id}/pause", post(vms::pause))
         .route("/v1/vms/{id}/resume", post(vms::resume))
+        .route("/v1/vms/{id}/ttl/refresh", post(vms::refresh_ttl))
         .route(
             "/v1/vms/{id}/firewall",
             put(firewall::put).patch(firewall::patch),

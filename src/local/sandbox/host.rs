@@ -39,6 +39,11 @@ impl Host {
         Ok(host)
     }
 
+    /// The program that is run again as booter and init.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// How users inside map to users outside.
     pub fn mode(&self) -> Mode {
         match self.owners {

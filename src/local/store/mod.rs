@@ -6,6 +6,7 @@ mod schema;
 pub(crate) mod settings;
 pub(crate) mod snapshots;
 pub(crate) mod stacks;
+pub(crate) mod timers;
 pub(crate) mod usage;
 pub(crate) mod vms;
 

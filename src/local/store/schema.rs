@@ -68,6 +68,9 @@ const STEPS: [&str; 2] = [
     ALTER TABLE snapshots ADD COLUMN services TEXT NOT NULL DEFAULT '[]';
     ALTER TABLE vms ADD COLUMN paused_at TEXT;
     ALTER TABLE vms ADD COLUMN pause_snapshot TEXT;      -- the snapshot that was made in this pause
+    ALTER TABLE vms ADD COLUMN ttl TEXT;                 -- JSON
+    ALTER TABLE vms ADD COLUMN expires_at_ms INTEGER;    -- Unix; only while running
+    ALTER TABLE vms ADD COLUMN ttl_remaining_ms INTEGER; -- only while not running
 ",
 ];
 

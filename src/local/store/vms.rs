@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::json;
 use crate::wire::firewall::FirewallPolicy;
 use crate::wire::service::Service;
-use crate::wire::vm::status;
+use crate::wire::vm::{Ttl, status};
 use crate::wire::{EnvVars, Metadata};
 
 /// A VM as it is known to the database.
@@ -32,6 +32,11 @@ pub(crate) struct VmRow {
     pub(crate) paused_at: Option<String>,
     /// The snapshot that was made in this pause.
     pub(crate) pause_snapshot: Option<String>,
+    pub(crate) ttl: Option<Ttl>,
+    /// When the TTL acts, in Unix milliseconds, while the VM runs.
+    pub(crate) expires_at_ms: Option<i64>,
+    /// What is left of the cycle, in milliseconds, while the VM does not run.
+    pub(crate) ttl_remaining_ms: Option<i64>,
     /// The layer that it writes to.
     pub(crate) upper: String,
     /// Tells one boot of the VM from another.
@@ -43,13 +48,13 @@ pub(crate) struct VmRow {
 
 const COLUMNS: &str = "id, name, machine_type, source_name, cpu, memory_mib, disk_gib, status, status_reason, halted, \
                        metadata, env_vars, firewall, upper, nonce, host_boot, created_at, services, \
-                       paused_at, pause_snapshot";
+                       paused_at, pause_snapshot, ttl, expires_at_ms, ttl_remaining_ms";
 
 pub(crate) fn insert(connection: &Connection, vm: &VmRow) -> rusqlite::Result<()> {
     connection
         .prepare_cached(&format!(
             "INSERT INTO vms({COLUMNS})
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)"
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)"
         ))?
         .execute(params![
             vm.id,
@@ -72,6 +77,9 @@ pub(crate) fn insert(connection: &Connection, vm: &VmRow) -> rusqlite::Result<()
             json::write(&vm.services)?,
             vm.paused_at,
             vm.pause_snapshot,
+            vm.ttl.as_ref().map(json::write).transpose()?,
+            vm.expires_at_ms,
+            vm.ttl_remaining_ms,
         ])?;
     Ok(())
 }
@@ -104,14 +112,14 @@ pub(crate) fn set_status(
     Ok(changed == 1)
 }
 
-/// Notes that a boot came to its end, unless the VM was booted again or is being deleted.
+/// Notes that a boot came to its end, unless the VM was booted again or is being deleted. Says whether it did.
 pub(crate) fn set_stopped(
     connection: &Connection,
     id: &str,
     nonce: &str,
     reason: &str,
-) -> rusqlite::Result<()> {
-    connection
+) -> rusqlite::Result<bool> {
+    let changed = connection
         .prepare_cached(
             "UPDATE vms SET status = ?3, status_reason = ?4, halted = 0, paused_at = NULL, pause_snapshot = NULL
              WHERE id = ?1 AND nonce = ?2 AND status IN (?5, ?6)",
@@ -124,7 +132,7 @@ pub(crate) fn set_stopped(
             status::RUNNING,
             status::PAUSED
         ])?;
-    Ok(())
+    Ok(changed == 1)
 }
 
 /// Notes that all processes of a VM are held until it is resumed.
@@ -247,5 +255,8 @@ fn read(row: &Row<'_>) -> rusqlite::Result<VmRow> {
         services: json::read(row, 17)?,
         paused_at: row.get(18)?,
         pause_snapshot: row.get(19)?,
+        ttl: json::read_optional(row, 20)?,
+        expires_at_ms: row.get(21)?,
+        ttl_remaining_ms: row.get(22)?,
     })
 }
