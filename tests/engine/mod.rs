@@ -12,3 +12,4 @@ mod snapshots;
 mod speed;
 mod ttl;
 mod vms;
+mod volumes;

@@ -269,8 +269,8 @@ async fn a_launch_that_fails_leaves_nothing_and_says_why() {
         ),
         (
             json!({ "machineType": "c1m1", "volumes": [{ "volumeId": "a", "mountPath": "/b" }] }),
-            422,
-            "volumes are not supported",
+            404,
+            "volume \"a\" not found",
         ),
         (
             json!({ "machineType": "c1m1", "diskGiB": 0 }),

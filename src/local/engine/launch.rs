@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::clock;
 use super::machine_type::MachineType;
 use super::machines::fresh_nonce;
-use super::{Core, Error, firewall, labels, names, timers};
+use super::{Core, Error, attachments, firewall, labels, names, timers};
 use crate::local::store::vms::VmRow;
 use crate::local::store::{self, snapshots, stacks, vms};
 use crate::wire::quota::QuotaValues;
@@ -31,7 +31,7 @@ impl Core {
             Err(error) => {
                 // What cannot be undone here is found and undone at the next start.
                 self.abandon(&vm).ok();
-                Err(error)
+                Err(attachments::explain(&vm, error))
             }
         }
     }
@@ -72,6 +72,7 @@ impl Core {
             services: Vec::new(),
             paused_at: None,
             pause_snapshot: None,
+            volumes: attachments::plan(connection, request.volumes.as_deref().unwrap_or_default())?,
             ttl: request.ttl.clone(),
             expires_at_ms: None,
             ttl_remaining_ms: request.ttl.as_ref().map(|ttl| ttl.seconds * 1000),
@@ -146,15 +147,10 @@ fn check(request: &LaunchRequest) -> Result<(), Error> {
         _ => {}
     }
     request.ttl.as_ref().map_or(Ok(()), timers::check)?;
-    if request
+    request
         .volumes
-        .as_ref()
-        .is_some_and(|volumes| !volumes.is_empty())
-    {
-        return Err(Error::Unsupported(
-            "volumes are not supported by the local engine".to_owned(),
-        ));
-    }
+        .as_deref()
+        .map_or(Ok(()), attachments::check)?;
     if request
         .disk_gib
         .is_some_and(|size| !(1..=LARGEST_DISK_GIB).contains(&size))

@@ -77,7 +77,7 @@ impl Core {
                 .collect(),
             upper: self.folder.layer(&vm.upper),
             work: folder.join(format!("work-{}", vm.nonce)),
-            volumes: Vec::new(),
+            volumes: self.mounts(vm),
             cpus: u32::try_from(vm.cpu).unwrap_or(1),
             memory_mib: u64::try_from(vm.memory_mib).unwrap_or(1024),
         })?;
@@ -226,6 +226,7 @@ mod tests {
             services: Vec::new(),
             paused_at: None,
             pause_snapshot: None,
+            volumes: Vec::new(),
             ttl: None,
             expires_at_ms: None,
             ttl_remaining_ms: None,

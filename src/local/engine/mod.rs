@@ -1,8 +1,10 @@
 //! What the verbs do. Knows no HTTP: errors say what is wrong, not with which status.
 
+mod attachments;
 mod capture;
 mod clock;
 mod core;
+mod credentials;
 mod dial;
 mod doors;
 mod environment;
@@ -25,6 +27,7 @@ mod sweep;
 mod timers;
 mod trash;
 mod vms;
+mod volumes;
 mod whole;
 
 pub(crate) use self::core::Core;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 use super::hold::{Held, Hold};
-use super::{Core, Error, clock, firewall, labels, names, timers};
+use super::{Core, Error, attachments, clock, firewall, labels, names, timers};
 use crate::local::sandbox;
 use crate::local::store::vms::VmRow;
 use crate::local::store::{self, blobs, stacks, vms};
@@ -155,7 +155,7 @@ impl Core {
             effective_firewall: Some(firewall::effective(vm)),
             metadata: Some(vm.metadata.clone()),
             env_vars: Some(vm.env_vars.clone()),
-            volumes: Some(Vec::new()),
+            volumes: Some(attachments::describe(vm)),
             public_ipv6: Uuid::try_parse(&vm.id).ok().map(private_address),
             cpu: vm.cpu,
             memory_mib: vm.memory_mib,

@@ -3,6 +3,7 @@
 mod answer;
 mod auth;
 mod body;
+mod credentials;
 mod exec;
 mod files;
 mod firewall;
@@ -19,3 +20,4 @@ mod snapshots;
 mod storage;
 mod transfer;
 mod vms;
+mod volumes;

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::{Method, Uri};
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{any, get, post, put};
+use axum::routing::{any, delete, get, post, put};
 
 use super::answer::Failure;
 use super::{
-    auth, exec, files, firewall, health, mark, origin, quotas, services, snapshots, storage, vms,
+    auth, credentials, exec, files, firewall, health, mark, origin, quotas, services, snapshots,
+    storage, vms, volumes,
 };
 use crate::local::engine::Core;
 
@@ -49,6 +50,20 @@ pub(crate) fn for_callers(core: Arc<Core>) -> Router {
                 .patch(snapshots::update)
                 .delete(snapshots::delete),
         )
+        .route("/v1/volumes", get(volumes::list).post(volumes::create))
+        .route(
+            "/v1/volumes/{id}",
+            get(volumes::get)
+                .patch(volumes::update)
+                .delete(volumes::delete),
+        )
+        .route("/v1/volumes/{id}/attachments", get(volumes::attachments))
+        .route("/v1/volumes/{id}/diagnostics", get(volumes::diagnostics))
+        .route(
+            "/v1/volume-credentials",
+            get(credentials::list).post(credentials::create),
+        )
+        .route("/v1/volume-credentials/{id}", delete(credentials::delete))
         .route("/v1/org/quotas", get(quotas::get))
         .layer(from_fn_with_state(core.clone(), auth::require_key));
     finish(open().merge(api), core)

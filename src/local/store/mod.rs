@@ -1,6 +1,7 @@
 //! What exists, in SQLite. Several processes write to one database.
 
 pub(crate) mod blobs;
+pub(crate) mod credentials;
 mod json;
 mod schema;
 pub(crate) mod settings;
@@ -9,6 +10,7 @@ pub(crate) mod stacks;
 pub(crate) mod timers;
 pub(crate) mod usage;
 pub(crate) mod vms;
+pub(crate) mod volumes;
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};

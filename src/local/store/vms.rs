@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::json;
+use super::volumes::Attachment;
 use crate::wire::firewall::FirewallPolicy;
 use crate::wire::service::Service;
 use crate::wire::vm::{Ttl, status};
@@ -32,6 +33,8 @@ pub(crate) struct VmRow {
     pub(crate) paused_at: Option<String>,
     /// The snapshot that was made in this pause.
     pub(crate) pause_snapshot: Option<String>,
+    /// What is mounted in it, in the order of the launch.
+    pub(crate) volumes: Vec<Attachment>,
     pub(crate) ttl: Option<Ttl>,
     /// When the TTL acts, in Unix milliseconds, while the VM runs.
     pub(crate) expires_at_ms: Option<i64>,
@@ -48,13 +51,13 @@ pub(crate) struct VmRow {
 
 const COLUMNS: &str = "id, name, machine_type, source_name, cpu, memory_mib, disk_gib, status, status_reason, halted, \
                        metadata, env_vars, firewall, upper, nonce, host_boot, created_at, services, \
-                       paused_at, pause_snapshot, ttl, expires_at_ms, ttl_remaining_ms";
+                       paused_at, pause_snapshot, ttl, expires_at_ms, ttl_remaining_ms, volumes";
 
 pub(crate) fn insert(connection: &Connection, vm: &VmRow) -> rusqlite::Result<()> {
     connection
         .prepare_cached(&format!(
             "INSERT INTO vms({COLUMNS})
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)"
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)"
         ))?
         .execute(params![
             vm.id,
@@ -80,6 +83,7 @@ pub(crate) fn insert(connection: &Connection, vm: &VmRow) -> rusqlite::Result<()
             vm.ttl.as_ref().map(json::write).transpose()?,
             vm.expires_at_ms,
             vm.ttl_remaining_ms,
+            json::write(&vm.volumes)?,
         ])?;
     Ok(())
 }
@@ -226,6 +230,28 @@ pub(crate) fn set_services(
     Ok(())
 }
 
+pub(crate) fn set_volumes(
+    connection: &Connection,
+    id: &str,
+    volumes: &[Attachment],
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE vms SET volumes = ?2 WHERE id = ?1")?
+        .execute(params![id, json::write(&volumes)?])?;
+    Ok(())
+}
+
+/// The VMs that a volume is mounted in, in the order of their launch.
+pub(crate) fn with_volume(connection: &Connection, volume: &str) -> rusqlite::Result<Vec<VmRow>> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM vms
+             WHERE EXISTS(SELECT 1 FROM json_each(volumes) WHERE value ->> 'volumeId' = ?1) ORDER BY number"
+        ))?
+        .query_map([volume], read)?
+        .collect()
+}
+
 pub(crate) fn remove(connection: &Connection, id: &str) -> rusqlite::Result<()> {
     connection
         .prepare_cached("DELETE FROM vms WHERE id = ?1")?
@@ -258,5 +284,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<VmRow> {
         ttl: json::read_optional(row, 20)?,
         expires_at_ms: row.get(21)?,
         ttl_remaining_ms: row.get(22)?,
+        volumes: json::read(row, 23)?,
     })
 }
