@@ -1,5 +1,6 @@
 //! The local engine, driven over HTTP as any client would, with the real binary as the init of its VMs.
 
+mod builds;
 mod exec;
 mod files;
 mod firewall;

@@ -1,6 +1,7 @@
 //! What the verbs do. Knows no HTTP: errors say what is wrong, not with which status.
 
 mod attachments;
+mod builds;
 mod capture;
 mod clock;
 mod core;

@@ -3,6 +3,7 @@
 mod answer;
 mod auth;
 mod body;
+mod builds;
 mod credentials;
 mod exec;
 mod files;

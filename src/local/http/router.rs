@@ -9,8 +9,8 @@ use axum::routing::{any, delete, get, post, put};
 
 use super::answer::Failure;
 use super::{
-    auth, credentials, exec, files, firewall, health, mark, origin, quotas, services, snapshots,
-    storage, vms, volumes,
+    auth, builds, credentials, exec, files, firewall, health, mark, origin, quotas, services,
+    snapshots, storage, vms, volumes,
 };
 use crate::local::engine::Core;
 
@@ -50,6 +50,9 @@ pub(crate) fn for_callers(core: Arc<Core>) -> Router {
                 .patch(snapshots::update)
                 .delete(snapshots::delete),
         )
+        .route("/v1/builds", post(builds::create))
+        .route("/v1/builds/{id}", get(builds::get))
+        .route("/v1/build-contexts/presign", post(builds::presign))
         .route("/v1/volumes", get(volumes::list).post(volumes::create))
         .route(
             "/v1/volumes/{id}",
