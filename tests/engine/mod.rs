@@ -1,6 +1,7 @@
 //! The local engine, driven over HTTP as any client would, with the real binary as the init of its VMs.
 
 mod builds;
+mod contract;
 mod exec;
 mod files;
 mod firewall;
