@@ -50,7 +50,7 @@ use output::Ui;
 /// Runs the program with the arguments of this process.
 pub fn run() -> ExitCode {
     #[cfg(target_os = "linux")]
-    if let Some(code) = local::sandbox::intercept() {
+    if let Some(code) = local::intercept() {
         return code;
     }
     report::instead_of_panics();

@@ -1,7 +1,8 @@
 //! Where everything lies below the data folder.
 
 use std::fs::{self, DirBuilder};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::Error;
@@ -12,9 +13,12 @@ use super::Error;
 /// state.db       what exists, in SQLite
 /// key            the API key
 /// engine.lock    held by every engine that works here
+/// keeper.lock    held by the keeper of TTLs, if there is one
 /// vms/ID/        lock, work folder and control socket of a VM
 /// layers/ID/     a tree of files: the writable upper of a VM, or an immutable layer once a snapshot took it
 /// blobs/ID       a staging object of a signed URL
+/// volumes/ID/    what is in a native volume
+/// credentials/ID a secret, readable by its user alone
 /// images/        prepared base systems
 /// trash/         what is being removed
 /// ```
@@ -30,7 +34,7 @@ impl Folder {
         // Later system calls must not depend on the working folder of the process.
         let root = fs::canonicalize(root).map_err(Error::at(root))?;
         let folder = Self { root };
-        for child in ["vms", "layers", "blobs", "trash"] {
+        for child in ["vms", "layers", "blobs", "volumes", "credentials", "trash"] {
             make_private(&folder.root.join(child))?;
         }
         Ok(folder)
@@ -42,6 +46,8 @@ impl Folder {
             "vms",
             "layers",
             "blobs",
+            "volumes",
+            "credentials",
             "trash",
             "images",
             "state.db",
@@ -49,6 +55,7 @@ impl Folder {
             "state.db-shm",
             "key",
             "serving.json",
+            "keeper.lock",
         ];
         let paths = names.iter().map(|name| self.root.join(name));
         paths.chain([self.presence()]).collect()
@@ -67,6 +74,11 @@ impl Folder {
         self.root.join("engine.lock")
     }
 
+    /// Locked by the keeper of TTLs, see [`super::keeper`].
+    pub(crate) fn keeper(&self) -> PathBuf {
+        self.root.join("keeper.lock")
+    }
+
     pub(crate) fn key(&self) -> PathBuf {
         self.root.join("key")
     }
@@ -83,6 +95,14 @@ impl Folder {
         self.root.join("blobs")
     }
 
+    pub(crate) fn volumes(&self) -> PathBuf {
+        self.root.join("volumes")
+    }
+
+    pub(crate) fn credentials(&self) -> PathBuf {
+        self.root.join("credentials")
+    }
+
     pub(crate) fn trash(&self) -> PathBuf {
         self.root.join("trash")
     }
@@ -95,6 +115,14 @@ impl Folder {
         self.vms().join(id)
     }
 
+    pub(crate) fn volume(&self, id: &str) -> PathBuf {
+        self.volumes().join(id)
+    }
+
+    pub(crate) fn credential(&self, id: &str) -> PathBuf {
+        self.credentials().join(id)
+    }
+
     pub(crate) fn layer(&self, id: &str) -> PathBuf {
         self.layers().join(id)
     }
@@ -104,7 +132,7 @@ impl Folder {
 fn make_private(path: &Path) -> Result<(), Error> {
     let found = match fs::metadata(path) {
         Ok(found) => found,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return DirBuilder::new()
                 .recursive(true)
                 .mode(0o700)
@@ -117,4 +145,20 @@ fn make_private(path: &Path) -> Result<(), Error> {
         fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(Error::at(path))?;
     }
     Ok(())
+}
+
+/// What a tree takes on disk. What cannot be looked into counts as nothing.
+pub(crate) fn disk_use(path: &Path) -> u64 {
+    let Ok(found) = fs::symlink_metadata(path) else {
+        return 0;
+    };
+    let own = found.blocks() * 512;
+    if !found.is_dir() {
+        return own;
+    }
+    let children = fs::read_dir(path).into_iter().flatten();
+    own + children
+        .filter_map(io::Result::ok)
+        .map(|child| disk_use(&child.path()))
+        .sum::<u64>()
 }

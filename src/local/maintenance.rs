@@ -1,11 +1,9 @@
 //! Looking at a data folder as a whole, and emptying it.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
-use std::{fs, io};
 
 use super::engine::Core;
+use super::folder::disk_use;
 use super::sandbox::{LimitsSupport, Mode};
 use super::{Error, Options};
 
@@ -53,22 +51,6 @@ pub fn reset(options: Options) -> Result<(), Error> {
 }
 
 /// Where nobody listens.
-fn nowhere() -> SocketAddr {
+pub(super) fn nowhere() -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
-}
-
-/// What a tree takes on disk. What cannot be looked into counts as nothing.
-fn disk_use(path: &Path) -> u64 {
-    let Ok(found) = fs::symlink_metadata(path) else {
-        return 0;
-    };
-    let own = found.blocks() * 512;
-    if !found.is_dir() {
-        return own;
-    }
-    let children = fs::read_dir(path).into_iter().flatten();
-    own + children
-        .filter_map(io::Result::ok)
-        .map(|child| disk_use(&child.path()))
-        .sum::<u64>()
 }

@@ -14,6 +14,7 @@ mod folder;
 mod forward;
 mod handle;
 mod http;
+mod keeper;
 mod key;
 mod maintenance;
 mod options;
@@ -27,6 +28,12 @@ pub use forward::forward;
 pub use handle::{Engine, start};
 pub use maintenance::{Status, reset, status};
 pub use options::{Egress, Options, Workers};
+
+/// Becomes the booter and init of a VM, or the keeper of TTLs, if that is what this process was started for; it comes
+/// back from that only to exit. Must be called before anything else is done, and costs two comparisons.
+pub fn intercept() -> Option<std::process::ExitCode> {
+    sandbox::intercept().or_else(keeper::intercept)
+}
 
 /// The API key of a data folder, made where there is none.
 pub fn stored_key(data: &std::path::Path) -> Result<crate::secret::ApiKey, Error> {

@@ -37,7 +37,7 @@ pub struct Options {
     pub listen: SocketAddr,
     /// The key that callers must present. None takes the one in the data folder, made at first start.
     pub api_key: Option<ApiKey>,
-    /// The program that is run again as the init of VMs: this one. It must call `sandbox::intercept` first.
+    /// The program that is run again as the init of VMs: this one. It must call [`intercept`](super::intercept) first.
     pub program: PathBuf,
     /// What VMs see as their system.
     pub rootfs: Rootfs,

@@ -1,12 +1,17 @@
 //! The local engine, driven over HTTP as any client would, with the real binary as the init of its VMs.
 
+mod builds;
+mod contract;
 mod exec;
 mod files;
 mod firewall;
 mod front;
 mod network;
+mod pause;
 mod recovery;
 mod rig;
 mod snapshots;
 mod speed;
+mod ttl;
 mod vms;
+mod volumes;

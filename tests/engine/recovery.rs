@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::rig::{Rig, json as parse, options};
 
 /// The process of a VM's init, as seen from outside.
-fn init_of(data: &std::path::Path, id: &str) -> i32 {
+pub(super) fn init_of(data: &std::path::Path, id: &str) -> i32 {
     let database = rusqlite::Connection::open(data.join("state.db")).unwrap();
     let nonce: String = database
         .query_row("SELECT nonce FROM vms WHERE id = ?1", [id], |row| {
@@ -31,7 +31,7 @@ fn runs(pid: i32) -> bool {
         .is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
 }
 
-fn kill(pid: i32) {
+pub(super) fn kill(pid: i32) {
     let status = Command::new("kill")
         .args(["-9", &pid.to_string()])
         .stderr(Stdio::null())
@@ -263,14 +263,14 @@ async fn a_launch_that_fails_leaves_nothing_and_says_why() {
             "unknown machine type \"big\": use cNmM, for example c1m2",
         ),
         (
-            json!({ "machineType": "c1m1", "ttl": { "action": "delete", "seconds": 1 } }),
-            422,
-            "ttl is not supported",
+            json!({ "machineType": "c1m1", "ttl": { "action": "stop", "seconds": 1 } }),
+            400,
+            "ttl action \"stop\" is not pause or delete",
         ),
         (
             json!({ "machineType": "c1m1", "volumes": [{ "volumeId": "a", "mountPath": "/b" }] }),
-            422,
-            "volumes are not supported",
+            404,
+            "volume \"a\" not found",
         ),
         (
             json!({ "machineType": "c1m1", "diskGiB": 0 }),

@@ -22,12 +22,17 @@ use crate::wire::vm::status;
 const DEEPEST: usize = 250;
 
 impl Core {
-    /// Makes a snapshot of a running or stopped VM. It is ready when this returns.
+    /// Makes a snapshot of a running, paused or stopped VM. It is ready when this returns.
+    ///
+    /// Nothing changes in a pause, so the second one in the same pause is the first one.
     pub(crate) fn create_snapshot(
         &self,
         request: &CreateSnapshotRequest,
     ) -> Result<Snapshot, Error> {
         let held = self.hold(&request.vm_id, Hold::Alone)?;
+        if let Some(made) = self.of_this_pause(&held.vm)? {
+            return Ok(self.describe_snapshot(made));
+        }
         let snapshot = plan(&held.vm, request.name.as_deref());
         let layers = self.store.read(|connection| {
             self.check_quotas(connection, &ONE_MORE)?;
@@ -41,6 +46,7 @@ impl Core {
         }
         match held.vm.status.as_str() {
             status::STOPPED => self.rotate(&held.vm, &snapshot, &layers)?,
+            status::PAUSED => self.copy_paused(&held.vm, &snapshot, &layers)?,
             _ => {
                 let known = self.machine(&held)?;
                 if known.machine.is_idle()? {
@@ -87,7 +93,7 @@ impl Core {
     }
 
     /// Boots a VM that is held and has no machine. If it does not boot it is stopped.
-    fn boot_again(&self, id: &str) -> Result<(), Error> {
+    pub(super) fn boot_again(&self, id: &str) -> Result<(), Error> {
         let before = self.vm_row(id)?;
         let vm = VmRow {
             nonce: fresh_nonce(),
@@ -102,9 +108,8 @@ impl Core {
         match self.boot(&vm, &layers) {
             Ok(_) => Ok(()),
             Err(error) => {
-                let reason = format!("it did not boot again after a snapshot: {error}");
-                self.store
-                    .write(|transaction| vms::set_stopped(transaction, id, &vm.nonce, &reason))?;
+                let reason = format!("it did not boot again: {error}");
+                self.note_stopped(&vm, &reason)?;
                 Err(error)
             }
         }
@@ -118,27 +123,66 @@ impl Core {
         snapshot: &SnapshotRow,
         layers: &[String],
     ) -> Result<(), Error> {
-        let copy = self.fresh_place(vm, "copy")?;
         // Noted first: if this process dies in between, the next one that uses the VM lets it go on.
         self.store
             .write(|transaction| vms::set_halted(transaction, &vm.id, true))?;
-        let copied = known
-            .machine
-            .stop_all()
-            .and_then(|()| self.host.copy_tree(&self.folder.layer(&vm.upper), &copy));
+        let stopped = known.machine.stop_all().map_err(Error::from);
+        let copied = stopped.and_then(|()| self.copy_upper(vm));
         known.machine.continue_all()?;
         self.store
             .write(|transaction| vms::set_halted(transaction, &vm.id, false))?;
-        if let Err(error) = copied {
-            self.throw(&copy)?;
-            return Err(error.into());
+        let copy = copied?;
+        self.store
+            .write(|transaction| self.record_copy(transaction, snapshot, &copy, layers))
+    }
+
+    /// Copies the upper of a VM whose processes are held anyway.
+    fn copy_paused(
+        &self,
+        vm: &VmRow,
+        snapshot: &SnapshotRow,
+        layers: &[String],
+    ) -> Result<(), Error> {
+        let copy = self.copy_upper(vm)?;
+        self.store.write(|transaction| {
+            vms::set_pause_snapshot(transaction, &vm.id, &snapshot.id)?;
+            self.record_copy(transaction, snapshot, &copy, layers)
+        })
+    }
+
+    /// The snapshot that was made in the present pause of a VM, if it is still there.
+    fn of_this_pause(&self, vm: &VmRow) -> Result<Option<SnapshotRow>, Error> {
+        match &vm.pause_snapshot {
+            Some(id) => Ok(self
+                .store
+                .read(|connection| snapshots::get(connection, id))?),
+            None => Ok(None),
         }
+    }
+
+    /// Where a copy of the upper now is. On failure nothing is left of it.
+    fn copy_upper(&self, vm: &VmRow) -> Result<PathBuf, Error> {
+        let copy = self.fresh_place(vm, "copy")?;
+        match self.host.copy_tree(&self.folder.layer(&vm.upper), &copy) {
+            Ok(()) => Ok(copy),
+            Err(error) => {
+                self.throw(&copy)?;
+                Err(error.into())
+            }
+        }
+    }
+
+    fn record_copy(
+        &self,
+        connection: &Connection,
+        snapshot: &SnapshotRow,
+        copy: &Path,
+        layers: &[String],
+    ) -> Result<(), Error> {
         let layer = Uuid::new_v4().to_string();
         let stack: Vec<String> = [&layer].into_iter().chain(layers).cloned().collect();
-        self.store.write(|transaction| {
-            self.record(transaction, snapshot, &stack)?;
-            self.place(&copy, &layer)
-        })
+        self.record(connection, snapshot, &stack)?;
+        self.place(copy, &layer)
     }
 
     fn record(

@@ -131,7 +131,8 @@ impl Core {
         self.folder.root()
     }
 
-    /// Makes sure that no other engine works on the data folder, from now on. One that is just ending is waited for.
+    /// Makes sure that no other engine works on the data folder, from now on. One that is just ending, or the keeper of
+    /// TTLs, which is one for a moment, is waited for.
     pub(crate) fn take_alone(&self) -> Result<(), local::Error> {
         let given_up = Instant::now() + ENDING;
         while self.presence.try_lock().is_err() {

@@ -61,6 +61,20 @@ impl Error {
         }
     }
 
+    pub(crate) fn no_volume(id: &str) -> Self {
+        Self::NotFound {
+            kind: "volume",
+            id: id.to_owned(),
+        }
+    }
+
+    pub(crate) fn no_credential(id: &str) -> Self {
+        Self::NotFound {
+            kind: "volume credential",
+            id: id.to_owned(),
+        }
+    }
+
     /// Says what was being done when an input or output error came.
     pub(crate) fn file(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let what = what.into();

@@ -44,6 +44,17 @@ impl From<rusqlite::Error> for Denied {
     }
 }
 
+/// What a staging object is for.
+#[derive(Debug)]
+pub(super) struct Staged {
+    /// The VM that it goes with; empty where it belongs to the account.
+    pub(super) vm_id: String,
+    /// What an upload must state.
+    pub(super) content_type: &'static str,
+    /// The largest upload, in bytes.
+    pub(super) max_bytes: i64,
+}
+
 /// What a signed URL gives access to.
 #[derive(Debug)]
 pub(crate) struct Access {
@@ -74,12 +85,21 @@ impl Core {
         }
         let held = self.hold(id, Hold::Shared)?;
         self.machine(&held)?;
+        self.stage(Staged {
+            vm_id: held.vm.id,
+            content_type: CONTENT_TYPE,
+            max_bytes: held.vm.disk_gib.saturating_mul(1 << 30),
+        })
+    }
+
+    /// Makes a staging object and signs its URLs.
+    pub(super) fn stage(&self, staged: Staged) -> Result<FilePresignResponse, Error> {
         let now = clock::now_ms();
         let blob = BlobRow {
             id: Uuid::new_v4().to_string(),
-            vm_id: held.vm.id,
-            content_type: CONTENT_TYPE.to_owned(),
-            max_bytes: held.vm.disk_gib.saturating_mul(1 << 30),
+            vm_id: staged.vm_id,
+            content_type: staged.content_type.to_owned(),
+            max_bytes: staged.max_bytes,
             created_at_ms: now,
         };
         self.store

@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::PathBuf;
 
+use rusqlite::Connection;
 use uuid::Uuid;
 
 use super::{Core, Error};
@@ -75,6 +76,11 @@ impl Core {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::no_vm(id)),
             other => other.map_err(Error::file(format!("cannot open {}", path.display()))),
         }
+    }
+
+    /// The row of a VM, in a transaction.
+    pub(super) fn row_in(&self, connection: &Connection, id: &str) -> Result<VmRow, Error> {
+        vms::get(connection, id)?.ok_or_else(|| Error::no_vm(id))
     }
 
     /// The row of a VM.

@@ -8,9 +8,9 @@ use uuid::Uuid;
 use super::clock;
 use super::machine_type::MachineType;
 use super::machines::fresh_nonce;
-use super::{Core, Error, firewall, labels, names};
+use super::{Core, Error, attachments, firewall, labels, names, timers};
 use crate::local::store::vms::VmRow;
-use crate::local::store::{snapshots, stacks, vms};
+use crate::local::store::{self, snapshots, stacks, vms};
 use crate::wire::quota::QuotaValues;
 use crate::wire::snapshot;
 use crate::wire::vm::{LaunchRequest, Vm, status};
@@ -31,7 +31,7 @@ impl Core {
             Err(error) => {
                 // What cannot be undone here is found and undone at the next start.
                 self.abandon(&vm).ok();
-                Err(error)
+                Err(attachments::explain(&vm, error))
             }
         }
     }
@@ -70,6 +70,12 @@ impl Core {
             env_vars: Default::default(),
             firewall: firewall::default_policy(),
             services: Vec::new(),
+            paused_at: None,
+            pause_snapshot: None,
+            volumes: attachments::plan(connection, request.volumes.as_deref().unwrap_or_default())?,
+            ttl: request.ttl.clone(),
+            expires_at_ms: None,
+            ttl_remaining_ms: request.ttl.as_ref().map(|ttl| ttl.seconds * 1000),
             upper: Uuid::new_v4().to_string(),
             nonce: fresh_nonce(),
             host_boot: self.host_boot.clone(),
@@ -103,12 +109,13 @@ impl Core {
     fn bring_up(&self, vm: &VmRow, layers: &[String]) -> Result<VmRow, Error> {
         self.host.create_disk(&self.folder.layer(&vm.upper))?;
         self.boot(vm, layers)?;
-        self.store
-            .write(|transaction| vms::set_status(transaction, &vm.id, status::RUNNING, ""))?;
-        Ok(VmRow {
-            status: status::RUNNING.to_owned(),
-            ..vm.clone()
-        })
+        let running = self.store.write(|transaction| {
+            vms::set_status(transaction, &vm.id, status::RUNNING, "")?;
+            store::timers::count(transaction, &vm.id, clock::now_ms())?;
+            vms::get(transaction, &vm.id)?.ok_or_else(|| Error::no_vm(&vm.id))
+        })?;
+        self.keep_time(&running);
+        Ok(running)
     }
 }
 
@@ -139,20 +146,11 @@ fn check(request: &LaunchRequest) -> Result<(), Error> {
         (None, None) => return Err(invalid("give machineType to boot or snapshotId to restore")),
         _ => {}
     }
-    if request.ttl.is_some() {
-        return Err(Error::Unsupported(
-            "ttl is not supported by the local engine".to_owned(),
-        ));
-    }
-    if request
+    request.ttl.as_ref().map_or(Ok(()), timers::check)?;
+    request
         .volumes
-        .as_ref()
-        .is_some_and(|volumes| !volumes.is_empty())
-    {
-        return Err(Error::Unsupported(
-            "volumes are not supported by the local engine".to_owned(),
-        ));
-    }
+        .as_deref()
+        .map_or(Ok(()), attachments::check)?;
     if request
         .disk_gib
         .is_some_and(|size| !(1..=LARGEST_DISK_GIB).contains(&size))
@@ -171,7 +169,7 @@ fn check(request: &LaunchRequest) -> Result<(), Error> {
 }
 
 /// What a running VM takes of the quotas.
-fn claim(vm: &VmRow) -> QuotaValues {
+pub(super) fn claim(vm: &VmRow) -> QuotaValues {
     QuotaValues {
         vcpu: vm.cpu.into(),
         memory_mib: vm.memory_mib,

@@ -7,8 +7,9 @@ use uuid::Uuid;
 
 use super::doors::OpenDoors;
 use super::hold::Held;
-use super::{Core, Error};
+use super::{Core, Error, clock};
 use crate::local::sandbox::{self, BootSpec, Machine};
+use crate::local::store::timers;
 use crate::local::store::vms::{self, VmRow};
 use crate::wire::vm::status;
 
@@ -76,7 +77,7 @@ impl Core {
                 .collect(),
             upper: self.folder.layer(&vm.upper),
             work: folder.join(format!("work-{}", vm.nonce)),
-            volumes: Vec::new(),
+            volumes: self.mounts(vm),
             cpus: u32::try_from(vm.cpu).unwrap_or(1),
             memory_mib: u64::try_from(vm.memory_mib).unwrap_or(1024),
         })?;
@@ -113,17 +114,14 @@ impl Core {
 
     /// Whether the machine of a VM is there now.
     pub(super) fn is_alive(&self, vm: &VmRow) -> Result<bool, Error> {
-        match self.find(vm) {
-            Ok(_) => Ok(true),
-            Err(Error::Sandbox(sandbox::Error::Gone)) => Ok(false),
-            Err(error) => Err(error),
-        }
+        let (id, nonce) = (parse_id(&vm.id)?, parse_id(&vm.nonce)?);
+        Ok(Machine::is_there(&self.folder.vm(&vm.id), id, nonce)?)
     }
 
     /// Lets go of machines that other processes ended or replaced: our doors would keep their networks alive.
     pub(crate) fn forget_dead_machines(&self) {
         for (id, known) in self.machines.all() {
-            if matches!(known.machine.pid(), Err(sandbox::Error::Gone)) {
+            if matches!(known.machine.is_gone(), Ok(true)) {
                 self.machines.forget(&id);
             }
         }
@@ -145,14 +143,23 @@ impl Core {
         } else {
             "the computer was started anew since; the disk is kept, but may lack the last writes"
         };
-        self.store
-            .write(|transaction| vms::set_stopped(transaction, &vm.id, &vm.nonce, reason))?;
+        self.note_stopped(vm, reason)?;
         let stopped = VmRow {
             status: status::STOPPED.to_owned(),
             status_reason: reason.to_owned(),
             ..vm.clone()
         };
         Ok(not_running(&stopped))
+    }
+
+    /// Notes that a boot came to its end, and what is left of the TTL.
+    pub(super) fn note_stopped(&self, vm: &VmRow, reason: &str) -> Result<(), Error> {
+        self.store.write(|transaction| {
+            if vms::set_stopped(transaction, &vm.id, &vm.nonce, reason)? {
+                timers::keep(transaction, &vm.id, clock::now_ms())?;
+            }
+            Ok(())
+        })
     }
 }
 
@@ -217,6 +224,12 @@ mod tests {
             env_vars: Default::default(),
             firewall: super::super::firewall::default_policy(),
             services: Vec::new(),
+            paused_at: None,
+            pause_snapshot: None,
+            volumes: Vec::new(),
+            ttl: None,
+            expires_at_ms: None,
+            ttl_remaining_ms: None,
             upper: String::new(),
             nonce: String::new(),
             host_boot: String::new(),

@@ -1,9 +1,12 @@
 //! What the verbs do. Knows no HTTP: errors say what is wrong, not with which status.
 
+mod attachments;
+mod builds;
 mod capture;
 mod clock;
 mod consoles;
 mod core;
+mod credentials;
 mod dial;
 mod doors;
 mod environment;
@@ -17,13 +20,16 @@ mod launch;
 mod machine_type;
 mod machines;
 mod names;
+mod pause;
 mod quotas;
 mod run;
 mod services;
 mod snapshots;
 mod sweep;
+mod timers;
 mod trash;
 mod vms;
+mod volumes;
 mod whole;
 
 pub(crate) use self::core::Core;

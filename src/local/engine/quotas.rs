@@ -39,6 +39,18 @@ impl Core {
                 used.snapshot_count,
                 wanted.snapshot_count,
             ),
+            (
+                "volumeCount",
+                limits.volume_count.unwrap_or(i64::MAX),
+                used.volume_count.unwrap_or(0),
+                wanted.volume_count.unwrap_or(0),
+            ),
+            (
+                "volumeGiB",
+                limits.volume_gib.unwrap_or(i64::MAX),
+                used.volume_gib.unwrap_or(0),
+                wanted.volume_gib.unwrap_or(0),
+            ),
         ] {
             if wanted > 0 && used.saturating_add(wanted) > limit {
                 let left = limit.saturating_sub(used).max(0);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use std::{fs, io};
 
 use super::{Core, Error, clock};
-use crate::local::store::{blobs, stacks, vms};
+use crate::local::store::{blobs, credentials, stacks, vms, volumes};
 use crate::wire::vm::status;
 
 /// How long staging objects are kept.
@@ -21,8 +21,11 @@ impl Core {
             Ok(vms::all(connection)?.into_iter().map(|vm| vm.id).collect())
         })?;
         self.sweep_folder(&self.folder.layers(), stacks::used)?;
+        self.sweep_folder(&self.folder.volumes(), volumes::ids)?;
+        self.sweep_folder(&self.folder.credentials(), credentials::ids)?;
         self.sweep_blobs()?;
-        self.empty_trash()
+        self.empty_trash()?;
+        self.resume_keeping()
     }
 
     /// A VM that is being made or deleted is held by whoever does it. One that nobody holds lost its process.

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use super::hold::Hold;
-use super::{Core, Error, firewall, labels, names};
+use super::hold::{Held, Hold};
+use super::{Core, Error, attachments, clock, firewall, labels, names, timers};
 use crate::local::sandbox;
 use crate::local::store::vms::VmRow;
-use crate::local::store::{blobs, stacks, vms};
+use crate::local::store::{self, blobs, stacks, vms};
 use crate::wire::Deleted;
 use crate::wire::vm::{UpdateVmRequest, Vm, status};
 
@@ -35,6 +35,8 @@ impl VmFilter {
 impl Core {
     /// The VMs that a filter takes, in the order of launch.
     pub(crate) fn list_vms(&self, filter: &VmFilter) -> Result<Vec<Vm>, Error> {
+        // What cannot be done now is tried again, and is no reason not to look.
+        self.act_on_due().ok();
         let mut found = Vec::new();
         for vm in self.store.read(vms::all)? {
             let vm = match self.looked_after(vm) {
@@ -50,6 +52,8 @@ impl Core {
 
     /// One VM.
     pub(crate) fn get_vm(&self, id: &str) -> Result<Vm, Error> {
+        // What cannot be done now is tried again, and is no reason not to look.
+        self.act_on_due().ok();
         let vm = self.looked_after(self.vm_row(id)?)?;
         Ok(self.describe(&vm))
     }
@@ -61,10 +65,8 @@ impl Core {
                 "nothing to change: give name, metadata or ttl".to_owned(),
             ));
         }
-        if matches!(change.ttl, Some(Some(_))) {
-            return Err(Error::Unsupported(
-                "ttl is not supported by the local engine".to_owned(),
-            ));
+        if let Some(Some(ttl)) = &change.ttl {
+            timers::check(ttl)?;
         }
         let name = change.name.as_deref().map(names::clean_new).transpose()?;
         change
@@ -78,21 +80,29 @@ impl Core {
             if let Some(metadata) = &change.metadata {
                 vms::set_metadata(transaction, id, metadata)?;
             }
+            if let Some(ttl) = &change.ttl {
+                store::timers::set(transaction, id, ttl.as_ref(), clock::now_ms())?;
+            }
             vms::get(transaction, id)?.ok_or_else(|| Error::no_vm(id))
         })?;
+        self.keep_time(&vm);
         Ok(self.describe(&vm))
     }
 
     /// Kills a VM and removes all that it had. Its disk goes in the background.
     pub(crate) fn delete_vm(&self, id: &str) -> Result<Deleted, Error> {
         let held = self.hold(id, Hold::Alone)?;
-        self.store
-            .write(|transaction| vms::set_status(transaction, id, status::DELETING, ""))?;
-        self.abandon(&held.vm)?;
+        self.delete_held(&held)?;
         Ok(Deleted {
             id: id.to_owned(),
             deleted: true,
         })
+    }
+
+    pub(super) fn delete_held(&self, held: &Held) -> Result<(), Error> {
+        self.store
+            .write(|transaction| vms::set_status(transaction, &held.vm.id, status::DELETING, ""))?;
+        self.abandon(&held.vm)
     }
 
     /// Kills a VM that is held and removes all that it had: first what makes it exist, then what it took.
@@ -120,14 +130,14 @@ impl Core {
 
     /// The VM with a status that is true now: a machine may have ended without us.
     fn looked_after(&self, vm: VmRow) -> Result<VmRow, Error> {
-        if vm.status != status::RUNNING || self.is_alive(&vm)? {
+        if !has_machine(&vm) || self.is_alive(&vm)? {
             return Ok(vm);
         }
         // Whoever holds it may be booting it anew, and will set the status then.
         let Some(held) = self.try_hold(&vm.id)? else {
             return Ok(vm);
         };
-        if held.vm.status == status::RUNNING && !self.is_alive(&held.vm)? {
+        if has_machine(&held.vm) && !self.is_alive(&held.vm)? {
             self.note_gone(&held.vm)?;
         }
         self.vm_row(&vm.id)
@@ -145,7 +155,7 @@ impl Core {
             effective_firewall: Some(firewall::effective(vm)),
             metadata: Some(vm.metadata.clone()),
             env_vars: Some(vm.env_vars.clone()),
-            volumes: Some(Vec::new()),
+            volumes: Some(attachments::describe(vm)),
             public_ipv6: Uuid::try_parse(&vm.id).ok().map(private_address),
             cpu: vm.cpu,
             memory_mib: vm.memory_mib,
@@ -153,13 +163,18 @@ impl Core {
             status: vm.status.clone(),
             created_at: vm.created_at.clone(),
             deleted_at: None,
-            paused_at: None,
-            ttl: None,
-            expires_at_ms: None,
-            ttl_remaining_ms: None,
+            paused_at: vm.paused_at.clone(),
+            ttl: vm.ttl.clone(),
+            expires_at_ms: vm.expires_at_ms.filter(|_| vm.status == status::RUNNING),
+            ttl_remaining_ms: vm.ttl_remaining_ms.filter(|_| vm.status == status::PAUSED),
             snapshot_restore_warnings: None,
         }
     }
+}
+
+/// Whether its status says that there is a machine.
+fn has_machine(vm: &VmRow) -> bool {
+    [status::RUNNING, status::PAUSED].contains(&vm.status.as_str())
 }
 
 /// An address of the private range `fd00::/8` that is the VM's own and stays. Nothing routes it: it only tells.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::hold::Hold;
 use super::{Core, Error};
+use crate::local::keeper;
 use crate::local::sandbox::{LimitsSupport, Mode};
 use crate::local::store::{snapshots, vms};
 use crate::wire::vm::status;
@@ -36,6 +37,8 @@ impl Core {
             self.abandon(&held.vm)?;
         }
         self.settle(LONG);
+        keeper::wait_for_end(&self.folder)
+            .map_err(Error::file("cannot wait for the keeper of ttls"))?;
         for path in self.folder.everything() {
             self.host.discard(&path)?;
         }

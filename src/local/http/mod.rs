@@ -3,7 +3,9 @@
 mod answer;
 mod auth;
 mod body;
+mod builds;
 mod console;
+mod credentials;
 mod exec;
 mod files;
 mod firewall;
@@ -20,3 +22,4 @@ mod snapshots;
 mod storage;
 mod transfer;
 mod vms;
+mod volumes;

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::{Method, Uri};
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{any, get, post, put};
+use axum::routing::{any, delete, get, post, put};
 
 use super::answer::Failure;
 use super::{
-    auth, console, exec, files, firewall, health, mark, origin, quotas, services, snapshots,
-    storage, vms,
+    auth, builds, console, credentials, exec, files, firewall, health, mark, origin, quotas,
+    services, snapshots, storage, vms, volumes,
 };
 use crate::local::engine::Core;
 
@@ -22,6 +22,9 @@ pub(crate) fn for_callers(core: Arc<Core>) -> Router {
             "/v1/vms/{id}",
             get(vms::get).patch(vms::update).delete(vms::delete),
         )
+        .route("/v1/vms/{id}/pause", post(vms::pause))
+        .route("/v1/vms/{id}/resume", post(vms::resume))
+        .route("/v1/vms/{id}/ttl/refresh", post(vms::refresh_ttl))
         .route(
             "/v1/vms/{id}/firewall",
             put(firewall::put).patch(firewall::patch),
@@ -48,6 +51,23 @@ pub(crate) fn for_callers(core: Arc<Core>) -> Router {
                 .patch(snapshots::update)
                 .delete(snapshots::delete),
         )
+        .route("/v1/builds", post(builds::create))
+        .route("/v1/builds/{id}", get(builds::get))
+        .route("/v1/build-contexts/presign", post(builds::presign))
+        .route("/v1/volumes", get(volumes::list).post(volumes::create))
+        .route(
+            "/v1/volumes/{id}",
+            get(volumes::get)
+                .patch(volumes::update)
+                .delete(volumes::delete),
+        )
+        .route("/v1/volumes/{id}/attachments", get(volumes::attachments))
+        .route("/v1/volumes/{id}/diagnostics", get(volumes::diagnostics))
+        .route(
+            "/v1/volume-credentials",
+            get(credentials::list).post(credentials::create),
+        )
+        .route("/v1/volume-credentials/{id}", delete(credentials::delete))
         .route("/v1/org/quotas", get(quotas::get))
         .layer(from_fn_with_state(core.clone(), auth::require_key));
     // The token that opens a console is its only key.

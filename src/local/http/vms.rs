@@ -65,3 +65,18 @@ pub(super) async fn delete(
 ) -> Result<Json<Deleted>, Failure> {
     Ok(Json(work(move || core.delete_vm(&id)).await?))
 }
+
+pub(super) async fn pause(State(core): State<Arc<Core>>, Id(id): Id) -> Result<Json<Vm>, Failure> {
+    Ok(Json(work(move || core.pause_vm(&id)).await?))
+}
+
+pub(super) async fn refresh_ttl(
+    State(core): State<Arc<Core>>,
+    Id(id): Id,
+) -> Result<Json<Vm>, Failure> {
+    Ok(Json(work(move || core.refresh_ttl(&id)).await?))
+}
+
+pub(super) async fn resume(State(core): State<Arc<Core>>, Id(id): Id) -> Result<Json<Vm>, Failure> {
+    Ok(Json(work(move || core.resume_vm(&id)).await?))
+}

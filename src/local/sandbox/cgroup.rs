@@ -171,6 +171,16 @@ pub(super) fn thaw(note: &Path) -> io::Result<bool> {
     set_frozen(note, false)
 }
 
+/// Whether processes of a machine are there, all frozen.
+pub(super) fn holds_frozen(note: &Path) -> bool {
+    noted(note).iter().any(|group| {
+        let read = |file: &str| fs::read_to_string(group.join(file)).unwrap_or_default();
+        let frozen =
+            read("freezer.state").trim() == "FROZEN" || read("cgroup.freeze").trim() == "1";
+        frozen && !read("cgroup.procs").is_empty()
+    })
+}
+
 fn set_frozen(note: &Path, frozen: bool) -> io::Result<bool> {
     for group in noted(note) {
         let (one, all) = (group.join("freezer.state"), group.join("cgroup.freeze"));

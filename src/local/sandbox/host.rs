@@ -1,4 +1,5 @@
 use std::fs;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use super::cgroup::Groups;
@@ -39,6 +40,11 @@ impl Host {
         Ok(host)
     }
 
+    /// The program that is run again as booter and init.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// How users inside map to users outside.
     pub fn mode(&self) -> Mode {
         match self.owners {
@@ -50,6 +56,14 @@ impl Host {
     /// What holds machines to their limits here.
     pub fn limits(&self) -> LimitsSupport {
         self.groups.support
+    }
+
+    /// Makes the folder of a volume; it belongs to root inside.
+    pub fn create_volume(&self, path: &Path) -> Result<(), Error> {
+        fs::DirBuilder::new()
+            .mode(0o755)
+            .create(path)
+            .map_err(Error::file(path))
     }
 
     /// Starts a machine and waits until its init answers.

@@ -36,6 +36,24 @@ impl Machine {
         machine.place.reach().map(|_| machine)
     }
 
+    /// Whether the machine that was booted with this id and nonce is there, its processes stopped or not.
+    pub fn is_there(run: &Path, id: Uuid, nonce: Uuid) -> Result<bool, Error> {
+        Self::at(run, id, nonce).is_gone().map(|gone| !gone)
+    }
+
+    /// Whether it has ended.
+    pub fn is_gone(&self) -> Result<bool, Error> {
+        // A frozen init does not take connections, of which only so many can wait.
+        if cgroup::holds_frozen(&self.place.group_note()) {
+            return Ok(false);
+        }
+        match self.place.reach() {
+            Ok(_) => Ok(false),
+            Err(Error::Gone) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
     /// One that is known to be there.
     pub(super) fn at(run: &Path, id: Uuid, nonce: Uuid) -> Self {
         Self {
@@ -131,6 +149,9 @@ impl Machine {
 
     /// Ends everything inside at once and waits until it is gone. A machine that is gone is fine.
     pub fn kill(&self) -> Result<(), Error> {
+        // A frozen process takes no connection, and does not die before it is let go.
+        let note = self.place.group_note();
+        cgroup::thaw(&note).map_err(Error::file(&note))?;
         match self.place.reach() {
             Ok(socket) => self.end(&socket)?,
             Err(Error::Gone) => {}

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 #[derive(Clone, Debug)]
 pub(crate) struct BlobRow {
     pub(crate) id: String,
-    /// The VM that it was presigned for; it goes with it.
+    /// The VM that it was presigned for, with which it goes; empty for a build context.
     pub(crate) vm_id: String,
     /// The content type that an upload must state.
     pub(crate) content_type: String,

@@ -1,13 +1,16 @@
 //! What exists, in SQLite. Several processes write to one database.
 
 pub(crate) mod blobs;
+pub(crate) mod credentials;
 mod json;
 mod schema;
 pub(crate) mod settings;
 pub(crate) mod snapshots;
 pub(crate) mod stacks;
+pub(crate) mod timers;
 pub(crate) mod usage;
 pub(crate) mod vms;
+pub(crate) mod volumes;
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};

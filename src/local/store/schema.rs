@@ -67,6 +67,31 @@ const STEPS: [&str; 2] = [
     "
     ALTER TABLE vms ADD COLUMN services TEXT NOT NULL DEFAULT '[]';        -- JSON, sorted by name
     ALTER TABLE snapshots ADD COLUMN services TEXT NOT NULL DEFAULT '[]';
+    ALTER TABLE vms ADD COLUMN paused_at TEXT;
+    ALTER TABLE vms ADD COLUMN pause_snapshot TEXT;      -- the snapshot that was made in this pause
+    ALTER TABLE vms ADD COLUMN ttl TEXT;                 -- JSON
+    ALTER TABLE vms ADD COLUMN expires_at_ms INTEGER;    -- Unix; only while running
+    ALTER TABLE vms ADD COLUMN ttl_remaining_ms INTEGER; -- only while not running
+    ALTER TABLE vms ADD COLUMN volumes TEXT NOT NULL DEFAULT '[]';         -- JSON
+    CREATE TABLE volumes(
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        name TEXT NOT NULL,
+        backend TEXT NOT NULL,
+        access_mode TEXT NOT NULL,
+        size_gib INTEGER,                    -- of a native one
+        uri TEXT,                            -- of object storage, as is the next
+        credential TEXT,
+        created_at TEXT NOT NULL,
+        updated_at TEXT NOT NULL
+    );
+    CREATE TABLE credentials(
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        name TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        created_at TEXT NOT NULL
+    );
 ",
 ];
 

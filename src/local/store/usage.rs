@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use crate::wire::quota::QuotaValues;
 
-/// Sums what all VMs and snapshots use.
+/// Sums what all VMs, snapshots and volumes use.
 ///
 /// A VM that does not run uses no processors and no memory; a paused one no disk either, as the contract says.
 pub(crate) fn sum(connection: &Connection) -> rusqlite::Result<QuotaValues> {
@@ -21,13 +21,14 @@ pub(crate) fn sum(connection: &Connection) -> rusqlite::Result<QuotaValues> {
                 vcpu: row.get(0)?,
                 memory_mib: row.get(1)?,
                 disk_gib: row.get(2)?,
-                snapshot_count: 0,
-                volume_count: Some(0),
-                volume_gib: Some(0),
+                ..QuotaValues::default()
             })
         })?;
     usage.snapshot_count = connection
         .prepare_cached("SELECT COUNT(*) FROM snapshots")?
         .query_row([], |row| row.get(0))?;
+    (usage.volume_count, usage.volume_gib) = connection
+        .prepare_cached("SELECT COUNT(*), COALESCE(SUM(size_gib), 0) FROM volumes")?
+        .query_row([], |row| Ok((Some(row.get(0)?), Some(row.get(1)?))))?;
     Ok(usage)
 }

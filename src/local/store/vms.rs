@@ -3,9 +3,10 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::json;
+use super::volumes::Attachment;
 use crate::wire::firewall::FirewallPolicy;
 use crate::wire::service::Service;
-use crate::wire::vm::status;
+use crate::wire::vm::{Ttl, status};
 use crate::wire::{EnvVars, Metadata};
 
 /// A VM as it is known to the database.
@@ -28,6 +29,17 @@ pub(crate) struct VmRow {
     pub(crate) firewall: FirewallPolicy,
     /// Sorted by name.
     pub(crate) services: Vec<Service>,
+    /// When it was paused, if it is.
+    pub(crate) paused_at: Option<String>,
+    /// The snapshot that was made in this pause.
+    pub(crate) pause_snapshot: Option<String>,
+    /// What is mounted in it, in the order of the launch.
+    pub(crate) volumes: Vec<Attachment>,
+    pub(crate) ttl: Option<Ttl>,
+    /// When the TTL acts, in Unix milliseconds, while the VM runs.
+    pub(crate) expires_at_ms: Option<i64>,
+    /// What is left of the cycle, in milliseconds, while the VM does not run.
+    pub(crate) ttl_remaining_ms: Option<i64>,
     /// The layer that it writes to.
     pub(crate) upper: String,
     /// Tells one boot of the VM from another.
@@ -38,13 +50,14 @@ pub(crate) struct VmRow {
 }
 
 const COLUMNS: &str = "id, name, machine_type, source_name, cpu, memory_mib, disk_gib, status, status_reason, halted, \
-                       metadata, env_vars, firewall, upper, nonce, host_boot, created_at, services";
+                       metadata, env_vars, firewall, upper, nonce, host_boot, created_at, services, \
+                       paused_at, pause_snapshot, ttl, expires_at_ms, ttl_remaining_ms, volumes";
 
 pub(crate) fn insert(connection: &Connection, vm: &VmRow) -> rusqlite::Result<()> {
     connection
         .prepare_cached(&format!(
             "INSERT INTO vms({COLUMNS})
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)"
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)"
         ))?
         .execute(params![
             vm.id,
@@ -65,6 +78,12 @@ pub(crate) fn insert(connection: &Connection, vm: &VmRow) -> rusqlite::Result<()
             vm.host_boot,
             vm.created_at,
             json::write(&vm.services)?,
+            vm.paused_at,
+            vm.pause_snapshot,
+            vm.ttl.as_ref().map(json::write).transpose()?,
+            vm.expires_at_ms,
+            vm.ttl_remaining_ms,
+            json::write(&vm.volumes)?,
         ])?;
     Ok(())
 }
@@ -97,19 +116,59 @@ pub(crate) fn set_status(
     Ok(changed == 1)
 }
 
-/// Notes that a boot came to its end, unless the VM was booted again or is being deleted.
+/// Notes that a boot came to its end, unless the VM was booted again or is being deleted. Says whether it did.
 pub(crate) fn set_stopped(
     connection: &Connection,
     id: &str,
     nonce: &str,
     reason: &str,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<bool> {
+    let changed = connection
+        .prepare_cached(
+            "UPDATE vms SET status = ?3, status_reason = ?4, halted = 0, paused_at = NULL, pause_snapshot = NULL
+             WHERE id = ?1 AND nonce = ?2 AND status IN (?5, ?6)",
+        )?
+        .execute(params![
+            id,
+            nonce,
+            status::STOPPED,
+            reason,
+            status::RUNNING,
+            status::PAUSED
+        ])?;
+    Ok(changed == 1)
+}
+
+/// Notes that all processes of a VM are held until it is resumed.
+pub(crate) fn set_paused(connection: &Connection, id: &str, now: &str) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "UPDATE vms SET status = ?3, status_reason = ?4, halted = 0
-             WHERE id = ?1 AND nonce = ?2 AND status = ?5",
+            "UPDATE vms SET status = ?2, status_reason = '', halted = 0, paused_at = ?3, pause_snapshot = NULL
+             WHERE id = ?1",
         )?
-        .execute(params![id, nonce, status::STOPPED, reason, status::RUNNING])?;
+        .execute([id, status::PAUSED, now])?;
+    Ok(())
+}
+
+/// Notes that a VM runs, although its processes may still be held.
+pub(crate) fn set_resumed(connection: &Connection, id: &str) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE vms SET status = ?2, status_reason = '', halted = 1, paused_at = NULL, pause_snapshot = NULL
+             WHERE id = ?1",
+        )?
+        .execute([id, status::RUNNING])?;
+    Ok(())
+}
+
+pub(crate) fn set_pause_snapshot(
+    connection: &Connection,
+    id: &str,
+    snapshot: &str,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE vms SET pause_snapshot = ?2 WHERE id = ?1")?
+        .execute([id, snapshot])?;
     Ok(())
 }
 
@@ -171,6 +230,28 @@ pub(crate) fn set_services(
     Ok(())
 }
 
+pub(crate) fn set_volumes(
+    connection: &Connection,
+    id: &str,
+    volumes: &[Attachment],
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE vms SET volumes = ?2 WHERE id = ?1")?
+        .execute(params![id, json::write(&volumes)?])?;
+    Ok(())
+}
+
+/// The VMs that a volume is mounted in, in the order of their launch.
+pub(crate) fn with_volume(connection: &Connection, volume: &str) -> rusqlite::Result<Vec<VmRow>> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM vms
+             WHERE EXISTS(SELECT 1 FROM json_each(volumes) WHERE value ->> 'volumeId' = ?1) ORDER BY number"
+        ))?
+        .query_map([volume], read)?
+        .collect()
+}
+
 pub(crate) fn remove(connection: &Connection, id: &str) -> rusqlite::Result<()> {
     connection
         .prepare_cached("DELETE FROM vms WHERE id = ?1")?
@@ -198,5 +279,11 @@ fn read(row: &Row<'_>) -> rusqlite::Result<VmRow> {
         host_boot: row.get(15)?,
         created_at: row.get(16)?,
         services: json::read(row, 17)?,
+        paused_at: row.get(18)?,
+        pause_snapshot: row.get(19)?,
+        ttl: json::read_optional(row, 20)?,
+        expires_at_ms: row.get(21)?,
+        ttl_remaining_ms: row.get(22)?,
+        volumes: json::read(row, 23)?,
     })
 }
