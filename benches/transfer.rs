@@ -213,7 +213,10 @@ impl Bench {
             ),
             self.contender("the same, until it is at the storage", tar_up, "true"),
         ]);
-        up.extend(self.official(format!("client.upload(vm, {tree:?}, '/root/copy')"), forget));
+        up.extend(self.official(
+            &format!("client.upload(vm, {tree:?}, '/root/copy')"),
+            forget,
+        ));
         compare(&format!("{what}, into a VM"), &up, self.rounds);
 
         self.sh(&format!("\"$FASTVM\" cp --quiet {tree} $VM:/root/from"));
@@ -231,7 +234,7 @@ impl Bench {
             forget,
         )]);
         down.extend(self.official(
-            format!(
+            &format!(
                 "client.download(vm, '/root/from', {:?})",
                 self.home.join("copy")
             ),
@@ -260,7 +263,10 @@ impl Bench {
             ),
             self.contender("curl -T, until it is at the storage", put, "true"),
         ]);
-        up.extend(self.official(format!("client.upload(vm, {path:?}, '/root/file')"), forget));
+        up.extend(self.official(
+            &format!("client.upload(vm, {path:?}, '/root/file')"),
+            forget,
+        ));
         compare(&format!("{what}, into a VM"), &up, self.rounds);
 
         self.sh(&format!("\"$FASTVM\" cp --quiet {path} $VM:/root/from"));
@@ -274,7 +280,7 @@ impl Bench {
         );
         down.extend([self.contender("curl -T in the VM, then curl", get, forget)]);
         down.extend(self.official(
-            format!(
+            &format!(
                 "client.download(vm, '/root/from', {:?})",
                 self.home.join("copy")
             ),
@@ -305,7 +311,7 @@ impl Bench {
             ),
         ];
         contenders.extend(self.official(
-            format!("client.upload(vm, {:?}, '/root/tiny')", home.join("tiny")),
+            &format!("client.upload(vm, {:?}, '/root/tiny')", home.join("tiny")),
             "true",
         ));
         compare("a file of 1000 bytes", &contenders, TINY_ROUNDS);
@@ -331,7 +337,7 @@ impl Bench {
     }
 
     /// The official SDK's way, in a process of its own as all others are.
-    fn official<'a>(&'a self, call: String, undo: &'a str) -> Option<Contender<'a>> {
+    fn official<'a>(&'a self, call: &str, undo: &'a str) -> Option<Contender<'a>> {
         let python = self.python.clone()?;
         let script = format!(
             "import os, fastvm\nclient = fastvm.FastvmClient()\nvm = os.environ['ID']\n{call}\n"

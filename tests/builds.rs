@@ -11,7 +11,7 @@ use crate::common::Home;
 
 const BUILD: &str = "9a6e5b1c-0f0d-4c55-8a3c-6f0b1d2e3f40";
 
-fn build(status: &str, more: Value) -> ResponseTemplate {
+fn build(status: &str, more: &Value) -> ResponseTemplate {
     let mut build =
         json!({"id": BUILD, "createdAt": "2026-01-02T03:04:05Z", "imageRef": "", "status": status});
     if let (Some(build), Some(more)) = (build.as_object_mut(), more.as_object()) {
@@ -87,8 +87,8 @@ fn files(archive: &[u8]) -> BTreeMap<String, String> {
 #[tokio::test]
 async fn a_context_is_sent_without_what_is_ignored_and_the_end_is_waited_for() {
     let server = server([
-        build("pending", json!({})),
-        build("completed", json!({"snapshotId": "s"})),
+        build("pending", &json!({})),
+        build("completed", &json!({"snapshotId": "s"})),
     ])
     .await;
     let ran = ran(
@@ -132,8 +132,8 @@ async fn a_context_is_sent_without_what_is_ignored_and_the_end_is_waited_for() {
 #[tokio::test]
 async fn a_build_that_fails_says_why() {
     let server = server([
-        build("pending", json!({})),
-        build("failed", json!({"error": "step 2: exit code 1"})),
+        build("pending", &json!({})),
+        build("failed", &json!({"error": "step 2: exit code 1"})),
     ])
     .await;
     let ran = ran(
@@ -153,7 +153,7 @@ async fn a_build_that_fails_says_why() {
 
 #[tokio::test]
 async fn a_context_that_is_too_large_is_not_sent_to_its_end_and_nothing_is_built() {
-    let server = server([build("pending", json!({})), build("pending", json!({}))]).await;
+    let server = server([build("pending", &json!({})), build("pending", &json!({}))]).await;
     let home = home(&server);
     let mut noise = vec![0_u8; 400_000];
     let mut state = 1_u32;
@@ -181,7 +181,7 @@ async fn a_context_that_is_too_large_is_not_sent_to_its_end_and_nothing_is_built
 
 #[tokio::test]
 async fn a_dockerfile_that_copies_without_a_context_is_warned_of() {
-    let server = server([build("pending", json!({})), build("pending", json!({}))]).await;
+    let server = server([build("pending", &json!({})), build("pending", &json!({}))]).await;
     let ran = ran(
         home(&server),
         &["build", "create", "-f", "app/Dockerfile", "-o", "id"],

@@ -41,11 +41,11 @@ fn the_reference_is_the_help_of_every_command() {
     let mut command = fastvm::cli::Cli::command();
     command.build();
     let mut text = "# Reference\n\nEvery command with its help. Made from the program by `tests/generated.rs`; do not edit.\n\n".to_owned();
-    describe(command, "fastvm", &mut text);
+    describe(&command, "fastvm", &mut text);
     pinned("docs/reference.md", &text);
 }
 
-fn describe(command: Command, name: &str, text: &mut String) {
+fn describe(command: &Command, name: &str, text: &mut String) {
     let is_root = name == "fastvm";
     let mut shown = command.clone().term_width(100).mut_args(|arg| {
         if !is_root && arg.is_global_set() {
@@ -62,7 +62,7 @@ fn describe(command: Command, name: &str, text: &mut String) {
         .get_subcommands()
         .filter(|below| !below.is_hide_set())
     {
-        describe(below.clone(), &format!("{name} {}", below.get_name()), text);
+        describe(below, &format!("{name} {}", below.get_name()), text);
     }
 }
 

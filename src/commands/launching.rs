@@ -64,7 +64,7 @@ pub(crate) struct GivenOptions {
     #[arg(long, value_name = "MODE", ignore_case = true)]
     firewall: Option<Mode>,
 
-    /// Allow this to come in: PROTOCOL:PORT[-END][@CIDR,...][#DESCRIPTION] (can be repeated)
+    /// Allow this to come in: `PROTOCOL:PORT[-END][@CIDR,...][#DESCRIPTION]` (can be repeated)
     #[arg(long = "rule", value_name = "RULE", value_parser = rule::parse)]
     rules: Vec<FirewallRule>,
 

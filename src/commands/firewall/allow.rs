@@ -15,7 +15,7 @@ pub struct AllowArgs {
     /// Id, exact name, or the first characters of an id (4 or more)
     vm: String,
 
-    /// PROTOCOL:PORT[-END][@CIDR,...][#DESCRIPTION]
+    /// `PROTOCOL:PORT[-END][@CIDR,...][#DESCRIPTION]`
     #[arg(required = true, value_name = "RULE", value_parser = rule::parse)]
     rules: Vec<FirewallRule>,
 }

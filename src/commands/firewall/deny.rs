@@ -17,7 +17,7 @@ pub struct DenyArgs {
     /// Id, exact name, or the first characters of an id (4 or more)
     vm: String,
 
-    /// PROTOCOL:PORT[-END][@CIDR,...]
+    /// `PROTOCOL:PORT[-END][@CIDR,...]`
     #[arg(required = true, value_name = "RULE", value_parser = rule::parse)]
     rules: Vec<FirewallRule>,
 }

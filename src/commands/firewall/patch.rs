@@ -25,7 +25,7 @@ pub struct PatchArgs {
     #[arg(long, value_name = "MODE", ignore_case = true)]
     mode: Option<Mode>,
 
-    /// Allow this and nothing else: PROTOCOL:PORT[-END][@CIDR,...][#DESCRIPTION] (can be repeated)
+    /// Allow this and nothing else: `PROTOCOL:PORT[-END][@CIDR,...][#DESCRIPTION]` (can be repeated)
     #[arg(short, long = "rule", value_name = "RULE", value_parser = rule::parse)]
     rules: Vec<FirewallRule>,
 

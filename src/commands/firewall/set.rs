@@ -21,7 +21,7 @@ pub struct SetArgs {
     #[arg(long, value_name = "MODE", ignore_case = true)]
     mode: Mode,
 
-    /// Allow this: PROTOCOL:PORT[-END][@CIDR,...][#DESCRIPTION] (can be repeated)
+    /// Allow this: `PROTOCOL:PORT[-END][@CIDR,...][#DESCRIPTION]` (can be repeated)
     #[arg(short, long = "rule", value_name = "RULE", value_parser = rule::parse)]
     rules: Vec<FirewallRule>,
 }
