@@ -173,7 +173,8 @@ fn sizes_completion_interrupts_and_large_pastes_go_through() {
     );
     terminal.type_in("until [ \"$(stty size)\" = '40 100' ]; do :; done; echo wi''der\r");
     terminal.wait_for("wider");
-    terminal.type_in("clear; echo sle''eping; sleep 300\r");
+    // One process prints and sleeps: Ctrl-C cannot fall between two.
+    terminal.type_in("clear; sh -c 'echo sle\"\"eping; exec sleep 300'\r");
     terminal.wait_for("sleeping");
     terminal.type_in("\x03");
     terminal.wait_for("^C\nroot@dev:~#");
