@@ -235,3 +235,75 @@ fn names(folder: &Path) -> Vec<String> {
     names.sort();
     names
 }
+
+#[test]
+fn a_dry_run_lists_what_would_be_copied_and_copies_nothing() {
+    let home = home_with_vm();
+    fs::create_dir_all(home.join("tree/sub")).unwrap();
+    fs::write(home.join("tree/sub/a"), "1").unwrap();
+    fs::write(home.join("tree/b.log"), "2").unwrap();
+    fs::write(home.join("rules"), "*.log\n").unwrap();
+    let up = [
+        "--local",
+        "cp",
+        "--dry-run",
+        "--ignore-file",
+        "rules",
+        "tree",
+        "dev:/root/tree",
+    ];
+    assert_eq!(home.ok(&up), "sub\nsub/a");
+    assert_eq!(home.ok(&["--local", "exec", "dev", "ls /root"]), "");
+    home.ok(&[
+        "--local",
+        "cp",
+        "--limit-rate",
+        "10MiB/s",
+        "tree",
+        "dev:/root/tree",
+    ]);
+    let down = [
+        "--local",
+        "cp",
+        "--dry-run",
+        "--exclude",
+        "sub/",
+        "dev:/root/tree",
+        "back",
+    ];
+    assert_eq!(home.ok(&down), "b.log");
+    assert!(!home.join("back").exists());
+    let slow = home.run(&["--local", "cp", "--limit-rate", "1K", "tree", "dev:/x"]);
+    assert_eq!(slow.code, 2, "{slow}");
+}
+
+#[test]
+fn a_copy_goes_from_vm_to_vm() {
+    let home = home_with_vm();
+    home.ok(&["--local", "launch", "-n", "other", "--quiet"]);
+    let make = "mkdir -p /data/sub && head -c 3000000 /dev/urandom >/data/sub/big && ln -s sub/big /data/link && chmod 750 /data/sub";
+    home.ok(&["--local", "exec", "dev", make]);
+    home.ok(&["--local", "cp", "dev:/data", "other:/root/data"]);
+    home.ok(&["--local", "cp", "dev:/data/sub/big", "other:/root/one"]);
+    let sums = "cd $1 && sha256sum < sub/big && stat -c '%a %Y' sub && readlink link";
+    let sent = home.ok(&[
+        "--local", "exec", "dev", "--", "sh", "-c", sums, "sh", "/data",
+    ]);
+    let got = home.ok(&[
+        "--local",
+        "exec",
+        "other",
+        "--",
+        "sh",
+        "-c",
+        sums,
+        "sh",
+        "/root/data",
+    ]);
+    assert_eq!(sent, got);
+    let left = "cmp /root/one /root/data/sub/big; ls -A /root /tmp";
+    let left = home.ok(&["--local", "exec", "other", left]);
+    assert_eq!(left, "/root:\ndata\none\n\n/tmp:");
+    let missing = home.run(&["--local", "cp", "dev:/nothing", "other:/x"]);
+    assert_eq!(missing.code, 3, "{missing}");
+}

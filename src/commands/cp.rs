@@ -1,6 +1,8 @@
 //! `fastvm cp`: files and folders between here and a VM.
 
+mod dry_run;
 mod failure;
+mod plan;
 mod remote;
 mod watch;
 
@@ -11,6 +13,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use self::failure::explain;
+use self::plan::{Plan, plan};
 use self::remote::Remote;
 use self::watch::Watch;
 use super::naming;
@@ -18,25 +21,32 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::output::human;
+use crate::quantity::parse_size;
 use crate::signal::Signals;
+use crate::transfer::pace::SLOWEST;
 use crate::transfer::{
-    Compression, DownloadRequest, DownloadTarget, Endpoint, Incomplete, RemotePath, Settings,
-    Summary, System, UploadRequest, UploadSource, cleanup, download, parse, upload,
+    Compression, DownloadRequest, DownloadTarget, Filter, Incomplete, Leftovers, Links, Pace,
+    Preview, RelayRequest, Settings, Summary, UploadRequest, UploadSource, cleanup, download,
+    preview_download, preview_upload, relay, upload,
 };
 
 #[derive(Debug, Args)]
 #[command(
     override_usage = "fastvm cp [OPTIONS] <SRC>... <DST>",
     after_help = "\
-One side is VM:PATH. A folder is copied whole: `cp ./src dev:/root/src` makes /root/src
-the copy, merged with what is there; a trailing `/` on the target copies into it.
-`-` is standard input or output.
-A path in the VM that does not begin with `/` is below its home.
+One side is VM:PATH, or both: then the bytes do not pass through this machine.
+A folder is copied whole: `cp ./src dev:/root/src` makes /root/src the copy, merged
+with what is there; a trailing `/` on the target copies into it. `-` is standard input
+or output.
+A path in the VM that does not begin with `/` is below its home. With --dry-run the
+paths that would be copied are listed, and nothing is copied.
 
 Examples:
   fastvm cp ./src dev:/root/src
   fastvm cp a.txt b.txt dev:/etc/
   fastvm cp dev:/var/log ./log-backup
+  fastvm cp --exclude target --exclude '*.log' . dev:/root/src
+  fastvm cp dev:/data other:/data
   fastvm cp dev:/etc/hosts -"
 )]
 pub struct CpArgs {
@@ -47,6 +57,26 @@ pub struct CpArgs {
     /// Copy what can be read, and name the rest
     #[arg(long)]
     keep_going: bool,
+
+    /// Leave out what matches, by the rules of .gitignore; may be repeated
+    #[arg(long, value_name = "GLOB")]
+    exclude: Vec<String>,
+
+    /// Copy what matches though --exclude or --ignore-file leaves it out; may be repeated
+    #[arg(long, value_name = "GLOB")]
+    include: Vec<String>,
+
+    /// Leave out what a file in the form of .gitignore says; may be repeated
+    #[arg(long, value_name = "FILE")]
+    ignore_file: Vec<std::path::PathBuf>,
+
+    /// Copy what links in folders lead to instead of the links
+    #[arg(short = 'L', long)]
+    follow: bool,
+
+    /// Send or receive no faster than this, as in 10MiB/s
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    limit_rate: Option<u64>,
 
     /// How the bytes travel
     #[arg(long, value_name = "HOW", default_value = "auto")]
@@ -67,25 +97,20 @@ enum Compress {
     Zstd,
 }
 
-/// Both sides of the copy, one of them in a VM.
-enum Plan {
-    Up {
-        sources: UploadSource,
-        vm: String,
-        target: RemotePath,
-    },
-    Down {
-        vm: String,
-        sources: Vec<RemotePath>,
-        target: DownloadTarget,
-    },
-}
-
 pub(crate) async fn run(context: &mut Context, args: CpArgs) -> Result<Exit, Error> {
     let plan = plan(&args.paths)?;
+    // A dry run of ours looks into the VM, by requests that a dry run of the API would not send.
+    let dry_run = std::mem::take(&mut context.options.dry_run);
+    let settings = args.settings()?;
     let client = context.client().await?;
     let vm = match &plan {
-        Plan::Up { vm, .. } | Plan::Down { vm, .. } => naming::vm(&client, vm).await?,
+        Plan::Up { vm, .. } | Plan::Down { vm, .. } | Plan::Between { to: vm, .. } => {
+            naming::vm(&client, vm).await?
+        }
+    };
+    let source = match &plan {
+        Plan::Between { from, .. } => Some(naming::vm(&client, from).await?),
+        _ => None,
     };
     let to_stdout = matches!(
         &plan,
@@ -94,35 +119,70 @@ pub(crate) async fn run(context: &mut Context, args: CpArgs) -> Result<Exit, Err
             ..
         }
     );
+    if source.is_some() && args.limit_rate.is_some() {
+        return Err(Error::usage(
+            "--limit-rate has no hold on bytes that go from VM to VM",
+        ));
+    }
     let remote = Remote {
-        client,
+        client: client.clone(),
         vm: vm.id.clone(),
     };
+    let from = Remote {
+        client,
+        vm: source.as_ref().unwrap_or(&vm).id.clone(),
+    };
+    // What is missing is missing where it was to come from.
+    let about = |error: &crate::transfer::Error| match (error, &source) {
+        (crate::transfer::Error::RemoteMissing(_), Some(source)) => source.clone(),
+        _ => vm.clone(),
+    };
+    if dry_run {
+        let preview = preview(&from, plan, &settings).await;
+        let preview = preview.map_err(|error| {
+            let named = about(&error);
+            explain(error, &named)
+        });
+        return dry_run::report(context, &preview?);
+    }
     let watch = Arc::new(Watch::new(&context.ui));
-    let settings = args.settings();
     let leftovers = settings.leftovers.clone();
+    let source_leftovers = Leftovers::default();
     let mut signals = Signals::listen()?;
     let result = tokio::select! {
-        result = transfer(&remote, watch.clone(), plan, settings) => result,
+        result = transfer(&remote, (&from, &source_leftovers), watch.clone(), plan, settings) => result,
         signal = signals.next() => {
             watch.close();
             // What stands in the VM is removed, unless that takes long or a second signal comes.
             tokio::select! {
-                cleaned = cleanup(&remote, &leftovers) => drop(cleaned),
+                cleaned = async { tokio::join!(cleanup(&remote, &leftovers), cleanup(&from, &source_leftovers)) } => drop(cleaned),
                 () = tokio::time::sleep(std::time::Duration::from_secs(5)) => {}
                 _ = signals.next() => {}
             }
-            return Err(left_behind(signal.error(), &leftovers.paths(), &vm.label()));
+            let error = left_behind(signal.error(), &leftovers.paths(), &vm.label());
+            let from = source.as_ref().unwrap_or(&vm).label();
+            return Err(left_behind(error, &source_leftovers.paths(), &from));
         }
     };
     watch.close();
-    let summary = result.map_err(|error| explain(error, &vm))?;
+    let summary = result.map_err(|error| {
+        let named = about(&error);
+        explain(error, &named)
+    })?;
     report(context, &summary, to_stdout)
 }
 
 impl CpArgs {
-    fn settings(&self) -> Settings {
-        Settings {
+    fn settings(&self) -> Result<Settings, Error> {
+        let filter = Filter::new(&self.ignore_file, &self.exclude, &self.include);
+        Ok(Settings {
+            filter: filter.map_err(|error| Error::usage(error.to_string()))?,
+            links: if self.follow {
+                Links::Follow
+            } else {
+                Links::Keep
+            },
+            pace: self.limit_rate.map(Pace::limited).unwrap_or_default(),
             incomplete: if self.keep_going {
                 Incomplete::KeepGoing
             } else {
@@ -135,12 +195,47 @@ impl CpArgs {
                 Compress::Zstd => Compression::Zstd,
             },
             ..Settings::default()
+        })
+    }
+}
+
+/// Bytes a second, with or without `/s`.
+fn rate(text: &str) -> Result<u64, String> {
+    let size = text.strip_suffix("/s").unwrap_or(text);
+    let rate = parse_size(size).map_err(|error| error.to_string())?;
+    if rate < SLOWEST {
+        return Err(format!(
+            "it must be at least {} a second",
+            human::size(SLOWEST)
+        ));
+    }
+    Ok(rate)
+}
+
+async fn preview(
+    remote: &Remote,
+    plan: Plan,
+    settings: &Settings,
+) -> Result<Preview, crate::transfer::Error> {
+    match plan {
+        Plan::Up {
+            sources: UploadSource::Paths(paths),
+            target,
+            ..
+        } => preview_upload(paths, target.into, settings).await,
+        Plan::Up { .. } => Ok(Preview {
+            paths: vec!["-".into()],
+            ..Preview::default()
+        }),
+        Plan::Down { sources, .. } | Plan::Between { sources, .. } => {
+            preview_download(remote, &sources, settings).await
         }
     }
 }
 
 async fn transfer(
     remote: &Remote,
+    (from, source_leftovers): (&Remote, &Leftovers),
     watch: Arc<Watch>,
     plan: Plan,
     settings: Settings,
@@ -161,6 +256,23 @@ async fn transfer(
             )
             .await
         }
+        Plan::Between {
+            sources, target, ..
+        } => {
+            relay(
+                from,
+                remote,
+                from,
+                watch,
+                RelayRequest {
+                    sources,
+                    target,
+                    settings,
+                    source_leftovers: source_leftovers.clone(),
+                },
+            )
+            .await
+        }
         Plan::Down {
             sources, target, ..
         } => {
@@ -177,65 +289,6 @@ async fn transfer(
             .await
         }
     }
-}
-
-/// Says what goes where, from the words alone.
-fn plan(words: &[OsString]) -> Result<Plan, Error> {
-    let mut sides = words
-        .iter()
-        .map(|word| parse(word, System::current()).map_err(|error| failure::usage(&error)))
-        .collect::<Result<Vec<_>, _>>()?;
-    let target = sides
-        .pop()
-        .ok_or_else(|| Error::usage("nothing is to be copied"))?;
-    match target {
-        Endpoint::Remote { vm, path, into } => Ok(Plan::Up {
-            sources: local_sources(sides)?,
-            vm,
-            target: RemotePath { path, into },
-        }),
-        Endpoint::Local { path, into } => down(sides, DownloadTarget::Path { path, into }),
-        Endpoint::Stream => down(sides, DownloadTarget::Stream(Box::new(tokio::io::stdout()))),
-    }
-}
-
-fn local_sources(sides: Vec<Endpoint>) -> Result<UploadSource, Error> {
-    if let [Endpoint::Stream] = sides.as_slice() {
-        return Ok(UploadSource::Stream(Box::new(tokio::io::stdin())));
-    }
-    let paths =
-        sides.into_iter().map(|side| match side {
-            Endpoint::Local { path, .. } => Ok(path),
-            Endpoint::Stream => Err(Error::usage(
-                "standard input cannot be one of several sources",
-            )),
-            Endpoint::Remote { .. } => Err(Error::usage("both sides are in a VM")
-                .hint("copy out of one VM, then into the other")),
-        });
-    Ok(UploadSource::Paths(paths.collect::<Result<_, _>>()?))
-}
-
-fn down(sides: Vec<Endpoint>, target: DownloadTarget) -> Result<Plan, Error> {
-    let mut from = None;
-    let mut sources = Vec::new();
-    for side in sides {
-        let Endpoint::Remote { vm, path, into } = side else {
-            return Err(Error::usage("neither side is in a VM")
-                .hint("write VM:PATH for the side in the VM"));
-        };
-        if from.get_or_insert_with(|| vm.clone()) != &vm {
-            return Err(
-                Error::usage("the sources are in different VMs").hint("copy from one VM at a time")
-            );
-        }
-        sources.push(RemotePath { path, into });
-    }
-    let vm = from.ok_or_else(|| Error::usage("nothing is to be copied"))?;
-    Ok(Plan::Down {
-        vm,
-        sources,
-        target,
-    })
 }
 
 /// What a copy did, as JSON.

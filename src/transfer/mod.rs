@@ -9,9 +9,9 @@
 //!
 //! # Layout
 //! - [`endpoint`]: what an argument means
-//! - [`request`], [`summary`], [`progress`], [`error`]: what callers say and hear
+//! - [`request`], [`filter`], [`pace`], [`summary`], [`preview`], [`progress`], [`error`]: what callers say and hear
 //! - [`remote`]: what they provide
-//! - `upload`, `download`: the two walks, over `send` and `receive`, which move one object each
+//! - `upload`, `download`: the two walks, over `send` and `receive`, which move one object each; [`relay`](mod@relay): between two VMs
 //! - `tree`, `pack`, `header`: from local files to an archive
 //! - `archive`, `pax`, `unpack`, `landing`: from a VM's archive to local files
 //! - `script`: what runs in the VM
@@ -19,8 +19,12 @@
 
 pub mod endpoint;
 pub mod error;
+pub mod filter;
 pub mod leftovers;
+pub mod pace;
+pub mod preview;
 pub mod progress;
+pub mod relay;
 pub mod remote;
 pub mod request;
 pub mod summary;
@@ -53,14 +57,18 @@ mod upload;
 pub use download::download;
 pub use endpoint::{Endpoint, System, parse};
 pub use error::{Error, RemoteClass, RemoteError};
+pub use filter::Filter;
 pub use leftovers::{Leftovers, cleanup};
+pub use pace::Pace;
+pub use preview::{Preview, preview_download, preview_upload};
 pub use progress::{Progress, Silent};
+pub use relay::{RelayRequest, relay};
 pub use remote::{
     BlobStore, Body, ByteStream, Guest, GuestCommand, GuestOutput, Patience, StagingObject,
 };
 pub use request::{
-    Compression, DownloadRequest, DownloadTarget, Incomplete, RemotePath, Settings, UploadRequest,
-    UploadSource,
+    Compression, DownloadRequest, DownloadTarget, Incomplete, Links, RemotePath, Settings,
+    UploadRequest, UploadSource,
 };
 pub use summary::{SkipReason, Skipped, Summary};
 pub use upload::upload;

@@ -11,6 +11,7 @@ use super::channel::{Inlet, Piece, channel};
 use super::checksum::Checksum;
 use super::codec::Codec;
 use super::error::{Error, RemoteClass};
+use super::pace::Pace;
 use super::remote::{BlobStore, Guest};
 use super::retry::Retries;
 use super::script;
@@ -29,6 +30,7 @@ pub(super) struct Ready<'a> {
     pub(super) codec: Codec,
     /// Of the object, when its codec has no checksum of its own.
     pub(super) sum: Option<u32>,
+    pub(super) pace: Pace,
     /// What it is of, for messages.
     pub(super) path: &'a str,
 }
@@ -56,8 +58,10 @@ where
         from,
         codec,
         sum,
+        pace,
         path,
     } = ready;
+    let pace = &pace;
     let (sender, receiver) = channel();
     let task = tokio::task::spawn_blocking(move || {
         let wire = Summed {
@@ -68,8 +72,8 @@ where
     });
     let feed = async {
         match from {
-            From::Storage(url) => feed_object(store, url, sender).await,
-            From::Stage(stage, size) => feed_pieces(guest, stage, size, sender).await,
+            From::Storage(url) => feed_object(store, url, pace, sender).await,
+            From::Stage(stage, size) => feed_pieces(guest, stage, size, pace, sender).await,
         }
     };
     let (fed, made) = tokio::join!(feed, task);
@@ -88,6 +92,7 @@ where
 async fn feed_object(
     store: &impl BlobStore,
     url: &SignedUrl,
+    pace: &Pace,
     sender: Sender<Piece>,
 ) -> Result<u64, Error> {
     let mut at = 0;
@@ -105,6 +110,7 @@ async fn feed_object(
                     Some(Ok(piece)) => {
                         at += piece.len() as u64;
                         retries.reset();
+                        tokio::time::sleep(pace.wait(piece.len())).await;
                         if sender.send(Piece::Data(piece)).await.is_err() {
                             // The consumer has a reason of its own to stop.
                             return Ok(at);
@@ -122,6 +128,7 @@ async fn feed_pieces(
     guest: &impl Guest,
     stage: &str,
     size: u64,
+    pace: &Pace,
     sender: Sender<Piece>,
 ) -> Result<u64, Error> {
     let mut at = 0;
@@ -143,6 +150,7 @@ async fn feed_pieces(
             ));
         }
         at += expected;
+        tokio::time::sleep(pace.wait(piece.len())).await;
         if sender.send(Piece::Data(Bytes::from(piece))).await.is_err() {
             return Ok(at);
         }

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::filter::Filter;
 use super::leftovers::Leftovers;
+use super::pace::Pace;
 
 /// A copy from this machine into a VM.
 #[derive(Debug)]
@@ -88,6 +90,12 @@ pub struct Settings {
     pub incomplete: Incomplete,
     /// How the bytes travel.
     pub compression: Compression,
+    /// What is left out of folders.
+    pub filter: Filter,
+    /// What becomes of symbolic links.
+    pub links: Links,
+    /// How fast bytes may go.
+    pub pace: Pace,
     /// Keeps track of what stands in the VM, for a caller that drops the transfer.
     pub leftovers: Leftovers,
 }
@@ -100,6 +108,26 @@ pub enum Incomplete {
     Stop,
     /// The rest is copied; the summary names what was left out.
     KeepGoing,
+}
+
+/// What becomes of symbolic links in a folder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Links {
+    /// They are copied as links.
+    #[default]
+    Keep,
+    /// What they lead to is copied in their place.
+    Follow,
+}
+
+impl Links {
+    /// As an option of find.
+    pub(super) fn option(self) -> &'static str {
+        match self {
+            Self::Keep => "",
+            Self::Follow => "-L",
+        }
+    }
 }
 
 /// How bytes travel.

@@ -8,6 +8,7 @@ use super::channel::{Outlet, channel, stream};
 use super::checksum::Checksum;
 use super::codec::{Codec, Encoder};
 use super::error::{Error, RemoteClass};
+use super::pace::Pace;
 use super::pack::Stop;
 use super::remote::{BlobStore, Body, StagingObject};
 use super::retry::Retries;
@@ -23,6 +24,13 @@ pub(super) struct Sent<T> {
     pub(super) sum: Option<u32>,
 }
 
+/// How an object is made.
+#[derive(Clone, Debug)]
+pub(super) struct Encoding {
+    pub(super) codec: Codec,
+    pub(super) pace: Pace,
+}
+
 /// What a producer writes into.
 pub(super) type Output = Encoder<Wire>;
 
@@ -30,7 +38,7 @@ pub(super) type Output = Encoder<Wire>;
 pub(super) async fn send<T, P>(
     store: &impl BlobStore,
     name: &str,
-    codec: Codec,
+    encoding: &Encoding,
     plain_bytes: u64,
     mut make: impl FnMut() -> P,
 ) -> Result<Sent<T>, Error>
@@ -48,7 +56,7 @@ where
                 limit: object.max_bytes,
             });
         }
-        match send_once(store, object, codec, make()).await {
+        match send_once(store, object, encoding, make()).await {
             Err(Error::Remote(error)) => {
                 retries
                     .wait(error, &[RemoteClass::Retryable, RemoteClass::Expired])
@@ -64,7 +72,7 @@ where
 pub(super) async fn send_once<T, P>(
     store: &impl BlobStore,
     object: StagingObject,
-    codec: Codec,
+    encoding: &Encoding,
     producer: P,
 ) -> Result<Sent<T>, Error>
 where
@@ -72,11 +80,13 @@ where
     P: FnOnce(&mut Output) -> Result<T, Stop> + Send + 'static,
 {
     let (sender, receiver) = channel();
+    let codec = encoding.codec;
     let count = Arc::new(AtomicU64::new(0));
     let wire = Wire {
         out: Outlet::new(sender),
         count: count.clone(),
         limit: object.max_bytes,
+        pace: encoding.pace.clone(),
         sum: (codec == Codec::None).then(Checksum::default),
     };
     let task = tokio::task::spawn_blocking(move || {
@@ -126,6 +136,7 @@ pub(super) struct Wire {
     out: Outlet,
     count: Arc<AtomicU64>,
     limit: u64,
+    pace: Pace,
     sum: Option<Checksum>,
 }
 
@@ -143,6 +154,7 @@ impl Write for Wire {
         if let Some(sum) = &mut self.sum {
             sum.update(&bytes[..got]);
         }
+        std::thread::sleep(self.pace.wait(got));
         Ok(got)
     }
 

@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::error::Error;
+use super::filter::Filter;
 use super::folder::{Folder, Kind, Meta};
 use super::member::{DEEPEST, MemberPath};
 use super::name;
+use super::request::{Links, Settings};
 use super::summary::{SkipReason, Skipped};
 
 /// The entries of all sources, folders before what they hold.
@@ -27,18 +29,53 @@ pub(super) struct Tree {
     pub(super) unreadable: Vec<PathBuf>,
     /// What the target gets if it is made: the mode and time of a lone source folder.
     pub(super) root: Option<Meta>,
+    chosen: Chosen,
+    /// The folders that a walk that follows links is in.
+    above: Vec<(u64, u64)>,
 }
 
-/// One argument.
+/// What is taken of the sources.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Chosen {
+    filter: Filter,
+    links: Links,
+}
+
+impl Chosen {
+    pub(super) fn by(settings: &Settings) -> Self {
+        Self {
+            filter: settings.filter.clone(),
+            links: settings.links,
+        }
+    }
+}
+
+/// One argument, or what a followed link leads to.
 #[derive(Debug)]
 pub(super) struct Source {
-    /// The folder it is, or the one the file lies in.
-    pub(super) folder: Arc<Folder>,
+    root: Root,
     /// As the user wrote it.
     shown: PathBuf,
     /// Where it goes below the target.
     place: MemberPath,
     lone_file: bool,
+}
+
+/// The folder that a source is, or the one its file lies in.
+#[derive(Debug)]
+enum Root {
+    Held(Arc<Folder>),
+    /// Opened when its turn comes, for there may be more links than files that can be held open.
+    At(PathBuf),
+}
+
+impl Source {
+    pub(super) fn folder(&self) -> io::Result<Arc<Folder>> {
+        match &self.root {
+            Root::Held(folder) => Ok(folder.clone()),
+            Root::At(path) => Folder::open(path).map(Arc::new),
+        }
+    }
 }
 
 /// One thing to send.
@@ -59,8 +96,15 @@ pub(super) enum Position {
 
 impl Tree {
     /// Walks the sources.
-    pub(super) fn scan(paths: &[PathBuf], position: Position) -> Result<Self, Error> {
-        let mut tree = Self::default();
+    pub(super) fn scan(
+        paths: &[PathBuf],
+        position: Position,
+        chosen: Chosen,
+    ) -> Result<Self, Error> {
+        let mut tree = Self {
+            chosen,
+            ..Self::default()
+        };
         let mut places = HashSet::new();
         for path in paths {
             let place = match position {
@@ -117,7 +161,7 @@ impl Tree {
             })?;
             let folder = Arc::new(folder);
             self.sources.push(Source {
-                folder: folder.clone(),
+                root: Root::Held(folder.clone()),
                 shown: path.to_owned(),
                 place: place.clone(),
                 lone_file: false,
@@ -131,12 +175,14 @@ impl Tree {
                     kind: Kind::Folder,
                 });
             }
-            return self.walk(source, &folder, &MemberPath::default(), 0);
+            self.above = vec![folder.own_meta().map_err(fail)?.identity];
+            let root = MemberPath::default();
+            return self.walk(source, &folder, &root, &root);
         }
         let (folder, name) = Folder::open_parent(&full).map_err(fail)?;
         let folder = Arc::new(folder);
         self.sources.push(Source {
-            folder: folder.clone(),
+            root: Root::Held(folder.clone()),
             shown: path.to_owned(),
             place,
             lone_file: true,
@@ -154,15 +200,16 @@ impl Tree {
         Ok(())
     }
 
+    /// Notes what is in a folder: `path` is below its source, `inner` below the argument.
     fn walk(
         &mut self,
         source: usize,
         folder: &Folder,
         path: &MemberPath,
-        depth: usize,
+        inner: &MemberPath,
     ) -> Result<(), Error> {
         let at = below(&self.sources[source].shown, path);
-        if depth > DEEPEST {
+        if inner.parts().count() > DEEPEST {
             return Err(Error::Refused {
                 path: at.display().to_string(),
                 reason: "it lies deeper than 256 folders".to_owned(),
@@ -174,6 +221,7 @@ impl Tree {
         names.sort_unstable();
         for name in names {
             let inside = path.join(bytes_of(&name, &at)?);
+            let inner = inner.join(bytes_of(&name, &at)?);
             let shown = || at.join(&name);
             let meta = match folder.meta(&name) {
                 Ok(meta) => meta,
@@ -186,6 +234,17 @@ impl Tree {
                 }
                 Err(error) => return Err(Error::local("read", shown(), error)),
             };
+            if meta.kind == Kind::Link && self.chosen.links == Links::Follow {
+                self.follow(source, &inside, &inner)?;
+                continue;
+            }
+            if self
+                .chosen
+                .filter
+                .leaves_out(&inner, meta.kind == Kind::Folder)
+            {
+                continue;
+            }
             if meta.kind == Kind::Special {
                 self.skipped.push(Skipped {
                     path: shown(),
@@ -198,11 +257,94 @@ impl Tree {
                 continue;
             }
             match folder.folder(&name) {
-                Ok(child) => self.walk(source, &child, &inside, depth + 1)?,
+                Ok(child) => {
+                    let depth = self.above.len();
+                    if self.chosen.links == Links::Follow {
+                        self.above
+                            .extend(child.own_meta().map(|meta| meta.identity));
+                    }
+                    self.walk(source, &child, &inside, &inner)?;
+                    self.above.truncate(depth);
+                }
                 Err(error) if gone(&error) => {}
                 Err(error) => return Err(Error::local("open the folder", shown(), error)),
             }
         }
+        Ok(())
+    }
+
+    /// Notes what a link leads to in its place, as a source of its own.
+    fn follow(
+        &mut self,
+        source: usize,
+        path: &MemberPath,
+        inner: &MemberPath,
+    ) -> Result<(), Error> {
+        let shown = below(&self.sources[source].shown, path);
+        let place = self.sources[source].place.join(path.as_bytes());
+        let found = fs::canonicalize(&shown).and_then(|full| Ok((fs::metadata(&full)?, full)));
+        let Ok((found, full)) = found else {
+            self.unreadable.push(shown);
+            return Ok(());
+        };
+        if self.chosen.filter.leaves_out(inner, found.is_dir()) {
+            return Ok(());
+        }
+        let failed = |error| Error::local("read", &shown, error);
+        let next = self.sources.len();
+        let lone_file = !found.is_dir();
+        let (folder, name) = if lone_file {
+            let (folder, name) = Folder::open_parent(&full).map_err(failed)?;
+            (folder, Some(name))
+        } else {
+            match Folder::open(&full) {
+                Ok(folder) => (folder, None),
+                Err(_) => {
+                    self.unreadable.push(shown);
+                    return Ok(());
+                }
+            }
+        };
+        let root = if lone_file {
+            full.parent().unwrap_or(&full).to_owned()
+        } else {
+            full
+        };
+        self.sources.push(Source {
+            root: Root::At(root),
+            shown: shown.clone(),
+            place,
+            lone_file,
+        });
+        if let Some(name) = name {
+            let meta = folder.meta(&name).map_err(failed)?;
+            if meta.kind == Kind::Special {
+                self.skipped.push(Skipped {
+                    path: shown,
+                    reason: SkipReason::Special,
+                });
+                return Ok(());
+            }
+            let inside = MemberPath::default().join(bytes_of(&name, &shown)?);
+            self.push(next, &folder, &name, inside, &meta);
+            return Ok(());
+        }
+        let identity = folder.own_meta().map_err(failed)?.identity;
+        if self.above.contains(&identity) {
+            return Err(Error::Refused {
+                path: shown.display().to_string(),
+                reason: "it leads to a folder that it lies in".to_owned(),
+            });
+        }
+        self.entries.push(Entry {
+            source: next,
+            path: MemberPath::default(),
+            kind: Kind::Folder,
+        });
+        self.above.push(identity);
+        let depth = self.above.len();
+        self.walk(next, &folder, &MemberPath::default(), inner)?;
+        self.above.truncate(depth - 1);
         Ok(())
     }
 

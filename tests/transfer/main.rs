@@ -2,7 +2,9 @@
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
 
+mod choices;
 mod faults;
 mod files;
+mod relays;
 mod trees;
 mod world;

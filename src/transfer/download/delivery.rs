@@ -4,6 +4,7 @@ use super::Job;
 use crate::secret::SignedUrl;
 use crate::transfer::codec::Codec;
 use crate::transfer::error::Error;
+use crate::transfer::pace::Pace;
 use crate::transfer::receive::{From, Ready};
 use crate::transfer::remote::{BlobStore, Guest};
 use crate::transfer::script::{self, Made, Tools, Way};
@@ -22,6 +23,7 @@ pub(super) enum Holds {
 pub(super) struct Delivery {
     pub(super) way: Way,
     pub(super) codec: Codec,
+    pace: Pace,
     download: Option<SignedUrl>,
     stage: Option<String>,
 }
@@ -43,6 +45,7 @@ impl Delivery {
             from,
             codec: self.codec,
             sum: made.sum,
+            pace: self.pace.clone(),
             path,
         })
     }
@@ -67,6 +70,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             return Ok(Delivery {
                 way: Way::Kept(stage.clone()),
                 codec,
+                pace: self.settings.pace.clone(),
                 download: None,
                 stage: Some(stage),
             });
@@ -78,6 +82,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             return Ok(Delivery {
                 way: Way::Staged(object.upload, stage.clone()),
                 codec,
+                pace: self.settings.pace.clone(),
                 download,
                 stage: Some(stage),
             });
@@ -85,6 +90,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         Ok(Delivery {
             way: Way::Direct(object.upload),
             codec,
+            pace: self.settings.pace.clone(),
             download,
             stage: None,
         })

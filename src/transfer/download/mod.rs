@@ -5,6 +5,8 @@ mod file;
 mod stream;
 mod tree;
 
+pub(super) use tree::Said;
+
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -105,7 +107,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
     }
 }
 
-fn special(path: &str) -> Error {
+pub(super) fn special(path: &str) -> Error {
     Error::Refused {
         path: path.to_owned(),
         reason: "it is neither a file nor a folder".to_owned(),

@@ -14,7 +14,7 @@ use crate::transfer::header::Flavor;
 use crate::transfer::receive::{Input, Ready, receive};
 use crate::transfer::remote::{BlobStore, Guest};
 use crate::transfer::request::RemotePath;
-use crate::transfer::script::{self, Found};
+use crate::transfer::script::{self, Found, SendTree};
 use crate::transfer::summary::Summary;
 use crate::transfer::{READINGS, SMALL, stderr};
 
@@ -108,8 +108,16 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         delivery: &Delivery,
         output: &mut Output,
     ) -> Result<Option<Summary>, Error> {
-        let announced =
-            script::send_tree(self.guest, path, delivery.codec, flavor, &delivery.way).await?;
+        let only = self.chosen(path).await?;
+        let tree = SendTree {
+            path,
+            codec: delivery.codec,
+            flavor,
+            links: self.settings.links,
+            only: only.as_deref(),
+            way: &delivery.way,
+        };
+        let announced = script::send_tree(self.guest, tree).await?;
         if (announced.tar == 1 && flavor == Flavor::Gnu)
             || (flavor == Flavor::Plain && !announced.still)
         {

@@ -11,7 +11,7 @@ use crate::transfer::landing::TreeLanding;
 use crate::transfer::receive::{Input, receive};
 use crate::transfer::remote::{BlobStore, Guest};
 use crate::transfer::request::Incomplete;
-use crate::transfer::script::{self, Announced, Tools};
+use crate::transfer::script::{self, Announced, Entry, Listed, SendTree, Tools};
 use crate::transfer::stderr;
 use crate::transfer::summary::{SkipReason, Skipped, Summary};
 use crate::transfer::unpack::{Limits, unpack};
@@ -29,6 +29,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
     ) -> Result<Summary, Error> {
         tools.need(&["tar", "find", "stat"])?;
         let codec = tools.codec(self.settings.compression)?;
+        let only = self.chosen(path).await?;
         for reading in 1..=READINGS {
             let delivery = self.deliver(tools, codec, Holds::Tree).await?;
             let patience = if reading < READINGS {
@@ -37,7 +38,14 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
                 WhenChanged::Over
             };
             let got = self
-                .tree_once(path, tools.flavor, &delivery, &target, patience)
+                .tree_once(
+                    path,
+                    tools.flavor,
+                    only.as_deref(),
+                    &delivery,
+                    &target,
+                    patience,
+                )
                 .await;
             self.end(delivery).await;
             if let Some(summary) = got? {
@@ -47,17 +55,44 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         Err(changed(path))
     }
 
+    /// The entries that a filter lets through; nothing without a filter.
+    pub(super) async fn chosen(&self, path: &str) -> Result<Option<Vec<Listed>>, Error> {
+        let filter = &self.settings.filter;
+        if filter.is_empty() {
+            return Ok(None);
+        }
+        let mut listed = script::list(self.guest, path, self.settings.links).await?;
+        listed.retain(|entry| !filter.leaves_out(&entry.path, entry.kind == Entry::Folder));
+        Ok(Some(listed))
+    }
+
     /// One reading of the folder; nothing if it did not hold still and may be read again.
     async fn tree_once(
         &self,
         path: &str,
         flavor: Flavor,
+        only: Option<&[Listed]>,
         delivery: &Delivery,
         target: &Path,
         when_changed: WhenChanged,
     ) -> Result<Option<Summary>, Error> {
-        let announced =
-            script::send_tree(self.guest, path, delivery.codec, flavor, &delivery.way).await?;
+        let mut announced = script::send_tree(
+            self.guest,
+            SendTree {
+                path,
+                codec: delivery.codec,
+                flavor,
+                links: self.settings.links,
+                only,
+                way: &delivery.way,
+            },
+        )
+        .await?;
+        if let Some(only) = only {
+            // The folder itself is a member too.
+            announced.before.0 = only.len() as u64 + 1;
+            announced.after.0 = announced.before.0;
+        }
         let said = Said::read(&announced, flavor, self.settings.incomplete, path)?;
         if !said.changed.is_empty() {
             if when_changed == WhenChanged::Again {
@@ -134,17 +169,17 @@ enum WhenChanged {
 }
 
 /// What tar said about single members.
-struct Said {
-    changed: Vec<PathBuf>,
-    skipped: Vec<Skipped>,
+pub(in crate::transfer) struct Said {
+    pub(in crate::transfer) changed: Vec<PathBuf>,
+    pub(in crate::transfer) skipped: Vec<Skipped>,
     /// Nothing is missing from the archive.
-    complete: bool,
+    pub(in crate::transfer) complete: bool,
 }
 
 impl Said {
     /// GNU tar ends with 1 when something moved and with 2 when something could not be read, and names it. Other tars only fail, and
     /// don't look whether something moved.
-    fn read(
+    pub(in crate::transfer) fn read(
         announced: &Announced,
         flavor: Flavor,
         incomplete: Incomplete,

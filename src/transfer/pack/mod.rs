@@ -79,16 +79,22 @@ pub(super) fn pack(
         let entry = &shard.tree.entries[index];
         if source != Some(entry.source) {
             source = Some(entry.source);
-            descent = Some(Descent::new(
-                shard.tree.sources[entry.source].folder.clone(),
-            ));
+            descent = match shard.tree.sources[entry.source].folder() {
+                Ok(folder) => Some(Descent::new(folder)),
+                Err(error) if gone(&error) => None,
+                Err(error) => {
+                    let shown = shard.tree.shown(entry);
+                    return Err(Stop::Failed(Error::local("open the folder", shown, error)));
+                }
+            };
         }
-        if let Some(descent) = &mut descent {
-            let outcome = packer.entry(index, descent)?;
-            let had = std::mem::replace(&mut packer.ledger.outcomes[index], outcome);
-            if had == Outcome::Changed && !matches!(outcome, Outcome::Sent | Outcome::Changed) {
-                packer.ledger.gone.push(index);
-            }
+        let outcome = match &mut descent {
+            Some(descent) => packer.entry(index, descent)?,
+            None => Outcome::Vanished,
+        };
+        let had = std::mem::replace(&mut packer.ledger.outcomes[index], outcome);
+        if had == Outcome::Changed && !matches!(outcome, Outcome::Sent | Outcome::Changed) {
+            packer.ledger.gone.push(index);
         }
     }
     packer.close()?;
@@ -115,9 +121,9 @@ impl<W: Write> Packer<'_, W> {
         let failed =
             |action, error| Stop::Failed(Error::local(action, self.shard.tree.shown(entry), error));
         let Some((parent, own)) = entry.path.split() else {
-            let meta = self.shard.tree.sources[entry.source]
-                .folder
-                .own_meta()
+            let meta = descent
+                .to(&MemberPath::default())
+                .and_then(Folder::own_meta)
                 .map_err(|error| failed("read", error))?;
             return self.folder(place, meta);
         };

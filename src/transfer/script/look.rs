@@ -47,6 +47,15 @@ impl Tools {
             .map_or(Ok(()), |tool| Err(Error::GuestTool(tool)))
     }
 
+    /// What another VM has as well.
+    pub(in crate::transfer) fn common(&self, other: &Self) -> Self {
+        let names = self.names.iter().filter(|name| other.has(name));
+        Self {
+            names: names.cloned().collect(),
+            flavor: self.flavor,
+        }
+    }
+
     /// The codec to use. Without one, a checksum must do.
     pub(in crate::transfer) fn codec(&self, wish: Compression) -> Result<Codec, Error> {
         let codec = match wish {

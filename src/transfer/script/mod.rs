@@ -3,14 +3,16 @@
 
 mod answer;
 mod get;
+mod list;
 mod look;
 mod put;
 mod send;
 
 pub(super) use get::{Found, Inline, get};
+pub(super) use list::{Entry, Listed, list};
 pub(super) use look::{Kind, Place, Tools, look};
-pub(super) use put::{Object, PutFile, PutTree, prepare, put_file, put_tree};
-pub(super) use send::{Announced, BLOCK, Made, Status, Way, piece, send_file, send_tree};
+pub(super) use put::{Object, PutFile, PutTree, Relayed, prepare, put_file, put_tree};
+pub(super) use send::{Announced, BLOCK, Made, SendTree, Status, Way, piece, send_file, send_tree};
 
 use super::error::Error;
 use super::remote::{Guest, GuestCommand, GuestOutput, Patience};

@@ -1,6 +1,6 @@
 //! Bringing files into their place in the VM.
 
-use super::{Call, Patience, SMALL_OUTPUT, line};
+use super::{Call, Patience, Place, SMALL_OUTPUT, line};
 use crate::secret::SignedUrl;
 use crate::transfer::codec::Codec;
 use crate::transfer::error::Error;
@@ -97,15 +97,44 @@ pub(in crate::transfer) struct PutTree<'a> {
     /// Absolute.
     pub(in crate::transfer) path: &'a str,
     pub(in crate::transfer) stage: &'a str,
+    /// Empty for an archive that another VM made.
     pub(in crate::transfer) nonce: &'a str,
-    /// Members that must have arrived in the end.
-    pub(in crate::transfer) members: u64,
+    /// Members that must have arrived in the end, if that is known.
+    pub(in crate::transfer) members: Option<u64>,
     /// Mode and time of the target, if it is made.
     pub(in crate::transfer) root: Option<(u32, Moment)>,
     pub(in crate::transfer) flavor: Flavor,
     pub(in crate::transfer) codec: Codec,
     /// The archives: where each is, the members it says it holds, and a checksum when the codec has none.
     pub(in crate::transfer) archives: Vec<(Object, u64, Option<u32>)>,
+}
+
+/// An archive that another VM made.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::transfer) struct Relayed {
+    pub(in crate::transfer) members: Option<u64>,
+    pub(in crate::transfer) codec: Codec,
+    pub(in crate::transfer) sum: Option<u32>,
+}
+
+impl<'a> PutTree<'a> {
+    pub(in crate::transfer) fn relayed(
+        place: &'a Place,
+        stage: &'a str,
+        relayed: Relayed,
+        object: Object,
+    ) -> Self {
+        Self {
+            path: &place.path,
+            stage,
+            nonce: "",
+            members: relayed.members,
+            root: None,
+            flavor: place.tools.flavor,
+            codec: relayed.codec,
+            archives: vec![(object, 0, relayed.sum)],
+        }
+    }
 }
 
 /// Unpacks archives and puts the tree in place, checked.
@@ -126,7 +155,7 @@ pub(in crate::transfer) async fn put_tree(
         tree.path.to_owned(),
         tree.stage.to_owned(),
         tree.nonce.to_owned(),
-        tree.members.to_string(),
+        text(tree.members),
         octal(tree.root.map(|(mode, _)| mode)),
         text(tree.root.map(|(_, modified)| modified)),
         flavor.to_owned(),

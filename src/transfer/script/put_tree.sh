@@ -2,6 +2,7 @@
 # SUM is empty, or the checksum of an archive whose codec has none; it is looked at before anything is unpacked.
 # Each archive holds tree/, at its end the marker end-NONCE-NUMBER with its count of members, and perhaps folders.tar
 # and modes.sh (times and modes of folders, for when everything else is in place) and gone.sh (what must not be copied after all).
+# Without a NONCE another VM's tar made the archive: it holds the tree alone, with the modes of its folders. COUNT may be empty then.
 path=$1 stage=$2 nonce=$3 count=$4 mode=$5 time=$6 flavor=$7
 shift 7
 case $flavor in
@@ -11,6 +12,11 @@ esac
 if [ ! -d "$path" ] && { [ -e "$path" ] || [ -L "$path" ]; }; then fail 42 "$path is not a folder"; fi
 parents "${stage%/*}"
 [ -d "$stage" ] || mkdir -m 700 -- "$stage" || exit 44
+bottom=$stage
+if [ -z "$nonce" ]; then
+    bottom=$stage/tree
+    mkdir -m 700 -- "$bottom" || exit 44
+fi
 
 number=0
 while [ $# -gt 0 ]; do
@@ -26,9 +32,10 @@ while [ $# -gt 0 ]; do
         [ "${got%% *}" = "$sum" ] || fail 43 "the checksum is ${got%% *} instead of $sum"
     fi
     statuses=$({ { fetch; echo "download=$?" >&4; } | { decode; echo "$codec=$?" >&4; } |
-        { (umask 0; tar -xopf - -C "$stage" >&2); echo "tar=$?" >&4; cat >/dev/null; }; } 4>&1)
+        { (umask 0; tar -xopf - -C "$bottom" >&2); echo "tar=$?" >&4; cat >/dev/null; }; } 4>&1)
     settled "$statuses"
     [ -z "$file" ] || rm -f -- "$file"
+    if [ -z "$nonce" ]; then break; fi
     marker=$stage/end-$nonce-$number
     said=
     if [ -f "$marker" ]; then read -r said <"$marker" || :; fi
@@ -37,7 +44,12 @@ while [ $# -gt 0 ]; do
 done
 if [ -f "$stage/gone.sh" ]; then (cd "$stage/tree" && . ../gone.sh) || exit 44; fi
 arrived=$(find "$stage/tree/." ! -name . -exec sh -c 'for each do printf .; done' sh {} + | wc -c)
-[ "$((arrived))" = "$count" ] || fail 43 "$((arrived)) members arrived instead of $count"
+[ -z "$count" ] || [ "$((arrived))" = "$count" ] || fail 43 "$((arrived)) members arrived instead of $count"
+if [ -z "$nonce" ]; then
+    odd=$(find "$stage/tree" ! -type f ! -type d ! -type l | head -c 1)
+    [ -z "$odd" ] || fail 43 "the archive holds something that is neither file, folder nor link"
+    find "$stage/tree" ! -type l \( -perm -4000 -o -perm -2000 \) -exec chmod u-s,g-s {} + || exit 44
+fi
 
 # A folder goes only where there is a folder or nothing, anything else only where there is no folder. Known before the first move.
 clashes=
@@ -75,7 +87,7 @@ else
 fi
 if [ -f "$stage/folders.tar" ]; then tar -xop $keep_links -f "$stage/folders.tar" -C "$path" >&2 || exit 44; fi
 if [ -f "$stage/modes.sh" ]; then (cd "$path" && . "$stage/modes.sh") || exit 44; fi
-if [ -n "$new" ]; then
+if [ -n "$new" ] && [ -n "$nonce" ]; then
     chmod "${mode:-755}" "$path" || exit 44
     [ -z "$time" ] || stamp "$path" "$time"
 fi

@@ -1,6 +1,7 @@
 //! Making the VM send files out.
 
 use super::answer::{Answer, broken};
+use super::list::Listed;
 use super::{Call, Patience, SMALL_OUTPUT, line};
 use crate::secret::SignedUrl;
 use crate::transfer::codec::Codec;
@@ -8,6 +9,7 @@ use crate::transfer::error::Error;
 use crate::transfer::header::Flavor;
 use crate::transfer::moment::Moment;
 use crate::transfer::remote::Guest;
+use crate::transfer::request::Links;
 
 /// Bytes in a block of [`piece`].
 pub(in crate::transfer) const BLOCK: u64 = 64 * 1024;
@@ -136,13 +138,73 @@ pub(in crate::transfer) async fn send_file(
     ))
 }
 
+/// What a command line surely takes, in bytes, and what one word costs besides its length.
+const WORDS: usize = 1024 * 1024;
+const WORD: usize = 16;
+
+/// A folder on its way out.
+#[derive(Debug)]
+pub(in crate::transfer) struct SendTree<'a> {
+    pub(in crate::transfer) path: &'a str,
+    pub(in crate::transfer) codec: Codec,
+    pub(in crate::transfer) flavor: Flavor,
+    pub(in crate::transfer) links: Links,
+    /// Only these entries, and the folder itself; all when there is no list.
+    pub(in crate::transfer) only: Option<&'a [Listed]>,
+    pub(in crate::transfer) way: &'a Way,
+}
+
+impl SendTree<'_> {
+    /// The address, then the names that tar reads.
+    fn stdin(&self) -> Result<Vec<u8>, Error> {
+        let mut stdin = self.way.stdin()?;
+        let Some(only) = self.only else {
+            return Ok(stdin);
+        };
+        let mut words = 0;
+        for path in [&b"."[..]]
+            .into_iter()
+            .chain(only.iter().map(|listed| listed.path.as_bytes()))
+        {
+            match self.flavor {
+                Flavor::Gnu => {
+                    stdin.extend(b"./");
+                    stdin.extend(path);
+                    stdin.push(0);
+                }
+                Flavor::Plain => {
+                    words += path.len() + WORD;
+                    stdin.push(b' ');
+                    quote(path, &mut stdin);
+                }
+            }
+        }
+        if words > WORDS {
+            return Err(Error::Refused {
+                path: self.path.to_owned(),
+                reason: "the VM's tar takes no list of names, and these are too many for its command line".to_owned(),
+            });
+        }
+        Ok(stdin)
+    }
+}
+
+/// A path below the working folder as one word of shell, whatever bytes it holds.
+fn quote(path: &[u8], out: &mut Vec<u8>) {
+    out.extend(b"'./");
+    for &byte in path {
+        match byte {
+            b'\'' => out.extend(b"'\\''"),
+            byte => out.push(byte),
+        }
+    }
+    out.push(b'\'');
+}
+
 /// Sends what is in a folder, as one archive.
 pub(in crate::transfer) async fn send_tree(
     guest: &impl Guest,
-    path: &str,
-    codec: Codec,
-    flavor: Flavor,
-    way: &Way,
+    tree: SendTree<'_>,
 ) -> Result<Announced, Error> {
     let script = concat!(
         include_str!("base.sh"),
@@ -150,16 +212,19 @@ pub(in crate::transfer) async fn send_tree(
         include_str!("deliver.sh"),
         include_str!("send_tree.sh")
     );
-    let flavor = match flavor {
+    let flavor = match tree.flavor {
         Flavor::Gnu => "gnu",
         Flavor::Plain => "plain",
     };
+    let (path, codec) = (tree.path, tree.codec);
     let mut arguments = vec![path.to_owned(), codec.name().to_owned(), flavor.to_owned()];
-    arguments.extend(way.arguments());
+    arguments.extend(tree.way.arguments());
+    arguments.push(tree.links.option().to_owned());
+    arguments.push(u8::from(tree.only.is_some()).to_string());
     let call = Call {
         script,
         arguments,
-        stdin: way.stdin()?,
+        stdin: tree.stdin()?,
         output_limit: 1024 * 1024,
         patience: Patience::Transfer,
         action: "send the folder",

@@ -1,14 +1,22 @@
-# send_tree PATH CODEC FLAVOR HOW STAGE: what is in a folder, as one archive on its way out; the address is on standard input.
+# send_tree PATH CODEC FLAVOR HOW STAGE LINKS CHOSEN: what is in a folder, as one archive on its way out; the address is on standard input.
+# LINKS is -L to follow links. CHOSEN is 1 when the names to send follow the address: with zeros for GNU tar, else as
+# words of shell, for BusyBox tar reads no list.
 path=$1 codec=$2 flavor=$3 file=
 begin "$4" "$5"
+links=$6
+case $7$flavor in
+    0*) set -- . ;;
+    1gnu) set -- --null --no-recursion -T - ;;
+    1*) eval "set -- --no-recursion $(cat)" ;;
+esac
 
 # extent: members and bytes of files, and where tar itself does not tell what changes under it, a word that does. Sockets are no members.
 extent() {
-    members=$(find "$path/." ! -type s -exec sh -c 'for each do printf .; done' sh {} + | wc -c)
-    bytes=$(find "$path/." -type f -exec stat -c %s -- {} + | { total=0; while read -r size; do total=$((total + size)); done; echo "$total"; })
+    members=$(find $links "$path/." ! -type s -exec sh -c 'for each do printf .; done' sh {} + | wc -c)
+    bytes=$(find $links "$path/." -type f -exec stat ${links:+-L} -c %s -- {} + | { total=0; while read -r size; do total=$((total + size)); done; echo "$total"; })
     word=none
     if [ "$flavor" != gnu ]; then
-        word=$(find "$path/." -type f -exec stat -c '%s %Y %Z %i' -- {} + | digest)
+        word=$(find $links "$path/." -type f -exec stat ${links:+-L} -c '%s %Y %Z %i' -- {} + | digest)
     fi
     echo "$((members)) $bytes ${word%% *}"
 }
@@ -17,12 +25,12 @@ digest() {
 }
 pack() {
     case $flavor in
-        gnu) tar --format=posix --pax-option=delete=atime,delete=ctime -cf - -C "$path/." . ;;
-        *) tar -cf - -C "$path/." . ;;
+        gnu) tar --format=posix --pax-option=delete=atime,delete=ctime ${links:+-h} -cf - -C "$path/." "$@" ;;
+        *) tar ${links:+-h} -cf - -C "$path/." "$@" ;;
     esac
 }
 printf 'before %s\n' "$(extent 2>/dev/null)"
-statuses=$({ { pack; echo "tar=$?" >&4; } | { encode; echo "$codec=$?" >&4; } | { sink; echo "upload=$?" >&4; }; } 4>&1)
+statuses=$({ { pack "$@"; echo "tar=$?" >&4; } | { encode; echo "$codec=$?" >&4; } | { sink; echo "upload=$?" >&4; }; } 4>&1)
 printf 'after %s\n' "$(extent 2>/dev/null)"
 for status in $statuses; do
     case $status in

@@ -186,7 +186,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             let sent = send(
                 self.store,
                 &self.object_name(number),
-                codec,
+                &self.encoding(codec),
                 file.meta.size,
                 make,
             )
@@ -201,7 +201,9 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             };
             self.settings.leftovers.add(&stage);
             let put = async {
-                let object = self.hand_over(&place, &stage, 0, &sent).await?;
+                let object = self
+                    .hand_over(&place, &stage, 0, &sent.object.download)
+                    .await?;
                 let put = PutFile {
                     path: &place.path,
                     into,

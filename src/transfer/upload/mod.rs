@@ -7,14 +7,16 @@ mod tree;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::codec::Codec;
 use super::error::Error;
 use super::progress::Progress;
 use super::remote::{BlobStore, Guest};
 use super::request::{Settings, UploadRequest, UploadSource};
 use super::script::{self, Object, Place};
-use super::send::Sent;
+use super::send::Encoding;
 use super::summary::Summary;
 use super::tree::Position;
+use crate::secret::SignedUrl;
 
 /// Copies local files and folders, or a stream, into a VM.
 ///
@@ -66,47 +68,59 @@ pub async fn upload(
     Ok(summary)
 }
 
-struct Job<'a, G, S> {
-    guest: &'a G,
-    store: &'a S,
-    progress: Arc<dyn Progress>,
-    settings: &'a Settings,
-    nonce: String,
+/// One upload, or the far end of a relay.
+pub(super) struct Job<'a, G, S> {
+    pub(super) guest: &'a G,
+    pub(super) store: &'a S,
+    pub(super) progress: Arc<dyn Progress>,
+    pub(super) settings: &'a Settings,
+    pub(super) nonce: String,
 }
 
 impl<G: Guest, S: BlobStore> Job<'_, G, S> {
     /// What objects of this transfer are called at the storage.
-    fn object_name(&self, number: usize) -> String {
+    pub(super) fn object_name(&self, number: usize) -> String {
         format!("/tmp/.fastvm-{}/{number}", self.nonce)
     }
 
+    fn encoding(&self, codec: Codec) -> Encoding {
+        Encoding {
+            codec,
+            pace: self.settings.pace.clone(),
+        }
+    }
+
     /// The private folder beside a file, or in a folder that is there.
-    fn stage(&self, folder: &str) -> String {
+    pub(super) fn stage(&self, folder: &str) -> String {
         format!("{}/.fastvm-{}", folder.trim_end_matches('/'), self.nonce)
     }
 
     /// Where the VM finds an object: it gets it itself, or, without curl, the service puts it into the stage first.
-    async fn hand_over<T>(
+    pub(super) async fn hand_over(
         &self,
         place: &Place,
         stage: &str,
         number: usize,
-        sent: &Sent<T>,
+        url: &SignedUrl,
     ) -> Result<Object, Error> {
         if place.tools.has("curl") {
-            return Ok(Object::Url(sent.object.download.clone()));
+            return Ok(Object::Url(url.clone()));
         }
         if number == 0 {
             script::prepare(self.guest, stage).await?;
         }
         let path = format!("{stage}/object-{number}");
-        let output = self.guest.fetch(&sent.object.download, &path).await?;
+        let output = self.guest.fetch(url, &path).await?;
         script::check(output, "fetch the staged object", &place.path)?;
         Ok(Object::File(path))
     }
 
     /// Ends what has a stage in the VM: after a failure it is removed, and if that fails too, named.
-    async fn settle<T>(&self, stage: &str, result: Result<T, Error>) -> Result<T, Error> {
+    pub(super) async fn settle<T>(
+        &self,
+        stage: &str,
+        result: Result<T, Error>,
+    ) -> Result<T, Error> {
         let leftovers = &self.settings.leftovers;
         if result.is_err() && leftovers.paths().iter().any(|path| path == stage) {
             let path = [stage.to_owned()];
@@ -120,7 +134,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         result
     }
 
-    fn check_space(&self, place: &Place, needed: u64) -> Result<(), Error> {
+    pub(super) fn check_space(&self, place: &Place, needed: u64) -> Result<(), Error> {
         match place.free_bytes {
             Some(free) if free < needed => Err(Error::NoSpace {
                 place: format!("{} in the VM", place.path),
@@ -132,7 +146,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
 }
 
 /// The folder that a path lies in; both absolute.
-fn parent_of(path: &str) -> &str {
+pub(super) fn parent_of(path: &str) -> &str {
     match path.trim_end_matches('/').rsplit_once('/') {
         Some((parent, _)) if !parent.is_empty() => parent,
         _ => "/",

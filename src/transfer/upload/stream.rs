@@ -68,6 +68,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
     ) -> Result<Summary, Error> {
         let place = script::look(self.guest, &target.path).await?;
         let codec = place.tools.codec(self.settings.compression)?;
+        let encoding = self.encoding(codec);
         let stage = self.stage(parent_of(&place.path));
         if place.kind == script::Kind::Folder {
             return Err(Error::Conflict {
@@ -95,13 +96,15 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             }
         };
         let (sent, ()) = tokio::join!(
-            send_once(self.store, object, codec, encode),
+            send_once(self.store, object, &encoding, encode),
             feed(start, input, sender)
         );
         let sent = sent?;
         self.settings.leftovers.add(&stage);
         let put = async {
-            let object = self.hand_over(&place, &stage, 0, &sent).await?;
+            let object = self
+                .hand_over(&place, &stage, 0, &sent.object.download)
+                .await?;
             script::put_file(
                 self.guest,
                 PutFile {

@@ -13,7 +13,7 @@ use crate::transfer::request::Incomplete;
 use crate::transfer::script::{self, Kind, Place, PutTree};
 use crate::transfer::send::{Output, Sent, send};
 use crate::transfer::summary::{SkipReason, Skipped, Summary};
-use crate::transfer::tree::{Position, Tree};
+use crate::transfer::tree::{Chosen, Position, Tree};
 
 /// An archive at the storage, and the members it says it holds.
 type Archive = Sent<u64>;
@@ -25,7 +25,8 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         position: Position,
         target: &str,
     ) -> Result<Summary, Error> {
-        let tree = Arc::new(blocking(move || Tree::scan(&paths, position)).await?);
+        let chosen = Chosen::by(self.settings);
+        let tree = Arc::new(blocking(move || Tree::scan(&paths, position, chosen)).await?);
         if !tree.unreadable.is_empty() && self.settings.incomplete == Incomplete::Stop {
             return Err(Error::Unreadable(tree.unreadable.clone()));
         }
@@ -101,7 +102,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         tree: &Arc<Tree>,
         place: &Place,
     ) -> Result<(Ledger, Vec<Archive>), Error> {
-        let codec = place.tools.codec(self.settings.compression)?;
+        let encoding = self.encoding(place.tools.codec(self.settings.compression)?);
         let mut ledger = Ledger::new(tree);
         let mut archives = Vec::new();
         let mut entries: Vec<_> = (0..tree.entries.len()).collect();
@@ -142,7 +143,14 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
                 value,
                 wire_bytes,
                 sum,
-            } = send(self.store, &self.object_name(reading), codec, plain, make).await?;
+            } = send(
+                self.store,
+                &self.object_name(reading),
+                &encoding,
+                plain,
+                make,
+            )
+            .await?;
             ledger = value.0;
             archives.push(Sent {
                 object,
@@ -180,7 +188,8 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         let mut archives = Vec::new();
         for (number, sent) in sent.into_iter().enumerate() {
             archives.push((
-                self.hand_over(place, stage, number, &sent).await?,
+                self.hand_over(place, stage, number, &sent.object.download)
+                    .await?,
                 sent.value,
                 sent.sum,
             ));
@@ -189,7 +198,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             path: &place.path,
             stage,
             nonce: &self.nonce,
-            members: ledger.sent(),
+            members: Some(ledger.sent()),
             root: tree.root.map(|meta| (meta.mode, meta.modified)),
             flavor: place.tools.flavor,
             codec: place.tools.codec(self.settings.compression)?,

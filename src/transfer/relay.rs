@@ -1,0 +1,292 @@
+//! From one VM into another by way of staging objects: the bytes never come here.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::codec::Codec;
+use super::download::{Said, special};
+use super::error::Error;
+use super::leftovers::Leftovers;
+use super::name;
+use super::progress::Progress;
+use super::remote::{BlobStore, Guest};
+use super::request::{Incomplete, RemotePath, Settings};
+use super::script::{self, Entry, Found, Place, PutFile, PutTree, Relayed, SendTree, Tools, Way};
+use super::summary::{SkipReason, Skipped, Summary};
+use super::upload::{self, parent_of};
+use super::{READINGS, nonce};
+use crate::secret::SignedUrl;
+
+/// A copy from one VM into another.
+#[derive(Debug)]
+pub struct RelayRequest {
+    /// Paths in the first VM; at least one.
+    pub sources: Vec<RemotePath>,
+    /// Where they go in the second.
+    pub target: RemotePath,
+    /// How. Its leftovers are those in the second VM. A pace has no meaning: the bytes go past us.
+    pub settings: Settings,
+    /// What stands in the first VM meanwhile.
+    pub source_leftovers: Leftovers,
+}
+
+/// Copies files and folders from `from` into `to`; `store` is the storage of `from`.
+///
+/// # Errors
+/// See [`Error`]. What stands at the destination is then wholly old or wholly new, path by path, and what was made beside it is removed.
+pub async fn relay(
+    from: &impl Guest,
+    to: &impl Guest,
+    store: &impl BlobStore,
+    progress: Arc<dyn Progress>,
+    request: RelayRequest,
+) -> Result<Summary, Error> {
+    let started = Instant::now();
+    if request.sources.is_empty() {
+        return Err(Error::Argument {
+            argument: String::new(),
+            reason: "there is nothing to copy".to_owned(),
+        });
+    }
+    let mut summary = Summary::default();
+    let into = request.target.into || request.sources.len() > 1;
+    for source in &request.sources {
+        let relay = Relay {
+            from,
+            source,
+            leftovers: &request.source_leftovers,
+            arrival: upload::Job {
+                guest: to,
+                store,
+                progress: progress.clone(),
+                settings: &request.settings,
+                nonce: nonce(),
+            },
+        };
+        summary.add(relay.one(&request.target.path, into).await?);
+    }
+    summary.seconds = started.elapsed().as_secs_f64();
+    Ok(summary)
+}
+
+/// One source on its way.
+struct Relay<'a, F, T, S> {
+    from: &'a F,
+    source: &'a RemotePath,
+    leftovers: &'a Leftovers,
+    /// The far end, which is that of an upload.
+    arrival: upload::Job<'a, T, S>,
+}
+
+impl<F: Guest, T: Guest, S: BlobStore> Relay<'_, F, T, S> {
+    async fn one(&self, target: &str, into: bool) -> Result<Summary, Error> {
+        match script::get(self.from, &self.source.path, 0).await? {
+            Found::File { path, tools, .. } => self.file(&path, &tools, target, into).await,
+            Found::Folder { path, tools } => {
+                let contents = self.source.path == "." || self.source.path.ends_with("/.");
+                let target = match own_name(&path) {
+                    _ if !into || contents => target.to_owned(),
+                    Some(own) => format!("{}/{own}", target.trim_end_matches('/')),
+                    None => return Err(nameless(&path)),
+                };
+                self.tree(&path, &tools, &target).await
+            }
+            Found::Inline(_) | Found::Other => Err(special(&self.source.path)),
+        }
+    }
+
+    async fn file(
+        &self,
+        path: &str,
+        tools: &Tools,
+        target: &str,
+        into: bool,
+    ) -> Result<Summary, Error> {
+        let arrival = &self.arrival;
+        let place = script::look(arrival.guest, target).await?;
+        let codec = self.codec(tools, &place)?;
+        let into = into || place.kind == script::Kind::Folder;
+        let name = own_name(path).unwrap_or_default();
+        let stage = arrival.stage(if into {
+            &place.path
+        } else {
+            parent_of(&place.path)
+        });
+        for number in 0..READINGS as usize {
+            let object = arrival.store.presign(&arrival.object_name(number)).await?;
+            let way = Way::Direct(object.upload);
+            let (before, after, made) = script::send_file(self.from, path, codec, &way).await?;
+            if before != after {
+                arrival
+                    .progress
+                    .warn(format!("{path} changed while being read; it is sent again"));
+                continue;
+            }
+            arrival.check_space(&place, before.size)?;
+            arrival.settings.leftovers.add(&stage);
+            let put = async {
+                let object = arrival
+                    .hand_over(&place, &stage, 0, &object.download)
+                    .await?;
+                let put = PutFile {
+                    path: &place.path,
+                    into,
+                    name,
+                    nonce: &arrival.nonce,
+                    size: before.size,
+                    sum: made.sum,
+                    mode: Some(before.mode),
+                    modified: Some(before.modified),
+                    codec,
+                    object,
+                };
+                script::put_file(arrival.guest, put).await
+            };
+            arrival.settle(&stage, put.await).await?;
+            return Ok(Summary {
+                files: 1,
+                bytes: before.size,
+                ..Summary::default()
+            });
+        }
+        Err(Error::Changed(vec![path.into()]))
+    }
+
+    async fn tree(&self, path: &str, tools: &Tools, target: &str) -> Result<Summary, Error> {
+        let arrival = &self.arrival;
+        tools.need(&["tar", "find", "stat"])?;
+        let place = script::look(arrival.guest, target).await?;
+        place.tools.need(&["tar", "find"])?;
+        if matches!(place.kind, script::Kind::File | script::Kind::Other) {
+            return Err(Error::Conflict {
+                path: place.path,
+                reason: "it is not a folder".to_owned(),
+            });
+        }
+        let codec = self.codec(tools, &place)?;
+        let mut listed = script::list(self.from, path, arrival.settings.links).await?;
+        let filter = &arrival.settings.filter;
+        listed.retain(|entry| !filter.leaves_out(&entry.path, entry.kind == Entry::Folder));
+        let special: Vec<_> = listed
+            .extract_if(.., |entry| entry.kind == Entry::Special)
+            .map(|entry| Skipped {
+                path: name::shown(entry.path.as_bytes()),
+                reason: SkipReason::Special,
+            })
+            .collect();
+        let chosen = !filter.is_empty() || !special.is_empty();
+        for reading in 1..=READINGS {
+            let object = arrival
+                .store
+                .presign(&arrival.object_name(reading as usize))
+                .await?;
+            let way = self.way(codec, object.upload);
+            let tree = SendTree {
+                path,
+                codec,
+                flavor: tools.flavor,
+                links: arrival.settings.links,
+                only: chosen.then_some(&listed),
+                way: &way,
+            };
+            let announced = script::send_tree(self.from, tree).await;
+            self.tidy(&way).await;
+            let announced = announced?;
+            let incomplete = arrival.settings.incomplete;
+            let said = Said::read(&announced, tools.flavor, incomplete, path)?;
+            if !said.changed.is_empty() {
+                if reading < READINGS {
+                    let count = said.changed.len();
+                    arrival.progress.warn(format!(
+                        "{count} files in the VM changed while being read; the folder is sent again"
+                    ));
+                    continue;
+                }
+                if incomplete == Incomplete::Stop {
+                    return Err(Error::Changed(said.changed));
+                }
+            }
+            arrival.check_space(&place, announced.before.1)?;
+            let members = said.complete.then_some(listed.len() as u64);
+            let relayed = Relayed {
+                members,
+                codec,
+                sum: announced.made.sum,
+            };
+            self.put(&place, &object.download, relayed).await?;
+            let folders = listed.iter().filter(|entry| entry.kind == Entry::Folder);
+            let folders = folders.count() as u64;
+            let changed = said.changed.into_iter().map(|path| Skipped {
+                path,
+                reason: SkipReason::Changed,
+            });
+            let left_out: Vec<_> = said.skipped.into_iter().chain(changed).collect();
+            return Ok(Summary {
+                files: (listed.len() as u64 - folders).saturating_sub(left_out.len() as u64),
+                folders,
+                bytes: announced.before.1,
+                skipped: special.into_iter().chain(left_out).collect(),
+                ..Summary::default()
+            });
+        }
+        Err(Error::Changed(vec![path.into()]))
+    }
+
+    async fn put(&self, place: &Place, url: &SignedUrl, relayed: Relayed) -> Result<(), Error> {
+        let arrival = &self.arrival;
+        let stage = arrival.stage(if place.kind == script::Kind::Folder {
+            &place.path
+        } else {
+            parent_of(&place.path)
+        });
+        arrival.settings.leftovers.add(&stage);
+        let put = async {
+            let object = arrival.hand_over(place, &stage, 0, url).await?;
+            let tree = PutTree::relayed(place, &stage, relayed, object);
+            script::put_tree(arrival.guest, tree).await
+        };
+        arrival.settle(&stage, put.await).await
+    }
+
+    /// What both ends know.
+    fn codec(&self, tools: &Tools, place: &Place) -> Result<Codec, Error> {
+        // Without curl the first VM has no way to hand an object over but through us.
+        tools.need(&["curl"])?;
+        let wish = self.arrival.settings.compression;
+        tools.common(&place.tools).codec(wish)
+    }
+
+    /// An archive that is not compressed is made in a file first, so that its checksum can be told.
+    fn way(&self, codec: Codec, url: SignedUrl) -> Way {
+        if codec != Codec::None {
+            return Way::Direct(url);
+        }
+        let stage = format!("/tmp/.fastvm-{}", nonce());
+        self.leftovers.add(&stage);
+        Way::Staged(url, stage)
+    }
+
+    async fn tidy(&self, way: &Way) {
+        let Way::Staged(_, stage) = way else { return };
+        match script::remove(self.from, std::slice::from_ref(stage)).await {
+            Ok(()) => self.leftovers.remove(stage),
+            Err(error) => self
+                .arrival
+                .progress
+                .warn(format!("{stage} may be left in the VM: {error}")),
+        }
+    }
+}
+
+/// The last name of a path, if it has one.
+fn own_name(path: &str) -> Option<&str> {
+    let own = path.trim_end_matches('/').rsplit('/').next()?;
+    (!own.is_empty() && own != "." && own != "..").then_some(own)
+}
+
+fn nameless(path: &str) -> Error {
+    Error::Refused {
+        path: path.to_owned(),
+        reason: "it has no name of its own to go by".to_owned(),
+    }
+}

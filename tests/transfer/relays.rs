@@ -1,0 +1,153 @@
+//! From one VM into another: two guests with one storage.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::sync::atomic::Ordering;
+
+use fastvm::transfer::{Error, RelayRequest, RemotePath, Settings, Summary, relay};
+
+use crate::world::{KINDS, World, snapshot};
+
+/// Every pair of guests that can check what goes between them: one of these two has nothing but a checksum, the other has none.
+fn pairs() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let senders = KINDS.iter().filter(|kind| **kind != "nocurl");
+    senders
+        .flat_map(|from| KINDS.iter().map(move |to| (*from, *to)))
+        .filter(|pair| !matches!(pair, ("plain", "busybox") | ("busybox", "plain")))
+}
+
+async fn copy(from: &World, source: &str, to: &World, target: &str) -> Result<Summary, Error> {
+    let path = |world: &World, path: &str| RemotePath {
+        path: world.remote(path).to_str().unwrap().to_owned(),
+        into: path.ends_with('/'),
+    };
+    let request = RelayRequest {
+        sources: vec![path(from, source)],
+        target: path(to, target),
+        settings: Settings::default(),
+        source_leftovers: Default::default(),
+    };
+    relay(
+        &from.guest,
+        &to.guest,
+        &from.store,
+        to.watch.clone(),
+        request,
+    )
+    .await
+}
+
+fn make_tree(world: &World) {
+    let tree = world.remote("tree");
+    fs::create_dir_all(tree.join("empty/inner")).unwrap();
+    fs::create_dir(tree.join("private")).unwrap();
+    fs::write(tree.join("private/key"), "k").unwrap();
+    // Varied, or a flipped bit might change nothing.
+    let numbers: String = (0..50_000_u32)
+        .map(|number| number.wrapping_mul(2_654_435_761).to_string())
+        .collect();
+    fs::write(tree.join("-odd 'name'"), numbers).unwrap();
+    fs::hard_link(tree.join("-odd 'name'"), tree.join("hard")).unwrap();
+    symlink("/etc/absolute", tree.join("link")).unwrap();
+    fs::set_permissions(tree.join("private/key"), fs::Permissions::from_mode(0o600)).unwrap();
+    fs::set_permissions(tree.join("private"), fs::Permissions::from_mode(0o700)).unwrap();
+}
+
+#[tokio::test]
+async fn a_tree_arrives_in_any_vm_and_its_bytes_do_not_pass_here() {
+    for (from, to) in pairs() {
+        let (one, other) = (World::new(from), World::new(to));
+        make_tree(&one);
+        let summary = copy(&one, "tree", &other, "copies/tree").await.unwrap();
+        let (mut sent, mut got) = (
+            snapshot(&one.remote("tree")),
+            snapshot(&other.remote("copies/tree")),
+        );
+        // BusyBox knows whole seconds, and leaves links the time they are made.
+        for node in sent.values_mut().chain(got.values_mut()) {
+            node.modified.1 = 0;
+            if node.kind == "link" {
+                node.modified.0 = 0;
+            }
+        }
+        assert_eq!(sent, got, "{from} to {to}");
+        assert_eq!(
+            (summary.files, summary.folders, summary.wire_bytes),
+            (4, 3, 0)
+        );
+        assert_eq!(one.store.puts.load(Ordering::SeqCst), 0);
+        assert_eq!(one.store.gets.load(Ordering::SeqCst), 0);
+        one.assert_tidy();
+        other.assert_tidy();
+    }
+}
+
+#[tokio::test]
+async fn a_file_arrives_with_its_mode_and_goes_into_a_folder() {
+    for (from, to) in pairs() {
+        let (one, other) = (World::new(from), World::new(to));
+        fs::write(one.remote("tool"), "t".repeat(500_000)).unwrap();
+        fs::set_permissions(one.remote("tool"), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::create_dir(other.remote("bin")).unwrap();
+        copy(&one, "tool", &other, "bin").await.unwrap();
+        copy(&one, "tool", &other, "new/place").await.unwrap();
+        for path in ["bin/tool", "new/place"] {
+            let path = other.remote(path);
+            assert!(fs::read(&path).unwrap() == fs::read(one.remote("tool")).unwrap());
+            let mode = fs::metadata(path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o7777, 0o755, "{from} to {to}");
+        }
+        one.assert_tidy();
+        other.assert_tidy();
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_object_changes_nothing() {
+    for kind in ["gnu", "gzip", "plain"] {
+        let (one, other) = (World::new(kind), World::new(kind));
+        make_tree(&one);
+        *one.guest.after_exec.lock().unwrap() = Some(Box::new({
+            let objects = one.root.path().join("objects");
+            let mut done = false;
+            move |_| {
+                for object in fs::read_dir(&objects).unwrap() {
+                    if std::mem::replace(&mut done, true) {
+                        return;
+                    }
+                    let path = object.unwrap().path();
+                    let mut bytes = fs::read(&path).unwrap();
+                    let middle = bytes.len() / 2;
+                    bytes[middle] ^= 1;
+                    fs::write(path, bytes).unwrap();
+                }
+            }
+        }));
+        let result = copy(&one, "tree", &other, "copy").await;
+        let Err(error) = result else {
+            panic!("{kind}: the damage was not found");
+        };
+        assert!(!other.remote("copy").exists(), "{kind}: {error}");
+        one.assert_tidy();
+        other.assert_tidy();
+    }
+}
+
+#[tokio::test]
+async fn pipes_and_set_uid_bits_stay_behind_and_a_missing_source_is_named() {
+    let (one, other) = (World::new("gnu"), World::new("gnu"));
+    make_tree(&one);
+    std::process::Command::new("mkfifo")
+        .arg(one.remote("tree/pipe"))
+        .status()
+        .unwrap();
+    let key = one.remote("tree/private/key");
+    fs::set_permissions(key, fs::Permissions::from_mode(0o4755)).unwrap();
+    let summary = copy(&one, "tree", &other, "copy").await.unwrap();
+    assert_eq!(summary.skipped.len(), 1);
+    assert!(!other.remote("copy/pipe").exists());
+    let copied = fs::metadata(other.remote("copy/private/key")).unwrap();
+    assert_eq!(copied.permissions().mode() & 0o7777, 0o755);
+    let error = copy(&one, "nothing", &other, "copy").await.unwrap_err();
+    assert!(matches!(error, Error::RemoteMissing(_)), "{error}");
+}
