@@ -75,6 +75,20 @@ impl MemberPath {
             .filter(|part| !part.is_empty())
     }
 
+    /// The folder it lies in; `None` for the root.
+    pub(super) fn parent(&self) -> Option<Self> {
+        self.split().map(|(parent, _)| parent)
+    }
+
+    /// Whether it lies somewhere in the folder.
+    pub(super) fn is_below(&self, folder: &Self) -> bool {
+        folder.is_root()
+            || self
+                .0
+                .strip_prefix(folder.0.as_slice())
+                .is_some_and(|rest| rest.first() == Some(&b'/'))
+    }
+
     /// The folder it lies in and its own name; `None` for the root.
     pub(super) fn split(&self) -> Option<(Self, &[u8])> {
         match self.0.iter().rposition(|&byte| byte == b'/') {

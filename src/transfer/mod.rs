@@ -9,7 +9,7 @@
 //!
 //! # Layout
 //! - [`endpoint`]: what an argument means
-//! - [`request`], [`filter`], [`pace`], [`summary`], [`preview`], [`progress`], [`error`]: what callers say and hear
+//! - [`request`], [`filter`], [`pace`], [`shards`], [`summary`], [`preview`], [`progress`], [`error`]: what callers say and hear
 //! - [`remote`]: what they provide
 //! - `upload`, `download`: the two walks, over `send` and `receive`, which move one object each; [`relay`](mod@relay): between two VMs
 //! - `tree`, `pack`, `header`: from local files to an archive
@@ -27,6 +27,7 @@ pub mod progress;
 pub mod relay;
 pub mod remote;
 pub mod request;
+pub mod shards;
 pub mod summary;
 
 mod archive;
@@ -70,6 +71,7 @@ pub use request::{
     Compression, DownloadRequest, DownloadTarget, Incomplete, Links, RemotePath, Settings,
     UploadRequest, UploadSource,
 };
+pub use shards::Shards;
 pub use summary::{SkipReason, Skipped, Summary};
 pub use upload::upload;
 

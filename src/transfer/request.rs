@@ -8,6 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::filter::Filter;
 use super::leftovers::Leftovers;
 use super::pace::Pace;
+use super::shards::Shards;
 
 /// A copy from this machine into a VM.
 #[derive(Debug)]
@@ -96,6 +97,8 @@ pub struct Settings {
     pub links: Links,
     /// How fast bytes may go.
     pub pace: Pace,
+    /// How it is cut into shards.
+    pub shards: Shards,
     /// Keeps track of what stands in the VM, for a caller that drops the transfer.
     pub leftovers: Leftovers,
 }

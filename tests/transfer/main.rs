@@ -6,5 +6,6 @@ mod choices;
 mod faults;
 mod files;
 mod relays;
+mod shards;
 mod trees;
 mod world;

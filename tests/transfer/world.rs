@@ -86,7 +86,7 @@ impl Progress for Watch {
 
 const GNU: &[&str] = &[
     "sh", "cat", "chmod", "cksum", "curl", "df", "find", "gzip", "head", "ls", "mkdir", "mv", "rm",
-    "rmdir", "stat", "tail", "tar", "touch", "wc", "zstd", "mkfifo", "md5sum", "dd", "tee",
+    "rmdir", "stat", "tail", "tar", "touch", "wc", "zstd", "mkfifo", "md5sum", "dd", "tee", "ln",
 ];
 
 /// A fetch code that stands for a fetch without end.
