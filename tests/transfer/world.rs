@@ -87,6 +87,7 @@ impl Progress for Watch {
 const GNU: &[&str] = &[
     "sh", "cat", "chmod", "cksum", "curl", "df", "find", "gzip", "head", "ls", "mkdir", "mv", "rm",
     "rmdir", "stat", "tail", "tar", "touch", "wc", "zstd", "mkfifo", "md5sum", "dd", "tee", "ln",
+    "sleep",
 ];
 
 /// A fetch code that stands for a fetch without end.
@@ -239,6 +240,17 @@ impl World {
             into: path.ends_with('/'),
             path: full,
         }
+    }
+
+    /// Whether nothing of ours is left anywhere, while threads may still be at work.
+    pub(crate) fn is_tidy(&self) -> bool {
+        ["local", "guest", "home"].iter().all(|side| {
+            let entries = fs::read_dir(self.root.path().join(side)).unwrap();
+            entries.flatten().all(|entry| {
+                let name = entry.file_name();
+                !name.to_string_lossy().starts_with(".fastvm-")
+            })
+        })
     }
 
     /// Nothing of ours is left anywhere.
