@@ -184,6 +184,9 @@ fn plan(request: CreateVolumeRequest) -> Result<VolumeRow, Error> {
     let (mut size_gib, mut uri, mut credential) = (None, None, None);
     match request.backend.as_str() {
         NATIVE => {
+            if request.byo_object.is_some() {
+                return Err(invalid("a native volume takes no byoObject"));
+            }
             let size = request.size_gib.unwrap_or(0);
             if !(1..=LARGEST_GIB).contains(&size) {
                 return Err(invalid(&format!(
