@@ -13,6 +13,8 @@ mod api;
 mod builds;
 mod config;
 mod console;
+#[cfg(target_os = "linux")]
+mod contract;
 mod cp;
 mod drop_in;
 #[cfg(target_os = "linux")]
