@@ -33,6 +33,7 @@ mod server;
 mod several_vms;
 mod snapshot;
 mod streams;
+mod tour;
 mod vm;
 
 /// A test file that nobody lists would never run.
