@@ -28,6 +28,7 @@ pub mod relay;
 pub mod remote;
 pub mod request;
 pub mod summary;
+pub mod sync;
 
 mod archive;
 pub(crate) mod channel;
@@ -48,6 +49,7 @@ mod pax;
 mod receive;
 mod retry;
 mod script;
+mod selection;
 mod send;
 mod stderr;
 mod tree;
@@ -70,6 +72,7 @@ pub use request::{
     Compression, DownloadRequest, DownloadTarget, Incomplete, Links, RemotePath, Settings,
     UploadRequest, UploadSource,
 };
+pub use selection::Selection;
 pub use summary::{SkipReason, Skipped, Summary};
 pub use upload::upload;
 
