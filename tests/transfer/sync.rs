@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use fastvm::transfer::sync::{Choice, Plan, Proof, Take, carry_out, plan_download, plan_upload};
-use fastvm::transfer::{Error, Filter, Settings, SkipReason, Summary};
+use fastvm::transfer::{Error, Filter, Incomplete, Links, Settings, SkipReason, Summary};
 
 use crate::world::{KINDS, World, assert_same, snapshot, whole_seconds};
 
@@ -391,5 +391,145 @@ async fn a_scan_that_is_cut_or_fails_removes_nothing() {
         let error = world.sync(way, MIRROR).await.unwrap_err();
         assert!(matches!(error, Error::Integrity { .. }), "{error}");
         assert!(world.to(way).join("extra").exists());
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_removed_or_replaced_when_the_copy_fails() {
+    for way in WAYS {
+        let world = World::new("gnu");
+        let (from, to) = (world.from(way), world.to(way));
+        make(&from);
+        world.sync(way, SYNC).await.unwrap();
+        fs::write(to.join("extra"), "x").unwrap();
+        fs::write(from.join("a/two"), "another").unwrap();
+        fs::remove_file(from.join("b/three")).unwrap();
+        fs::create_dir(from.join("b/three")).unwrap();
+        let before = snapshot(&to);
+        *world.store.on_object.lock().unwrap() = Some(Box::new(|object| {
+            let mut bytes = fs::read(object).unwrap();
+            bytes.truncate(bytes.len() / 2);
+            fs::write(object, bytes).unwrap();
+        }));
+        world.sync(way, MIRROR).await.unwrap_err();
+        assert_same(&snapshot(&to), &before);
+        world.assert_tidy();
+    }
+}
+
+#[tokio::test]
+async fn what_replaces_another_kind_stays_out_when_it_does_not_arrive() {
+    for way in WAYS {
+        let world = World::new("gnu");
+        let (from, to) = (world.from(way), world.to(way));
+        make(&from);
+        world.sync(way, SYNC).await.unwrap();
+        fs::write(to.join("extra"), "x").unwrap();
+        fs::remove_file(from.join("b/three")).unwrap();
+        fs::create_dir(from.join("b/three")).unwrap();
+        fs::remove_dir_all(from.join("a/deep")).unwrap();
+        fs::write(from.join("a/deep"), "file").unwrap();
+        *world.store.on_object.lock().unwrap() = Some(Box::new(|object| {
+            fs::write(object, "not an archive").unwrap();
+        }));
+        world.sync(way, MIRROR).await.unwrap_err();
+        assert!(to.join("b/three").is_file() && to.join("a/deep/one").exists());
+        assert!(to.join("extra").exists());
+        world.assert_tidy();
+    }
+}
+
+#[tokio::test]
+async fn a_folder_that_became_a_link_meanwhile_is_not_gone_through() {
+    for way in WAYS {
+        let world = World::new("gnu");
+        let (from, to) = (world.from(way), world.to(way));
+        make(&from);
+        world.sync(way, SYNC).await.unwrap();
+        fs::write(to.join("b/extra"), "x").unwrap();
+        let plan = world.plan(way, MIRROR, &Settings::default()).await.unwrap();
+        let outside = world.root.path().join("outside");
+        fs::rename(to.join("b"), &outside).unwrap();
+        symlink(&outside, to.join("b")).unwrap();
+        world.carry(plan, Settings::default()).await.unwrap_err();
+        assert!(outside.join("extra").exists());
+        world.assert_tidy();
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_removed_when_some_sources_cannot_be_read() {
+    let world = World::new("gnu");
+    let way = Way::Up;
+    make(&world.from(way));
+    world.sync(way, SYNC).await.unwrap();
+    fs::write(world.to(way).join("extra"), "x").unwrap();
+    symlink("nowhere", world.from(way).join("broken")).unwrap();
+    let settings = || Settings {
+        links: Links::Follow,
+        incomplete: Incomplete::KeepGoing,
+        ..Settings::default()
+    };
+    fs::remove_file(world.to(way).join("link")).unwrap();
+    let plan = world.plan(way, MIRROR, &settings()).await.unwrap();
+    assert_eq!(plan.outlook().warnings.len(), 1);
+    assert!(plan.outlook().removed.is_empty());
+    let done = world.carry(plan, settings()).await.unwrap();
+    assert!(world.to(way).join("extra").exists());
+    let unreadable = done
+        .skipped
+        .iter()
+        .filter(|skipped| skipped.reason == SkipReason::Unreadable);
+    assert_eq!(unreadable.count(), 1);
+}
+
+#[tokio::test]
+async fn several_sources_are_mirrored_each_by_itself() {
+    for kind in KINDS {
+        let world = World::new(kind);
+        for side in [world.local("up"), world.remote("down")] {
+            fs::create_dir_all(side.join("one")).unwrap();
+            fs::create_dir_all(side.join("two/sub")).unwrap();
+            fs::write(side.join("one/file"), "1").unwrap();
+            fs::write(side.join("two/sub/file"), "2").unwrap();
+            fs::write(side.join("lone"), "3").unwrap();
+        }
+        let settings = Settings::default();
+        for extra in [false, true] {
+            for to in [world.remote("into"), world.local("into")] {
+                if extra {
+                    fs::write(to.join("one/extra"), "x").unwrap();
+                    fs::write(to.join("beside"), "x").unwrap();
+                }
+            }
+            let paths = ["one", "two", "lone"]
+                .map(|name| world.local("up").join(name))
+                .to_vec();
+            let target = world.remote_path("into/");
+            let plan = plan_upload(&world.guest, paths, target, MIRROR, &settings)
+                .await
+                .unwrap();
+            let up = world.carry(plan, settings.clone()).await.unwrap();
+            let sources = ["down/one", "down/two", "down/lone"]
+                .map(|name| world.remote_path(name))
+                .to_vec();
+            let target = world.local("into");
+            let plan = plan_download(&world.guest, sources, target, true, MIRROR, &settings)
+                .await
+                .unwrap();
+            let down = world.carry(plan, settings.clone()).await.unwrap();
+            for done in [up, down] {
+                let expected = if extra { (0, 3, 1) } else { (3, 0, 0) };
+                assert_eq!(
+                    (done.files, done.unchanged, done.deleted),
+                    expected,
+                    "{kind}"
+                );
+            }
+        }
+        for to in [world.remote("into"), world.local("into")] {
+            assert!(to.join("beside").exists() && !to.join("one/extra").exists());
+        }
+        world.assert_tidy();
     }
 }

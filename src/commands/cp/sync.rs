@@ -124,7 +124,7 @@ pub(super) fn ask(context: &mut Context, outlook: &Outlook) -> Result<(), Error>
     let question = match outlook.removed.as_slice() {
         [] => return Ok(()),
         _ if context.settings.yes => return Ok(()),
-        [one] => format!("delete {} in {target}?", show(one)),
+        [one] => format!("delete {} below {target}?", show(one)),
         many => {
             for path in many.iter().take(LISTED) {
                 context.ui.status(&format!("  {}", show(path)));
@@ -133,7 +133,7 @@ pub(super) fn ask(context: &mut Context, outlook: &Outlook) -> Result<(), Error>
                 let more = many.len() - LISTED;
                 context.ui.status(&format!("  … and {more} more"));
             }
-            format!("delete these {} paths in {target}?", many.len())
+            format!("delete these {} paths below {target}?", many.len())
         }
     };
     context.confirm(&question)

@@ -16,8 +16,8 @@ use crate::transfer::request::Links;
 use crate::transfer::sync::{Side, State};
 
 /// Bytes of a listing, packed and unpacked: some millions of entries.
-const LONGEST: usize = 256 * 1024 * 1024;
-const LONGEST_UNPACKED: u64 = 1024 * 1024 * 1024;
+const LONGEST: usize = 64 * 1024 * 1024;
+const LONGEST_UNPACKED: u64 = 512 * 1024 * 1024;
 /// Bytes of what stands between two zeros: the states of as many entries as a command line holds.
 const LONGEST_FIELD: u64 = 64 * 1024 * 1024;
 
