@@ -331,7 +331,7 @@ fn a_sync_copies_what_differs_and_deletes_only_after_a_yes() {
     assert_eq!(asked.code, 2, "{asked}");
     assert!(asked.stderr.contains("--yes"), "{asked}");
     let dry = [&mirror[..], &["--dry-run"]].concat();
-    assert_eq!(home.ok(&dry), "+ b\n- sub/extra");
+    assert_eq!(home.ok(&dry), "+ b\n~ sub\n- sub/extra");
     assert_eq!(
         home.ok(&["--local", "exec", "dev", "cat /root/tree/b"]),
         "2"

@@ -36,7 +36,7 @@ impl State {
     }
 
     /// Some tools and file systems keep whole seconds only; a time without a part is any in its second.
-    pub(super) fn same_time(&self, other: &Self) -> bool {
+    pub(in crate::transfer) fn same_time(&self, other: &Self) -> bool {
         let (one, other) = (self.modified, other.modified);
         one.seconds == other.seconds
             && (one.nanos == other.nanos || one.nanos == 0 || other.nanos == 0)
