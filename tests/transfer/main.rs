@@ -6,5 +6,6 @@ mod choices;
 mod faults;
 mod files;
 mod relays;
+mod sync;
 mod trees;
 mod world;
