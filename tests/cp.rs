@@ -402,3 +402,33 @@ fn what_is_there_stays_and_is_named_with_no_clobber() {
     let stream = home.run(&["--local", "cp", "--verify", "-", "dev:/t/file"]);
     assert_eq!(stream.code, 2, "{stream}");
 }
+
+#[test]
+fn what_is_neither_file_folder_nor_link_is_counted_in_one_warning() {
+    let home = Home::new();
+    home.ok(&["--local", "vm", "launch", "--name", "dev"]);
+    std::fs::create_dir(home.join("tree")).unwrap();
+    std::fs::write(home.join("tree/file"), "x").unwrap();
+    for name in ["tree/a", "tree/b"] {
+        let made = std::process::Command::new("mkfifo")
+            .arg(home.join(name))
+            .status();
+        assert!(made.unwrap().success());
+    }
+    let up = home.run(&["--local", "cp", "tree", "dev:/root/tree"]);
+    assert_eq!(up.code, 0, "{up}");
+    let warning = "warning: left out: 2 neither file, folder nor link (tree/a, tree/b)";
+    assert_eq!(up.stderr.lines().next(), Some(warning), "{up}");
+    assert_eq!(
+        home.ok(&["--local", "exec", "dev", "ls /root/tree"]),
+        "file"
+    );
+    home.ok(&["--local", "exec", "dev", "mkfifo /root/tree/pipe"]);
+    let down = home.run(&["--local", "cp", "dev:/root/tree", "back"]);
+    assert_eq!(down.code, 0, "{down}");
+    assert!(
+        down.stderr
+            .contains("left out: 1 neither file, folder nor link (pipe)"),
+        "{down}"
+    );
+}

@@ -337,6 +337,9 @@ struct SkippedPath {
 }
 
 fn report(context: &mut Context, summary: &Summary, to_stdout: bool) -> Result<Exit, Error> {
+    if let Some(warning) = failure::left_out(summary) {
+        context.ui.warn(&warning);
+    }
     if context.ui.shows_tables() || to_stdout {
         context.ui.status(&format!(
             "copied {} {}, {} in {}{}",
