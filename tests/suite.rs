@@ -23,6 +23,7 @@ mod errors;
 mod exec;
 mod exec_options;
 mod firewall;
+mod full_pipes;
 mod generated;
 mod local;
 mod nouns;
