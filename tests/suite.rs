@@ -13,6 +13,7 @@ mod api;
 mod builds;
 mod config;
 mod console;
+mod console_server;
 #[cfg(target_os = "linux")]
 mod contract;
 mod cp;
