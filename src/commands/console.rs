@@ -112,9 +112,10 @@ pub(crate) async fn open(
                 // A server that does not answer is not waited for.
                 let _ = tokio::time::timeout(std::time::Duration::from_secs(1), keys.close()).await;
             }
-            context.ui.status(match end {
-                End::Left => "left the console; the VM runs on",
-                End::Closed => "the console was closed",
+            context.ui.status(&match (end, screen.reason()) {
+                (End::Left, _) => "left the console; the VM runs on".to_owned(),
+                (End::Closed, None) => "the console was closed".to_owned(),
+                (End::Closed, Some(reason)) => format!("the console was closed: {reason}"),
             });
             Ok(Exit::SUCCESS)
         }

@@ -3,6 +3,7 @@
 mod ran;
 pub(crate) mod scripted;
 mod serving;
+pub(crate) mod terminal;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
