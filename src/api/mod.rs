@@ -10,6 +10,7 @@ pub mod credentials;
 mod curl;
 pub mod error;
 pub mod exec;
+pub(crate) mod exec_events;
 pub mod files;
 pub mod firewalls;
 pub mod health;

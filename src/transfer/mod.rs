@@ -35,6 +35,8 @@ mod checksum;
 mod codec;
 mod download;
 mod folder;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod gzip;
 mod header;
 #[cfg(test)]
