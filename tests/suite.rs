@@ -23,6 +23,7 @@ mod exec_options;
 mod firewall;
 mod generated;
 mod local;
+mod matrix;
 mod nouns;
 mod python;
 mod run;
