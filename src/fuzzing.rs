@@ -48,13 +48,7 @@ pub fn archive_reader(ground: &Path, bytes: &[u8]) {
     symlink("../outside/file", into.join("old/way-out")).unwrap();
     let before = listing(&outside);
     let old = listing(&into);
-    let taken = unpack_into(
-        &into,
-        decoder,
-        &archive,
-        (MOST_MEMBERS, MOST_BYTES),
-        "fuzz",
-    );
+    let taken = unpack_into(&into, decoder, &archive, (MOST_MEMBERS, MOST_BYTES), "fuzz");
     assert_eq!(
         listing(&outside),
         before,

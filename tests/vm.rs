@@ -25,6 +25,8 @@ source:    -
 ipv6:      fd[..]
 metadata:  -
 env:       -
+ttl:       -
+volumes:   -
 firewall:  restricted
 org:       [..]
 --- exit 0

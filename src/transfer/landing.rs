@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::abandoned;
 use super::error::Error;
 use super::folder::{Descent, Folder, Kind};
 use super::member::MemberPath;
@@ -20,20 +21,22 @@ pub(super) struct Stage {
     parent: Folder,
     name: OsString,
     made: Vec<PathBuf>,
+    /// As long as this is open, no other transfer takes the folder for abandoned.
+    _held: Folder,
 }
 
 impl Stage {
     fn new(parent: Folder, nonce: &str, made: Vec<PathBuf>) -> Result<Self, Error> {
-        let stage = Self {
+        abandoned::sweep(&parent);
+        let name = OsString::from(format!(".fastvm-{nonce}"));
+        let held = abandoned::make_held(&parent, &name)
+            .map_err(|error| Error::local("make the folder", PathBuf::from(&name), error))?;
+        Ok(Self {
             parent,
-            name: format!(".fastvm-{nonce}").into(),
+            name,
             made,
-        };
-        stage
-            .parent
-            .create_folder(&stage.name)
-            .map_err(|error| Error::local("make the folder", PathBuf::from(&stage.name), error))?;
-        Ok(stage)
+            _held: held,
+        })
     }
 
     fn folder(&self) -> io::Result<Folder> {
@@ -70,6 +73,10 @@ impl TreeLanding {
                     Folder::open(target)
                         .map_err(|error| Error::local("open the folder", target, error))
                 };
+                // A copy that made this folder worked beside it.
+                if let Ok((beside, _)) = Folder::open_parent(target) {
+                    abandoned::sweep(&beside);
+                }
                 Ok(Self {
                     existing: Some(open()?),
                     stage: Stage::new(open()?, nonce, Vec::new())?,

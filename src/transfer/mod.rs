@@ -15,7 +15,7 @@
 //! - `tree`, `pack`, `header`: from local files to an archive
 //! - `archive`, `pax`, `unpack`, `landing`: from a VM's archive to local files
 //! - `script`: what runs in the VM
-//! - `folder`, `member`, `name`, `moment`, `checksum`, `codec`, `gzip`, `channel`, `stderr`: the parts
+//! - `folder`, `abandoned`, `member`, `name`, `moment`, `checksum`, `codec`, `gzip`, `channel`, `stderr`: the parts
 
 pub mod endpoint;
 pub mod error;
@@ -29,6 +29,7 @@ pub mod remote;
 pub mod request;
 pub mod summary;
 
+mod abandoned;
 mod archive;
 pub(crate) mod channel;
 mod checksum;

@@ -85,7 +85,10 @@ impl Front {
     /// How many requests had a line that holds this.
     pub(crate) fn count(&self, part: &str) -> usize {
         let asked = self.asked.lock().unwrap();
-        asked.iter().filter(|asked| asked.line.contains(part)).count()
+        asked
+            .iter()
+            .filter(|asked| asked.line.contains(part))
+            .count()
     }
 }
 

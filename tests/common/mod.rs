@@ -6,7 +6,8 @@ pub(crate) mod front;
 pub(crate) mod listing;
 mod ran;
 pub(crate) mod scripted;
-pub(crate) mod serving;
+mod served;
+mod serving;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -16,6 +17,7 @@ pub(crate) use front::{Front, Say};
 pub(crate) use listing::listing;
 pub(crate) use ran::Ran;
 pub(crate) use scripted::Scripted;
+pub(crate) use served::Served;
 pub(crate) use serving::Serving;
 
 /// The binary under test.

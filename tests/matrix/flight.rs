@@ -8,12 +8,12 @@ use std::time::Duration;
 use super::{Random, assert_whole, make_tree, ours_below};
 use crate::common::listing::LISTING;
 use crate::common::scripted::{answer, json};
-use crate::common::{Break, FaultProxy, Front, Home, Link, Say, Serving, Way, listing};
+use crate::common::{Break, FaultProxy, Front, Home, Link, Say, Served, Way, listing};
 
 const LARGE: usize = 400_000;
 
 /// A client whose folder holds the source of uploads, and an older copy at both ends.
-fn ready(serving: &Serving, url: &str) -> Home {
+fn ready(serving: &Served, url: &str) -> Home {
     let home = Home::with_server(url);
     make_tree(&home.join("src"), 60, "new");
     make_tree(&home.join("old"), 60, "old");
@@ -42,7 +42,7 @@ fn storage_error(status: &str, code: &str) -> String {
 /// T13.
 #[test]
 fn statuses_that_pass_are_tried_again_both_ways() {
-    let serving = Serving::start();
+    let serving = Served::start();
     thread::scope(|scope| {
         for (status, code) in [
             ("500 Internal Server Error", "InternalError"),
@@ -53,7 +53,8 @@ fn statuses_that_pass_are_tried_again_both_ways() {
         ] {
             let serving = &serving;
             scope.spawn(move || {
-                for (field, method) in [("uploadUrl", "PUT /blobs/"), ("downloadUrl", "GET /blobs/")]
+                for (field, method) in
+                    [("uploadUrl", "PUT /blobs/"), ("downloadUrl", "GET /blobs/")]
                 {
                     let mut left = 1;
                     let error = storage_error(status, code);
@@ -85,8 +86,11 @@ fn statuses_that_pass_are_tried_again_both_ways() {
 /// T15.
 #[test]
 fn an_expired_url_is_asked_for_again_and_only_what_it_was_for_is_resent() {
-    let serving = Serving::start();
-    for (status, code) in [("400 Bad Request", "ExpiredToken"), ("403 Forbidden", "AccessDenied")] {
+    let serving = Served::start();
+    for (status, code) in [
+        ("400 Bad Request", "ExpiredToken"),
+        ("403 Forbidden", "AccessDenied"),
+    ] {
         let mut first = true;
         let error = storage_error(status, code);
         let front = Front::new(serving.url(), "uploadUrl", move |asked| {
@@ -100,7 +104,9 @@ fn an_expired_url_is_asked_for_again_and_only_what_it_was_for_is_resent() {
         fs::write(home.join("big"), &bytes).unwrap();
         home.ok(&["cp", "big", "dev:/root/big"]);
         assert_eq!((front.count("PUT"), front.count("presign")), (2, 2));
-        serving.client().ok(&["cp", "dev:/root/big", home.join("back").to_str().unwrap()]);
+        serving
+            .client()
+            .ok(&["cp", "dev:/root/big", home.join("back").to_str().unwrap()]);
         assert!(fs::read(home.join("back")).unwrap() == bytes);
     }
 }
@@ -108,7 +114,7 @@ fn an_expired_url_is_asked_for_again_and_only_what_it_was_for_is_resent() {
 /// T23.
 #[test]
 fn a_download_that_is_cut_once_goes_on_where_it_was() {
-    let serving = Serving::start();
+    let serving = Served::start();
     let proxy = FaultProxy::with_storage(serving.url(), Link::default(), "downloadUrl");
     let home = ready(&serving, &proxy.url());
     let before = proxy.moved(Way::Down);
@@ -125,7 +131,10 @@ fn a_download_that_is_cut_once_goes_on_where_it_was() {
                 assert!(got == fs::read(home.join("big")).unwrap(), "{at} {how:?}");
             } else {
                 // Heads differ in length by a digit or two, so the first bytes may be those of an answer to a command.
-                assert!(ran.code == 7 && at < body + 2 && got == b"old", "{at} {how:?}\n{ran}");
+                assert!(
+                    ran.code == 7 && at < body + 2 && got == b"old",
+                    "{at} {how:?}\n{ran}"
+                );
             }
             assert_eq!(ours_below(home.path()), Vec::<String>::new());
         }
@@ -136,8 +145,9 @@ fn a_download_that_is_cut_once_goes_on_where_it_was() {
 /// T23.
 #[test]
 fn a_download_that_is_always_cut_is_7_and_leaves_the_old_file() {
-    let serving = Serving::start();
-    let cut = answer("200 OK", "application/octet-stream", "part").replace("length: 4", "length: 400000");
+    let serving = Served::start();
+    let cut =
+        answer("200 OK", "application/octet-stream", "part").replace("length: 4", "length: 400000");
     let front = Front::new(serving.url(), "downloadUrl", move |asked| {
         if asked.line.starts_with("GET /blobs/") {
             return Say::Answer(cut.clone());
@@ -164,7 +174,7 @@ fn a_download_that_is_always_cut_is_7_and_leaves_the_old_file() {
 /// T24.
 #[test]
 fn two_versions_of_an_object_are_never_joined() {
-    let serving = Serving::start();
+    let serving = Served::start();
     let part = |status: &str, extra: &str, length: usize| {
         let text = "z".repeat(1000);
         answer(status, "application/octet-stream", &text).replace(
@@ -221,14 +231,18 @@ fn two_versions_of_an_object_are_never_joined() {
 }
 
 fn resets(rounds: u64, seed: u64) {
-    let serving = Serving::start();
+    let serving = Served::start();
     let mut random = Random::new(seed);
     for field in ["uploadUrl", "downloadUrl"] {
         let proxy = FaultProxy::with_storage(serving.url(), Link::default(), field);
         let home = ready(&serving, &proxy.url());
         let arguments = |way: &str| -> [String; 3] {
             if field == "uploadUrl" {
-                ["cp".to_owned(), "src".to_owned(), format!("dev:/root/{way}")]
+                [
+                    "cp".to_owned(),
+                    "src".to_owned(),
+                    format!("dev:/root/{way}"),
+                ]
             } else {
                 ["cp".to_owned(), "dev:/root/src".to_owned(), way.to_owned()]
             }
@@ -251,11 +265,14 @@ fn resets(rounds: u64, seed: u64) {
             };
             let how = [Break::Cut, Break::Reset][usize::try_from(random.below(2)).unwrap()];
             let at = random.below(total);
-            let context = format!("{field} round {round} of seed {seed}: {way:?} {at}/{total} {how:?}");
+            let context =
+                format!("{field} round {round} of seed {seed}: {way:?} {at}/{total} {how:?}");
             proxy.break_after(way, at, how);
             let ran = run("dst");
             let (there, source) = if field == "uploadUrl" {
-                serving.client().ok(&["cp", "dev:/root/dst", home.join("seen").to_str().unwrap()]);
+                serving
+                    .client()
+                    .ok(&["cp", "dev:/root/dst", home.join("seen").to_str().unwrap()]);
                 (home.join("seen"), home.join("src"))
             } else {
                 (home.join("dst"), home.join("src"))
@@ -269,7 +286,9 @@ fn resets(rounds: u64, seed: u64) {
             // Back to the old copy.
             let _ = fs::remove_dir_all(home.join("seen"));
             if field == "uploadUrl" {
-                serving.client().ok(&["cp", home.join("old").to_str().unwrap(), "dev:/root/dst"]);
+                serving
+                    .client()
+                    .ok(&["cp", home.join("old").to_str().unwrap(), "dev:/root/dst"]);
             } else {
                 fs::remove_dir_all(home.join("dst")).unwrap();
                 make_tree(&home.join("dst"), 60, "old");
@@ -295,10 +314,14 @@ fn a_connection_that_breaks_anywhere_leaves_all_or_nothing_500_times() {
 /// T30.
 #[test]
 fn a_command_runs_at_most_once_wherever_its_connection_breaks() {
-    let serving = Serving::start();
+    let serving = Served::start();
     let proxy = FaultProxy::new(serving.url(), Link::default());
     let home = Home::with_server(&proxy.url());
-    let words = ["exec", "dev", "echo x >> /root/count; cat /root/count | wc -l"];
+    let words = [
+        "exec",
+        "dev",
+        "echo x >> /root/count; cat /root/count | wc -l",
+    ];
     let before = [proxy.moved(Way::Up), proxy.moved(Way::Down)];
     home.ok(&words);
     let totals = [
@@ -308,7 +331,11 @@ fn a_command_runs_at_most_once_wherever_its_connection_breaks() {
     let mut sent = 1;
     for step in 0..12 {
         for (way, total) in [(Way::Up, totals[0]), (Way::Down, totals[1])] {
-            let how = if step % 2 == 0 { Break::Cut } else { Break::Reset };
+            let how = if step % 2 == 0 {
+                Break::Cut
+            } else {
+                Break::Reset
+            };
             proxy.break_after(way, total * step / 12, how);
             let ran = home.run(&words);
             sent += 1;
@@ -324,7 +351,7 @@ fn a_command_runs_at_most_once_wherever_its_connection_breaks() {
 /// T30.
 #[test]
 fn a_command_whose_answer_is_lost_is_125_and_is_not_sent_again() {
-    let serving = Serving::start();
+    let serving = Served::start();
     let front = Front::new(serving.url(), "uploadUrl", |asked| {
         if asked.line.ends_with("/exec") {
             Say::LoseAnswer
@@ -345,7 +372,7 @@ fn a_command_whose_answer_is_lost_is_125_and_is_not_sent_again() {
 /// T31.
 #[test]
 fn slow_late_and_chopped_wires_only_take_longer() {
-    let serving = Serving::start();
+    let serving = Served::start();
     for link in [
         Link {
             slice: Some(1),
@@ -374,14 +401,16 @@ fn slow_late_and_chopped_wires_only_take_longer() {
 #[test]
 #[ignore = "it waits until a stall is noticed, which takes 30 s"]
 fn a_stall_is_noticed_and_the_transfer_goes_on_over_another_connection() {
-    let serving = Serving::start();
+    let serving = Served::start();
     for (field, way) in [("uploadUrl", Way::Up), ("downloadUrl", Way::Down)] {
         let proxy = FaultProxy::with_storage(serving.url(), Link::default(), field);
         let home = ready(&serving, &proxy.url());
         proxy.break_after(way, 200_000, Break::Stall);
         if way == Way::Up {
             home.ok(&["cp", "big", "dev:/root/again"]);
-            serving.client().ok(&["cp", "dev:/root/again", home.join("down").to_str().unwrap()]);
+            serving
+                .client()
+                .ok(&["cp", "dev:/root/again", home.join("down").to_str().unwrap()]);
         } else {
             home.ok(&["cp", "dev:/root/big", "down"]);
         }
@@ -393,7 +422,7 @@ fn a_stall_is_noticed_and_the_transfer_goes_on_over_another_connection() {
 /// T32.
 #[test]
 fn two_copies_to_one_place_do_not_mix_within_a_file() {
-    let serving = Serving::start();
+    let serving = Served::start();
     let home = Home::with_server(serving.url());
     make_tree(&home.join("one"), 60, "one");
     make_tree(&home.join("two"), 60, "two");
@@ -411,7 +440,10 @@ fn two_copies_to_one_place_do_not_mix_within_a_file() {
         home.ok(&["cp", &target, &seen]);
         assert_whole(&home.join(&seen), &[&home.join("one"), &home.join("two")]);
         // Down, two at once onto one folder.
-        let (one, two) = (format!("dev:/root/one-{round}"), format!("dev:/root/two-{round}"));
+        let (one, two) = (
+            format!("dev:/root/one-{round}"),
+            format!("dev:/root/two-{round}"),
+        );
         home.ok(&["cp", "one", &one]);
         home.ok(&["cp", "two", &two]);
         let down = format!("down-{round}");
@@ -431,7 +463,7 @@ fn two_copies_to_one_place_do_not_mix_within_a_file() {
 #[test]
 fn a_vm_that_goes_away_midway_ends_the_copy_with_its_reason() {
     for (status, code) in [("404 Not Found", 3), ("409 Conflict", 5), ("410 Gone", 5)] {
-        let serving = Serving::start();
+        let serving = Served::start();
         let gone = json(status, r#"{"error":"the vm is gone"}"#);
         // The first command that follows the upload finds no VM.
         let mut sent = false;
@@ -446,9 +478,12 @@ fn a_vm_that_goes_away_midway_ends_the_copy_with_its_reason() {
         make_tree(&home.join("src"), 10, "new");
         let ran = home.run(&["cp", "src", "dev:/root/src"]);
         assert_eq!(ran.code, code, "{status}\n{ran}");
-        assert!(ran.stderr.contains("dev") || ran.stderr.contains("gone"), "{ran}");
+        assert!(
+            ran.stderr.contains("dev") || ran.stderr.contains("gone"),
+            "{ran}"
+        );
     }
-    let serving = Serving::start();
+    let serving = Served::start();
     let home = serving.client();
     assert_eq!(home.run(&["cp", "nobody:/x", "x"]).code, 3);
     // A real one, deleted while the client sends.
@@ -468,12 +503,15 @@ fn a_vm_that_goes_away_midway_ends_the_copy_with_its_reason() {
 /// T10.
 #[test]
 fn a_step_in_the_vm_that_outlasts_the_request_limit_is_asked_for_once() {
-    let serving = Serving::start();
+    let serving = Served::start();
     serving.sh("printf '#!/bin/sh\\necho x >> /root/starts\\nsleep 3\\nPATH=/usr/bin:/bin exec tar \"$@\"\\n' > /usr/local/bin/tar; chmod 755 /usr/local/bin/tar; tar --version >/dev/null; rm /root/starts");
     let home = serving.client().set("FASTVM_TIMEOUT", "1s");
     make_tree(&home.join("src"), 10, "new");
     home.ok(&["cp", "src", "dev:/root/src"]);
-    let seen = serving.sh(&format!("sh -c '{}' sh /root/src | wc -l", LISTING.replace('\'', "'\\''")));
+    let seen = serving.sh(&format!(
+        "sh -c '{}' sh /root/src | wc -l",
+        LISTING.replace('\'', "'\\''")
+    ));
     assert_ne!(seen, "0");
     let mut counts = HashMap::new();
     counts.insert("starts", serving.sh("wc -l < /root/starts"));

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{Random, assert_whole, ended, make_tree, ours_below, signal, start};
-use crate::common::{FaultProxy, Home, Link, Serving, Way, listing};
+use crate::common::{FaultProxy, Home, Link, Served, Way, listing};
 
 /// Both directions between a serving engine and a client, over a wire slow enough to be interrupted on.
 struct Stage {
-    serving: Serving,
+    serving: Served,
     up: FaultProxy,
     down: FaultProxy,
     home: Home,
@@ -17,7 +17,7 @@ struct Stage {
 
 impl Stage {
     fn new(files: usize) -> Self {
-        let serving = Serving::start();
+        let serving = Served::start();
         let link = Link {
             latency: Duration::from_millis(2),
             rate: Some(4 * 1024 * 1024),
@@ -138,7 +138,11 @@ fn signals(rounds: u64, seed: u64) {
                 let ended = stage.interrupted(way, at, name);
                 assert!(ended == code || ended == 0, "{context}: exit {ended}");
                 stage.assert_old_or_new(way);
-                assert_eq!(ours_below(stage.home.path()), Vec::<String>::new(), "{context}");
+                assert_eq!(
+                    ours_below(stage.home.path()),
+                    Vec::<String>::new(),
+                    "{context}"
+                );
                 assert_eq!(stage.serving.leftovers(), "", "{context}");
                 stage.reset(way);
             }
@@ -171,7 +175,11 @@ fn kills(rounds: u64, files: usize, seed: u64) {
             stage.assert_old_or_new(way);
             stage.home.ok(&Stage::words(way));
             let seen = stage.seen(way);
-            assert_eq!(listing(&seen), listing(&stage.home.join("new")), "{context}");
+            assert_eq!(
+                listing(&seen),
+                listing(&stage.home.join("new")),
+                "{context}"
+            );
             let _ = fs::remove_dir_all(stage.home.join("seen"));
             stage.assert_clean();
             stage.reset(way);

@@ -95,9 +95,12 @@ impl Core {
             volumes::get(transaction, id)?.ok_or_else(|| Error::no_volume(id))?;
             let users = vms::with_volume(transaction, id)?;
             if let Some(first) = users.first() {
+                let others = match users.len() - 1 {
+                    0 => String::new(),
+                    more => format!(" and {more} more"),
+                };
                 return Err(Error::Conflict(format!(
-                    "volume {id} is attached to {} vms, among them {}: delete these first",
-                    users.len(),
+                    "volume {id} is attached to vm {}{others}: delete what uses it first",
                     first.id
                 )));
             }
