@@ -15,6 +15,7 @@ pub mod files;
 pub mod firewalls;
 pub mod health;
 mod log;
+mod plain_words;
 pub mod quotas;
 pub mod raw;
 mod redact;

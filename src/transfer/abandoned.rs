@@ -13,8 +13,13 @@ const NONCE: usize = 32;
 pub(super) fn make_held(parent: &Folder, name: &OsStr) -> io::Result<Folder> {
     loop {
         parent.create_folder(name)?;
-        let Ok(made) = parent.folder(name) else {
-            continue;
+        let made = match parent.folder(name) {
+            Ok(made) => made,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => {
+                let _ = parent.remove_folder(name);
+                return Err(error);
+            }
         };
         // Between the making and the lock, a sweep of another transfer may have taken it for abandoned.
         let _ = made.hold();

@@ -22,7 +22,7 @@ pub(super) struct Stage {
     name: OsString,
     made: Vec<PathBuf>,
     /// As long as this is open, no other transfer takes the folder for abandoned.
-    _held: Folder,
+    held: Option<Folder>,
 }
 
 impl Stage {
@@ -35,7 +35,7 @@ impl Stage {
             parent,
             name,
             made,
-            _held: held,
+            held: Some(held),
         })
     }
 
@@ -46,6 +46,8 @@ impl Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
+        // One open file less: they may have run out.
+        self.held.take();
         self.parent.remove_tree(&self.name);
         // Only what is still empty goes: after a success it is not.
         for folder in self.made.iter().rev() {
@@ -95,6 +97,9 @@ impl TreeLanding {
                     target: target_buf,
                 })
             }
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                Err(conflict(target, "something above it is not a folder"))
+            }
             Err(error) => Err(Error::local("look at", target, error)),
         }
     }
@@ -121,6 +126,13 @@ impl TreeLanding {
         let stage = self.stage.folder().map_err(failed)?;
         let root = if let Some(existing) = &self.existing {
             let tree = stage.folder(OsStr::new(TREE)).map_err(failed)?;
+            // It would be moved into the stage, and go with it.
+            if tree.meta(&self.stage.name).is_ok() {
+                return Err(conflict(
+                    &self.target.join(&self.stage.name),
+                    "it has the name of the folder that the copy is made in",
+                ));
+            }
             check(&tree, existing, &self.target)?;
             merge(&tree, existing, &self.target)?;
             Folder::open(&self.target)
