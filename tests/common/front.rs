@@ -77,11 +77,6 @@ impl Front {
         &self.url
     }
 
-    /// The requests so far.
-    pub(crate) fn asked(&self) -> Vec<Asked> {
-        self.asked.lock().unwrap().clone()
-    }
-
     /// How many requests had a line that holds this.
     pub(crate) fn count(&self, part: &str) -> usize {
         let asked = self.asked.lock().unwrap();

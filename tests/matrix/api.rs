@@ -299,7 +299,7 @@ fn networks_that_lead_nowhere_are_7_in_one_line_and_without_the_key() {
         let answering = thread::spawn(move || {
             let (mut client, _) = listener.accept().unwrap();
             let mut head = [0; 4096];
-            client.read(&mut head).unwrap();
+            assert!(client.read(&mut head).unwrap() > 0);
             client.write_all(json("200 OK", "[]").as_bytes()).unwrap();
         });
         assert_eq!(Home::with_server(&url).ok(&["vm", "list", "--json"]), "[]");

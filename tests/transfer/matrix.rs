@@ -240,7 +240,7 @@ async fn a_command_that_runs_out_of_time_is_a_failure_wherever_it_stands() {
                 Ok(_) => {}
                 Err(Error::GuestTimeout(_)) if up => {}
                 Err(Error::GuestTimeout(_)) => {
-                    assert_same(&snapshot(&world.local("dst")), &before.1)
+                    assert_same(&snapshot(&world.local("dst")), &before.1);
                 }
                 Err(other) => panic!("{source} {up} {failing}: {other:?}"),
             }
