@@ -42,7 +42,7 @@ fn main() {
     let served = Served::start();
     let started = Instant::now();
     let mut exits: BTreeMap<i32, u64> = BTreeMap::new();
-    let (mut runs, mut faults, mut kills, mut violations) = (0, 0, 0, 0);
+    let (mut runs, mut faults, mut kills, mut violations) = (0_u64, 0_u64, 0_u64, 0);
     let mut number = options.only.unwrap_or_default();
     while options.only.is_some_and(|only| number == only)
         || options.only.is_none() && started.elapsed() < options.time
@@ -59,7 +59,7 @@ fn main() {
         }
         violations += outcome.violations.len();
         number += 1;
-        if number % 50 == 0 {
+        if number.is_multiple_of(50) {
             println!("{number} rounds, exits {exits:?}, {violations} violations");
         }
     }

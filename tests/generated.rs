@@ -128,3 +128,14 @@ fn there_is_a_manual_page_for_every_command() {
         );
     }
 }
+
+#[test]
+fn every_help_shows_an_example() {
+    let reference = include_str!("../docs/reference.md");
+    let commands = reference.split("\n## ").skip(1);
+    let without: Vec<_> = commands
+        .filter(|command| !command.contains("\nExample"))
+        .filter_map(|command| command.lines().next())
+        .collect();
+    assert_eq!(without, [""; 0]);
+}

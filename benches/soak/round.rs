@@ -69,7 +69,7 @@ impl Round {
             }
             6..9 => tool(&mut random),
             _ => Fault::Storage(
-                *random.pick(&[
+                random.pick::<&'static str>(&[
                     "503 Service Unavailable",
                     "429 Too Many Requests",
                     "500 Oops",
@@ -92,7 +92,7 @@ impl Round {
             slow: random.one_in(4),
             fault,
             kill,
-            compress: *random.pick(&["auto", "auto", "gzip", "none", "zstd"]),
+            compress: random.pick::<&'static str>(&["auto", "auto", "gzip", "none", "zstd"]),
         }
     }
 
@@ -106,11 +106,20 @@ impl Round {
 
     pub(crate) fn play(&self, served: &Served) -> Outcome {
         let place = self.prepare(served);
-        let (new, old) = (place.new(self.way, served), place.old(self.way, served));
+        let (new, old) = (
+            place.source(self.way, served),
+            place.destination(self.way, served),
+        );
         let mut outcome = Outcome::default();
         let ran = self.copy(served, &place);
         outcome.exit = ran.code;
-        self.judge(&ran, &new, &old, &place.old(self.way, served), &mut outcome);
+        self.judge(
+            &ran,
+            &new,
+            &old,
+            &place.destination(self.way, served),
+            &mut outcome,
+        );
         // And again, with nothing in the way.
         if let Fault::Tool(tool, _) = &self.fault {
             served.sh(&format!("rm -f /usr/local/bin/{tool}"));
@@ -123,7 +132,7 @@ impl Round {
                 .violations
                 .push(format!("the copy after it failed\n{again}"));
         }
-        let now = place.old(self.way, served);
+        let now = place.destination(self.way, served);
         self.judge(&again, &new, &old, &now, &mut outcome);
         let left: Vec<String> = [served.leftovers(), ours_below(place.home.path())]
             .into_iter()
@@ -321,7 +330,7 @@ impl Round {
 
 impl Place {
     /// The source.
-    fn new(&self, way: Way, served: &Served) -> Listing {
+    fn source(&self, way: Way, served: &Served) -> Listing {
         match way {
             Way::Up => here(&self.local),
             Way::Down => there(served, "/root/soak/source"),
@@ -332,7 +341,7 @@ impl Place {
     }
 
     /// The destination.
-    fn old(&self, way: Way, served: &Served) -> Listing {
+    fn destination(&self, way: Way, served: &Served) -> Listing {
         match way {
             Way::Up => there(served, &self.remote),
             Way::Down => here(&self.local),

@@ -12,6 +12,7 @@
 //! - [`request`], [`filter`], [`pace`], [`summary`], [`preview`], [`progress`], [`error`]: what callers say and hear
 //! - [`remote`]: what they provide
 //! - `upload`, `download`: the two walks, over `send` and `receive`, which move one object each; [`relay`](mod@relay): between two VMs
+//! - [`sync`]: comparing both ends first, over `upload` and `download` of a [`selection`](Selection)
 //! - `tree`, `pack`, `header`: from local files to an archive
 //! - `archive`, `pax`, `unpack`, `landing`: from a VM's archive to local files
 //! - `script`: what runs in the VM
@@ -28,6 +29,7 @@ pub mod relay;
 pub mod remote;
 pub mod request;
 pub mod summary;
+pub mod sync;
 
 mod abandoned;
 mod archive;
@@ -51,6 +53,7 @@ mod pax;
 mod receive;
 mod retry;
 mod script;
+mod selection;
 mod send;
 mod stderr;
 mod tree;
@@ -73,6 +76,7 @@ pub use request::{
     Compression, DownloadRequest, DownloadTarget, Incomplete, Links, RemotePath, Settings,
     UploadRequest, UploadSource,
 };
+pub use selection::Selection;
 pub use summary::{SkipReason, Skipped, Summary};
 pub use upload::upload;
 

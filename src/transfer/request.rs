@@ -8,6 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::filter::Filter;
 use super::leftovers::Leftovers;
 use super::pace::Pace;
+use super::selection::Selection;
 
 /// A copy from this machine into a VM.
 #[derive(Debug)]
@@ -94,6 +95,8 @@ pub struct Settings {
     pub filter: Filter,
     /// What becomes of symbolic links.
     pub links: Links,
+    /// Which entries are copied, where that is decided beforehand.
+    pub only: Selection,
     /// How fast bytes may go.
     pub pace: Pace,
     /// Keeps track of what stands in the VM, for a caller that drops the transfer.

@@ -7,5 +7,6 @@ mod faults;
 mod files;
 mod matrix;
 mod relays;
+mod sync;
 mod trees;
 mod world;

@@ -85,8 +85,34 @@ impl Progress for Watch {
 }
 
 const GNU: &[&str] = &[
-    "sh", "cat", "chmod", "cksum", "curl", "df", "find", "gzip", "head", "ls", "mkdir", "mv", "rm",
-    "rmdir", "stat", "tail", "tar", "touch", "wc", "zstd", "mkfifo", "md5sum", "dd", "tee",
+    "sh",
+    "cat",
+    "chmod",
+    "cksum",
+    "curl",
+    "df",
+    "find",
+    "gzip",
+    "head",
+    "ls",
+    "mkdir",
+    "mv",
+    "rm",
+    "rmdir",
+    "stat",
+    "tail",
+    "tar",
+    "touch",
+    "wc",
+    "zstd",
+    "mkfifo",
+    "md5sum",
+    "dd",
+    "tee",
+    "chown",
+    "readlink",
+    "sha256sum",
+    "xargs",
 ];
 
 /// A fetch code that stands for a fetch without end.
@@ -229,7 +255,7 @@ impl World {
         fastvm::transfer::download(&self.guest, &self.store, self.watch.clone(), request).await
     }
 
-    fn remote_path(&self, path: &str) -> RemotePath {
+    pub(crate) fn remote_path(&self, path: &str) -> RemotePath {
         let full = if path.starts_with('~') {
             path.to_owned()
         } else {

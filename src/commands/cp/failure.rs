@@ -25,6 +25,11 @@ pub(super) fn explain(error: transfer::Error, vm: &Named) -> Error {
         {
             Kind::BrokenPipe
         }
+        transfer::Error::OtherKind { .. } => {
+            return Error::new(Kind::Conflict, text)
+                .target(&vm.id)
+                .hint("--sync --delete replaces it");
+        }
         transfer::Error::Local { .. } | transfer::Error::Stream { .. } => Kind::LocalIo,
         transfer::Error::Unreadable(_) => {
             return Error::new(Kind::LocalIo, text).hint("copy the rest with --keep-going");

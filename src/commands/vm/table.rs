@@ -36,6 +36,7 @@ pub(crate) static VMS: Table<Vm> = Table {
             .shown(Shown::Wide),
         Column::<Vm>::new("metadata", metadata).shown(Shown::Wide),
         Column::<Vm>::new("env", environment).shown(Shown::OnRequest),
+        Column::<Vm>::new("env-values", environment_values).shown(Shown::Named),
         Column::<Vm>::new("ttl", ttl)
             .text(|vm, now| ttl_in_words(vm, now.0))
             .shown(Shown::OnRequest),
@@ -62,6 +63,14 @@ fn environment(vm: &Vm) -> String {
         .iter()
         .flatten()
         .map(|(name, _)| name.as_str())
+        .collect::<Vec<_>>()
+        .join(",")
+}
+
+fn environment_values(vm: &Vm) -> String {
+    let variables = vm.env_vars.iter().flatten();
+    variables
+        .map(|(name, value)| format!("{name}={value}"))
         .collect::<Vec<_>>()
         .join(",")
 }

@@ -40,6 +40,8 @@ pub(super) struct Meta {
     pub(super) changed: Moment,
     pub(super) identity: (u64, u64),
     pub(super) links: u64,
+    /// User and group, by number; zeros where the system has none.
+    pub(super) owner: (u32, u32),
     /// Bytes of disk it takes; less than the size when it has holes.
     pub(super) allocated: u64,
 }

@@ -11,6 +11,7 @@ use rustix::fs::{
     self, Access, AtFlags, FileType, FlockOperation, Mode, OFlags, Stat, Timespec, Timestamps,
     UTIME_OMIT,
 };
+use rustix::process::{Gid, Uid};
 
 use super::{Kind, Meta};
 use crate::transfer::moment::Moment;
@@ -173,6 +174,13 @@ impl Folder {
         )?)
     }
 
+    /// Gives an entry, or the link that it is, to a user and a group.
+    pub(in crate::transfer) fn give(&self, name: &OsStr, owner: (u32, u32)) -> io::Result<()> {
+        let (user, group) = (Uid::from_raw(owner.0), Gid::from_raw(owner.1));
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        Ok(fs::chownat(&self.0, name, Some(user), Some(group), flags)?)
+    }
+
     /// Bytes that can still be written here.
     pub(in crate::transfer) fn free_bytes(&self) -> io::Result<u64> {
         let stat = fs::fstatvfs(&self.0)?;
@@ -248,6 +256,7 @@ fn meta(stat: &Stat) -> Meta {
         },
         identity: (wide(stat.st_dev), wide(stat.st_ino)),
         links: wide(stat.st_nlink),
+        owner: (stat.st_uid, stat.st_gid),
         allocated: wide(stat.st_blocks).saturating_mul(512),
     }
 }

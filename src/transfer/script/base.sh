@@ -17,7 +17,7 @@ trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# fail CODE WORDS: 41 missing, 42 something else is in the way, 43 not what was sent, 44 a stage failed.
+# fail CODE WORDS: 41 missing, 42 something else is in the way, 43 not what was sent, 44 a stage failed, 45 the VM lacks the program WORDS.
 fail() {
     code=$1
     shift
