@@ -27,6 +27,7 @@ mod firewall;
 mod full_pipes;
 mod generated;
 mod local;
+mod matrix;
 mod nouns;
 mod python;
 mod run;

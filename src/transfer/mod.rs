@@ -16,7 +16,7 @@
 //! - `tree`, `pack`, `header`: from local files to an archive
 //! - `archive`, `pax`, `unpack`, `landing`: from a VM's archive to local files
 //! - `script`: what runs in the VM
-//! - `folder`, `member`, `name`, `moment`, `checksum`, `codec`, `gzip`, `channel`, `stderr`: the parts
+//! - `folder`, `abandoned`, `member`, `name`, `moment`, `checksum`, `codec`, `gzip`, `channel`, `stderr`: the parts
 
 pub mod endpoint;
 pub mod error;
@@ -31,12 +31,15 @@ pub mod request;
 pub mod summary;
 pub mod sync;
 
+mod abandoned;
 mod archive;
 pub(crate) mod channel;
 mod checksum;
 mod codec;
 mod download;
 mod folder;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod gzip;
 mod header;
 #[cfg(test)]

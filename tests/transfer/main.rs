@@ -5,6 +5,7 @@
 mod choices;
 mod faults;
 mod files;
+mod matrix;
 mod relays;
 mod sync;
 mod trees;

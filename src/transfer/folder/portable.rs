@@ -55,6 +55,16 @@ impl Folder {
         fs::create_dir(self.0.join(name))
     }
 
+    /// Folders cannot be held here.
+    pub(in crate::transfer) fn hold(&self) -> io::Result<()> {
+        self.try_hold()
+    }
+
+    /// Folders cannot be held here, so none is ever taken for abandoned.
+    pub(in crate::transfer) fn try_hold(&self) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     pub(in crate::transfer) fn meta(&self, name: &OsStr) -> io::Result<Meta> {
         Ok(meta(&fs::symlink_metadata(self.0.join(name))?))
     }

@@ -8,7 +8,8 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::Path;
 
 use rustix::fs::{
-    self, Access, AtFlags, FileType, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT,
+    self, Access, AtFlags, FileType, FlockOperation, Mode, OFlags, Stat, Timespec, Timestamps,
+    UTIME_OMIT,
 };
 use rustix::process::{Gid, Uid};
 
@@ -54,6 +55,19 @@ impl Folder {
     /// Makes a folder for its owner alone.
     pub(in crate::transfer) fn create_folder(&self, name: &OsStr) -> io::Result<()> {
         Ok(fs::mkdirat(&self.0, name, Mode::RWXU)?)
+    }
+
+    /// Waits until nobody else holds this folder, and holds it until it is closed.
+    pub(in crate::transfer) fn hold(&self) -> io::Result<()> {
+        Ok(fs::flock(&self.0, FlockOperation::LockExclusive)?)
+    }
+
+    /// As [`hold`](Self::hold), but fails where somebody else holds it.
+    pub(in crate::transfer) fn try_hold(&self) -> io::Result<()> {
+        Ok(fs::flock(
+            &self.0,
+            FlockOperation::NonBlockingLockExclusive,
+        )?)
     }
 
     pub(in crate::transfer) fn meta(&self, name: &OsStr) -> io::Result<Meta> {
