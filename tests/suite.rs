@@ -13,6 +13,8 @@ mod api;
 mod builds;
 mod config;
 mod console;
+#[cfg(target_os = "linux")]
+mod contract;
 mod cp;
 mod drop_in;
 #[cfg(target_os = "linux")]
@@ -31,6 +33,7 @@ mod server;
 mod several_vms;
 mod snapshot;
 mod streams;
+mod tour;
 mod vm;
 
 /// A test file that nobody lists would never run.

@@ -119,10 +119,13 @@ impl CommandOptions {
     }
 }
 
+/// The contract's number has 32 bits with a sign.
+const LONGEST_SEC: u64 = i32::MAX.unsigned_abs() as u64;
+
 fn whole_seconds(text: &str) -> Result<Duration, String> {
     let limit = parse_duration(text).map_err(|error| error.to_string())?;
-    if limit.as_secs() == 0 || limit.subsec_nanos() != 0 {
-        return Err("must be whole seconds, at least 1s".to_owned());
+    if !(1..=LONGEST_SEC).contains(&limit.as_secs()) || limit.subsec_nanos() != 0 {
+        return Err(format!("must be whole seconds from 1s to {LONGEST_SEC}s"));
     }
     Ok(limit)
 }

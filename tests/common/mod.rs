@@ -2,12 +2,14 @@
 
 mod ran;
 pub(crate) mod scripted;
+mod serving;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 pub(crate) use ran::Ran;
 pub(crate) use scripted::Scripted;
+pub(crate) use serving::Serving;
 
 /// The binary under test.
 pub(crate) const FASTVM: &str = env!("CARGO_BIN_EXE_fastvm");
