@@ -146,8 +146,7 @@ pub(crate) async fn run(context: &mut Context, args: CpArgs) -> Result<Exit, Err
     };
     let prepared = match args.sync.choice() {
         Some(choice) => {
-            let prepared = sync::prepare(&from, &plan, choice, &settings).await;
-            let prepared = prepared.map_err(|error| explain(error, &vm))?;
+            let prepared = sync::prepare(&from, &vm, &plan, choice, &settings).await?;
             if dry_run {
                 return dry_run::report_compared(context, prepared.outlook());
             }

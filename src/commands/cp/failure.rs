@@ -19,16 +19,13 @@ pub(super) fn explain(error: transfer::Error, vm: &Named) -> Error {
     let kind = match error {
         transfer::Error::Argument { .. } | transfer::Error::Refused { .. } => Kind::Usage,
         transfer::Error::LocalMissing(_) | transfer::Error::RemoteMissing(_) => Kind::NotFound,
-        transfer::Error::Conflict { .. } | transfer::Error::TooLarge { .. } => Kind::Conflict,
+        transfer::Error::Conflict { .. }
+        | transfer::Error::OtherKind { .. }
+        | transfer::Error::TooLarge { .. } => Kind::Conflict,
         transfer::Error::Stream { source, .. }
             if source.kind() == std::io::ErrorKind::BrokenPipe =>
         {
             Kind::BrokenPipe
-        }
-        transfer::Error::OtherKind { .. } => {
-            return Error::new(Kind::Conflict, text)
-                .target(&vm.id)
-                .hint("--sync --delete replaces it");
         }
         transfer::Error::Local { .. } | transfer::Error::Stream { .. } => Kind::LocalIo,
         transfer::Error::Unreadable(_) => {
