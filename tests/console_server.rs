@@ -214,6 +214,14 @@ fn a_server_that_closes_says_why() {
 }
 
 #[test]
+fn keys_after_the_end_are_left_for_the_shell() {
+    let mut terminal = Server::new("/ws", Play::Closes(1000, "")).console();
+    terminal.wait_for("the console was closed");
+    terminal.type_in("next\r");
+    assert_eq!((terminal.end(), terminal.unread()), (0, 5));
+}
+
+#[test]
 fn a_server_that_vanishes_is_a_failure_and_the_terminal_is_given_back() {
     let mut terminal = Server::new("/ws", Play::Hangs).console();
     terminal.wait_for("error: ");

@@ -95,6 +95,11 @@ impl Terminal {
         }
     }
 
+    /// How many typed bytes nobody has read.
+    pub(crate) fn unread(&self) -> u64 {
+        rustix::io::ioctl_fionread(&self.slave).unwrap()
+    }
+
     pub(crate) fn end(&mut self) -> i32 {
         use std::os::unix::process::ExitStatusExt as _;
         let status = self.child.wait().unwrap();
