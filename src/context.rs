@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::api::{self, Client, Log};
 use crate::cli::GlobalOptions;
-use crate::config::{Api, Environment, Paths, Remote, Settings};
+use crate::config::{self, Api, Environment, Paths, Remote, Settings};
 use crate::error::{Error, Kind};
 use crate::output::{Answer, Talk, Ui};
 use crate::secret::ApiKey;
@@ -106,27 +106,27 @@ impl Context {
 
     /// What the engine on this machine is started with. It is the same whatever the context.
     #[cfg(target_os = "linux")]
-    pub fn local_options(&self) -> crate::local::Options {
-        use crate::local::{Egress, Options};
-        let egress = match self.environment.local_egress.as_deref() {
-            Some("none") => Egress::None,
-            other => {
-                let named = other
-                    .and_then(|text| text.strip_prefix("proxy:"))
-                    .unwrap_or_default();
-                let named = named
-                    .split(',')
-                    .map(str::trim)
-                    .filter(|host| !host.is_empty());
+    pub fn local_options(&self) -> Result<crate::local::Options, Error> {
+        use crate::local::{Egress, Options, quotas};
+        let mut options = Options::new(&self.paths.local);
+        options.egress = match config::egress(&self.environment)? {
+            "none" => Egress::None,
+            proxy => {
+                let named = proxy.strip_prefix("proxy:").unwrap_or_default();
+                let named = named.split(',').map(str::trim);
                 Egress::Proxy {
-                    named: named.map(str::to_owned).collect(),
+                    named: named
+                        .filter(|host| !host.is_empty())
+                        .map(str::to_owned)
+                        .collect(),
                 }
             }
         };
-        Options {
-            egress,
-            ..Options::new(&self.paths.local)
+        if let Some(text) = &self.environment.local_quotas {
+            options.quotas =
+                quotas(text).map_err(|why| config::Error::value(Environment::LOCAL_QUOTAS, why))?;
         }
+        Ok(options)
     }
 
     /// A client of the engine on this machine, whatever the context.
@@ -192,7 +192,7 @@ impl Context {
 
     #[cfg(target_os = "linux")]
     fn local(&mut self) -> Result<Access, Error> {
-        let engine = crate::local::start(self.local_options())?;
+        let engine = crate::local::start(self.local_options()?)?;
         let access = Access {
             base_url: engine.url().to_owned(),
             url_source: "the engine on this machine".to_owned(),

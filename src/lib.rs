@@ -25,6 +25,9 @@ pub mod console;
 pub mod context;
 pub mod error;
 pub mod exit;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(target_os = "linux")]
 pub mod local;
 pub mod output;

@@ -275,6 +275,7 @@ setting,value,from
 context,local,--local
 data,~/local,FASTVM_LOCAL_DIR
 egress,proxy,the default
+quotas,default,the default
 output,csv,--output
 timeout,60s,the default
 retries,2,the default

@@ -341,3 +341,128 @@ fn a_tree_and_a_file_of_many_shards_arrive_as_they_are() {
     ]);
     assert_eq!(there, "2\nalone\ntree");
 }
+
+#[test]
+fn a_sync_copies_what_differs_and_deletes_only_after_a_yes() {
+    let home = home_with_vm();
+    let tree = home.join("tree");
+    fs::create_dir_all(tree.join("sub")).unwrap();
+    fs::write(tree.join("sub/a"), "1").unwrap();
+    fs::write(tree.join("b"), "2").unwrap();
+    let up = ["--local", "cp", "--sync", "tree", "dev:/root/tree"];
+    home.ok(&up);
+    home.ok(&["--local", "exec", "dev", "echo x >/root/tree/sub/extra"]);
+    fs::write(tree.join("b"), "changed").unwrap();
+    let mirror = [
+        "--local",
+        "cp",
+        "--sync",
+        "--delete",
+        "tree",
+        "dev:/root/tree",
+    ];
+    let asked = home.run(&mirror);
+    assert_eq!(asked.code, 2, "{asked}");
+    assert!(asked.stderr.contains("--yes"), "{asked}");
+    let dry = [&mirror[..], &["--dry-run"]].concat();
+    assert_eq!(home.ok(&dry), "+ b\n~ sub\n- sub/extra");
+    assert_eq!(
+        home.ok(&["--local", "exec", "dev", "cat /root/tree/b"]),
+        "2"
+    );
+    let sure = [
+        &mirror[..],
+        &[
+            "--yes",
+            "--verify",
+            "-q",
+            "[.files,.unchanged,.deleted]|@csv",
+        ],
+    ]
+    .concat();
+    assert_eq!(home.ok(&sure), "1,1,1");
+    home.ok(&[
+        "--local",
+        "cp",
+        "--sync",
+        "--checksum",
+        "dev:/root/tree",
+        "back",
+    ]);
+    assert_eq!(listing(&home.join("back")), listing(&tree));
+    fs::remove_file(home.join("back/sub/a")).unwrap();
+    fs::create_dir(home.join("back/sub/a")).unwrap();
+    let clash = home.run(&["--local", "cp", "--sync", "dev:/root/tree", "back"]);
+    assert_eq!(clash.code, 5, "{clash}");
+    home.ok(&[
+        "--local",
+        "-y",
+        "cp",
+        "--sync",
+        "--delete",
+        "dev:/root/tree",
+        "back",
+    ]);
+    assert_eq!(listing(&home.join("back")), listing(&tree));
+}
+
+#[test]
+fn what_is_there_stays_and_is_named_with_no_clobber() {
+    let home = home_with_vm();
+    fs::write(home.join("file"), "mine").unwrap();
+    home.ok(&[
+        "--local",
+        "exec",
+        "dev",
+        "mkdir /t && echo theirs >/t/file && chown 5:6 /t/file",
+    ]);
+    let kept = home.run(&[
+        "--local",
+        "cp",
+        "--no-clobber",
+        "file",
+        "dev:/t/",
+        "-o",
+        "json",
+    ]);
+    assert_eq!(kept.code, 0, "{kept}");
+    assert!(kept.stdout.contains("already there"), "{kept}");
+    assert_eq!(
+        home.ok(&["--local", "exec", "dev", "cat /t/file"]),
+        "theirs"
+    );
+    let mixed = home.run(&["--local", "cp", "--delete", "file", "dev:/t/"]);
+    assert_eq!(mixed.code, 2, "{mixed}");
+    let stream = home.run(&["--local", "cp", "--verify", "-", "dev:/t/file"]);
+    assert_eq!(stream.code, 2, "{stream}");
+}
+
+#[test]
+fn what_is_neither_file_folder_nor_link_is_counted_in_one_warning() {
+    let home = Home::new();
+    home.ok(&["--local", "vm", "launch", "--name", "dev"]);
+    std::fs::create_dir(home.join("tree")).unwrap();
+    std::fs::write(home.join("tree/file"), "x").unwrap();
+    for name in ["tree/a", "tree/b"] {
+        let made = std::process::Command::new("mkfifo")
+            .arg(home.join(name))
+            .status();
+        assert!(made.unwrap().success());
+    }
+    let up = home.run(&["--local", "cp", "tree", "dev:/root/tree"]);
+    assert_eq!(up.code, 0, "{up}");
+    let warning = "warning: left out: 2 neither file, folder nor link (tree/a, tree/b)";
+    assert_eq!(up.stderr.lines().next(), Some(warning), "{up}");
+    assert_eq!(
+        home.ok(&["--local", "exec", "dev", "ls /root/tree"]),
+        "file"
+    );
+    home.ok(&["--local", "exec", "dev", "mkfifo /root/tree/pipe"]);
+    let down = home.run(&["--local", "cp", "dev:/root/tree", "back"]);
+    assert_eq!(down.code, 0, "{down}");
+    assert!(
+        down.stderr
+            .contains("left out: 1 neither file, folder nor link (pipe)"),
+        "{down}"
+    );
+}

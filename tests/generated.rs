@@ -89,16 +89,15 @@ fn names_are_completed_from_the_api_and_asked_for_once() {
         assert_eq!(String::from_utf8_lossy(&output.stderr), "");
         String::from_utf8(output.stdout).unwrap()
     };
-    let names = |words: &[&str]| -> Vec<String> {
-        let found = ask(words);
-        let lines = found.lines().filter(|line| !line.starts_with('-'));
-        lines.map(str::to_owned).collect()
-    };
+    let names = |words: &[&str]| -> Vec<String> { ask(words).lines().map(str::to_owned).collect() };
     assert_eq!(names(&["vm", "get", "d"]), ["dev"]);
     assert_eq!(names(&["exec", "w"]), ["web"]);
     assert_eq!(names(&["vm", "pause", "d"]), ["dev"]);
     assert_eq!(names(&["cp", "we"]), ["web:"]);
-    assert!(names(&["vm", "la"]).contains(&"launch".to_owned()));
+    assert_eq!(names(&["vm", "la"]), ["launch"]);
+    // Options come after a dash, and do not bury names.
+    assert_eq!(names(&["vm", "get", ""]), ["dev", "web"]);
+    assert_eq!(names(&["vm", "get", "--no-h"]), ["--no-header"]);
     assert_eq!(server.requests().len(), 1);
 }
 
@@ -128,4 +127,15 @@ fn there_is_a_manual_page_for_every_command() {
             "{name}"
         );
     }
+}
+
+#[test]
+fn every_help_shows_an_example() {
+    let reference = include_str!("../docs/reference.md");
+    let commands = reference.split("\n## ").skip(1);
+    let without: Vec<_> = commands
+        .filter(|command| !command.contains("\nExample"))
+        .filter_map(|command| command.lines().next())
+        .collect();
+    assert_eq!(without, [""; 0]);
 }

@@ -195,3 +195,39 @@ fn a_page_in_a_browser_cannot_use_the_api() {
         assert!(answer.starts_with("HTTP/1.1 403"), "{header}: {answer}");
     }
 }
+
+#[test]
+fn the_engine_takes_its_quotas_from_a_variable_and_a_launch_over_one_says_what_is_left() {
+    let home = Home::new().set("FASTVM_LOCAL_QUOTAS", "vcpu=1,snapshotCount=0");
+    home.ok(&["--local", "vm", "launch", "--name", "first"]);
+    let over = home.run(&["--local", "vm", "launch", "--name", "second"]);
+    assert_eq!(over.code, 6, "{over}");
+    assert!(
+        over.stderr
+            .contains("vcpu is limited to 1, 1 in use, 0 left, 1 more wanted"),
+        "{over}"
+    );
+    assert!(over.stderr.contains("0 of 1 vCPU left, 1 needed"), "{over}");
+    let limits = home.ok(&[
+        "--local",
+        "quota",
+        "-q",
+        ".limits | [.vcpu, .snapshotCount, .volumeCount]",
+    ]);
+    assert_eq!(limits, "[1,0,20]");
+    assert_eq!(
+        home.run(&["--local", "snapshot", "create", "first"]).code,
+        6
+    );
+    let home = home.set("FASTVM_LOCAL_QUOTAS", "cpus=1");
+    let wrong = home.run(&["local", "status"]);
+    assert_eq!(wrong.code, 2, "{wrong}");
+    assert!(
+        wrong
+            .stderr
+            .contains("FASTVM_LOCAL_QUOTAS: there is no quota \"cpus\""),
+        "{wrong}"
+    );
+    let home = home.set("FASTVM_LOCAL_QUOTAS", "");
+    home.ok(&["local", "reset", "--yes"]);
+}

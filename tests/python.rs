@@ -2,53 +2,9 @@
 //!
 //! `FASTVM_TEST_PYTHON` names the interpreter that has `fastvm==0.7.0`; without it `python3` is tried.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
-use crate::common::Home;
-
-/// A serving engine, ended with the test.
-struct Serving {
-    child: Child,
-    url: String,
-}
-
-impl Serving {
-    fn start(home: &Home) -> Self {
-        let mut child = home
-            .command(&[
-                "local",
-                "serve",
-                "--listen",
-                "127.0.0.1:0",
-                "--api-key",
-                "test-key",
-                "-o",
-                "json",
-                "--quiet",
-            ])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let started: serde_json::Value = serde_json::from_str(&line).unwrap();
-        Self {
-            child,
-            url: started["url"].as_str().unwrap().to_owned(),
-        }
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use crate::common::{Home, Serving};
 
 /// The interpreter with the official package, if there is one.
 pub(crate) fn python() -> Option<String> {
@@ -83,7 +39,7 @@ fn the_official_sdk_and_cli_work_on_the_local_engine() {
     let output = Command::new(python)
         .arg(script)
         .env("FASTVM_BASE_URL", &serving.url)
-        .env("FASTVM_API_KEY", "test-key")
+        .env("FASTVM_API_KEY", &serving.key)
         .env("HOME", home.path())
         .output()
         .unwrap();

@@ -13,6 +13,9 @@ mod api;
 mod builds;
 mod config;
 mod console;
+mod console_server;
+#[cfg(target_os = "linux")]
+mod contract;
 mod cp;
 mod drop_in;
 #[cfg(target_os = "linux")]
@@ -21,8 +24,10 @@ mod errors;
 mod exec;
 mod exec_options;
 mod firewall;
+mod full_pipes;
 mod generated;
 mod local;
+mod matrix;
 mod nouns;
 mod python;
 mod run;
@@ -31,6 +36,7 @@ mod server;
 mod several_vms;
 mod snapshot;
 mod streams;
+mod tour;
 mod vm;
 
 /// A test file that nobody lists would never run.

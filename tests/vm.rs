@@ -25,6 +25,8 @@ source:    -
 ipv6:      fd[..]
 metadata:  -
 env:       -
+ttl:       -
+volumes:   -
 firewall:  restricted
 org:       [..]
 --- exit 0
@@ -242,4 +244,48 @@ fn a_quota_that_is_met_is_6_and_nothing_is_launched() {
     let ran = home.run(&["--local", "launch", "-m", "c64m256"]);
     assert_eq!(ran.code, 6, "{ran}");
     assert_eq!(home.ok(&["--local", "ls", "--json"]), "[]");
+}
+
+#[test]
+fn values_of_the_environment_show_only_when_asked_for() {
+    let home = Home::new();
+    home.ok(&[
+        "--local",
+        "vm",
+        "launch",
+        "--name",
+        "dev",
+        "-e",
+        "TOKEN=topsecret",
+    ]);
+    for quiet in [
+        &["vm", "get", "dev"][..],
+        &["vm", "list", "-o", "wide"],
+        &["vm", "list", "-o", "csv"],
+    ] {
+        let shown = home.ok(&[&["--local"], quiet].concat());
+        assert!(!shown.contains("topsecret"), "{shown}");
+    }
+    let asked = home.ok(&["--local", "vm", "get", "dev", "--columns", "env-values"]);
+    assert_eq!(asked, "env-values:  TOKEN=topsecret");
+}
+
+#[test]
+fn a_name_that_the_server_would_cut_is_refused() {
+    let home = Home::new();
+    let long = "x".repeat(65);
+    for words in [
+        &["vm", "launch", "--name", &long][..],
+        &["vm", "launch", "--count", "2", "--name", &long[2..]],
+        &["vm", "rename", "dev", &long],
+        &["vm", "update", "dev", "--name", &long],
+        &["snapshot", "create", "dev", "--name", &long],
+        &["snapshot", "rename", "golden", &long],
+        &["snapshot", "restore", "golden", "--name", &long],
+        &["build", "create", "--image", "debian", "--name", &long],
+    ] {
+        let ran = home.run(&[&["--local"], words].concat());
+        assert_eq!(ran.code, 2, "{words:?}\n{ran}");
+        assert!(ran.stderr.contains("at most 64 are allowed"), "{ran}");
+    }
 }

@@ -1,18 +1,14 @@
 //! Commands in a VM, as a stream of their output.
 
-use bytes::{Buf as _, Bytes, BytesMut};
 use reqwest::Response;
 use reqwest::header::CONTENT_TYPE;
 use serde::de::DeserializeOwned;
 
 use super::client::Client;
 use super::error::Error;
+use super::exec_events::{EventReader, Fault};
 use super::request::Request;
-use crate::wire::base64;
-use crate::wire::exec::{ExecEvent, ExecRequest, ExecResponse, NDJSON};
-
-/// The longest line of a stream that is read, in bytes.
-const LONGEST_LINE: usize = 64 * 1024 * 1024;
+use crate::wire::exec::{ExecRequest, ExecResponse, NDJSON};
 
 /// What a running command says.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,9 +34,7 @@ pub struct Ended {
 pub struct ExecStream {
     client: Client,
     response: Response,
-    buffer: BytesMut,
-    /// Bytes of the buffer that are known to hold no line end.
-    scanned: usize,
+    reader: EventReader,
     /// Events of a server that answered at once instead of streaming, last first.
     buffered: Option<Vec<Event>>,
 }
@@ -55,12 +49,10 @@ impl Client {
             .headers()
             .get(CONTENT_TYPE)
             .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
-        let (client, buffer) = (self.clone(), BytesMut::new());
         let mut stream = ExecStream {
-            client,
+            client: self.clone(),
             response,
-            buffer,
-            scanned: 0,
+            reader: EventReader::default(),
             buffered: None,
         };
         if !streams {
@@ -100,19 +92,15 @@ impl ExecStream {
             return events.pop().ok_or(Error::StreamLost);
         }
         loop {
-            if let Some(line) = self.line() {
-                if let Some(event) = self.event(&line)? {
-                    return Ok(event);
-                }
-                continue;
-            }
-            if self.buffer.len() > LONGEST_LINE {
-                return Err(self.client.unexpected("exec", &"a line is too long"));
+            match self.reader.next() {
+                Ok(Some(event)) => return Ok(event),
+                Ok(None) => {}
+                Err(Fault::Cut) => return Err(Error::StreamLost),
+                Err(Fault::Odd(reason)) => return Err(self.client.unexpected("exec", &reason)),
             }
             match self.response.chunk().await {
-                Ok(Some(chunk)) => self.buffer.extend_from_slice(&chunk),
-                // A last line counts without its line end too.
-                Ok(None) if !self.buffer.is_empty() => self.buffer.extend_from_slice(b"\n"),
+                Ok(Some(chunk)) => self.reader.feed(&chunk),
+                Ok(None) if self.reader.end() => {}
                 Ok(None) | Err(_) => return Err(Error::StreamLost),
             }
         }
@@ -122,51 +110,8 @@ impl ExecStream {
     pub fn has_more(&self) -> bool {
         match &self.buffered {
             Some(events) => !events.is_empty(),
-            None => memchr::memchr(b'\n', &self.buffer[self.scanned..]).is_some(),
+            None => self.reader.has_more(),
         }
-    }
-
-    /// Takes one line out of the buffer.
-    fn line(&mut self) -> Option<Bytes> {
-        let Some(end) = memchr::memchr(b'\n', &self.buffer[self.scanned..]) else {
-            self.scanned = self.buffer.len();
-            return None;
-        };
-        let line = self.buffer.split_to(self.scanned + end).freeze();
-        self.buffer.advance(1);
-        self.scanned = 0;
-        Some(line)
-    }
-
-    /// Reads one line; lines without a known kind say nothing.
-    fn event(&self, line: &[u8]) -> Result<Option<Event>, Error> {
-        if line.trim_ascii().is_empty() {
-            return Ok(None);
-        }
-        let event: ExecEvent<'_> = match serde_json::from_slice(line) {
-            Ok(event) => event,
-            // A line cut in the middle is a cut stream, not a server that breaks the contract.
-            Err(error) if error.is_eof() => return Err(Error::StreamLost),
-            Err(_) if is_of_unknown_kind(line) => return Ok(None),
-            Err(error) => return Err(self.client.unexpected("exec", &error)),
-        };
-        let data = || match event.d.as_deref() {
-            Some(text) => {
-                base64::decode(text).map_err(|error| self.client.unexpected("exec", &error))
-            }
-            None => Ok(Vec::new()),
-        };
-        Ok(match &*event.t {
-            "o" => Some(Event::Stdout(data()?)),
-            "e" => Some(Event::Stderr(data()?)),
-            "x" => Some(Event::Exit(Ended {
-                code: event.c.unwrap_or(0),
-                timed_out: event.to.unwrap_or(false),
-                duration_ms: event.ms,
-                truncated: false,
-            })),
-            _ => None,
-        })
     }
 
     /// The events of a buffered answer, last first.
@@ -189,12 +134,4 @@ impl ExecStream {
             Event::Stdout(answer.stdout.into_bytes()),
         ])
     }
-}
-
-/// Whether a line that does not fit the known events is one of another kind.
-fn is_of_unknown_kind(line: &[u8]) -> bool {
-    let event: serde_json::Value = serde_json::from_slice(line).unwrap_or_default();
-    event["t"]
-        .as_str()
-        .is_some_and(|kind| !["o", "e", "x"].contains(&kind))
 }

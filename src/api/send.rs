@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use super::certificate;
 use super::client::{Client, server_of};
 use super::error::{Error, root_cause, text_of};
+use super::plain_words::plain_words;
 use super::request::Request;
 use super::retry::{self, Retry};
 use super::{curl, redact};
@@ -246,7 +247,7 @@ impl Client {
         Error::Unexpected {
             server: self.server(),
             what: what.to_owned(),
-            reason: reason.to_string(),
+            reason: plain_words(&reason.to_string()),
         }
     }
 

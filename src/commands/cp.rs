@@ -4,6 +4,7 @@ mod dry_run;
 mod failure;
 mod plan;
 mod remote;
+mod sync;
 mod watch;
 
 use std::ffi::OsString;
@@ -24,6 +25,7 @@ use crate::output::human;
 use crate::quantity::parse_size;
 use crate::signal::Signals;
 use crate::transfer::pace::SLOWEST;
+use crate::transfer::sync::carry_out;
 use crate::transfer::{
     Compression, DownloadRequest, DownloadTarget, Filter, Incomplete, Leftovers, Links, Pace,
     Preview, RelayRequest, Settings, Shards, Summary, UploadRequest, UploadSource, cleanup,
@@ -46,6 +48,7 @@ Examples:
   fastvm cp a.txt b.txt dev:/etc/
   fastvm cp dev:/var/log ./log-backup
   fastvm cp --exclude target --exclude '*.log' . dev:/root/src
+  fastvm cp --sync --delete ./src dev:/root/src
   fastvm cp dev:/data other:/data
   fastvm cp dev:/etc/hosts -"
 )]
@@ -53,6 +56,9 @@ pub struct CpArgs {
     /// What to copy, then where to
     #[arg(required = true, num_args = 2.., value_name = "PATH")]
     paths: Vec<OsString>,
+
+    #[command(flatten)]
+    sync: sync::SyncArgs,
 
     /// Copy what can be read, and name the rest
     #[arg(long)]
@@ -103,6 +109,7 @@ enum Compress {
 
 pub(crate) async fn run(context: &mut Context, args: CpArgs) -> Result<Exit, Error> {
     let plan = plan(&args.paths)?;
+    args.sync.check(&plan)?;
     // A dry run of ours looks into the VM, by requests that a dry run of the API would not send.
     let dry_run = std::mem::take(&mut context.options.dry_run);
     let settings = args.settings()?;
@@ -141,6 +148,17 @@ pub(crate) async fn run(context: &mut Context, args: CpArgs) -> Result<Exit, Err
         (crate::transfer::Error::RemoteMissing(_), Some(source)) => source.clone(),
         _ => vm.clone(),
     };
+    let prepared = match args.sync.choice() {
+        Some(choice) => {
+            let prepared = sync::prepare(&from, &vm, &plan, choice, &settings).await?;
+            if dry_run {
+                return dry_run::report_compared(context, prepared.outlook());
+            }
+            sync::ask(context, prepared.outlook())?;
+            Some(prepared)
+        }
+        None => None,
+    };
     if dry_run {
         let preview = preview(&from, plan, &settings).await;
         let preview = preview.map_err(|error| {
@@ -154,7 +172,12 @@ pub(crate) async fn run(context: &mut Context, args: CpArgs) -> Result<Exit, Err
     let source_leftovers = Leftovers::default();
     let mut signals = Signals::listen()?;
     let result = tokio::select! {
-        result = transfer(&remote, (&from, &source_leftovers), watch.clone(), plan, settings) => result,
+        result = async {
+            match prepared {
+                Some(prepared) => carry_out(&remote, &remote, watch.clone(), prepared, settings).await,
+                None => transfer(&remote, (&from, &source_leftovers), watch.clone(), plan, settings).await,
+            }
+        } => result,
         signal = signals.next() => {
             watch.close();
             // What stands in the VM is removed, unless that takes long or a second signal comes.
@@ -307,6 +330,9 @@ struct Report {
     folders: u64,
     bytes: u64,
     wire_bytes: u64,
+    unchanged: u64,
+    adjusted: u64,
+    deleted: u64,
     seconds: f64,
     skipped: Vec<SkippedPath>,
 }
@@ -318,13 +344,17 @@ struct SkippedPath {
 }
 
 fn report(context: &mut Context, summary: &Summary, to_stdout: bool) -> Result<Exit, Error> {
+    if let Some(warning) = failure::left_out(summary) {
+        context.ui.warn(&warning);
+    }
     if context.ui.shows_tables() || to_stdout {
         context.ui.status(&format!(
-            "copied {} {}, {} in {}",
+            "copied {} {}, {} in {}{}",
             summary.files,
             if summary.files == 1 { "file" } else { "files" },
             human::size(summary.bytes),
             human::duration(std::time::Duration::from_secs_f64(summary.seconds)),
+            sync::besides(summary),
         ));
     } else {
         let skipped = summary.skipped.iter().map(|skipped| SkippedPath {
@@ -336,6 +366,9 @@ fn report(context: &mut Context, summary: &Summary, to_stdout: bool) -> Result<E
             folders: summary.folders,
             bytes: summary.bytes,
             wire_bytes: summary.wire_bytes,
+            unchanged: summary.unchanged,
+            adjusted: summary.adjusted,
+            deleted: summary.deleted,
             seconds: summary.seconds,
             skipped: skipped.collect(),
         };

@@ -5,7 +5,9 @@ use std::time::Duration;
 use clap::Args;
 
 use super::firewall::{Mode, rule};
+use super::gib::gib;
 use super::mounting::{self, MountText};
+use super::new_name::name;
 use super::ttl::TtlText;
 use super::{naming, pairs, shortage};
 use crate::api::wait::{Wait, Waited};
@@ -40,12 +42,12 @@ pub(crate) struct LaunchOptions {
 // What a launch may set, whether it boots or restores. No doc comment, as it would become help.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct GivenOptions {
-    /// Name of the VM
-    #[arg(short, long, value_name = "NAME")]
+    /// Name of the VM, of at most 64 characters
+    #[arg(short, long, value_name = "NAME", value_parser = name)]
     pub(crate) name: Option<String>,
 
     /// Disk size in GiB
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = gib, allow_negative_numbers = true)]
     disk_gib: Option<i64>,
 
     /// Set an environment variable in the VM; K alone takes its value from here (can be repeated)

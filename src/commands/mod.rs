@@ -11,6 +11,7 @@ mod credential;
 mod deleting;
 mod exec;
 mod firewall;
+mod gib;
 mod glob;
 mod health;
 mod help;
@@ -22,6 +23,7 @@ mod logout;
 mod man;
 mod mounting;
 mod naming;
+mod new_name;
 mod pairs;
 mod quota;
 mod run;
@@ -50,19 +52,48 @@ use crate::exit::Exit;
 #[command(defer = true)]
 pub enum Command {
     /// Launch, list and delete VMs
+    #[command(after_help = "\
+Examples:
+  fastvm vm launch --type c1m2 --name dev
+  fastvm vm list -l env=prod
+  fastvm vm delete dev")]
     Vm(Noun<vm::Verb>),
     /// Save VMs as snapshots and restore them
+    #[command(after_help = "\
+Examples:
+  fastvm snapshot create dev --name golden
+  fastvm snapshot restore golden --name copy")]
     Snapshot(Noun<snapshot::Verb>),
     /// Say what may come in to a VM
+    #[command(after_help = "\
+Examples:
+  fastvm firewall allow dev tcp:443
+  fastvm firewall get dev")]
     Firewall(Noun<firewall::Verb>),
     /// Make ports of VMs public through the proxy
+    #[command(after_help = "\
+Examples:
+  fastvm service add dev web 8080
+  fastvm service list dev")]
     Service(Noun<service::Verb>),
     /// Storage that outlives VMs
+    #[command(after_help = "\
+Examples:
+  fastvm volume create data --size-gib 10
+  fastvm vm launch --volume data:/data")]
     Volume(Noun<volume::Verb>),
     /// Stored secrets that open buckets of yours
     #[command(visible_alias = "volume-credential")]
+    #[command(after_help = "\
+Examples:
+  fastvm credential create bucket --type s3 --data-file key.json
+  fastvm credential list")]
     Credential(Noun<credential::Verb>),
     /// Make snapshots from container images and Dockerfiles
+    #[command(after_help = "\
+Examples:
+  fastvm build create --image python:3.13-slim --name py --wait
+  fastvm build create --context . --name app")]
     Build(Noun<build::Verb>),
     /// Run a command in a VM
     Exec(exec::ExecArgs),
@@ -87,8 +118,16 @@ pub enum Command {
     /// Check that the API answers, and show where it is and whose key is used
     Health(Leaf<health::HealthArgs>),
     /// Choose and describe the APIs that commands go to
+    #[command(after_help = "\
+Examples:
+  fastvm context create staging --base-url https://staging.example
+  fastvm context show")]
     Context(Noun<context::Verb>),
     /// Show and change the settings shared with the official CLI
+    #[command(after_help = "\
+Examples:
+  fastvm config get
+  fastvm config set base_url https://api.example")]
     Config(Noun<config::Verb>),
     /// Store an API key after checking it
     Login(Leaf<login::LoginArgs>),
@@ -96,6 +135,11 @@ pub enum Command {
     Logout(Leaf<logout::LogoutArgs>),
     /// The engine on this machine: serve it to others, look at it, clear it
     #[cfg(target_os = "linux")]
+    #[command(after_help = "\
+Examples:
+  fastvm local serve
+  eval \"$(fastvm local env)\"
+  fastvm local status")]
     Local(Noun<local::Verb>),
     /// Print the script that completes words of fastvm in a shell
     Completion(Leaf<completion::CompletionArgs>),

@@ -20,8 +20,9 @@ pub(crate) async fn run(context: &mut Context, _args: QuotaArgs) -> Result<Exit,
         let mut header = vec!["resource", "used", "limit", "left"];
         if context.settings.terminal.stdout {
             header.push("");
+            let blocks = blocks(context.settings.terminal.width);
             for row in &mut rows {
-                row.cells.push(bar(row.used, row.limit));
+                row.cells.push(bar(row.used, row.limit, blocks));
             }
         }
         let cells: Vec<_> = rows.into_iter().map(|row| row.cells).collect();
@@ -74,27 +75,44 @@ fn rows(quotas: &QuotaUsage) -> Vec<Row> {
         .collect()
 }
 
-/// How much is used, at a glance: twenty blocks and a percentage. What has no limit above zero has no bar.
-fn bar(used: i64, limit: i64) -> String {
-    const BLOCKS: i64 = 20;
+/// How long a bar may be, beside the columns with their numbers.
+fn blocks(width: Option<u16>) -> usize {
+    const LONGEST: usize = 20;
+    const NUMBERS: usize = 50;
+    width.map_or(LONGEST, |width| {
+        usize::from(width).saturating_sub(NUMBERS).min(LONGEST)
+    })
+}
+
+/// How much is used, at a glance: blocks, one at least for any use, and a percentage. What has no limit above zero has no bar.
+fn bar(used: i64, limit: i64, blocks: usize) -> String {
     if limit <= 0 {
         return "-".to_owned();
     }
-    let share = |of: i64| i128::from(used.clamp(0, limit)) * i128::from(of) / i128::from(limit);
-    let full = usize::try_from(share(BLOCKS)).unwrap_or(0);
-    let blocks = "█".repeat(full) + &"░".repeat(BLOCKS as usize - full);
-    format!("{blocks} {:>3}%", share(100))
+    let share = |of: usize| i128::from(used.clamp(0, limit)) * of as i128 / i128::from(limit);
+    let full = usize::try_from(share(blocks)).unwrap_or(0);
+    let full = full.max(usize::from(used > 0)).min(blocks);
+    let bar = "█".repeat(full) + &"░".repeat(blocks - full);
+    format!("{bar} {:>3}%", share(100))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::bar;
+    use super::{bar, blocks};
 
     #[test]
     fn a_bar_shows_the_used_share() {
-        assert_eq!(bar(0, 4), "░░░░░░░░░░░░░░░░░░░░   0%");
-        assert_eq!(bar(3, 4), "███████████████░░░░░  75%");
-        assert_eq!(bar(i64::MAX, 4), "████████████████████ 100%");
-        assert_eq!(bar(1, 0), "-");
+        assert_eq!(bar(0, 4, 20), "░░░░░░░░░░░░░░░░░░░░   0%");
+        assert_eq!(bar(1, 400, 5), "█░░░░   0%");
+        assert_eq!(bar(3, 4, 20), "███████████████░░░░░  75%");
+        assert_eq!(bar(i64::MAX, 4, 20), "████████████████████ 100%");
+        assert_eq!(bar(1, 0, 20), "-");
+    }
+
+    #[test]
+    fn a_narrow_terminal_has_short_bars_or_none() {
+        assert_eq!(blocks(None), 20);
+        assert_eq!(blocks(Some(60)), 10);
+        assert_eq!(bar(3, 4, blocks(Some(40))), "  75%");
     }
 }

@@ -58,6 +58,7 @@ environment! {
     CUSTOM_HEADERS custom_headers: String = "FASTVM_CUSTOM_HEADERS", "headers for the API host, one `Name: value` a line";
     LOCAL_DIR local_dir: PathBuf = "FASTVM_LOCAL_DIR", "where the engine on this machine keeps its data";
     LOCAL_EGRESS local_egress: String = "FASTVM_LOCAL_EGRESS", "what local VMs may reach: none, proxy (public addresses), or proxy:HOST,HOST (these too)";
+    LOCAL_QUOTAS local_quotas: String = "FASTVM_LOCAL_QUOTAS", "limits of the engine on this machine, such as vcpu=400,memoryMiB=800000";
     NO_COLOR no_color: String = "NO_COLOR", "anything: no colour";
     CLICOLOR clicolor: String = "CLICOLOR", "0: no colour";
     CLICOLOR_FORCE clicolor_force: String = "CLICOLOR_FORCE", "anything but 0: colour, even into a pipe";

@@ -27,7 +27,7 @@ pub use error::Error;
 pub use forward::forward;
 pub use handle::{Engine, start};
 pub use maintenance::{Status, reset, status};
-pub use options::{Egress, Options, Workers};
+pub use options::{Egress, Options, Workers, quotas};
 
 /// Becomes the booter and init of a VM, or the keeper of TTLs, if that is what this process was started for; it comes
 /// back from that only to exit. Must be called before anything else is done, and costs two comparisons.

@@ -59,20 +59,82 @@ impl Options {
             program: PathBuf::from("/proc/self/exe"),
             rootfs: Rootfs::Host,
             egress: Egress::Proxy { named: Vec::new() },
-            quotas: default_quotas(),
+            quotas: DEFAULT_QUOTAS,
             workers: Workers::One,
         }
     }
 }
 
 /// The limits of an account on this machine.
-fn default_quotas() -> QuotaValues {
-    QuotaValues {
-        vcpu: 64,
-        memory_mib: 131_072,
-        disk_gib: 1000,
-        snapshot_count: 100,
-        volume_count: Some(20),
-        volume_gib: Some(500),
+const DEFAULT_QUOTAS: QuotaValues = QuotaValues {
+    vcpu: 64,
+    memory_mib: 131_072,
+    disk_gib: 1000,
+    snapshot_count: 100,
+    volume_count: Some(20),
+    volume_gib: Some(500),
+};
+
+/// The default limits with those of `text` in their place: `NAME=NUMBER`, separated by commas, by the contract's names.
+///
+/// # Errors
+/// What is wrong with the text, in words.
+pub fn quotas(text: &str) -> Result<QuotaValues, String> {
+    let mut quotas = DEFAULT_QUOTAS;
+    for part in text.split(',').map(str::trim) {
+        let (name, number) = part
+            .split_once('=')
+            .ok_or_else(|| format!("{part:?} is not NAME=NUMBER"))?;
+        let limit = number
+            .trim()
+            .parse()
+            .ok()
+            .filter(|limit| *limit >= 0)
+            .ok_or_else(|| format!("{number:?} is not a whole number from 0 for {name}"))?;
+        match name.trim() {
+            "vcpu" => quotas.vcpu = limit,
+            "memoryMiB" => quotas.memory_mib = limit,
+            "diskGiB" => quotas.disk_gib = limit,
+            "snapshotCount" => quotas.snapshot_count = limit,
+            "volumeCount" => quotas.volume_count = Some(limit),
+            "volumeGiB" => quotas.volume_gib = Some(limit),
+            other => {
+                return Err(format!(
+                    "there is no quota {other:?}; there are vcpu, memoryMiB, diskGiB, snapshotCount, volumeCount, volumeGiB"
+                ));
+            }
+        }
+    }
+    Ok(quotas)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotas_that_are_named_replace_the_defaults() {
+        let quotas = quotas("vcpu=400, volumeGiB=0").unwrap();
+        assert_eq!((quotas.vcpu, quotas.volume_gib), (400, Some(0)));
+        assert_eq!(quotas.memory_mib, DEFAULT_QUOTAS.memory_mib);
+    }
+
+    #[test]
+    fn a_quota_that_is_none_is_told() {
+        for (text, why) in [
+            ("vcpu", "\"vcpu\" is not NAME=NUMBER"),
+            ("vcpu=-1", "\"-1\" is not a whole number from 0 for vcpu"),
+            (
+                "vcpu=many",
+                "\"many\" is not a whole number from 0 for vcpu",
+            ),
+        ] {
+            assert_eq!(quotas(text).unwrap_err(), why);
+        }
+        assert!(
+            quotas("cpus=4")
+                .unwrap_err()
+                .starts_with("there is no quota \"cpus\"")
+        );
     }
 }

@@ -44,6 +44,8 @@ pub enum Shown {
     Wide,
     /// In the block of a single thing only.
     OnRequest,
+    /// Only where `--columns` names it: it may be a secret.
+    Named,
 }
 
 /// What a column sorts by: things without a value come last in either direction.

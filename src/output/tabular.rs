@@ -21,7 +21,7 @@ impl Ui {
         let columns = self.columns(table, |shown| match shown {
             Shown::Always => true,
             Shown::Wide => format == Format::Wide,
-            Shown::OnRequest => false,
+            Shown::OnRequest | Shown::Named => false,
         })?;
         if records.is_empty() {
             self.nothing_to_show(table);
@@ -67,7 +67,11 @@ impl Ui {
             };
             vec![label, cell(column, &record.value, &now)]
         };
-        let rows = self.columns(table, |_| true)?.iter().map(row).collect();
+        let rows = self
+            .columns(table, |shown| shown != Shown::Named)?
+            .iter()
+            .map(row)
+            .collect();
         let screen = Screen {
             width: None,
             ..self.screen()
@@ -76,7 +80,7 @@ impl Ui {
     }
 
     pub(super) fn csv<T>(&mut self, records: &[Record<T>], table: &Table<T>) -> Result<(), Error> {
-        let columns = self.columns(table, |shown| shown != Shown::OnRequest)?;
+        let columns = self.columns(table, |shown| matches!(shown, Shown::Always | Shown::Wide))?;
         if self.settings.header {
             csv::write_line(&mut self.stdout, columns.iter().map(|column| column.name))?;
         }

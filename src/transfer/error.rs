@@ -37,6 +37,14 @@ pub enum Error {
         /// What is there.
         reason: String,
     },
+    /// What stands at a destination path is of another kind than what should go there, and nothing may be removed.
+    #[error("{path}: there is something of another kind than what is to go there{}", more_paths(*.more))]
+    OtherKind {
+        /// The first such path, below the destination.
+        path: String,
+        /// How many more there are.
+        more: usize,
+    },
     /// A local read or write failed.
     #[error("{}: cannot {action}", path.display())]
     Local {
@@ -179,6 +187,14 @@ fn count(number: usize) -> String {
         "1 path".to_owned()
     } else {
         format!("{number} paths")
+    }
+}
+
+fn more_paths(number: usize) -> String {
+    match number {
+        0 => String::new(),
+        1 => ", and so at 1 more path".to_owned(),
+        _ => format!(", and so at {number} more paths"),
     }
 }
 

@@ -345,6 +345,19 @@ fn every_cut_is_found() {
     );
 }
 
+/// T27.
+#[test]
+fn zeros_without_end_are_not_read_to_their_end() {
+    let honest = honest();
+    let archive = std::io::Read::chain(&honest[..], std::io::repeat(0));
+    let ground = Ground::new();
+    let into = Arc::new(Folder::open(&ground.0.path().join("into")).unwrap());
+    assert!(matches!(
+        unpack(archive, into, LIMITS, &Silent),
+        Err(Fault::Refused(_))
+    ));
+}
+
 #[test]
 fn damage_never_panics_hangs_or_leaves_the_folder() {
     let archive = honest();
@@ -417,6 +430,17 @@ fn a_link_in_the_target_is_not_followed() {
 
 #[test]
 fn a_folder_swapped_for_a_link_meanwhile_leads_nowhere() {
+    swap(100);
+}
+
+/// T28.
+#[test]
+#[ignore = "a longer sweep"]
+fn a_folder_swapped_for_a_link_10_000_times_leads_nowhere() {
+    swap(10_000);
+}
+
+fn swap(rounds: usize) {
     let ground = Ground::new();
     let into = ground.0.path().join("into");
     let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
@@ -439,7 +463,7 @@ fn a_folder_swapped_for_a_link_meanwhile_leads_nowhere() {
         .file("d/sub/file", b"theirs")
         .link("d/l", "x")
         .end();
-    for round in 0..100 {
+    for round in 0..rounds {
         let Ok(landing) = TreeLanding::prepare(&into, &round.to_string()) else {
             continue;
         };

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::abandoned;
 use super::error::Error;
 use super::folder::{Descent, Folder, Kind};
 use super::member::MemberPath;
@@ -20,20 +21,22 @@ pub(super) struct Stage {
     parent: Folder,
     name: OsString,
     made: Vec<PathBuf>,
+    /// As long as this is open, no other transfer takes the folder for abandoned.
+    held: Option<Folder>,
 }
 
 impl Stage {
     fn new(parent: Folder, nonce: &str, made: Vec<PathBuf>) -> Result<Self, Error> {
-        let stage = Self {
+        abandoned::sweep(&parent);
+        let name = OsString::from(format!(".fastvm-{nonce}"));
+        let held = abandoned::make_held(&parent, &name)
+            .map_err(|error| Error::local("make the folder", PathBuf::from(&name), error))?;
+        Ok(Self {
             parent,
-            name: format!(".fastvm-{nonce}").into(),
+            name,
             made,
-        };
-        stage
-            .parent
-            .create_folder(&stage.name)
-            .map_err(|error| Error::local("make the folder", PathBuf::from(&stage.name), error))?;
-        Ok(stage)
+            held: Some(held),
+        })
     }
 
     fn folder(&self) -> io::Result<Folder> {
@@ -43,6 +46,8 @@ impl Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
+        // One open file less: they may have run out.
+        self.held.take();
         self.parent.remove_tree(&self.name);
         // Only what is still empty goes: after a success it is not.
         for folder in self.made.iter().rev() {
@@ -70,6 +75,10 @@ impl TreeLanding {
                     Folder::open(target)
                         .map_err(|error| Error::local("open the folder", target, error))
                 };
+                // A copy that made this folder worked beside it.
+                if let Ok((beside, _)) = Folder::open_parent(target) {
+                    abandoned::sweep(&beside);
+                }
                 Ok(Self {
                     existing: Some(open()?),
                     stage: Stage::new(open()?, nonce, Vec::new())?,
@@ -87,6 +96,9 @@ impl TreeLanding {
                     stage: Stage::new(parent, nonce, made)?,
                     target: target_buf,
                 })
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                Err(conflict(target, "something above it is not a folder"))
             }
             Err(error) => Err(Error::local("look at", target, error)),
         }
@@ -139,6 +151,13 @@ impl TreeLanding {
         let stage = self.stage.folder().map_err(failed)?;
         let root = if let Some(existing) = &self.existing {
             let tree = stage.folder(OsStr::new(TREE)).map_err(failed)?;
+            // It would be moved into the stage, and go with it.
+            if tree.meta(&self.stage.name).is_ok() {
+                return Err(conflict(
+                    &self.target.join(&self.stage.name),
+                    "it has the name of the folder that the copy is made in",
+                ));
+            }
             check(&tree, existing, &self.target)?;
             merge(&tree, existing, &self.target)?;
             Folder::open(&self.target)

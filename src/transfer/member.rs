@@ -80,13 +80,16 @@ impl MemberPath {
         self.split().map(|(parent, _)| parent)
     }
 
-    /// Whether it lies somewhere in the folder.
+    /// What is left without its first part, if there is more.
+    pub(super) fn without_first(&self) -> Option<Self> {
+        let slash = self.0.iter().position(|&byte| byte == b'/')?;
+        Some(Self(self.0[slash + 1..].to_vec()))
+    }
+
+    /// Whether it lies in a folder, at any depth.
     pub(super) fn is_below(&self, folder: &Self) -> bool {
-        folder.is_root()
-            || self
-                .0
-                .strip_prefix(folder.0.as_slice())
-                .is_some_and(|rest| rest.first() == Some(&b'/'))
+        folder.is_root() && !self.is_root()
+            || (self.0.strip_prefix(folder.0.as_slice())).is_some_and(|rest| rest.starts_with(b"/"))
     }
 
     /// The folder it lies in and its own name; `None` for the root.

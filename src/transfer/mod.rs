@@ -12,10 +12,11 @@
 //! - [`request`], [`filter`], [`pace`], [`shards`], [`summary`], [`preview`], [`progress`], [`error`]: what callers say and hear
 //! - [`remote`]: what they provide
 //! - `upload`, `download`: the two walks, over `send` and `receive`, which move one object each; [`relay`](mod@relay): between two VMs
+//! - [`sync`]: comparing both ends first, over `upload` and `download` of a [`selection`](Selection)
 //! - `tree`, `pack`, `header`: from local files to an archive
 //! - `archive`, `pax`, `unpack`, `landing`: from a VM's archive to local files
 //! - `script`: what runs in the VM
-//! - `folder`, `member`, `name`, `moment`, `checksum`, `codec`, `gzip`, `channel`, `stderr`: the parts
+//! - `folder`, `abandoned`, `member`, `name`, `moment`, `checksum`, `codec`, `gzip`, `channel`, `stderr`: the parts
 
 pub mod endpoint;
 pub mod error;
@@ -29,13 +30,17 @@ pub mod remote;
 pub mod request;
 pub mod shards;
 pub mod summary;
+pub mod sync;
 
+mod abandoned;
 mod archive;
 pub(crate) mod channel;
 mod checksum;
 mod codec;
 mod download;
 mod folder;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod gzip;
 mod header;
 #[cfg(test)]
@@ -49,6 +54,7 @@ mod pax;
 mod receive;
 mod retry;
 mod script;
+mod selection;
 mod send;
 mod stderr;
 mod tree;
@@ -71,6 +77,7 @@ pub use request::{
     Compression, DownloadRequest, DownloadTarget, Incomplete, Links, RemotePath, Settings,
     UploadRequest, UploadSource,
 };
+pub use selection::Selection;
 pub use shards::Shards;
 pub use summary::{SkipReason, Skipped, Summary};
 pub use upload::upload;

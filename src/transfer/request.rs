@@ -8,6 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::filter::Filter;
 use super::leftovers::Leftovers;
 use super::pace::Pace;
+use super::selection::Selection;
 use super::shards::Shards;
 
 /// A copy from this machine into a VM.
@@ -95,6 +96,8 @@ pub struct Settings {
     pub filter: Filter,
     /// What becomes of symbolic links.
     pub links: Links,
+    /// Which entries are copied, where that is decided beforehand.
+    pub only: Selection,
     /// How fast bytes may go.
     pub pace: Pace,
     /// How it is cut into shards.

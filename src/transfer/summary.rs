@@ -14,6 +14,12 @@ pub struct Summary {
     pub bytes: u64,
     /// Bytes that crossed the network, compressed.
     pub wire_bytes: u64,
+    /// Files and links that needed nothing, when both ends were compared.
+    pub unchanged: u64,
+    /// Paths that only got another mode, time or owner.
+    pub adjusted: u64,
+    /// Paths removed at the destination.
+    pub deleted: u64,
     /// Wall clock time.
     pub seconds: f64,
     /// What was left out, and why.
@@ -27,6 +33,9 @@ impl Summary {
         self.folders += other.folders;
         self.bytes += other.bytes;
         self.wire_bytes += other.wire_bytes;
+        self.unchanged += other.unchanged;
+        self.adjusted += other.adjusted;
+        self.deleted += other.deleted;
         self.skipped.extend(other.skipped);
     }
 }
@@ -52,6 +61,8 @@ pub enum SkipReason {
     Unreadable,
     /// It did not hold still, and the request said to keep going.
     Changed,
+    /// There is something at the destination, and the request said to leave that.
+    Existing,
 }
 
 impl fmt::Display for SkipReason {
@@ -61,6 +72,7 @@ impl fmt::Display for SkipReason {
             Self::Vanished => "vanished",
             Self::Unreadable => "cannot be read",
             Self::Changed => "changed while being read",
+            Self::Existing => "already there",
         })
     }
 }

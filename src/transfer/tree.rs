@@ -13,6 +13,7 @@ use super::folder::{Folder, Kind, Meta};
 use super::member::{DEEPEST, MemberPath};
 use super::name;
 use super::request::{Links, Settings};
+use super::selection::Selection;
 use super::summary::{SkipReason, Skipped};
 
 /// The entries of all sources, folders before what they hold.
@@ -26,6 +27,8 @@ pub(super) struct Tree {
     pub(super) allocated: u64,
     pub(super) files: u64,
     pub(super) skipped: Vec<Skipped>,
+    /// Where what is neither file, folder nor link would go.
+    pub(super) special: Vec<MemberPath>,
     pub(super) unreadable: Vec<PathBuf>,
     /// What the target gets if it is made: the mode and time of a lone source folder.
     pub(super) root: Option<Meta>,
@@ -39,6 +42,7 @@ pub(super) struct Tree {
 pub(super) struct Chosen {
     filter: Filter,
     links: Links,
+    only: Selection,
 }
 
 impl Chosen {
@@ -46,6 +50,7 @@ impl Chosen {
         Self {
             filter: settings.filter.clone(),
             links: settings.links,
+            only: settings.only.clone(),
         }
     }
 }
@@ -143,6 +148,7 @@ impl Tree {
             }
             tree.add(path, place)?;
         }
+        tree.keep_chosen();
         Ok(tree)
     }
 
@@ -164,6 +170,24 @@ impl Tree {
         } else {
             source.place.join(entry.path.as_bytes())
         }
+    }
+
+    /// Forgets what a selection does not name.
+    fn keep_chosen(&mut self) {
+        let only = self.chosen.only.clone();
+        let Some(picked) = only.entries() else { return };
+        let mut entries = std::mem::take(&mut self.entries);
+        entries.retain(|entry| picked.contains_key(&self.place(entry)));
+        self.files = entries
+            .iter()
+            .filter(|entry| entry.kind != Kind::Folder)
+            .count() as u64;
+        self.entries = entries;
+        self.bytes = only.bytes();
+        self.allocated = self.allocated.min(self.bytes);
+        // The comparison has told of these.
+        self.skipped.clear();
+        self.unreadable.clear();
     }
 
     fn add(&mut self, path: &Path, place: MemberPath) -> Result<(), Error> {
@@ -261,6 +285,8 @@ impl Tree {
                 continue;
             }
             if meta.kind == Kind::Special {
+                let place = self.sources[source].place.join(inside.as_bytes());
+                self.special.push(place);
                 self.skipped.push(Skipped {
                     path: shown(),
                     reason: SkipReason::Special,
@@ -334,6 +360,7 @@ impl Tree {
         if let Some(name) = name {
             let meta = folder.meta(&name).map_err(failed)?;
             if meta.kind == Kind::Special {
+                self.special.push(self.sources[next].place.clone());
                 self.skipped.push(Skipped {
                     path: shown,
                     reason: SkipReason::Special,

@@ -1,13 +1,25 @@
 //! The surroundings of a test: a home of its own, the real binary, and everything it said.
 
+mod detour;
+pub(crate) mod fault_proxy;
+pub(crate) mod front;
+pub(crate) mod listing;
 mod ran;
 pub(crate) mod scripted;
+mod served;
+mod serving;
+pub(crate) mod terminal;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+pub(crate) use fault_proxy::{Break, FaultProxy, Link, Way};
+pub(crate) use front::{Front, Say};
+pub(crate) use listing::listing;
 pub(crate) use ran::Ran;
 pub(crate) use scripted::Scripted;
+pub(crate) use served::Served;
+pub(crate) use serving::Serving;
 
 /// The binary under test.
 pub(crate) const FASTVM: &str = env!("CARGO_BIN_EXE_fastvm");
@@ -25,14 +37,14 @@ pub(crate) fn lacks(program: &str) -> bool {
 /// A home folder that no other test knows, with the engine's data in it. VMs that a test leaves are removed.
 #[derive(Debug)]
 pub(crate) struct Home {
-    folder: tempfile::TempDir,
+    folder: std::sync::Arc<tempfile::TempDir>,
     variables: Vec<(String, String)>,
 }
 
 impl Home {
     pub(crate) fn new() -> Self {
         Self {
-            folder: tempfile::tempdir().unwrap(),
+            folder: std::sync::Arc::new(tempfile::tempdir().unwrap()),
             variables: Vec::new(),
         }
     }
@@ -47,6 +59,12 @@ impl Home {
     /// Sets an environment variable for all commands.
     pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// These variables, in the folder of another home.
+    pub(crate) fn beside(mut self, other: &Self) -> Self {
+        self.folder = other.folder.clone();
         self
     }
 

@@ -9,7 +9,7 @@ mod front;
 mod network;
 mod pause;
 mod recovery;
-mod rig;
+pub(crate) mod rig;
 mod snapshots;
 mod speed;
 mod ttl;

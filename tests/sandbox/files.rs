@@ -83,3 +83,23 @@ fn files_that_cannot_be_made_say_why() {
     assert_eq!(kind("/etc/hostname/x"), ErrorKind::NotADirectory);
     assert_eq!(kind("/sys/x"), ErrorKind::ReadOnlyFilesystem);
 }
+
+#[test]
+fn giving_a_file_away_works_for_root_and_does_no_harm_for_an_ordinary_user() {
+    let lab = Lab::new();
+    let guest = lab.boot();
+    let owner = guest.says(
+        "echo x > /root/file && chown 1000:1001 /root/file && chown -h 1000 /root/file && chown 0:0 /tmp && \
+         mkdir /root/from /root/to && tar -cf - -C /root --owner=1234 --group=1234 file | tar -xpf - -C /root/to && \
+         stat -c '%u:%g' /root/file /root/to/file",
+    );
+    let root = rustix::process::geteuid().is_root();
+    let expected = if root {
+        "1000:1001\n1234:1234\n"
+    } else {
+        "0:0\n0:0\n"
+    };
+    assert_eq!(owner, expected);
+    // What fails for another reason still does.
+    assert_ne!(guest.sh("chown 0:0 /root/missing").exit, Exit::Code(0));
+}

@@ -5,7 +5,9 @@
 mod choices;
 mod faults;
 mod files;
+mod matrix;
 mod relays;
 mod shards;
+mod sync;
 mod trees;
 mod world;

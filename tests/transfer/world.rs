@@ -85,8 +85,35 @@ impl Progress for Watch {
 }
 
 const GNU: &[&str] = &[
-    "sh", "cat", "chmod", "cksum", "curl", "df", "find", "gzip", "head", "ls", "mkdir", "mv", "rm",
-    "rmdir", "stat", "tail", "tar", "touch", "wc", "zstd", "mkfifo", "md5sum", "dd", "tee", "ln",
+    "sh",
+    "cat",
+    "chmod",
+    "cksum",
+    "curl",
+    "df",
+    "find",
+    "gzip",
+    "head",
+    "ls",
+    "mkdir",
+    "mv",
+    "rm",
+    "rmdir",
+    "stat",
+    "tail",
+    "tar",
+    "touch",
+    "wc",
+    "zstd",
+    "mkfifo",
+    "md5sum",
+    "dd",
+    "tee",
+    "chown",
+    "readlink",
+    "sha256sum",
+    "xargs",
+    "ln",
     "sleep",
 ];
 
@@ -230,7 +257,7 @@ impl World {
         fastvm::transfer::download(&self.guest, &self.store, self.watch.clone(), request).await
     }
 
-    fn remote_path(&self, path: &str) -> RemotePath {
+    pub(crate) fn remote_path(&self, path: &str) -> RemotePath {
         let full = if path.starts_with('~') {
             path.to_owned()
         } else {

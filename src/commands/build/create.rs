@@ -12,6 +12,8 @@ use super::dockerignore::Rules;
 use super::table::BUILDS;
 use crate::api::Client;
 use crate::api::wait::{Wait, Waited};
+use crate::commands::gib::gib;
+use crate::commands::new_name::name;
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
@@ -46,8 +48,8 @@ pub struct CreateArgs {
     #[arg(id = "build_context", long = "context", value_name = "DIR")]
     folder: Option<PathBuf>,
 
-    /// Name of the snapshot
-    #[arg(short, long, value_name = "NAME")]
+    /// Name of the snapshot, of at most 64 characters
+    #[arg(short, long, value_name = "NAME", value_parser = name)]
     name: Option<String>,
 
     /// Machine type of the VM that builds
@@ -55,7 +57,7 @@ pub struct CreateArgs {
     machine_type: Option<String>,
 
     /// Disk of the VM that builds, in GiB
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = gib, allow_negative_numbers = true)]
     disk_gib: Option<i64>,
 
     /// Wait until the build ends

@@ -65,8 +65,24 @@ pub(super) async fn run(context: &mut Context, args: CompletionArgs) -> Result<E
             format!("cannot write the script of {name}: {error}"),
         )
     })?;
+    if matches!(args.shell, Shell::Zsh) {
+        script = for_first_use(&script);
+    }
     context.ui.bytes(&script)?;
     Ok(Exit::SUCCESS)
+}
+
+/// A script that zsh loads from a folder of `$fpath` at the first Tab must answer that Tab too, not only the later ones.
+fn for_first_use(script: &[u8]) -> Vec<u8> {
+    let script = String::from_utf8_lossy(script);
+    let (function, registration) = (
+        "_clap_dynamic_completer_fastvm",
+        "compdef _clap_dynamic_completer_fastvm fastvm",
+    );
+    let either = format!(
+        "if [ \"$funcstack[1]\" = _fastvm ]; then\n    {function} \"$@\"\nelse\n    {registration}\nfi"
+    );
+    script.replace(registration, &either).into_bytes()
 }
 
 /// Answers the question of a completion script. False if the program was not asked one.
@@ -85,7 +101,25 @@ fn command() -> Command {
     let mut command = Cli::command();
     // the verbs of a noun are there only once it is built
     command.build();
-    with_names(command)
+    let wants_option = std::env::args_os()
+        .next_back()
+        .is_some_and(|word| word.as_encoded_bytes().starts_with(b"-"));
+    let command = with_names(command);
+    if wants_option {
+        command
+    } else {
+        without_options(command)
+    }
+}
+
+/// Options come only after a `-`, or where there is nothing else: they would bury the names.
+fn without_options(command: Command) -> Command {
+    command
+        .mut_args(|arg| {
+            let hidden = arg.is_hide_set() || !arg.is_positional();
+            arg.hide(hidden)
+        })
+        .mut_subcommands(without_options)
 }
 
 fn with_names(command: Command) -> Command {

@@ -62,6 +62,12 @@ pub(crate) async fn run(context: &mut Context, args: ShowArgs) -> Result<Exit, E
             );
             rows.push(row("data", &data.display().to_string(), folder));
             rows.push(row("egress", egress, reach));
+            let quotas = environment.local_quotas.as_deref().unwrap_or("default");
+            let limits = from(
+                environment.local_quotas.is_some(),
+                Environment::LOCAL_QUOTAS,
+            );
+            rows.push(row("quotas", quotas, limits));
         }
         Api::Remote(remote) => rows.extend(access(remote)),
     }

@@ -1,5 +1,7 @@
 //! What a copy would do, told instead of done.
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 
 use crate::context::Context;
@@ -7,6 +9,7 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::output::control::visible;
 use crate::transfer::Preview;
+use crate::transfer::sync::Outlook;
 
 /// As JSON.
 #[derive(Serialize)]
@@ -15,6 +18,57 @@ struct Report {
     dry_run: bool,
     paths: Vec<String>,
     skipped: Vec<String>,
+}
+
+/// What a comparison found, as JSON.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Compared {
+    dry_run: bool,
+    paths: Vec<String>,
+    adjusted: Vec<String>,
+    deleted: Vec<String>,
+    unchanged: u64,
+    skipped: Vec<String>,
+}
+
+/// Prints what would be done to each path: `+` copied, `~` set right in place, `-` removed.
+pub(super) fn report_compared(context: &mut Context, outlook: &Outlook) -> Result<Exit, Error> {
+    let texts = |paths: &[PathBuf]| {
+        paths
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect()
+    };
+    for warning in &outlook.warnings {
+        context.ui.warn(warning);
+    }
+    let skipped = outlook.skipped.iter();
+    let report = Compared {
+        dry_run: true,
+        paths: texts(&outlook.sent),
+        adjusted: texts(&outlook.adjusted),
+        deleted: texts(&outlook.removed),
+        unchanged: outlook.unchanged,
+        skipped: skipped
+            .map(|skipped| skipped.path.display().to_string())
+            .collect(),
+    };
+    if !context.ui.shows_tables() {
+        context.ui.value(&report)?;
+        return Ok(Exit::SUCCESS);
+    }
+    let kinds = [
+        ("+", report.paths),
+        ("~", report.adjusted),
+        ("-", report.deleted),
+    ];
+    for (sign, paths) in kinds {
+        for path in paths {
+            context.ui.line(&format!("{sign} {}", visible(&path)))?;
+        }
+    }
+    Ok(Exit::SUCCESS)
 }
 
 /// Prints the paths, one a line.

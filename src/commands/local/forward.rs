@@ -75,7 +75,7 @@ pub(crate) async fn run(context: &mut Context, args: ForwardArgs) -> Result<Exit
         signals.next().await;
     };
     local::forward(
-        context.local_options(),
+        context.local_options()?,
         &vm.id,
         args.ports.inside,
         listener,

@@ -12,7 +12,7 @@ Example:
 pub struct ResetArgs {}
 
 pub(crate) fn run(context: &mut Context, _args: ResetArgs) -> Result<Exit, Error> {
-    let options = context.local_options();
+    let options = context.local_options()?;
     if !options.data.exists() {
         context.ui.status("there is nothing to delete");
         return Ok(Exit::SUCCESS);

@@ -30,7 +30,7 @@ struct Started<'a> {
 }
 
 pub(crate) async fn run(context: &mut Context, args: ServeArgs) -> Result<Exit, Error> {
-    let mut options = context.local_options();
+    let mut options = context.local_options()?;
     let data = options.data.clone();
     options.listen = args.listen;
     options.workers = Workers::Many;

@@ -31,7 +31,7 @@ struct Report {
 }
 
 pub(crate) fn run(context: &mut Context, _args: StatusArgs) -> Result<Exit, Error> {
-    let options = context.local_options();
+    let options = context.local_options()?;
     let url = serving::find(&options.data);
     let folder = options.data.display().to_string();
     let status = local::status(options)?;

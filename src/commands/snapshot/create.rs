@@ -6,6 +6,7 @@ use super::table::SNAPSHOTS;
 use crate::api::Client;
 use crate::api::wait::{Wait, Waited};
 use crate::commands::naming;
+use crate::commands::new_name::name;
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
@@ -24,8 +25,8 @@ pub struct CreateArgs {
     /// Id, exact name, or the first characters of an id (4 or more)
     vm: String,
 
-    /// Name of the snapshot
-    #[arg(short, long, value_name = "NAME")]
+    /// Name of the snapshot, of at most 64 characters
+    #[arg(short, long, value_name = "NAME", value_parser = name)]
     name: Option<String>,
 
     /// Wait until the snapshot is ready

@@ -10,7 +10,8 @@ use crate::exit::Exit;
 #[command(after_help = "\
 Examples:
   fastvm vm get dev
-  fastvm vm get dev -q .status")]
+  fastvm vm get dev -q .status
+  fastvm vm get dev --columns env-values")]
 pub struct GetArgs {
     /// Id, exact name, or the first characters of an id (4 or more)
     vm: String,

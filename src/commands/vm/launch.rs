@@ -6,6 +6,7 @@ use crate::api::Client;
 use crate::commands::console::{self, EscapeOptions};
 use crate::commands::launching::{self, LaunchOptions, WaitOptions};
 use crate::commands::naming::Named;
+use crate::commands::new_name;
 use crate::commands::several::{self, AT_ONCE, Deed};
 use crate::commands::vm::VMS;
 use crate::context::Context;
@@ -39,6 +40,9 @@ pub struct LaunchArgs {
     /// Open no console
     #[arg(long)]
     no_console: bool,
+
+    #[command(flatten)]
+    escape: EscapeOptions,
 }
 
 const LAUNCHING: Deed = Deed {
@@ -83,13 +87,18 @@ pub(crate) async fn run(
     let client = context.client().await?;
     let request = args.launch.request(&client).await?;
     if let Some(count) = args.count {
-        return many(context, &client, numbered(&request, count), &args.wait).await;
+        let requests = numbered(&request, count);
+        for name in requests.iter().filter_map(|request| request.name.as_ref()) {
+            new_name::name(name)
+                .map_err(|why| Error::usage(format!("the name {name:?}: {why}")))?;
+        }
+        return many(context, &client, requests, &args.wait).await;
     }
     let vm = launching::launch(context, &client, &request, &args.wait).await?;
     let named = Named::vm(&vm.value);
     context.ui.one(vm, &VMS)?;
     if opens {
-        return console::open(context, &client, &named, EscapeOptions::default()).await;
+        return console::open(context, &client, &named, args.escape).await;
     }
     Ok(Exit::SUCCESS)
 }

@@ -53,7 +53,13 @@ pub enum Verb {
     #[command(visible_alias = "rm")]
     Delete(delete::DeleteArgs),
     /// Say what may come in to a VM: as `fastvm firewall`
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  fastvm vm firewall allow dev tcp:443
+  fastvm vm firewall get dev"
+    )]
     Firewall(firewall::Verb),
     /// Run a command in a VM
     Exec(exec::ExecArgs),

@@ -1,6 +1,7 @@
 //! `fastvm vm rename`
 
 use crate::commands::naming;
+use crate::commands::new_name::new_name;
 use crate::commands::vm::VMS;
 use crate::context::Context;
 use crate::error::Error;
@@ -15,14 +16,12 @@ pub struct RenameArgs {
     /// Id, exact name, or the first characters of an id (4 or more)
     vm: String,
 
-    /// The new name; the server trims it and cuts it to 64 characters
+    /// The new name, of at most 64 characters
+    #[arg(value_parser = new_name)]
     name: String,
 }
 
 pub(crate) async fn run(context: &mut Context, args: RenameArgs) -> Result<Exit, Error> {
-    if args.name.trim().is_empty() {
-        return Err(Error::usage("the new name is empty"));
-    }
     let client = context.client().await?;
     let vm = naming::vm(&client, &args.vm).await?;
     let change = UpdateVmRequest {

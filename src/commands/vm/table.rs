@@ -1,7 +1,11 @@
 //! How VMs print.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
+
 use crate::commands::firewall::rule;
-use crate::output::human::size;
+use crate::output::human::{duration, size};
 use crate::output::{Column, Shown, SortKey, Table, Tone};
 use crate::wire::vm::Vm;
 
@@ -32,6 +36,11 @@ pub(crate) static VMS: Table<Vm> = Table {
             .shown(Shown::Wide),
         Column::<Vm>::new("metadata", metadata).shown(Shown::Wide),
         Column::<Vm>::new("env", environment).shown(Shown::OnRequest),
+        Column::<Vm>::new("env-values", environment_values).shown(Shown::Named),
+        Column::<Vm>::new("ttl", ttl)
+            .text(|vm, now| ttl_in_words(vm, now.0))
+            .shown(Shown::OnRequest),
+        Column::<Vm>::new("volumes", volumes).shown(Shown::OnRequest),
         Column::<Vm>::new("firewall", firewall).shown(Shown::OnRequest),
         Column::<Vm>::new("org", |vm| vm.org_id.clone()).shown(Shown::OnRequest),
     ],
@@ -56,6 +65,50 @@ fn environment(vm: &Vm) -> String {
         .map(|(name, _)| name.as_str())
         .collect::<Vec<_>>()
         .join(",")
+}
+
+fn environment_values(vm: &Vm) -> String {
+    let variables = vm.env_vars.iter().flatten();
+    variables
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect::<Vec<_>>()
+        .join(",")
+}
+
+/// As `--ttl` takes it.
+fn ttl(vm: &Vm) -> String {
+    vm.ttl.as_ref().map_or_else(String::new, |ttl| {
+        format!("{}s:{}", ttl.seconds, ttl.action)
+    })
+}
+
+fn ttl_in_words(vm: &Vm, now: Timestamp) -> String {
+    let Some(ttl) = &vm.ttl else {
+        return String::new();
+    };
+    let action = &ttl.action;
+    let cycle = duration(Duration::from_secs(u64::try_from(ttl.seconds).unwrap_or(0)));
+    let left = vm
+        .ttl_remaining_ms
+        .or_else(|| vm.expires_at_ms.map(|end| end - now.as_millisecond()));
+    let left = left.map(|left| duration(Duration::from_millis(u64::try_from(left).unwrap_or(0))));
+    match (left, vm.ttl_remaining_ms) {
+        (Some(left), Some(_)) => format!("{action}, {left} of {cycle} left when it runs again"),
+        (Some(left), None) => format!("{action} in {left} of {cycle}"),
+        (None, _) => format!("{action} after {cycle}"),
+    }
+}
+
+/// As `--volume` takes them.
+fn volumes(vm: &Vm) -> String {
+    let attachments = vm.volumes.iter().flatten();
+    attachments
+        .map(|attachment| {
+            let mode = if attachment.read_only { ":ro" } else { "" };
+            format!("{}:{}{mode}", attachment.volume_id, attachment.mount_path)
+        })
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn firewall(vm: &Vm) -> String {

@@ -1,5 +1,6 @@
 //! `fastvm vm update`
 
+use crate::commands::new_name::new_name;
 use crate::commands::ttl::TtlText;
 use crate::commands::vm::VMS;
 use crate::commands::{naming, pairs};
@@ -22,8 +23,8 @@ pub struct UpdateArgs {
     /// Id, exact name, or the first characters of an id (4 or more)
     vm: String,
 
-    /// The new name; the server trims it and cuts it to 64 characters
-    #[arg(short, long, value_name = "NAME")]
+    /// The new name, of at most 64 characters
+    #[arg(short, long, value_name = "NAME", value_parser = new_name)]
     name: Option<String>,
 
     /// Set a label (can be repeated)
@@ -79,13 +80,6 @@ impl UpdateArgs {
 
 pub(crate) async fn run(context: &mut Context, args: UpdateArgs) -> Result<Exit, Error> {
     let set = pairs::metadata(&args.metadata)?;
-    if args
-        .name
-        .as_ref()
-        .is_some_and(|name| name.trim().is_empty())
-    {
-        return Err(Error::usage("the new name is empty"));
-    }
     let client = context.client().await?;
     let vm = naming::vm(&client, &args.vm).await?;
     let explain = |error| vm.explain(error);

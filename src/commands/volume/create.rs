@@ -3,6 +3,7 @@
 use clap::ValueEnum;
 
 use super::table::VOLUMES;
+use crate::commands::gib::gib;
 use crate::commands::naming;
 use crate::context::Context;
 use crate::error::{Error, Kind};
@@ -20,7 +21,7 @@ pub struct CreateArgs {
     name: Option<String>,
 
     /// A disk of this size
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = gib, allow_negative_numbers = true)]
     size_gib: Option<i64>,
 
     /// A bucket of yours: gs://BUCKET/PREFIX or s3://BUCKET/PREFIX

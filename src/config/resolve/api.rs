@@ -100,6 +100,16 @@ fn choose(
     (context, Chosen::File)
 }
 
+/// What VMs on this machine may reach: `none`, `proxy`, or `proxy:HOST,HOST`.
+pub(crate) fn egress(environment: &Environment) -> Result<&str, Error> {
+    let egress = environment.local_egress.as_deref().unwrap_or("proxy");
+    if ["none", "proxy"].contains(&egress) || egress.starts_with("proxy:") {
+        return Ok(egress);
+    }
+    let why = format!("{egress:?} is neither none, nor proxy, nor proxy:HOST,HOST");
+    Err(Error::value(Environment::LOCAL_EGRESS, why))
+}
+
 /// The engine on this machine has no URL and no key.
 fn refuse_beside_local(options: &GlobalOptions, context: &Named) -> Result<(), Error> {
     let given = [
@@ -191,14 +201,9 @@ impl Place<'_> {
 
     fn engine(&self) -> Result<Api, Error> {
         refuse_beside_local(self.options, self.context)?;
-        let egress = self.environment.local_egress.as_deref().unwrap_or("proxy");
-        if !["none", "proxy"].contains(&egress) && !egress.starts_with("proxy:") {
-            let why = format!("{egress:?} is neither none, nor proxy, nor proxy:HOST,HOST");
-            return Err(Error::value(Environment::LOCAL_EGRESS, why));
-        }
         Ok(Api::Local {
             data: self.files.local.clone(),
-            egress: egress.to_owned(),
+            egress: egress(self.environment)?.to_owned(),
         })
     }
 

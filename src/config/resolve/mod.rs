@@ -10,6 +10,8 @@ use super::settings::Sources;
 use super::{Environment, Error, Paths, Settings, Terminal, access, headers};
 use crate::cli::GlobalOptions;
 
+pub(crate) use api::egress;
+
 const DEFAULT_SOURCE: &str = "the default";
 
 /// A value, and what the user would change to change it.

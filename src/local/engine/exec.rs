@@ -67,11 +67,14 @@ impl Core {
     }
 }
 
+/// The contract's number has 32 bits with a sign.
+const LONGEST_SEC: u32 = i32::MAX.unsigned_abs();
+
 /// A limit of time from a request.
 pub(super) fn seconds(limit: i64) -> Result<Duration, Error> {
-    match u64::try_from(limit) {
-        Ok(seconds @ 1..) => Ok(Duration::from_secs(seconds)),
-        _ => Err(invalid("timeoutSec is not 1 or more")),
+    match u32::try_from(limit) {
+        Ok(seconds @ 1..=LONGEST_SEC) => Ok(Duration::from_secs(seconds.into())),
+        _ => Err(invalid(&format!("timeoutSec is not 1 to {LONGEST_SEC}"))),
     }
 }
 

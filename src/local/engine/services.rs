@@ -68,6 +68,7 @@ impl Core {
 
     /// Removes a service. One that is not there is fine.
     pub(crate) fn delete_service(&self, id: &str, name: &str) -> Result<(), Error> {
+        check_name(name)?;
         self.change_services(id, |services| {
             services.retain(|known| known.name != name);
             Ok(())
@@ -101,12 +102,7 @@ fn add(services: &mut Vec<Service>, service: Service) -> Result<Service, Error> 
 }
 
 fn check(service: &Service) -> Result<(), Error> {
-    if !is_name(&service.name) {
-        return Err(Error::Invalid(format!(
-            "service name {:?} is not 1 to {LONGEST_NAME} of a-z, 0-9 and hyphens, with none at the ends",
-            service.name
-        )));
-    }
+    check_name(&service.name)?;
     if !(LOWEST_PORT..=65_535).contains(&service.port) {
         return Err(Error::Invalid(format!(
             "service port {} is not {LOWEST_PORT} to 65535",
@@ -114,6 +110,15 @@ fn check(service: &Service) -> Result<(), Error> {
         )));
     }
     Ok(())
+}
+
+fn check_name(name: &str) -> Result<(), Error> {
+    if is_name(name) {
+        return Ok(());
+    }
+    Err(Error::Invalid(format!(
+        "service name {name:?} is not 1 to {LONGEST_NAME} of a-z, 0-9 and hyphens, with none at the ends"
+    )))
 }
 
 /// Whether it can be a part of a host name.

@@ -95,9 +95,12 @@ impl Core {
             volumes::get(transaction, id)?.ok_or_else(|| Error::no_volume(id))?;
             let users = vms::with_volume(transaction, id)?;
             if let Some(first) = users.first() {
+                let others = match users.len() - 1 {
+                    0 => String::new(),
+                    more => format!(" and {more} more"),
+                };
                 return Err(Error::Conflict(format!(
-                    "volume {id} is attached to {} vms, among them {}: delete these first",
-                    users.len(),
+                    "volume {id} is attached to vm {}{others}: delete what uses it first",
                     first.id
                 )));
             }
@@ -184,6 +187,9 @@ fn plan(request: CreateVolumeRequest) -> Result<VolumeRow, Error> {
     let (mut size_gib, mut uri, mut credential) = (None, None, None);
     match request.backend.as_str() {
         NATIVE => {
+            if request.byo_object.is_some() {
+                return Err(invalid("a native volume takes no byoObject"));
+            }
             let size = request.size_gib.unwrap_or(0);
             if !(1..=LARGEST_GIB).contains(&size) {
                 return Err(invalid(&format!(

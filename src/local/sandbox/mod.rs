@@ -5,7 +5,7 @@
 //!   reaches it), with a [`Process`], a [`Console`] or a [`GuestFile`] in it; `copy`, `content` and `discard`
 //!   care for trees; `image` and `etc` say what of this computer shows inside; `trial` whether machines work.
 //! - A start: `boot` (the engine's side) → `booter` (single-threaded, between the two; `cgroup`) → `overlay`, `device`
-//!   and `inner_path` (the root is built) → `guest_root` and `ready` (pid 1 moves in).
+//!   and `inner_path` (the root is built) → `guest_root` and `ready` (pid 1 moves in, under the filters of `keys` and `owners`).
 //! - Inside: `init` serves; `launch`, `ports`, `terminal`, `parcel` and `halt` do what it is asked.
 //! - Between: `message` and `socket`. Below: `kernel`, the system calls without a safe form.
 
@@ -19,6 +19,7 @@ mod device;
 mod discard;
 mod error;
 mod etc;
+mod filter;
 mod guest_file;
 mod guest_root;
 mod halt;
@@ -32,6 +33,7 @@ mod launch;
 mod machine;
 mod message;
 mod overlay;
+mod owners;
 mod parcel;
 mod place;
 mod ports;

@@ -11,6 +11,7 @@ use super::cgroup::PROCESSES;
 use super::kernel;
 use super::keys;
 use super::message::BootPlan;
+use super::owners;
 use super::step::{Failure, Step};
 
 /// The limit of open files that programs inside get; init itself takes all it may.
@@ -33,6 +34,9 @@ pub(super) fn prepare(plan: &BootPlan, control: &OwnedFd) -> Result<(), Failure>
     setrlimit(Resource::Nofile, all).step("open files")?;
     limit_processes(plan).step("process limits")?;
     keys::forbid().step("filter of system calls")?;
+    if plan.first_user.is_none() {
+        owners::pretend().step("filter of system calls")?;
+    }
     // Listening here, not in the engine, makes init the peer that the kernel names to who connects.
     rustix::net::listen(control, 4096).step("control socket")?;
     rustix::io::ioctl_fionbio(control, true).step("control socket")

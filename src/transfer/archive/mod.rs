@@ -15,6 +15,8 @@ use field::{BLOCK, name_of, number, until_zero};
 /// Content of one extension header, in bytes.
 const LONGEST_EXTENSION: u64 = 64 * 1024;
 const LONGEST_LINK: usize = 4096;
+/// Zeros after the end blocks, in bytes: packers fill up a record, of 10 KiB by default. A compressed stream of zeros has no end in sight.
+const MOST_PADDING: u64 = 1024 * 1024;
 
 /// One member; its content, if it is a file, comes from [`Archive::read`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,10 +169,18 @@ impl<R: Read> Archive<R> {
     /// Reads what follows the end blocks, so that the decoder below sees and checks its own end. Only zeros may follow.
     pub(super) fn finish(mut self) -> Result<u64, Fault> {
         let mut buffer = [0; 8 * BLOCK];
+        let mut padding = 0;
         loop {
             match self.from.read(&mut buffer) {
                 Ok(0) => return Ok(self.members),
-                Ok(got) if buffer[..got].iter().all(|&byte| byte == 0) => {}
+                Ok(got) if buffer[..got].iter().all(|&byte| byte == 0) => {
+                    padding += got as u64;
+                    if padding > MOST_PADDING {
+                        return Err(
+                            refuse("end of the archive", "zeros without end follow it").into()
+                        );
+                    }
+                }
                 Ok(_) => return Err(refuse("end of the archive", "something follows it").into()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error.into()),

@@ -118,7 +118,7 @@ pub(super) fn special(path: &str) -> Error {
 }
 
 /// The last name of a path, as we asked for it: a VM has no say in what a copy is called.
-fn own_name(path: &str) -> Result<OsString, Error> {
+pub(super) fn own_name(path: &str) -> Result<OsString, Error> {
     let own = path
         .trim_end_matches('/')
         .rsplit('/')

@@ -6,12 +6,15 @@ use super::delivery::{Delivery, Holds};
 use super::{Job, blocking, changed, check_space};
 use crate::transfer::READINGS;
 use crate::transfer::error::Error;
+use crate::transfer::folder::Kind;
 use crate::transfer::header::Flavor;
 use crate::transfer::landing::TreeLanding;
+use crate::transfer::member::MemberPath;
 use crate::transfer::receive::{Input, receive};
 use crate::transfer::remote::{BlobStore, Guest};
 use crate::transfer::request::Incomplete;
 use crate::transfer::script::{self, Announced, Entry, Listed, SendTree, Share, Tools};
+use crate::transfer::selection::Picked;
 use crate::transfer::stderr;
 use crate::transfer::summary::{SkipReason, Skipped, Summary};
 use crate::transfer::unpack::{Limits, unpack};
@@ -62,8 +65,19 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         Err(changed(path))
     }
 
-    /// The entries that a filter lets through; nothing without a filter.
+    /// The entries that are to come, as was decided beforehand or by what a filter lets through; nothing if that is all.
     pub(super) async fn chosen(&self, path: &str) -> Result<Option<Vec<Listed>>, Error> {
+        if let Some(picked) = self.settings.only.entries() {
+            let listed = |(path, picked): (&MemberPath, &Picked)| Listed {
+                path: path.clone(),
+                kind: match picked.kind {
+                    Kind::Folder => Entry::Folder,
+                    Kind::File | Kind::Link => Entry::File,
+                    Kind::Special => Entry::Special,
+                },
+            };
+            return Ok(Some(picked.iter().map(listed).collect()));
+        }
         let filter = &self.settings.filter;
         if filter.is_empty() {
             return Ok(None);
@@ -119,10 +133,13 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         }
         let members = announced.before.0.max(announced.after.0);
         let bytes = announced.before.1.max(announced.after.1);
-        self.progress.total(Some(bytes), Some(members));
+        // What the VM announces is the whole folder.
+        let chosen = self.settings.only.entries();
+        let needed = chosen.map_or(bytes, |_| bytes.min(self.settings.only.bytes()));
+        self.progress.total(Some(needed), Some(members));
         let (target_buf, nonce) = (target.to_owned(), self.nonce.clone());
         let landing = blocking(move || TreeLanding::prepare(&target_buf, &nonce)).await?;
-        check_space(landing.free_bytes(), bytes, target)?;
+        check_space(landing.free_bytes(), needed, target)?;
 
         let limits = Limits {
             members: members

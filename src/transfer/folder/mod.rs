@@ -40,6 +40,8 @@ pub(super) struct Meta {
     pub(super) changed: Moment,
     pub(super) identity: (u64, u64),
     pub(super) links: u64,
+    /// User and group, by number; zeros where the system has none.
+    pub(super) owner: (u32, u32),
     /// Bytes of disk it takes; less than the size when it has holes.
     pub(super) allocated: u64,
 }
@@ -63,13 +65,38 @@ impl Folder {
     /// Removes an entry and all below it; no entry is fine. What can't be removed is left.
     pub(super) fn remove_tree(&self, name: &OsStr) {
         if let Ok(child) = self.folder(name) {
-            for entry in child.names().unwrap_or_default() {
-                child.remove_tree(&entry);
-            }
+            child.clear();
             drop(child);
             let _ = self.remove_folder(name);
-        } else {
-            let _ = self.remove_file(name);
+        } else if self.remove_file(name).is_err() {
+            // An empty folder goes even where no more files may be opened.
+            let _ = self.remove_folder(name);
+        }
+    }
+
+    /// Removes what is in this folder. Folders in folders are moved up and removed then, so that two open files are enough for any
+    /// depth: it may be their number that ran out.
+    fn clear(&self) {
+        let mut number = 0;
+        loop {
+            let before = number;
+            for entry in self.names().unwrap_or_default() {
+                let Ok(inner) = self.folder(&entry) else {
+                    let _ = self.remove_file(&entry);
+                    continue;
+                };
+                for name in inner.names().unwrap_or_default() {
+                    if inner.remove_file(&name).is_err() && inner.remove_folder(&name).is_err() {
+                        let up = format!(".fastvm-up-{number}");
+                        number += u64::from(inner.rename(&name, self, OsStr::new(&up)).is_ok());
+                    }
+                }
+                drop(inner);
+                let _ = self.remove_folder(&entry);
+            }
+            if number == before {
+                return;
+            }
         }
     }
 }

@@ -55,6 +55,16 @@ impl Folder {
         fs::create_dir(self.0.join(name))
     }
 
+    /// Folders cannot be held here.
+    pub(in crate::transfer) fn hold(&self) -> io::Result<()> {
+        self.try_hold()
+    }
+
+    /// Folders cannot be held here, so none is ever taken for abandoned.
+    pub(in crate::transfer) fn try_hold(&self) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     pub(in crate::transfer) fn meta(&self, name: &OsStr) -> io::Result<Meta> {
         Ok(meta(&fs::symlink_metadata(self.0.join(name))?))
     }
@@ -195,6 +205,12 @@ impl Folder {
         Ok(())
     }
 
+    /// The system has no owners by number.
+    #[expect(clippy::unused_self, reason = "the same shape as where it can succeed")]
+    pub(in crate::transfer) fn give(&self, _name: &OsStr, _owner: (u32, u32)) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// The standard library can't tell; a full disk is noticed when it happens.
     #[expect(
         clippy::unnecessary_wraps,
@@ -234,6 +250,7 @@ fn meta(data: &Metadata) -> Meta {
         changed: modified,
         identity: (0, 0),
         links: 1,
+        owner: (0, 0),
         allocated: data.len(),
     }
 }

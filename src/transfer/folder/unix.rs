@@ -8,8 +8,10 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::Path;
 
 use rustix::fs::{
-    self, Access, AtFlags, FileType, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT,
+    self, Access, AtFlags, FileType, FlockOperation, Mode, OFlags, Stat, Timespec, Timestamps,
+    UTIME_OMIT,
 };
+use rustix::process::{Gid, Uid};
 
 use super::{Kind, Meta};
 use crate::transfer::moment::Moment;
@@ -53,6 +55,19 @@ impl Folder {
     /// Makes a folder for its owner alone.
     pub(in crate::transfer) fn create_folder(&self, name: &OsStr) -> io::Result<()> {
         Ok(fs::mkdirat(&self.0, name, Mode::RWXU)?)
+    }
+
+    /// Waits until nobody else holds this folder, and holds it until it is closed.
+    pub(in crate::transfer) fn hold(&self) -> io::Result<()> {
+        Ok(fs::flock(&self.0, FlockOperation::LockExclusive)?)
+    }
+
+    /// As [`hold`](Self::hold), but fails where somebody else holds it.
+    pub(in crate::transfer) fn try_hold(&self) -> io::Result<()> {
+        Ok(fs::flock(
+            &self.0,
+            FlockOperation::NonBlockingLockExclusive,
+        )?)
     }
 
     pub(in crate::transfer) fn meta(&self, name: &OsStr) -> io::Result<Meta> {
@@ -169,6 +184,13 @@ impl Folder {
         )?)
     }
 
+    /// Gives an entry, or the link that it is, to a user and a group.
+    pub(in crate::transfer) fn give(&self, name: &OsStr, owner: (u32, u32)) -> io::Result<()> {
+        let (user, group) = (Uid::from_raw(owner.0), Gid::from_raw(owner.1));
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        Ok(fs::chownat(&self.0, name, Some(user), Some(group), flags)?)
+    }
+
     /// Bytes that can still be written here.
     pub(in crate::transfer) fn free_bytes(&self) -> io::Result<u64> {
         let stat = fs::fstatvfs(&self.0)?;
@@ -244,6 +266,7 @@ fn meta(stat: &Stat) -> Meta {
         },
         identity: (wide(stat.st_dev), wide(stat.st_ino)),
         links: wide(stat.st_nlink),
+        owner: (stat.st_uid, stat.st_gid),
         allocated: wide(stat.st_blocks).saturating_mul(512),
     }
 }

@@ -17,7 +17,8 @@ trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# fail CODE WORDS: 41 missing, 42 something else is in the way, 43 not what was sent, 44 a stage failed, 45 one that moves bytes did.
+# fail CODE WORDS: 41 missing, 42 something else is in the way, 43 not what was sent, 44 a stage failed, 45 the VM lacks the program
+# WORDS, 46 a stage that moves bytes failed.
 fail() {
     code=$1
     shift
@@ -62,7 +63,7 @@ settled() {
             *=0) ;;
             *)
                 bad="$bad $status"
-                case $status in download=* | upload=* | zstd=* | gzip=* | none=*) code=45 ;; esac
+                case $status in download=* | upload=* | zstd=* | gzip=* | none=*) code=46 ;; esac
                 ;;
         esac
     done

@@ -2,19 +2,25 @@
 //! as arguments, and get signed URLs on their standard input.
 
 mod answer;
+mod apply;
 mod get;
+mod hash;
 mod list;
 mod look;
 mod parts;
 mod put;
+mod scan;
 mod send;
 mod survey;
 
+pub(super) use apply::{Change, apply};
 pub(super) use get::{Found, Inline, get};
+pub(super) use hash::{Digest, hash};
 pub(super) use list::{Entry, Listed, list};
 pub(super) use look::{Kind, Place, Tools, look};
 pub(super) use parts::{Ask, FinishFile, PutRange, ask, begin, finish_file, put_range};
 pub(super) use put::{Object, PutFile, PutTree, Relayed, Role, prepare, put_file, put_tree};
+pub(super) use scan::{Depth, Scan, Shape, scan};
 pub(super) use send::{
     Announced, BLOCK, Made, SendTree, Share, Status, Way, piece, send_file, send_range, send_tree,
 };
@@ -31,7 +37,12 @@ const SMALL_OUTPUT: usize = 64 * 1024;
 const MISSING: i32 = 41;
 const CONFLICT: i32 = 42;
 const NOT_WHOLE: i32 = 43;
-const MOVING: i32 = 45;
+const LACKING: i32 = 45;
+
+/// Programs that a script may miss.
+const PROGRAMS: [&str; 4] = ["find", "sha256sum", "stat", "xargs"];
+const MOVING: i32 = 46;
+
 /// What curl says when the network or the storage failed.
 const CURL_LOST: [i32; 11] = [5, 6, 7, 18, 22, 28, 35, 52, 55, 56, 92];
 
@@ -75,6 +86,10 @@ pub(super) fn check(output: GuestOutput, action: &str, path: &str) -> Result<Gue
     }
     let said = stderr::clean(&output.stderr);
     let path = path.to_owned();
+    let program = PROGRAMS.into_iter().find(|program| *program == said);
+    if let (LACKING, Some(program)) = (output.code, program) {
+        return Err(Error::GuestTool(program));
+    }
     Err(match output.code {
         MISSING => Error::RemoteMissing(path),
         CONFLICT => Error::Conflict { path, reason: said },

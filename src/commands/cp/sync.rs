@@ -1,0 +1,165 @@
+//! Options of `cp` that look at both ends before anything moves.
+
+use clap::Args;
+
+use super::failure::explain;
+use super::plan::Plan;
+use super::remote::Remote;
+use crate::commands::naming::Named;
+use crate::context::Context;
+use crate::error::Error;
+use crate::output::control::visible;
+use crate::transfer::sync::{self, Choice, Outlook, Proof, Take, plan_download, plan_upload};
+use crate::transfer::{self, DownloadTarget, Settings, Summary, UploadSource};
+
+/// Paths that are listed before a question.
+const LISTED: usize = 100;
+
+// What is written here above the struct would be the help of the command.
+#[derive(Debug, Args)]
+pub(super) struct SyncArgs {
+    /// Copy only what differs: by kind, size, time, mode, and what a link says
+    #[arg(long)]
+    sync: bool,
+
+    /// With --sync, compare files of the same size by their sha256 instead of their time
+    #[arg(long, requires = "sync", conflicts_with = "no_clobber")]
+    checksum: bool,
+
+    /// With --sync, delete at the destination what the source lacks, after asking
+    #[arg(long, requires = "sync")]
+    delete: bool,
+
+    /// Leave files alone that are at the destination already
+    #[arg(long)]
+    no_clobber: bool,
+
+    /// Compare the sha256 of each copied file at both ends afterwards
+    #[arg(long)]
+    verify: bool,
+
+    /// Keep users and groups, by number
+    #[arg(long)]
+    owner: bool,
+}
+
+impl SyncArgs {
+    /// What is asked for; nothing for a plain copy.
+    pub(super) fn choice(&self) -> Option<Choice> {
+        let take = match (self.no_clobber, self.sync, self.checksum) {
+            (true, ..) => Take::Absent,
+            (_, true, true) => Take::Differing(Proof::Checksum),
+            (_, true, false) => Take::Differing(Proof::Time),
+            _ => Take::All,
+        };
+        let choice = Choice {
+            take,
+            delete: self.delete,
+            verify: self.verify,
+            owners: self.owner,
+        };
+        (take != Take::All || choice.verify || choice.owners).then_some(choice)
+    }
+
+    /// Refuses what has no two ends to look at.
+    pub(super) fn check(&self, plan: &Plan) -> Result<(), Error> {
+        let given = [
+            (self.sync, "--sync"),
+            (self.no_clobber, "--no-clobber"),
+            (self.verify, "--verify"),
+            (self.owner, "--owner"),
+        ];
+        let Some((_, option)) = given.into_iter().find(|(given, _)| *given) else {
+            return Ok(());
+        };
+        let reason = match plan {
+            Plan::Between { .. } => "does not work from VM to VM",
+            Plan::Up {
+                sources: UploadSource::Stream(_),
+                ..
+            }
+            | Plan::Down {
+                target: DownloadTarget::Stream(_),
+                ..
+            } => "needs files at both ends, not a stream",
+            _ => return Ok(()),
+        };
+        Err(Error::usage(format!("{option} {reason}")))
+    }
+}
+
+/// Looks at both ends.
+pub(super) async fn prepare(
+    remote: &Remote,
+    vm: &Named,
+    plan: &Plan,
+    choice: Choice,
+    settings: &Settings,
+) -> Result<sync::Plan, Error> {
+    let prepared = match plan {
+        Plan::Up {
+            sources: UploadSource::Paths(paths),
+            target,
+            ..
+        } => plan_upload(remote, paths.clone(), target.clone(), choice, settings).await,
+        Plan::Down {
+            sources,
+            target: DownloadTarget::Path { path, into },
+            ..
+        } => {
+            let sources = sources.clone();
+            plan_download(remote, sources, path.clone(), *into, choice, settings).await
+        }
+        _ => return Err(Error::usage("a stream cannot be compared")),
+    };
+    let gives_way = matches!(choice.take, Take::Differing(_)) && !choice.delete;
+    prepared.map_err(|error| match error {
+        transfer::Error::OtherKind { .. } if gives_way => {
+            explain(error, vm).hint("with --delete it gives way")
+        }
+        _ => explain(error, vm),
+    })
+}
+
+/// Lists what would be deleted, and asks.
+pub(super) fn ask(context: &mut Context, outlook: &Outlook) -> Result<(), Error> {
+    for warning in &outlook.warnings {
+        context.ui.warn(warning);
+    }
+    let target = visible(&outlook.target);
+    let show = |path: &std::path::PathBuf| visible(&path.display().to_string()).into_owned();
+    let question = match outlook.removed.as_slice() {
+        [] => return Ok(()),
+        _ if context.settings.yes => return Ok(()),
+        [one] => format!("delete {} below {target}?", show(one)),
+        many => {
+            for path in many.iter().take(LISTED) {
+                context.ui.status(&format!("  {}", show(path)));
+            }
+            if many.len() > LISTED {
+                let more = many.len() - LISTED;
+                context.ui.status(&format!("  … and {more} more"));
+            }
+            format!("delete these {} paths below {target}?", many.len())
+        }
+    };
+    context.confirm(&question)
+}
+
+/// What was done or left besides copying, for the end of the sentence.
+pub(super) fn besides(summary: &Summary) -> String {
+    let parts = [
+        (summary.unchanged, "unchanged"),
+        (summary.adjusted, "adjusted"),
+        (summary.deleted, "deleted"),
+    ];
+    let told = parts.iter().filter(|(count, _)| *count > 0);
+    let told: Vec<_> = told
+        .map(|(count, word)| format!("{count} {word}"))
+        .collect();
+    if told.is_empty() {
+        String::new()
+    } else {
+        format!("; {}", told.join(", "))
+    }
+}

@@ -1,0 +1,240 @@
+//! Carrying a plan out: the copy first, then what has to change in place, then the proof.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::apply::{self, Stage};
+use super::change::changes;
+use super::down::Down;
+use super::here::Here;
+use super::plan::{Choice, Plan, Way};
+use super::up::Up;
+use super::verify::{listed, verify};
+use super::work::Work;
+use crate::transfer::error::Error;
+use crate::transfer::member::MemberPath;
+use crate::transfer::progress::Progress;
+use crate::transfer::remote::{BlobStore, Guest};
+use crate::transfer::request::{
+    DownloadRequest, DownloadTarget, RemotePath, Settings, UploadRequest, UploadSource,
+};
+use crate::transfer::script::{self, Change};
+use crate::transfer::selection::Selection;
+use crate::transfer::summary::Summary;
+use crate::transfer::{download, nonce, upload};
+
+/// Does what a plan says.
+///
+/// # Errors
+/// As an upload or download has them. Nothing is removed unless all was copied. [`Error::Integrity`] names files that are not equal afterwards.
+pub async fn carry_out(
+    guest: &impl Guest,
+    store: &impl BlobStore,
+    progress: Arc<dyn Progress>,
+    plan: Plan,
+    settings: Settings,
+) -> Result<Summary, Error> {
+    let started = Instant::now();
+    let Plan {
+        choice,
+        way,
+        outlook,
+        took,
+    } = plan;
+    let carrier = Carrier {
+        guest,
+        store,
+        progress,
+        settings,
+        choice,
+    };
+    let mut summary = Summary::default();
+    let mut told = false;
+    match way {
+        Way::Up(up) => {
+            told |= up.work.everything;
+            summary.add(carrier.up(*up).await?);
+        }
+        Way::Down(downs) => {
+            for down in downs {
+                told |= down.work.everything;
+                summary.add(carrier.down(down).await?);
+            }
+        }
+    }
+    // A copy without a selection has told itself what it left out.
+    if !told {
+        summary.skipped.extend(outlook.skipped);
+    }
+    summary.seconds = (took + started.elapsed()).as_secs_f64();
+    Ok(summary)
+}
+
+struct Carrier<'a, G, S> {
+    guest: &'a G,
+    store: &'a S,
+    progress: Arc<dyn Progress>,
+    settings: Settings,
+    choice: Choice,
+}
+
+impl<G: Guest, S: BlobStore> Carrier<'_, G, S> {
+    async fn up(&self, up: Up) -> Result<Summary, Error> {
+        let mut summary = Summary::default();
+        if up.work.sends() {
+            summary.add(
+                self.send(&up, up.target.clone(), up.work.selection())
+                    .await?,
+            );
+        }
+        let root = &up.work.there.folder;
+        let stage = format!("{}/.fastvm-{}", root.trim_end_matches('/'), nonce());
+        let from = format!("{stage}/new");
+        let changes = up
+            .work
+            .rebased(changes(&up.work, self.choice.owners, &from));
+        if !changes.is_empty() {
+            self.settings.leftovers.add(&stage);
+            let changed = self.change_there(&up, &stage, &changes).await;
+            summary.add(self.ended(&stage, changed).await?);
+        }
+        self.count(&up.work, &mut summary);
+        self.prove(&up.work).await?;
+        Ok(summary)
+    }
+
+    async fn send(&self, up: &Up, target: RemotePath, only: Selection) -> Result<Summary, Error> {
+        let request = UploadRequest {
+            source: UploadSource::Paths(up.paths.clone()),
+            target,
+            settings: self.selecting(only),
+        };
+        upload(self.guest, self.store, self.progress.clone(), request).await
+    }
+
+    async fn change_there(
+        &self,
+        up: &Up,
+        stage: &str,
+        changes: &[(Change, Vec<MemberPath>)],
+    ) -> Result<Summary, Error> {
+        let mut summary = Summary::default();
+        if !up.work.found.swaps.is_empty() {
+            script::prepare(self.guest, stage).await?;
+            let target = RemotePath {
+                path: format!("{stage}/new"),
+                into: up.target.into,
+            };
+            summary = self.send(up, target, up.work.replacing()).await?;
+        }
+        script::apply(self.guest, &up.work.there.folder, stage, changes).await?;
+        Ok(summary)
+    }
+
+    /// After a failure the stage is removed, and if that fails too, named.
+    async fn ended<T>(&self, stage: &str, result: Result<T, Error>) -> Result<T, Error> {
+        if result.is_err()
+            && let Err(error) = script::remove(self.guest, &[stage.to_owned()]).await
+        {
+            self.progress
+                .warn(format!("{stage} may be left in the VM: {error}"));
+            return result;
+        }
+        self.settings.leftovers.remove(stage);
+        result
+    }
+
+    async fn down(&self, down: Down) -> Result<Summary, Error> {
+        let Down {
+            source,
+            target,
+            work,
+        } = down;
+        let mut summary = Summary::default();
+        if work.sends() {
+            summary.add(self.receive(&source, &target, work.selection()).await?);
+        }
+        let changes = work.rebased(changes(&work, self.choice.owners, ""));
+        let work = if changes.is_empty() {
+            work
+        } else {
+            let root = folder_of(&target, &work);
+            let stage = if work.found.swaps.is_empty() {
+                None
+            } else {
+                let stage = Stage::prepare(&root, &nonce())?;
+                summary.add(
+                    self.receive(&source, &stage.new_path(), work.replacing())
+                        .await?,
+                );
+                Some(stage)
+            };
+            let changing = move || {
+                apply::apply(&root, &work, &changes, stage.as_ref())?;
+                Ok::<_, Error>(work)
+            };
+            tokio::task::spawn_blocking(changing)
+                .await
+                .map_err(|error| Error::Worker(error.to_string()))??
+        };
+        self.count(&work, &mut summary);
+        self.prove(&work).await?;
+        Ok(summary)
+    }
+
+    async fn receive(
+        &self,
+        source: &RemotePath,
+        target: &Path,
+        only: Selection,
+    ) -> Result<Summary, Error> {
+        let target = DownloadTarget::Path {
+            path: target.to_owned(),
+            into: false,
+        };
+        let request = DownloadRequest {
+            sources: vec![source.clone()],
+            target,
+            settings: self.selecting(only),
+        };
+        download(self.guest, self.store, self.progress.clone(), request).await
+    }
+
+    fn selecting(&self, only: Selection) -> Settings {
+        Settings {
+            only,
+            ..self.settings.clone()
+        }
+    }
+
+    async fn prove(&self, work: &Work) -> Result<(), Error> {
+        if self.choice.verify {
+            verify(self.guest, work).await?;
+        }
+        Ok(())
+    }
+
+    fn count(&self, work: &Work, summary: &mut Summary) {
+        summary.unchanged += work.found.unchanged;
+        summary.adjusted += work.found.adjust.len() as u64;
+        summary.deleted += work.removed().len() as u64;
+        let kept = work.kept();
+        if !kept.is_empty() {
+            let names = kept
+                .iter()
+                .map(|skipped| skipped.path.display().to_string());
+            self.progress
+                .warn(format!("left as they are: {}", listed(names)));
+        }
+    }
+}
+
+/// The folder that changes are made below.
+fn folder_of(target: &Path, work: &Work) -> PathBuf {
+    match (&work.here, target.parent()) {
+        (Here::File(_), Some(parent)) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        (Here::File(_), _) => PathBuf::from("."),
+        _ => target.to_owned(),
+    }
+}

@@ -1,0 +1,203 @@
+//! Comparing for a download.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use super::compare::Take;
+use super::decide::{Ends, Named, decide};
+use super::here::{self, Here};
+use super::plan::{Choice, Outlook, Plan, Way};
+use super::state::Side;
+use super::there::There;
+use super::verify::check_programs;
+use super::work::Work;
+use crate::transfer::download::{own_name, special};
+use crate::transfer::error::Error;
+use crate::transfer::folder;
+use crate::transfer::member::MemberPath;
+use crate::transfer::name;
+use crate::transfer::remote::Guest;
+use crate::transfer::request::{RemotePath, Settings};
+use crate::transfer::script::{self, Depth, Kind, Scan, Shape};
+use crate::transfer::summary::{SkipReason, Skipped};
+
+/// One source of a download to carry out.
+#[derive(Debug)]
+pub(super) struct Down {
+    pub(super) source: RemotePath,
+    /// The folder or file that it becomes.
+    pub(super) target: PathBuf,
+    pub(super) work: Work,
+}
+
+/// Compares what is in a VM with a local path. Nothing is changed.
+///
+/// # Errors
+/// As a download has them before it writes anything, and when something of another kind is in the way.
+pub async fn plan_download(
+    guest: &impl Guest,
+    sources: Vec<RemotePath>,
+    target: PathBuf,
+    into: bool,
+    choice: Choice,
+    settings: &Settings,
+) -> Result<Plan, Error> {
+    let started = Instant::now();
+    if choice.owners && !may_give_away() {
+        return Err(Error::Refused {
+            path: target.display().to_string(),
+            reason: "only root may give files to other owners here".to_owned(),
+        });
+    }
+    let several = sources.len() > 1;
+    let mut outlook = Outlook {
+        target: target.display().to_string(),
+        ..Outlook::default()
+    };
+    let mut downs = Vec::new();
+    for source in sources {
+        let found = script::scan(
+            guest,
+            &source.path,
+            Shape::Source,
+            settings.links,
+            Depth::All,
+        );
+        let mut found = found.await?;
+        check_programs(&found, choice)?;
+        let side = std::mem::take(&mut found.side);
+        let (target, ends) = match found.kind {
+            Kind::Missing => return Err(Error::RemoteMissing(source.path)),
+            Kind::Other => return Err(special(&source.path)),
+            Kind::File => file(side, &found, &target, into || several).await?,
+            Kind::Folder => {
+                let contents = source.path == "." || source.path.ends_with("/.");
+                let target = if (into || several) && !contents {
+                    target.join(own_name(&found.path)?)
+                } else {
+                    target.clone()
+                };
+                let mut ends = tree(side, found, target.clone(), choice, settings).await?;
+                if several {
+                    ends.shown = target.file_name().map(PathBuf::from).unwrap_or_default();
+                }
+                (target, ends)
+            }
+        };
+        let skipped = ends.special.iter().map(|path| Skipped {
+            path: ends.shown.join(name::shown(path.as_bytes())),
+            reason: SkipReason::Special,
+        });
+        outlook.skipped.extend(skipped);
+        let work = decide(guest, ends, choice, &settings.filter).await?;
+        work.tell(&mut outlook);
+        downs.push(Down {
+            source,
+            target,
+            work,
+        });
+    }
+    Ok(Plan {
+        choice,
+        way: Way::Down(downs),
+        outlook,
+        took: started.elapsed(),
+    })
+}
+
+async fn file(
+    source: Side,
+    found: &Scan,
+    target: &Path,
+    into: bool,
+) -> Result<(PathBuf, Ends), Error> {
+    let target = if into || target.is_dir() {
+        target.join(own_name(&found.path)?)
+    } else {
+        target.to_owned()
+    };
+    let at = target.clone();
+    let there = blocking(move || here::of_file(&at)).await?;
+    if target.is_dir() {
+        return Err(Error::Conflict {
+            path: target.display().to_string(),
+            reason: "there is a folder".to_owned(),
+        });
+    }
+    let ends = Ends {
+        source,
+        fresh: there.is_none(),
+        target: there
+            .map(|state| (MemberPath::default(), state))
+            .into_iter()
+            .collect(),
+        here: Here::File(target.clone()),
+        there: There::file(&found.path),
+        root: None,
+        special: Vec::new(),
+        lone: target
+            .file_name()
+            .and_then(name::to_bytes)
+            .map(|own| MemberPath::default().join(own)),
+        named: Named::No,
+        shown: PathBuf::from(&found.path),
+    };
+    Ok((target, ends))
+}
+
+async fn tree(
+    mut source: Side,
+    found: Scan,
+    target: PathBuf,
+    choice: Choice,
+    settings: &Settings,
+) -> Result<Ends, Error> {
+    source.retain(|path, state| {
+        let is_folder = state.kind == folder::Kind::Folder;
+        !settings.filter.leaves_out(path, is_folder)
+    });
+    let mut special = Vec::new();
+    source.retain(|path, state| {
+        let copied = state.kind != folder::Kind::Special;
+        if !copied {
+            special.push(path.clone());
+        }
+        copied
+    });
+    let (at, take) = (target.clone(), choice.take);
+    let there = blocking(move || match take {
+        Take::All => Ok(at.is_dir().then(Side::new)),
+        _ => here::of_folder(&at),
+    });
+    let there = there.await?;
+    Ok(Ends {
+        source,
+        fresh: there.is_none(),
+        target: there.unwrap_or_default(),
+        here: Here::Folder(target),
+        there: There::folder(&found.path),
+        root: found.root,
+        special,
+        lone: None,
+        named: Named::No,
+        shown: PathBuf::new(),
+    })
+}
+
+#[cfg(unix)]
+fn may_give_away() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+#[cfg(not(unix))]
+fn may_give_away() -> bool {
+    false
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Error::Worker(error.to_string()))?
+}

@@ -1,0 +1,44 @@
+//! What both ends of a comparison know about an entry.
+
+use std::collections::BTreeMap;
+
+use crate::transfer::folder::{Kind, Meta};
+use crate::transfer::member::MemberPath;
+use crate::transfer::moment::Moment;
+
+/// One end: entries by their path below the target.
+pub(in crate::transfer) type Side = BTreeMap<MemberPath, State>;
+
+/// One entry at one end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::transfer) struct State {
+    pub(in crate::transfer) kind: Kind,
+    pub(in crate::transfer) size: u64,
+    /// Permission bits, without set-uid and set-gid.
+    pub(in crate::transfer) mode: u32,
+    pub(in crate::transfer) modified: Moment,
+    pub(in crate::transfer) owner: (u32, u32),
+    /// What a link says; empty for anything else.
+    pub(in crate::transfer) link: Vec<u8>,
+}
+
+impl State {
+    /// What the system says about an entry here.
+    pub(super) fn new(meta: &Meta, link: Vec<u8>) -> Self {
+        Self {
+            kind: meta.kind,
+            size: meta.size,
+            mode: meta.mode,
+            modified: meta.modified,
+            owner: meta.owner,
+            link,
+        }
+    }
+
+    /// Some tools and file systems keep whole seconds only; a time without a part is any in its second.
+    pub(in crate::transfer) fn same_time(&self, other: &Self) -> bool {
+        let (one, other) = (self.modified, other.modified);
+        one.seconds == other.seconds
+            && (one.nanos == other.nanos || one.nanos == 0 || other.nanos == 0)
+    }
+}

@@ -1,0 +1,171 @@
+//! Comparing for an upload.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::compare::Take;
+use super::decide::{Ends, Named, decide};
+use super::here::{self, Here};
+use super::plan::{Choice, Outlook, Plan, Way};
+use super::state::State;
+use super::there::There;
+use super::verify::check_programs;
+use super::work::Work;
+use crate::transfer::error::Error;
+use crate::transfer::remote::Guest;
+use crate::transfer::request::{Incomplete, Links, RemotePath, Settings};
+use crate::transfer::script::{self, Depth, Kind, Shape};
+use crate::transfer::summary::{SkipReason, Skipped};
+use crate::transfer::tree::{Chosen, Position, Tree, own_name};
+
+/// An upload to carry out.
+#[derive(Debug)]
+pub(super) struct Up {
+    pub(super) paths: Vec<PathBuf>,
+    pub(super) target: RemotePath,
+    pub(super) work: Work,
+}
+
+/// Compares local files and folders with what is in a VM. Nothing is changed.
+///
+/// # Errors
+/// As an upload has them before it sends anything, and when something of another kind is in the way.
+pub async fn plan_upload(
+    guest: &impl Guest,
+    paths: Vec<PathBuf>,
+    target: RemotePath,
+    choice: Choice,
+    settings: &Settings,
+) -> Result<Plan, Error> {
+    let started = Instant::now();
+    let (shape, position) = shape(&paths, &target)?;
+    let depth = if choice.take == Take::All {
+        Depth::Surface
+    } else {
+        Depth::All
+    };
+    let chosen = Chosen::by(settings);
+    let (sources, at) = (paths.clone(), position);
+    let scanned = tokio::task::spawn_blocking(move || {
+        let tree = Tree::scan(&sources, at, chosen)?;
+        let side = here::of_tree(&tree)?;
+        Ok::<_, Error>((tree, side))
+    });
+    let (scanned, found) = tokio::join!(
+        scanned,
+        script::scan(guest, &target.path, shape.clone(), Links::Keep, depth)
+    );
+    let (tree, source) = scanned.map_err(|error| Error::Worker(error.to_string()))??;
+    let (found, mut choice) = (found?, choice);
+    let lone = matches!(shape, Shape::File { .. });
+    let conflict = match (lone, found.kind) {
+        (true, Kind::Folder) => Some("there is a folder"),
+        (false, Kind::File | Kind::Other) => Some("it is not a folder"),
+        _ => None,
+    };
+    if let Some(reason) = conflict {
+        return Err(Error::Conflict {
+            path: found.path,
+            reason: reason.to_owned(),
+        });
+    }
+    check_programs(&found, choice)?;
+
+    let mut outlook = Outlook {
+        target: format!("{} in the VM", found.path),
+        skipped: tree.skipped.clone(),
+        ..Outlook::default()
+    };
+    if !tree.unreadable.is_empty() {
+        if settings.incomplete == Incomplete::Stop {
+            return Err(Error::Unreadable(tree.unreadable));
+        }
+        if choice.delete {
+            let text = "some sources cannot be read, so nothing is deleted";
+            outlook.warnings.push(text.to_owned());
+            choice.delete = false;
+        }
+        let unreadable = tree.unreadable.iter().map(|path| Skipped {
+            path: path.clone(),
+            reason: SkipReason::Unreadable,
+        });
+        outlook.skipped.extend(unreadable);
+    }
+    let ends = Ends {
+        source,
+        target: found.side,
+        there: if lone {
+            There::file(&found.path)
+        } else {
+            There::folder(&found.path)
+        },
+        fresh: found.kind == Kind::Missing,
+        root: tree.root.as_ref().map(|meta| State::new(meta, Vec::new())),
+        special: tree.special.clone(),
+        lone: lone.then(|| There::file(&found.path).lone).flatten(),
+        named: if position == Position::Into && tree.root.is_none() {
+            Named::Yes
+        } else {
+            Named::No
+        },
+        shown: if lone {
+            paths[0].clone()
+        } else {
+            PathBuf::new()
+        },
+        here: Here::Tree(Arc::new(tree)),
+    };
+    let work = decide(guest, ends, choice, &settings.filter).await?;
+    work.tell(&mut outlook);
+    let up = Up {
+        paths,
+        target,
+        work,
+    };
+    Ok(Plan {
+        choice,
+        way: Way::Up(Box::new(up)),
+        outlook,
+        took: started.elapsed(),
+    })
+}
+
+/// What of the target is looked at, and how the sources go there.
+fn shape(paths: &[PathBuf], target: &RemotePath) -> Result<(Shape, Position), Error> {
+    if let [path] = paths {
+        let meta = fs::metadata(path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => Error::LocalMissing(path.clone()),
+            _ => Error::local("read", path, error),
+        })?;
+        if !meta.is_dir() {
+            let (name, into) = (text(path)?, target.into);
+            return Ok((Shape::File { name, into }, Position::Is));
+        }
+        if !target.into || own_name(path)?.is_root() {
+            return Ok((
+                Shape::Tree,
+                if target.into {
+                    Position::Into
+                } else {
+                    Position::Is
+                },
+            ));
+        }
+    }
+    let names = paths.iter().map(|path| text(path));
+    Ok((
+        Shape::Into(names.collect::<Result<_, _>>()?),
+        Position::Into,
+    ))
+}
+
+fn text(path: &Path) -> Result<String, Error> {
+    let name = own_name(path)?;
+    let text = std::str::from_utf8(name.as_bytes());
+    text.map(str::to_owned).map_err(|_| Error::Refused {
+        path: path.display().to_string(),
+        reason: "its name is not text, so it cannot be compared by name".to_owned(),
+    })
+}

@@ -1,0 +1,179 @@
+//! A server in front of the engine: what a test does not answer itself, or lose, is passed on, storage included.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use super::detour::Detour;
+
+/// What becomes of one request.
+#[derive(Clone, Debug)]
+pub(crate) enum Say {
+    /// The engine gets it, and the client its answer.
+    Pass,
+    /// The client gets this, byte for byte, once its request is read; the engine gets nothing.
+    Answer(String),
+    /// The engine gets it, and the client nothing.
+    LoseAnswer,
+}
+
+/// A request, as far as a test tells it apart.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    /// Method and path, without the query.
+    pub(crate) line: String,
+    /// The head, in lower case.
+    pub(crate) head: String,
+}
+
+type Decide = dyn FnMut(&Asked) -> Say + Send;
+
+/// The server; it lives as long as the test.
+pub(crate) struct Front {
+    url: String,
+    asked: Arc<Mutex<Vec<Asked>>>,
+}
+
+#[derive(Clone)]
+struct Behind {
+    server: SocketAddr,
+    detour: Detour,
+    asked: Arc<Mutex<Vec<Asked>>>,
+    decide: Arc<Mutex<Box<Decide>>>,
+}
+
+impl Front {
+    /// Before the engine at `url`; signed URLs in `field` (`uploadUrl` or `downloadUrl`) lead here too.
+    pub(crate) fn new(
+        url: &str,
+        field: &str,
+        decide: impl FnMut(&Asked) -> Say + Send + 'static,
+    ) -> Self {
+        let server = url.strip_prefix("http://").unwrap().parse().unwrap();
+        let listener: TcpListener = Detour::listener(server);
+        let address = listener.local_addr().unwrap();
+        let behind = Behind {
+            server,
+            detour: Detour::new(field, server, address),
+            asked: Arc::default(),
+            decide: Arc::new(Mutex::new(Box::new(decide))),
+        };
+        let asked = behind.asked.clone();
+        thread::spawn(move || {
+            for client in listener.incoming() {
+                let behind = behind.clone();
+                // A client that leaves in the middle concerns nobody else.
+                thread::spawn(move || drop(client.and_then(|client| serve(client, behind))));
+            }
+        });
+        Self {
+            url: format!("http://{address}"),
+            asked,
+        }
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// How many requests had a line that holds this.
+    pub(crate) fn count(&self, part: &str) -> usize {
+        let asked = self.asked.lock().unwrap();
+        asked
+            .iter()
+            .filter(|asked| asked.line.contains(part))
+            .count()
+    }
+}
+
+fn serve(mut client: TcpStream, behind: Behind) -> io::Result<()> {
+    let (head, rest) = read_head(&mut client)?;
+    let line = head.lines().next().unwrap_or_default();
+    let line = line.split(['?', ' ']).take(2).collect::<Vec<_>>().join(" ");
+    let asked = Asked {
+        line,
+        head: head.to_lowercase(),
+    };
+    behind.asked.lock().unwrap().push(asked.clone());
+    let say = (behind.decide.lock().unwrap())(&asked);
+    let loses = match say {
+        Say::Answer(answer) => {
+            read_body(&mut client, &asked.head, rest)?;
+            client.write_all(answer.as_bytes())?;
+            return client.shutdown(Shutdown::Write);
+        }
+        Say::Pass => false,
+        Say::LoseAnswer => true,
+    };
+    let mut server = TcpStream::connect(behind.server)?;
+    let kept: Vec<_> = head
+        .split("\r\n")
+        .filter(|line| !line.is_empty() && !line.to_lowercase().starts_with("connection:"))
+        .collect();
+    write!(server, "{}\r\nconnection: close\r\n\r\n", kept.join("\r\n"))?;
+    server.write_all(&rest)?;
+    let (mut from, mut to) = (client.try_clone()?, server.try_clone()?);
+    let body = thread::spawn(move || io::copy(&mut from, &mut to));
+    if loses {
+        // The engine has done its work when it begins to answer.
+        server.read_exact(&mut [0])?;
+        client.shutdown(Shutdown::Both)?;
+    } else {
+        let mut detour = behind.detour;
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            let got = server.read(&mut buffer)?;
+            if got == 0 {
+                break;
+            }
+            client.write_all(&detour.pass(&buffer[..got]))?;
+        }
+        client.write_all(&detour.rest().unwrap_or_default())?;
+        client.shutdown(Shutdown::Both)?;
+    }
+    let _ = server.shutdown(Shutdown::Both);
+    let _ = body.join();
+    Ok(())
+}
+
+/// The head of a request, and what came with it.
+fn read_head(client: &mut TcpStream) -> io::Result<(String, Vec<u8>)> {
+    let mut bytes = Vec::new();
+    let mut buffer = [0; 16 * 1024];
+    loop {
+        if let Some(end) = memchr::memmem::find(&bytes, b"\r\n\r\n") {
+            let rest = bytes.split_off(end + 4);
+            return Ok((String::from_utf8_lossy(&bytes).into_owned(), rest));
+        }
+        match client.read(&mut buffer)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            got => bytes.extend_from_slice(&buffer[..got]),
+        }
+    }
+}
+
+/// Reads a body to its end, so that the answer is not lost to a reset.
+fn read_body(client: &mut TcpStream, head: &str, mut body: Vec<u8>) -> io::Result<()> {
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "))
+        .map(|length| length.trim().parse::<usize>().unwrap());
+    let chunked = head.contains("transfer-encoding: chunked");
+    let mut buffer = [0; 64 * 1024];
+    let mut read = body.len();
+    while match length {
+        Some(length) => read < length,
+        None => chunked && !body.ends_with(b"0\r\n\r\n"),
+    } {
+        let got = client.read(&mut buffer)?;
+        if got == 0 {
+            break;
+        }
+        read += got;
+        let keep = body.len().min(8);
+        body.drain(..body.len() - keep);
+        body.extend_from_slice(&buffer[..got]);
+    }
+    Ok(())
+}

@@ -1,0 +1,47 @@
+//! A served engine with a VM, for clients that come by a bad way.
+
+use super::{Home, Serving};
+
+/// The key that [`Home::with_server`] has.
+const KEY: &str = "fv_test_key_0123456789";
+
+/// An engine that listens, and its VM named `dev`.
+#[derive(Debug)]
+pub(crate) struct Served {
+    serving: Serving,
+    /// Goes after what is served from it.
+    _home: Home,
+}
+
+impl Served {
+    pub(crate) fn start() -> Self {
+        let home = Home::new();
+        let served = Self {
+            serving: Serving::start_with_key(&home, KEY),
+            _home: home,
+        };
+        served
+            .client()
+            .ok(&["launch", "-n", "dev", "--quiet", "--no-console"]);
+        served
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.serving.url
+    }
+
+    /// A client that comes straight here.
+    pub(crate) fn client(&self) -> Home {
+        Home::with_server(self.url())
+    }
+
+    /// What a line of shell prints in the VM.
+    pub(crate) fn sh(&self, line: &str) -> String {
+        self.client().ok(&["exec", "dev", line])
+    }
+
+    /// Paths of ours in the VM.
+    pub(crate) fn leftovers(&self) -> String {
+        self.sh("find / -xdev -name '.fastvm-*' -not -path '/proc/*'")
+    }
+}
