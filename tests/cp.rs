@@ -175,7 +175,7 @@ fn the_summary_is_json_when_asked_for() {
 }
 
 #[test]
-fn an_interrupted_copy_leaves_nothing_on_either_side() {
+fn an_interrupted_copy_leaves_nothing_half_made_and_goes_on_when_run_again() {
     let home = home_with_vm();
     fs::create_dir(home.join("many")).unwrap();
     for index in 0..40 {
@@ -201,10 +201,20 @@ fn an_interrupted_copy_leaves_nothing_on_either_side() {
         "--local",
         "exec",
         "dev",
-        "ls -A /root; ls -A /tmp; cat /proc/[0-9]*/comm | grep -x 'tar\\|curl' || true",
+        "ls -A /root | grep -v '^up$'; ls -A /tmp; cat /proc/[0-9]*/comm | grep -x 'tar\\|curl' || true",
     ]);
     assert_eq!(left, "many");
-    assert_eq!(names(home.path()), ["local", "many"]);
+    let mut here = names(home.path());
+    here.retain(|name| name != "down" && name != ".local");
+    assert_eq!(here, ["local", "many"]);
+    home.ok(&["--local", "cp", "many", "dev:/root/up"]);
+    home.ok(&["--local", "cp", "dev:/root/many", "down"]);
+    home.ok(&["--local", "cp", "dev:/root/up", "up"]);
+    for copy in ["down", "up"] {
+        assert_eq!(listing(&home.join(copy)), listing(&home.join("many")));
+    }
+    let journals = home.join(".local/state/fastvm/transfers");
+    assert!(!journals.exists() || names(&journals).is_empty());
 }
 
 /// Starts a copy, and interrupts it once it has begun to make something.
