@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::abandoned;
 use super::error::Error;
@@ -120,6 +120,31 @@ impl TreeLanding {
         self.stage.parent.free_bytes().unwrap_or(u64::MAX)
     }
 
+    /// Makes the target, unless it is there, for a copy that comes in parts.
+    pub(super) fn begin(self) -> Result<Parts, Error> {
+        let Self {
+            target,
+            existing,
+            mut stage,
+        } = self;
+        let failed = |error| Error::local("make the folder", &target, error);
+        let new = existing.is_none();
+        let folder = if let Some(folder) = existing {
+            folder
+        } else {
+            let name = target.file_name().unwrap_or_default();
+            stage.parent.create_folder(name).map_err(failed)?;
+            stage.made.push(target.clone());
+            stage.parent.folder(name).map_err(failed)?
+        };
+        Ok(Parts {
+            place: Mutex::new(Arc::new(folder)),
+            new,
+            stage,
+            target,
+        })
+    }
+
     /// Moves what was unpacked into place, then gives folders their modes and times. A folder that was there keeps its own.
     pub(super) fn place(self, folders: &[(MemberPath, u32, Moment)]) -> Result<(), Error> {
         let failed = |error| Error::local("move into place", &self.target, error);
@@ -143,23 +168,168 @@ impl TreeLanding {
                 .map_err(failed)?;
             self.stage.parent.folder(name)
         };
-        let mut descent = Descent::new(Arc::new(root.map_err(failed)?));
-        let mut folders: Vec<_> = folders
-            .iter()
-            .filter(|(path, ..)| !path.is_root() || self.existing.is_none())
-            .collect();
-        folders.sort_by(|one, other| other.0.cmp(&one.0));
-        for (path, mode, modified) in folders {
-            let settle = |folder: &Folder| folder.settle(*mode, *modified);
-            descent.to(path).and_then(settle).map_err(|error| {
-                Error::local(
-                    "set mode and time",
-                    self.target.join(name::shown(path.as_bytes())),
-                    error,
-                )
+        let root = Arc::new(root.map_err(failed)?);
+        settle(root, &self.target, folders, self.existing.is_none())
+    }
+}
+
+/// Gives folders their modes and times, deepest first; the root only when it is new.
+fn settle(
+    root: Arc<Folder>,
+    target: &Path,
+    folders: &[(MemberPath, u32, Moment)],
+    new: bool,
+) -> Result<(), Error> {
+    let mut descent = Descent::new(root);
+    let mut folders: Vec<_> = folders
+        .iter()
+        .filter(|(path, ..)| !path.is_root() || new)
+        .collect();
+    folders.sort_by(|one, other| other.0.cmp(&one.0));
+    for (path, mode, modified) in folders {
+        let settle = |folder: &Folder| folder.settle(*mode, *modified);
+        descent.to(path).and_then(settle).map_err(|error| {
+            let at = target.join(name::shown(path.as_bytes()));
+            Error::local("set mode and time", at, error)
+        })?;
+    }
+    Ok(())
+}
+
+/// The place of a folder that comes in parts.
+#[derive(Debug)]
+pub(super) struct Parts {
+    target: PathBuf,
+    /// The target itself; one part is moved into it at a time.
+    place: Mutex<Arc<Folder>>,
+    new: bool,
+    stage: Stage,
+}
+
+impl Parts {
+    /// An empty folder to unpack a part into.
+    pub(super) fn open(&self, name: &str) -> Result<Arc<Folder>, Error> {
+        let failed = |error| Error::local("make the folder", &self.target, error);
+        let folder = self.stage.folder().map_err(failed)?;
+        folder.create_folder(OsStr::new(name)).map_err(failed)?;
+        let folder = folder.folder(OsStr::new(name)).map_err(failed)?;
+        Ok(Arc::new(folder))
+    }
+
+    /// Moves a part that was unpacked into place.
+    pub(super) fn place(&self, name: &str) -> Result<(), Error> {
+        let failed = |error| Error::local("move into place", &self.target, error);
+        let place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        let stage = self.stage.folder().map_err(failed)?;
+        let part = stage.folder(OsStr::new(name)).map_err(failed)?;
+        check(&part, &place, &self.target)?;
+        merge(&part, &place, &self.target)?;
+        drop(part);
+        stage.remove_tree(OsStr::new(name));
+        Ok(())
+    }
+
+    /// Removes a part that is to come again.
+    pub(super) fn forget(&self, name: &str) {
+        if let Ok(stage) = self.stage.folder() {
+            stage.remove_tree(OsStr::new(name));
+        }
+    }
+
+    /// An empty file to write beside the copy.
+    pub(super) fn create(&self, name: &str) -> Result<fs::File, Error> {
+        let folder = self.stage.folder();
+        folder
+            .and_then(|folder| folder.create_file(OsStr::new(name)))
+            .map_err(|error| Error::local("write", &self.target, error))
+    }
+
+    /// Moves a written file into place, under all its names.
+    pub(super) fn place_file(
+        &self,
+        name: &str,
+        file: &fs::File,
+        (mode, modified): (u32, Moment),
+        places: &[MemberPath],
+    ) -> Result<(), Error> {
+        let failed = |error| Error::local("move into place", &self.target, error);
+        Folder::settle_file(file, mode, modified).map_err(failed)?;
+        let part = format!("{name}-names");
+        let staged = self.open(&part)?;
+        let stage = self.stage.folder().map_err(failed)?;
+        let mut descent = Descent::new(staged);
+        // The first takes the file itself, so that it must come last.
+        for (number, place) in places.iter().enumerate().rev() {
+            let Some((_, own)) = place.split() else {
+                continue;
+            };
+            let own = name::from_bytes(own).ok_or_else(|| Error::Refused {
+                path: place.to_string(),
+                reason: "no file here can have this name".to_owned(),
             })?;
+            let parents: Vec<_> = std::iter::successors(place.parent(), MemberPath::parent)
+                .take_while(|parent| !parent.is_root())
+                .collect();
+            for parent in parents.iter().rev() {
+                let Some((above, own)) = parent.split() else {
+                    continue;
+                };
+                let own = name::from_bytes(own).unwrap_or_default();
+                match descent
+                    .to(&above)
+                    .and_then(|folder| folder.create_folder(&own))
+                {
+                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                        return Err(failed(error));
+                    }
+                    _ => {}
+                }
+            }
+            let parent = place.parent().unwrap_or_default();
+            let folder = descent.to(&parent).map_err(failed)?;
+            let placed = if number == 0 {
+                stage.rename(OsStr::new(name), folder, &own)
+            } else {
+                folder.create_hard_link(&own, &stage, OsStr::new(name))
+            };
+            placed.map_err(failed)?;
+        }
+        drop(descent);
+        self.place(&part)
+    }
+
+    /// Fails if something stands where something of another kind is to go.
+    pub(super) fn check<'a>(
+        &self,
+        entries: impl Iterator<Item = (&'a MemberPath, Kind)>,
+    ) -> Result<(), Error> {
+        let place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut descent = Descent::new(place.clone());
+        for (path, kind) in entries {
+            let Some((parent, own)) = path.split() else {
+                continue;
+            };
+            let own = name::from_bytes(own).unwrap_or_default();
+            let Ok(there) = descent.to(&parent).and_then(|folder| folder.meta(&own)) else {
+                continue;
+            };
+            if (there.kind == Kind::Folder) != (kind == Kind::Folder) {
+                let at = self.target.join(name::shown(path.as_bytes()));
+                let reason = if kind == Kind::Folder {
+                    "there is something that is not a folder"
+                } else {
+                    "there is a folder where something else is to go"
+                };
+                return Err(conflict(&at, reason));
+            }
         }
         Ok(())
+    }
+
+    /// Gives all folders their modes and times. One that was there keeps its own, if it is the target itself.
+    pub(super) fn finish(&self, folders: &[(MemberPath, u32, Moment)]) -> Result<(), Error> {
+        let place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        settle(place.clone(), &self.target, folders, self.new)
     }
 }
 

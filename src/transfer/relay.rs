@@ -11,7 +11,9 @@ use super::name;
 use super::progress::Progress;
 use super::remote::{BlobStore, Guest};
 use super::request::{Incomplete, RemotePath, Settings};
-use super::script::{self, Entry, Found, Place, PutFile, PutTree, Relayed, SendTree, Tools, Way};
+use super::script::{
+    self, Entry, Found, Place, PutFile, PutTree, Relayed, SendTree, Share, Tools, Way,
+};
 use super::summary::{SkipReason, Skipped, Summary};
 use super::upload::{self, parent_of};
 use super::{READINGS, nonce};
@@ -187,11 +189,16 @@ impl<F: Guest, T: Guest, S: BlobStore> Relay<'_, F, T, S> {
                 flavor: tools.flavor,
                 links: arrival.settings.links,
                 only: chosen.then_some(&listed),
+                share: Share::All,
                 way: &way,
             };
             let announced = script::send_tree(self.from, tree).await;
             self.tidy(&way).await;
-            let announced = announced?;
+            let Some(announced) = announced? else {
+                return Err(Error::Worker(
+                    "a limit was kept that was not set".to_owned(),
+                ));
+            };
             let incomplete = arrival.settings.incomplete;
             let said = Said::read(&announced, tools.flavor, incomplete, path)?;
             if !said.changed.is_empty() {

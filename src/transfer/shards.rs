@@ -34,6 +34,11 @@ impl Default for Shards {
     }
 }
 
+/// Whether a file goes in parts: one that is not much larger than a shard is a shard of its own.
+pub(super) fn is_big(data: u64, size: u64) -> bool {
+    data > size.saturating_mul(2)
+}
+
 /// Measures a transfer to size what comes next.
 #[derive(Debug)]
 pub(super) struct Gauge {

@@ -5,6 +5,7 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use fastvm::transfer::{Error, Settings, Shards};
 
@@ -174,6 +175,143 @@ async fn what_stands_in_the_way_is_found_before_the_first_move() {
     }
 }
 
+#[tokio::test]
+async fn a_tree_of_many_shards_comes_back_as_it_is() {
+    for kind in KINDS {
+        let world = world(kind);
+        let summary = world
+            .download_with(&["src"], "a/new", small())
+            .await
+            .unwrap_or_else(|error| panic!("{kind}: {error}"));
+        let parts = world.store.gets.load(Ordering::SeqCst) > 10;
+        assert_eq!(parts, *kind != "nocurl", "{kind}");
+        let expected = expected(kind, &world.remote("src"));
+        assert_eq!(summary.files + summary.folders, expected.len() as u64);
+        assert_same(&view(kind, &world.local("a/new")), &expected);
+        let taken = fs::metadata(world.local("a/new/z/holes")).unwrap().blocks() * 512;
+        assert!(taken < 1_000_000, "{kind}: holes are kept");
+        world.assert_tidy();
+
+        fs::create_dir_all(world.local("old/m/one")).unwrap();
+        fs::write(world.local("old/m/one/f3"), b"old").unwrap();
+        fs::write(world.local("old/m/one/other"), b"stays").unwrap();
+        fs::write(world.local("old/big"), b"old").unwrap();
+        world
+            .download_with(&["src"], "old", small())
+            .await
+            .unwrap_or_else(|error| panic!("{kind}: {error}"));
+        let mut there = view(kind, &world.local("old"));
+        assert_eq!(
+            there.remove(Path::new("m/one/other")).unwrap().content,
+            b"stays"
+        );
+        assert_same(&there, &expected);
+        world.assert_tidy();
+    }
+}
+
+#[tokio::test]
+async fn a_big_file_comes_in_parts() {
+    for kind in KINDS {
+        let world = world(kind);
+        for source in ["src/big", "src/z/holes"] {
+            world
+                .download_with(&[source], "deep/copy", small())
+                .await
+                .unwrap_or_else(|error| panic!("{kind}: {error}"));
+            let (one, other) = (world.remote(source), world.local("deep/copy"));
+            assert!(fs::read(&one).unwrap() == fs::read(&other).unwrap());
+            let (one, other) = (fs::metadata(one).unwrap(), fs::metadata(other).unwrap());
+            assert_eq!((one.mode(), one.mtime()), (other.mode(), other.mtime()));
+            assert!(other.blocks() * 512 < 1_000_000, "{kind}: holes are kept");
+        }
+        world.assert_tidy();
+    }
+}
+
+#[tokio::test]
+async fn what_stands_in_the_way_here_is_found_before_the_first_move() {
+    for (there, folder) in [("z/f7", true), ("m/two", false), ("big", true)] {
+        let world = world("gnu");
+        let place = world.local("dst").join(there);
+        fs::create_dir_all(place.parent().unwrap()).unwrap();
+        if folder {
+            fs::create_dir(&place).unwrap();
+        } else {
+            fs::write(&place, b"file").unwrap();
+        }
+        let before = snapshot(&world.local("dst"));
+        assert!(matches!(
+            world.download_with(&["src"], "dst", small()).await,
+            Err(Error::Conflict { .. })
+        ));
+        assert_same(&snapshot(&world.local("dst")), &before);
+        world.assert_tidy();
+    }
+}
+
+#[tokio::test]
+async fn a_fault_on_the_way_back_costs_one_shard() {
+    for kind in ["gnu", "plain", "busybox"] {
+        for (at, how) in [(1, flip as fn(&Path)), (7, empty)] {
+            let world = world(kind);
+            spoil(&world, at, how);
+            world
+                .download_with(&["src"], "new", small())
+                .await
+                .unwrap_or_else(|error| panic!("{kind} {at}: {error}"));
+            assert_same(
+                &view(kind, &world.local("new")),
+                &expected(kind, &world.remote("src")),
+            );
+            world.assert_tidy();
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_command_of_a_copy_in_shards_may_fail_and_nothing_is_left() {
+    for up in [true, false] {
+        for failing in [0, 1, 2, 3, 5, 9, 15] {
+            let world = world("gnu");
+            let mut number = 0;
+            *world.guest.after_exec.lock().unwrap() = Some(Box::new(move |output| {
+                if number == failing {
+                    output.code = 1;
+                }
+                number += 1;
+            }));
+            let result = if up {
+                world.upload_with(&["src"], "new", small()).await
+            } else {
+                world.download_with(&["src"], "new", small()).await
+            };
+            assert!(
+                matches!(result, Err(Error::Guest { code: 1, .. })),
+                "{result:?}"
+            );
+            // Threads that were unpacking see the end a moment later, and the last one tidies up.
+            for _ in 0..200 {
+                if world.is_tidy() {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            world.assert_tidy();
+            *world.guest.after_exec.lock().unwrap() = None;
+            let (from, to) = if up {
+                world.upload_with(&["src"], "new", small()).await.unwrap();
+                (world.local("src"), world.remote("new"))
+            } else {
+                world.download_with(&["src"], "new", small()).await.unwrap();
+                (world.remote("src"), world.local("new"))
+            };
+            // The folder itself is there from the first time, so that its mode is not looked at.
+            assert_same(&snapshot(&to), &expected("gnu", &from));
+        }
+    }
+}
+
 /// Spoils one object, the number `at` of those that become complete.
 fn spoil(world: &World, at: usize, how: fn(&Path)) -> Arc<AtomicUsize> {
     let count = Arc::new(AtomicUsize::new(0));
@@ -191,6 +329,10 @@ fn flip(path: &Path) {
     let middle = content.len() / 2;
     content[middle] ^= 0x10;
     fs::write(path, content).unwrap();
+}
+
+fn empty(path: &Path) {
+    fs::write(path, b"").unwrap();
 }
 
 fn vanish(path: &Path) {

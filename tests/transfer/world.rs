@@ -114,6 +114,7 @@ const GNU: &[&str] = &[
     "sha256sum",
     "xargs",
     "ln",
+    "sleep",
 ];
 
 /// A fetch code that stands for a fetch without end.
@@ -266,6 +267,17 @@ impl World {
             into: path.ends_with('/'),
             path: full,
         }
+    }
+
+    /// Whether nothing of ours is left anywhere, while threads may still be at work.
+    pub(crate) fn is_tidy(&self) -> bool {
+        ["local", "guest", "home"].iter().all(|side| {
+            let entries = fs::read_dir(self.root.path().join(side)).unwrap();
+            entries.flatten().all(|entry| {
+                let name = entry.file_name();
+                !name.to_string_lossy().starts_with(".fastvm-")
+            })
+        })
     }
 
     /// Nothing of ours is left anywhere.

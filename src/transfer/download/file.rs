@@ -4,7 +4,12 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+
+use super::big::Big;
 use super::delivery::{Delivery, Holds};
+use super::plan::ranges;
 use super::{Job, blocking, changed, check_space, own_name};
 use crate::transfer::archive::Fault;
 use crate::transfer::checksum::Checksum;
@@ -15,6 +20,7 @@ use crate::transfer::receive::{Input, receive};
 use crate::transfer::remote::{BlobStore, Guest};
 use crate::transfer::request::RemotePath;
 use crate::transfer::script::{self, Found, Inline, Status, Tools};
+use crate::transfer::shards::{Gauge, is_big};
 use crate::transfer::summary::Summary;
 use crate::transfer::unpack::write_with_holes;
 use crate::transfer::{READINGS, SMALL};
@@ -80,8 +86,21 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         let codec = tools.codec(self.settings.compression)?;
         self.progress
             .total((status.size > 0).then_some(status.size), Some(1));
+        let parts =
+            is_big(status.size, self.settings.shards.first) && tools.has("curl") && tools.has("dd");
+        let mut size = status.size;
         for _ in 0..READINGS {
             let landing = self.landing(own_name(path), target, into).await?;
+            if parts {
+                let big = Big::new(0, Vec::new(), size);
+                if let Some(summary) = self.in_parts(path, tools, &big, landing).await? {
+                    return Ok(summary);
+                }
+                size = big.again().size;
+                self.progress
+                    .warn(format!("{path} changed while being read; it is sent again"));
+                continue;
+            }
             let delivery = self.deliver(tools, codec, Holds::File).await?;
             let got = self.file_once(path, &delivery, landing).await;
             self.end(delivery).await;
@@ -123,6 +142,54 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             receive(self.guest, self.store, ready, write).await?;
         check_size(path, before, size)?;
         blocking(move || landing.place(&file, before.mode, Some(before.modified))).await?;
+        Ok(Some(Summary {
+            files: 1,
+            bytes: size,
+            wire_bytes,
+            ..Summary::default()
+        }))
+    }
+
+    /// One reading of a file, several parts at once; nothing if it did not hold still.
+    async fn in_parts(
+        &self,
+        path: &str,
+        tools: &Tools,
+        big: &Big,
+        landing: FileLanding,
+    ) -> Result<Option<Summary>, Error> {
+        let codec = tools.codec(self.settings.compression)?;
+        check_space(landing.free_bytes(), big.size, landing.target())?;
+        let gauge = Gauge::new(self.settings.shards);
+        let file = big.file(|| landing.create())?;
+        let mut waiting = ranges(big.size, gauge.size()).into_iter();
+        let mut flying = FuturesUnordered::new();
+        let mut wire_bytes = 0;
+        loop {
+            while flying.len() < gauge.window() {
+                let Some(range) = waiting.next() else { break };
+                let (bytes, file, gauge) = (range.end - range.start, file.clone(), &gauge);
+                flying.push(async move {
+                    let wire = self.part((path, tools, codec), (big, range), file).await?;
+                    gauge.landed(bytes);
+                    Ok::<_, Error>(wire)
+                });
+            }
+            match flying.next().await {
+                Some(wire) => wire_bytes += wire?,
+                None => break,
+            }
+        }
+        let Some(status) = big.settled() else {
+            return Ok(None);
+        };
+        let size = big.size;
+        blocking(move || {
+            file.set_len(size)
+                .map_err(|error| write_failed(landing.target(), error))?;
+            landing.place(&file, status.mode, Some(status.modified))
+        })
+        .await?;
         Ok(Some(Summary {
             files: 1,
             bytes: size,
@@ -206,7 +273,7 @@ fn write(
     Ok(size)
 }
 
-fn write_failed(target: &Path, error: std::io::Error) -> Error {
+pub(super) fn write_failed(target: &Path, error: std::io::Error) -> Error {
     match error.kind() {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Error::NoSpace {
             place: target.display().to_string(),

@@ -1,7 +1,10 @@
 //! From a VM to this machine.
 
+mod big;
 mod delivery;
 mod file;
+mod parts;
+mod plan;
 mod stream;
 mod tree;
 

@@ -14,7 +14,7 @@ use crate::transfer::header::Flavor;
 use crate::transfer::receive::{Input, Ready, receive};
 use crate::transfer::remote::{BlobStore, Guest};
 use crate::transfer::request::RemotePath;
-use crate::transfer::script::{self, Found, SendTree};
+use crate::transfer::script::{self, Found, SendTree, Share};
 use crate::transfer::summary::Summary;
 use crate::transfer::{READINGS, SMALL, stderr};
 
@@ -115,9 +115,12 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             flavor,
             links: self.settings.links,
             only: only.as_deref(),
+            share: Share::All,
             way: &delivery.way,
         };
-        let announced = script::send_tree(self.guest, tree).await?;
+        let Some(announced) = script::send_tree(self.guest, tree).await? else {
+            return Ok(None);
+        };
         if (announced.tar == 1 && flavor == Flavor::Gnu)
             || (flavor == Flavor::Plain && !announced.still)
         {

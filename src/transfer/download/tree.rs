@@ -13,7 +13,7 @@ use crate::transfer::member::MemberPath;
 use crate::transfer::receive::{Input, receive};
 use crate::transfer::remote::{BlobStore, Guest};
 use crate::transfer::request::Incomplete;
-use crate::transfer::script::{self, Announced, Entry, Listed, SendTree, Tools};
+use crate::transfer::script::{self, Announced, Entry, Listed, SendTree, Share, Tools};
 use crate::transfer::selection::Picked;
 use crate::transfer::stderr;
 use crate::transfer::summary::{SkipReason, Skipped, Summary};
@@ -35,6 +35,11 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         let only = self.chosen(path).await?;
         for reading in 1..=READINGS {
             let delivery = self.deliver(tools, codec, Holds::Tree).await?;
+            let share = if self.comes_in_parts(tools) {
+                Share::UpTo(self.settings.shards.first)
+            } else {
+                Share::All
+            };
             let patience = if reading < READINGS {
                 WhenChanged::Again
             } else {
@@ -47,12 +52,14 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
                     only.as_deref(),
                     &delivery,
                     &target,
-                    patience,
+                    (share, patience),
                 )
                 .await;
             self.end(delivery).await;
-            if let Some(summary) = got? {
-                return Ok(summary);
+            match got? {
+                Got::All(summary) => return Ok(summary),
+                Got::Changed => {}
+                Got::TooLarge => return self.parts(path, tools, codec, only, target).await,
             }
         }
         Err(changed(path))
@@ -88,9 +95,9 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         only: Option<&[Listed]>,
         delivery: &Delivery,
         target: &Path,
-        when_changed: WhenChanged,
-    ) -> Result<Option<Summary>, Error> {
-        let mut announced = script::send_tree(
+        (share, when_changed): (Share, WhenChanged),
+    ) -> Result<Got, Error> {
+        let announced = script::send_tree(
             self.guest,
             SendTree {
                 path,
@@ -98,10 +105,14 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
                 flavor,
                 links: self.settings.links,
                 only,
+                share,
                 way: &delivery.way,
             },
         )
         .await?;
+        let Some(mut announced) = announced else {
+            return Ok(Got::TooLarge);
+        };
         if let Some(only) = only {
             // The folder itself is a member too.
             announced.before.0 = only.len() as u64 + 1;
@@ -114,7 +125,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
                 self.progress.warn(format!(
                     "{count} files in the VM changed while being read; the folder is sent again"
                 ));
-                return Ok(None);
+                return Ok(Got::Changed);
             }
             if self.settings.incomplete == Incomplete::Stop {
                 return Err(Error::Changed(said.changed));
@@ -167,7 +178,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             reason: SkipReason::Changed,
         }));
         let (files, bytes) = (unpacked.files, unpacked.bytes);
-        Ok(Some(Summary {
+        Ok(Got::All(Summary {
             files,
             folders: count,
             bytes,
@@ -176,6 +187,15 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             ..Summary::default()
         }))
     }
+}
+
+/// What came of one reading.
+enum Got {
+    All(Summary),
+    /// It did not hold still and may be read again.
+    Changed,
+    /// It is more than goes at once.
+    TooLarge,
 }
 
 /// What to do about files that changed while being read.

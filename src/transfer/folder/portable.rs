@@ -83,6 +83,21 @@ impl Folder {
         std::os::windows::fs::FileExt::seek_read(file, into, at)
     }
 
+    /// Writes all of it at a place.
+    #[cfg(windows)]
+    pub(in crate::transfer) fn write_at(
+        file: &File,
+        mut bytes: &[u8],
+        mut at: u64,
+    ) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let got = std::os::windows::fs::FileExt::seek_write(file, bytes, at)?;
+            bytes = &bytes[got..];
+            at += got as u64;
+        }
+        Ok(())
+    }
+
     pub(in crate::transfer) fn is_readable(&self, name: &OsStr, kind: Kind) -> bool {
         let path = self.0.join(name);
         if kind == Kind::Folder {

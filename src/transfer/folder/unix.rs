@@ -87,6 +87,11 @@ impl Folder {
         std::os::unix::fs::FileExt::read_at(file, into, at)
     }
 
+    /// Writes all of it at a place.
+    pub(in crate::transfer) fn write_at(file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
+        std::os::unix::fs::FileExt::write_all_at(file, bytes, at)
+    }
+
     pub(in crate::transfer) fn is_readable(&self, name: &OsStr, kind: Kind) -> bool {
         let access = if kind == Kind::Folder {
             Access::READ_OK | Access::EXEC_OK

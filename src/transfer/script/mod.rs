@@ -11,6 +11,7 @@ mod parts;
 mod put;
 mod scan;
 mod send;
+mod survey;
 
 pub(super) use apply::{Change, apply};
 pub(super) use get::{Found, Inline, get};
@@ -20,7 +21,10 @@ pub(super) use look::{Kind, Place, Tools, look};
 pub(super) use parts::{Ask, FinishFile, PutRange, ask, begin, finish_file, put_range};
 pub(super) use put::{Object, PutFile, PutTree, Relayed, Role, prepare, put_file, put_tree};
 pub(super) use scan::{Depth, Scan, Shape, scan};
-pub(super) use send::{Announced, BLOCK, Made, SendTree, Status, Way, piece, send_file, send_tree};
+pub(super) use send::{
+    Announced, BLOCK, Made, SendTree, Share, Status, Way, piece, send_file, send_range, send_tree,
+};
+pub(super) use survey::{Surveyed, survey};
 
 use super::error::Error;
 use super::remote::{Guest, GuestCommand, GuestOutput, Patience};

@@ -138,9 +138,57 @@ pub(in crate::transfer) async fn send_file(
     ))
 }
 
+/// Sends some blocks of a file; answers its status before and after.
+pub(in crate::transfer) async fn send_range(
+    guest: &impl Guest,
+    path: &str,
+    codec: Codec,
+    way: &Way,
+    (block, count): (u64, u64),
+) -> Result<(Status, Status, Made), Error> {
+    let script = concat!(
+        include_str!("base.sh"),
+        include_str!("status.sh"),
+        include_str!("object.sh"),
+        include_str!("deliver.sh"),
+        include_str!("send_range.sh")
+    );
+    let mut arguments = vec![path.to_owned(), codec.name().to_owned()];
+    arguments.extend(way.arguments());
+    arguments.extend([block.to_string(), count.to_string()]);
+    let call = Call {
+        script,
+        arguments,
+        stdin: way.stdin()?,
+        output_limit: SMALL_OUTPUT,
+        patience: Patience::Transfer,
+        action: "send a part of the file",
+        path,
+    };
+    let output = call.run(guest).await?;
+    let (answer, _) = Answer::read(&output.stdout, &["done"])?;
+    Ok((
+        Status::read(answer.get("before")?)?,
+        Status::read(answer.get("after")?)?,
+        Made::read(&answer, codec)?,
+    ))
+}
+
 /// What a command line surely takes, in bytes, and what one word costs besides its length.
 const WORDS: usize = 1024 * 1024;
 const WORD: usize = 16;
+
+/// How much of a folder goes at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::transfer) enum Share {
+    All,
+    /// All, unless that is more than so many bytes, a kibibyte counted for each entry.
+    UpTo(u64),
+    /// Only the entries named, without the folder itself.
+    Part,
+    /// Only the entries named, and the folder itself.
+    Rest,
+}
 
 /// A folder on its way out.
 #[derive(Debug)]
@@ -151,6 +199,7 @@ pub(in crate::transfer) struct SendTree<'a> {
     pub(in crate::transfer) links: Links,
     /// Only these entries, and the folder itself; all when there is no list.
     pub(in crate::transfer) only: Option<&'a [Listed]>,
+    pub(in crate::transfer) share: Share,
     pub(in crate::transfer) way: &'a Way,
 }
 
@@ -162,7 +211,8 @@ impl SendTree<'_> {
             return Ok(stdin);
         };
         let mut words = 0;
-        for path in [&b"."[..]]
+        let own = (self.share != Share::Part).then_some(&b"."[..]);
+        for path in own
             .into_iter()
             .chain(only.iter().map(|listed| listed.path.as_bytes()))
         {
@@ -201,11 +251,11 @@ fn quote(path: &[u8], out: &mut Vec<u8>) {
     out.push(b'\'');
 }
 
-/// Sends what is in a folder, as one archive.
+/// Sends what is in a folder, as one archive; nothing if it is too large for that.
 pub(in crate::transfer) async fn send_tree(
     guest: &impl Guest,
     tree: SendTree<'_>,
-) -> Result<Announced, Error> {
+) -> Result<Option<Announced>, Error> {
     let script = concat!(
         include_str!("base.sh"),
         include_str!("object.sh"),
@@ -216,11 +266,17 @@ pub(in crate::transfer) async fn send_tree(
         Flavor::Gnu => "gnu",
         Flavor::Plain => "plain",
     };
+    let share = match tree.share {
+        Share::All => "0".to_owned(),
+        Share::UpTo(bytes) => bytes.to_string(),
+        Share::Part | Share::Rest => "part".to_owned(),
+    };
     let (path, codec) = (tree.path, tree.codec);
     let mut arguments = vec![path.to_owned(), codec.name().to_owned(), flavor.to_owned()];
     arguments.extend(tree.way.arguments());
     arguments.push(tree.links.option().to_owned());
     arguments.push(u8::from(tree.only.is_some()).to_string());
+    arguments.push(share);
     let call = Call {
         script,
         arguments,
@@ -231,7 +287,10 @@ pub(in crate::transfer) async fn send_tree(
         path,
     };
     let output = call.run(guest).await?;
-    let (answer, _) = Answer::read(&output.stdout, &["done"])?;
+    let (answer, end) = Answer::read(&output.stdout, &["done", "large"])?;
+    if end == "large" {
+        return Ok(None);
+    }
     let extent = |key| {
         let mut words = answer.get(key)?.split(' ');
         let mut number = || {
@@ -242,14 +301,14 @@ pub(in crate::transfer) async fn send_tree(
         };
         Ok::<_, Error>((number()?, number()?))
     };
-    Ok(Announced {
+    Ok(Some(Announced {
         before: extent("before")?,
         after: extent("after")?,
         still: answer.get("before")? == answer.get("after")?,
         tar: answer.get("tar")?.parse().map_err(|_| broken())?,
         made: Made::read(&answer, codec)?,
         stderr: output.stderr.clone(),
-    })
+    }))
 }
 
 /// Some blocks of a kept object, less at its end.

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use super::big::Big;
 use super::parts::Route;
-use super::plan::is_big;
 use super::{Job, parent_of};
 use crate::transfer::checksum::Checksum;
 use crate::transfer::codec::Codec;
@@ -21,6 +20,7 @@ use crate::transfer::request::RemotePath;
 use crate::transfer::retry::Retries;
 use crate::transfer::script::{self, Object, Place, PutFile};
 use crate::transfer::send::{Output, send};
+use crate::transfer::shards::is_big;
 use crate::transfer::summary::Summary;
 use crate::transfer::{READINGS, SMALL};
 

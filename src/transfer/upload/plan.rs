@@ -8,15 +8,11 @@ use super::big::Big;
 use crate::transfer::folder::Kind;
 use crate::transfer::header::Flavor;
 use crate::transfer::member::MemberPath;
+use crate::transfer::shards::is_big;
 use crate::transfer::tree::Tree;
 
 /// What an entry costs besides its content, in bytes.
 const HEAD: u64 = 1024;
-
-/// Whether a file goes in ranges: one that is not much larger than a shard is a shard of its own.
-pub(super) fn is_big(data: u64, size: u64) -> bool {
-    data > size.saturating_mul(2)
-}
 
 /// One piece of the work.
 #[derive(Clone, Debug)]

@@ -1,0 +1,196 @@
+//! A file that is larger than a shard: parts of it at once, each checked, put together beside its place.
+
+use std::fs::File;
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::Job;
+use super::delivery::Holds;
+use crate::transfer::archive::Fault;
+use crate::transfer::codec::Codec;
+use crate::transfer::error::Error;
+use crate::transfer::folder::Folder;
+use crate::transfer::member::MemberPath;
+use crate::transfer::progress::{Progress, Steady};
+use crate::transfer::receive::{Input, receive};
+use crate::transfer::remote::{BlobStore, Guest};
+use crate::transfer::retry::Retries;
+use crate::transfer::script::{self, BLOCK, Status, Tools};
+
+const PIECE: usize = 64 * 1024;
+
+/// A file that comes in parts.
+#[derive(Debug)]
+pub(super) struct Big {
+    /// No two files of a copy have the same.
+    pub(super) number: usize,
+    /// Its names below the target; none for a file that comes alone.
+    pub(super) places: Vec<MemberPath>,
+    pub(super) size: u64,
+    /// How often it was read before.
+    pub(super) reading: u32,
+    left: AtomicUsize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    file: Option<Arc<File>>,
+    /// As the first part found it.
+    status: Option<Status>,
+    changed: bool,
+}
+
+impl Big {
+    pub(super) fn new(number: usize, places: Vec<MemberPath>, size: u64) -> Self {
+        Self {
+            number,
+            places,
+            size,
+            reading: 0,
+            left: AtomicUsize::new(0),
+            state: Mutex::default(),
+        }
+    }
+
+    /// The same file, to be read once more, as large as it is now.
+    pub(super) fn again(&self) -> Self {
+        let size = self.status().map_or(self.size, |status| status.size);
+        Self {
+            reading: self.reading + 1,
+            ..Self::new(self.number, self.places.clone(), size)
+        }
+    }
+
+    pub(super) fn expect(&self, parts: usize) {
+        self.left.store(parts, Ordering::Release);
+    }
+
+    /// Notes a part that arrived; says whether it was the last.
+    pub(super) fn arrived(&self) -> bool {
+        self.left.fetch_sub(1, Ordering::AcqRel) == 1
+    }
+
+    /// The file that is written, made at the first call.
+    pub(super) fn file(
+        &self,
+        make: impl FnOnce() -> Result<File, Error>,
+    ) -> Result<Arc<File>, Error> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = &state.file {
+            return Ok(file.clone());
+        }
+        let file = Arc::new(make()?);
+        state.file = Some(file.clone());
+        Ok(file)
+    }
+
+    /// What all parts agreed on; nothing if it changed meanwhile.
+    pub(super) fn settled(&self) -> Option<Status> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state
+            .status
+            .filter(|status| !state.changed && status.size == self.size)
+    }
+
+    fn status(&self) -> Option<Status> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.status
+    }
+
+    /// Notes how a part found the file.
+    fn saw(&self, before: Status, after: Status) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = *state.status.get_or_insert(before);
+        state.changed |= before != first || after != first;
+        state.status = Some(after);
+    }
+
+    fn has_changed(&self) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.changed || state.status.is_some_and(|status| status.size != self.size)
+    }
+}
+
+impl<G: Guest, S: BlobStore> Job<'_, G, S> {
+    /// Brings one part until it is written; answers its bytes on the wire. Of a file that changed, nothing more is brought.
+    pub(super) async fn part(
+        &self,
+        (path, tools, codec): (&str, &Tools, Codec),
+        (big, range): (&Big, Range<u64>),
+        file: Arc<File>,
+    ) -> Result<u64, Error> {
+        let progress = Arc::new(Steady::new(self.progress.clone()));
+        let mut retries = Retries::default();
+        let mut wire_bytes = 0;
+        let blocks = (
+            range.start / BLOCK,
+            (range.end - range.start).div_ceil(BLOCK),
+        );
+        while !big.has_changed() {
+            progress.again();
+            let delivery = self.deliver(tools, codec, Holds::Tree).await?;
+            let brought = async {
+                let sent = script::send_range(self.guest, path, codec, &delivery.way, blocks);
+                let (before, after, made) = sent.await?;
+                big.saw(before, after);
+                if big.has_changed() {
+                    return Ok(0);
+                }
+                let (file, progress, range) = (file.clone(), progress.clone(), range.clone());
+                let shown = path.to_owned();
+                let write =
+                    move |input: Input| write_range(input, &file, range, &shown, &*progress);
+                let ready = delivery.ready(&made, path)?;
+                let ((), wire) = receive(self.guest, self.store, ready, write).await?;
+                Ok(wire)
+            };
+            let brought = brought.await;
+            self.end(delivery).await;
+            match brought {
+                Ok(wire) => {
+                    wire_bytes += wire;
+                    break;
+                }
+                Err(error) => retries.again(error).await?,
+            }
+        }
+        Ok(wire_bytes)
+    }
+}
+
+/// Writes what arrives to its place in a new file, where zeros need not be written; it must be exactly the range.
+fn write_range(
+    mut input: Input,
+    file: &File,
+    range: Range<u64>,
+    path: &str,
+    progress: &dyn Progress,
+) -> Result<(), Fault> {
+    let mut buffer = vec![0; PIECE];
+    let mut at = range.start;
+    loop {
+        let got = match input.read(&mut buffer) {
+            Ok(0) => break,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            got => got?,
+        };
+        let end = at + got as u64;
+        if end > range.end {
+            return Err(Error::integrity(path, "more bytes arrived than the VM announced").into());
+        }
+        if buffer[..got].iter().any(|&byte| byte != 0) {
+            Folder::write_at(file, &buffer[..got], at)
+                .map_err(|error| super::file::write_failed(path.as_ref(), error))?;
+        }
+        progress.advance(got as u64);
+        at = end;
+    }
+    if at == range.end {
+        Ok(())
+    } else {
+        let reason = format!("{} bytes of a part are missing", range.end - at);
+        Err(Error::integrity(path, reason).into())
+    }
+}

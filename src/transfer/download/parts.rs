@@ -1,0 +1,348 @@
+//! A folder that is larger than a shard: several shards at once, each moved into place as soon as it has arrived whole.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+
+use super::big::Big;
+use super::delivery::Holds;
+use super::plan::{Plan, Work, rest};
+use super::tree::Said;
+use super::{Job, blocking, check_space};
+use crate::transfer::READINGS;
+use crate::transfer::codec::Codec;
+use crate::transfer::error::Error;
+use crate::transfer::folder::Kind;
+use crate::transfer::landing::{Parts, TreeLanding};
+use crate::transfer::member::MemberPath;
+use crate::transfer::moment::Moment;
+use crate::transfer::name;
+use crate::transfer::progress::Steady;
+use crate::transfer::receive::{Input, receive};
+use crate::transfer::remote::{BlobStore, Guest};
+use crate::transfer::request::{Incomplete, Links};
+use crate::transfer::retry::Retries;
+use crate::transfer::script::{self, Entry, Listed, SendTree, Share, Surveyed, Tools};
+use crate::transfer::shards::Gauge;
+use crate::transfer::summary::{SkipReason, Skipped, Summary};
+use crate::transfer::unpack::{Limits, Unpacked, unpack};
+
+/// What a shard may hold beyond what the survey found, besides one part in a hundred: files grow.
+const SLACK_BYTES: u64 = 1024 * 1024;
+
+/// A folder on its way here.
+struct Arrival<'a, G, S> {
+    job: &'a Job<'a, G, S>,
+    path: &'a str,
+    tools: &'a Tools,
+    codec: Codec,
+    entries: Arc<Vec<Surveyed>>,
+    landing: Arc<Parts>,
+    gauge: Gauge,
+    numbers: AtomicUsize,
+}
+
+/// What a piece of work came to.
+#[derive(Default)]
+struct Done {
+    unpacked: Unpacked,
+    skipped: Vec<Skipped>,
+    wire: u64,
+    /// A file that changed while its parts were read.
+    again: Option<Arc<Big>>,
+}
+
+impl<G: Guest, S: BlobStore> Job<'_, G, S> {
+    /// Whether folders may come in parts: each is named to the VM, and goes by the storage.
+    pub(super) fn comes_in_parts(&self, tools: &Tools) -> bool {
+        tools.has("curl") && tools.has("dd") && self.settings.links == Links::Keep
+    }
+
+    pub(super) async fn parts(
+        &self,
+        path: &str,
+        tools: &Tools,
+        codec: Codec,
+        only: Option<Vec<Listed>>,
+        target: PathBuf,
+    ) -> Result<Summary, Error> {
+        let mut entries = script::survey(self.guest, path).await?;
+        if let Some(only) = only {
+            let only: HashSet<_> = only.into_iter().map(|listed| listed.path).collect();
+            entries.retain(|entry| only.contains(&entry.path));
+        }
+        let special = entries.extract_if(.., |entry| entry.kind == Kind::Special);
+        let special = special.map(|entry| Skipped {
+            path: name::shown(entry.path.as_bytes()),
+            reason: SkipReason::Special,
+        });
+        let special: Vec<_> = special.collect();
+        let entries = Arc::new(entries);
+        let bytes = entries.iter().map(|entry| entry.size).sum();
+        let data = entries.iter().map(|entry| entry.data).sum();
+        let files = entries.iter().filter(|entry| entry.kind != Kind::Folder);
+        self.progress.total(Some(bytes), Some(files.count() as u64));
+        let (nonce, planned, at) = (self.nonce.clone(), entries.clone(), target.clone());
+        let landing = blocking(move || {
+            let landing = TreeLanding::prepare(&at, &nonce)?;
+            check_space(landing.free_bytes(), data, &at)?;
+            let landing = landing.begin()?;
+            landing.check(planned.iter().map(|entry| (&entry.path, entry.kind)))?;
+            Ok(landing)
+        });
+        let arrival = Arrival {
+            job: self,
+            path,
+            tools,
+            codec,
+            entries,
+            landing: Arc::new(landing.await?),
+            gauge: Gauge::new(self.settings.shards),
+            numbers: AtomicUsize::new(0),
+        };
+        let mut summary = arrival.fly().await?;
+        arrival.last(&mut summary).await?;
+        summary.skipped.splice(0..0, special);
+        Ok(summary)
+    }
+}
+
+impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
+    /// Keeps as many shards in the air as make sense, until all have landed.
+    async fn fly(&self) -> Result<Summary, Error> {
+        let mut summary = Summary::default();
+        let mut plan = Plan::new(self.entries.clone());
+        let mut flying = FuturesUnordered::new();
+        loop {
+            while flying.len() < self.gauge.window() {
+                match plan.next(self.gauge.size()) {
+                    Some(work) => flying.push(self.work(work)),
+                    None => break,
+                }
+            }
+            let Some(done) = flying.next().await else {
+                return Ok(summary);
+            };
+            let done = done?;
+            if done.wire > 0 {
+                self.gauge.landed(done.unpacked.bytes);
+            }
+            if let Some(big) = &done.again {
+                self.changed_again(1);
+                plan.insert_file(&Arc::new(big.again()), self.gauge.size());
+            }
+            count(&mut summary, done);
+        }
+    }
+
+    async fn work(&self, work: Work) -> Result<Done, Error> {
+        match work {
+            Work::Batch(batch) => self.batch(&batch, Share::Part).await,
+            Work::Part(big, range) => {
+                let own = big.places.first().cloned().unwrap_or_default();
+                let path = format!("{}/{own}", self.path.trim_end_matches('/'));
+                self.job.progress.file(&name::shown(own.as_bytes()));
+                let staged = file_name(&big);
+                let file = big.file(|| self.landing.create(&staged))?;
+                let about = (path.as_str(), self.tools, self.codec);
+                let bytes = range.end - range.start;
+                let wire = self.job.part(about, (&big, range), file).await?;
+                let mut done = Done {
+                    wire,
+                    ..Done::default()
+                };
+                done.unpacked.bytes = bytes;
+                if big.arrived() {
+                    self.file(&big, &mut done).await?;
+                }
+                Ok(done)
+            }
+        }
+    }
+
+    /// Ends a file whose parts have all arrived.
+    async fn file(&self, big: &Arc<Big>, done: &mut Done) -> Result<(), Error> {
+        let staged = file_name(big);
+        let Some(status) = big.settled() else {
+            self.landing.forget(&staged);
+            done.unpacked.bytes = 0;
+            if big.reading + 1 < READINGS {
+                done.again = Some(big.clone());
+                return Ok(());
+            }
+            let paths = big.places.iter().map(|place| name::shown(place.as_bytes()));
+            if self.job.settings.incomplete == Incomplete::Stop {
+                return Err(Error::Changed(paths.collect()));
+            }
+            done.skipped.extend(paths.map(|path| Skipped {
+                path,
+                reason: SkipReason::Changed,
+            }));
+            return Ok(());
+        };
+        let (landing, file) = (
+            self.landing.clone(),
+            big.file(|| self.landing.create(&staged))?,
+        );
+        let (places, size) = (big.places.clone(), big.size);
+        blocking(move || {
+            file.set_len(size)
+                .map_err(|error| Error::local("write", PathBuf::from(&staged), error))?;
+            landing.place_file(&staged, &file, (status.mode, status.modified), &places)
+        })
+        .await?;
+        done.unpacked.files = big.places.len() as u64;
+        Ok(())
+    }
+
+    /// Brings some entries until they are in place.
+    async fn batch(&self, batch: &[usize], share: Share) -> Result<Done, Error> {
+        let listed: Vec<_> = batch
+            .iter()
+            .map(|&index| Listed {
+                path: self.entries[index].path.clone(),
+                kind: match self.entries[index].kind {
+                    Kind::Folder => Entry::Folder,
+                    Kind::Special => Entry::Special,
+                    Kind::File | Kind::Link => Entry::File,
+                },
+            })
+            .collect();
+        let bytes = batch.iter().map(|&index| self.entries[index].size);
+        let bytes: u64 = bytes.sum();
+        let progress = Arc::new(Steady::new(self.job.progress.clone()));
+        let (mut retries, mut readings, mut wire) = (Retries::default(), 0, 0);
+        loop {
+            progress.again();
+            let name = format!("part-{}", self.numbers.fetch_add(1, Ordering::Relaxed));
+            let got = self.batch_once(&listed, share, (&name, bytes), &progress);
+            match got.await {
+                Ok((mut done, changed)) => {
+                    wire += done.wire;
+                    readings += 1;
+                    if !changed.is_empty() && readings < READINGS {
+                        self.landing.forget(&name);
+                        self.changed_again(changed.len());
+                        continue;
+                    }
+                    if !changed.is_empty() && self.job.settings.incomplete == Incomplete::Stop {
+                        return Err(Error::Changed(changed));
+                    }
+                    done.skipped.extend(changed.into_iter().map(|path| Skipped {
+                        path,
+                        reason: SkipReason::Changed,
+                    }));
+                    let landing = self.landing.clone();
+                    blocking(move || landing.place(&name)).await?;
+                    done.wire = wire;
+                    return Ok(done);
+                }
+                Err(error) => {
+                    self.landing.forget(&name);
+                    retries.again(error).await?;
+                }
+            }
+        }
+    }
+
+    /// Brings some entries once; answers with those that changed meanwhile.
+    async fn batch_once(
+        &self,
+        listed: &[Listed],
+        share: Share,
+        (name, bytes): (&str, u64),
+        progress: &Arc<Steady>,
+    ) -> Result<(Done, Vec<PathBuf>), Error> {
+        let job = self.job;
+        let delivery = job.deliver(self.tools, self.codec, Holds::Tree).await?;
+        let brought = async {
+            let tree = SendTree {
+                path: self.path,
+                codec: self.codec,
+                flavor: self.tools.flavor,
+                links: Links::Keep,
+                only: Some(listed),
+                share,
+                way: &delivery.way,
+            };
+            let Some(announced) = script::send_tree(job.guest, tree).await? else {
+                return Err(Error::Worker(
+                    "a limit was kept that was not set".to_owned(),
+                ));
+            };
+            let incomplete = job.settings.incomplete;
+            let said = Said::read(&announced, self.tools.flavor, incomplete, self.path)?;
+            let members = listed.len() as u64 + u64::from(share == Share::Rest);
+            let limits = Limits {
+                members,
+                bytes: bytes
+                    .saturating_add(bytes / 100)
+                    .saturating_add(SLACK_BYTES),
+            };
+            let (landing, name, watch) = (self.landing.clone(), name.to_owned(), progress.clone());
+            let unpack = move |input: Input| unpack(input, landing.open(&name)?, limits, &*watch);
+            let ready = delivery.ready(&announced.made, self.path)?;
+            let (unpacked, wire) = receive(job.guest, job.store, ready, unpack).await?;
+            if said.complete && announced.still && unpacked.members != members {
+                let reason = format!("{} members arrived instead of {members}", unpacked.members);
+                return Err(Error::integrity(self.path, reason));
+            }
+            let done = Done {
+                unpacked,
+                skipped: said.skipped,
+                wire,
+                again: None,
+            };
+            Ok((done, said.changed))
+        };
+        let brought = brought.await;
+        job.end(delivery).await;
+        brought
+    }
+
+    /// Links, and folders with their modes and times.
+    async fn last(&self, summary: &mut Summary) -> Result<(), Error> {
+        let mut folders: Vec<(MemberPath, u32, Moment)> = Vec::new();
+        for (number, batch) in rest(&self.entries).into_iter().enumerate() {
+            let share = if number == 0 {
+                Share::Rest
+            } else {
+                Share::Part
+            };
+            let mut done = self.batch(&batch, share).await?;
+            folders.append(&mut done.unpacked.folders);
+            count(summary, done);
+        }
+        let named = folders.iter().filter(|(path, ..)| !path.is_root());
+        summary.folders = named.count() as u64;
+        let landing = self.landing.clone();
+        blocking(move || landing.finish(&folders)).await
+    }
+
+    fn changed_again(&self, count: usize) {
+        self.job.progress.warn(format!(
+            "{count} files in the VM changed while being read; they are sent again"
+        ));
+    }
+}
+
+/// What the file is called while its parts arrive.
+fn file_name(big: &Big) -> String {
+    format!("file-{}-{}", big.number, big.reading)
+}
+
+fn count(summary: &mut Summary, done: Done) {
+    summary.files += done.unpacked.files;
+    summary.bytes += done.unpacked.bytes;
+    summary.wire_bytes += done.wire;
+    summary.skipped.extend(done.skipped);
+    let special = done.unpacked.special.into_iter().map(|path| Skipped {
+        path,
+        reason: SkipReason::Special,
+    });
+    summary.skipped.extend(special);
+}

@@ -1,0 +1,146 @@
+//! What goes into which shard of a download.
+
+use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::big::Big;
+use crate::transfer::folder::Kind;
+use crate::transfer::member::MemberPath;
+use crate::transfer::script::{BLOCK, Surveyed};
+use crate::transfer::shards::is_big;
+
+/// What an entry costs besides its content, in bytes.
+const HEAD: u64 = 1024;
+/// Bytes of names that go with one command.
+const NAMES: usize = 512 * 1024;
+
+/// One piece of the work.
+#[derive(Debug)]
+pub(super) enum Work {
+    /// Whole files, as one archive.
+    Batch(Vec<usize>),
+    /// So many bytes of a file.
+    Part(Arc<Big>, Range<u64>),
+}
+
+/// Hands out the files of a survey in shards of the size asked for; folders and links come after them.
+#[derive(Debug)]
+pub(super) struct Plan {
+    entries: Arc<Vec<Surveyed>>,
+    next: usize,
+    taken: Vec<bool>,
+    /// The other names of a file, by its first.
+    names: HashMap<usize, Vec<usize>>,
+    waiting: VecDeque<Work>,
+}
+
+impl Plan {
+    pub(super) fn new(entries: Arc<Vec<Surveyed>>) -> Self {
+        let mut first: HashMap<&str, usize> = HashMap::new();
+        let mut names: HashMap<usize, Vec<usize>> = HashMap::new();
+        for (index, entry) in entries.iter().enumerate() {
+            if let Some(identity) = entry.one_of.as_deref() {
+                let first = *first.entry(identity).or_insert(index);
+                if first != index {
+                    names.entry(first).or_default().push(index);
+                }
+            }
+        }
+        let taken = entries.iter().map(|entry| entry.kind != Kind::File);
+        Self {
+            next: 0,
+            taken: taken.collect(),
+            names,
+            waiting: VecDeque::new(),
+            entries,
+        }
+    }
+
+    /// Brings in the parts of a file, of about `size` bytes.
+    pub(super) fn insert_file(&mut self, big: &Arc<Big>, size: u64) {
+        let parts = ranges(big.size, size);
+        big.expect(parts.len());
+        self.waiting.extend(
+            parts
+                .into_iter()
+                .map(|range| Work::Part(big.clone(), range)),
+        );
+    }
+
+    /// The next piece of work, of about `size` bytes.
+    pub(super) fn next(&mut self, size: u64) -> Option<Work> {
+        if let Some(work) = self.waiting.pop_front() {
+            return Some(work);
+        }
+        let mut batch = Vec::new();
+        let (mut weight, mut names) = (0, 0);
+        while self.next < self.taken.len() {
+            let index = self.next;
+            if self.taken[index] {
+                self.next += 1;
+                continue;
+            }
+            let entry = &self.entries[index];
+            // A command line holds text only.
+            let text = std::str::from_utf8(entry.path.as_bytes()).is_ok();
+            let big = is_big(entry.data, size) && text;
+            let full = weight + HEAD + entry.data > size || names > NAMES;
+            if !big && weight > 0 && full {
+                break;
+            }
+            self.next += 1;
+            self.taken[index] = true;
+            let others = self.names.remove(&index).unwrap_or_default();
+            for &other in &others {
+                self.taken[other] = true;
+            }
+            if big {
+                let place = |&other: &usize| self.entries[other].path.clone();
+                let places: Vec<MemberPath> =
+                    std::iter::once(&index).chain(&others).map(place).collect();
+                let file = Arc::new(Big::new(index, places, entry.size));
+                self.insert_file(&file, size);
+                continue;
+            }
+            weight += HEAD * (1 + others.len() as u64) + entry.data;
+            for each in std::iter::once(index).chain(others) {
+                names += self.entries[each].path.as_bytes().len() + 4;
+                batch.push(each);
+            }
+        }
+        if batch.is_empty() {
+            return self.waiting.pop_front();
+        }
+        Some(Work::Batch(batch))
+    }
+}
+
+/// Folders and links, a command's worth at a time.
+pub(super) fn rest(entries: &[Surveyed]) -> Vec<Vec<usize>> {
+    let mut batches = vec![Vec::new()];
+    let mut names = 0;
+    for (index, entry) in entries.iter().enumerate() {
+        if !matches!(entry.kind, Kind::Folder | Kind::Link) {
+            continue;
+        }
+        names += entry.path.as_bytes().len() + 4;
+        if names > NAMES {
+            names = 0;
+            batches.push(Vec::new());
+        }
+        if let Some(batch) = batches.last_mut() {
+            batch.push(index);
+        }
+    }
+    batches
+}
+
+/// A file in parts that begin at whole blocks.
+pub(super) fn ranges(size: u64, most: u64) -> Vec<Range<u64>> {
+    let most = (most / BLOCK).max(1) * BLOCK;
+    let starts = (0..size.div_ceil(most)).map(|number| number * most);
+    starts
+        .map(|start| start..(start + most).min(size))
+        .collect()
+}

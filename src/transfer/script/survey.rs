@@ -1,0 +1,88 @@
+//! What is in a folder of the VM, with sizes.
+
+use super::answer::broken;
+use super::{Call, Patience};
+use crate::transfer::error::Error;
+use crate::transfer::folder::Kind;
+use crate::transfer::member::MemberPath;
+use crate::transfer::remote::Guest;
+
+/// Names and numbers of some millions of entries.
+const LONGEST: usize = 512 * 1024 * 1024;
+
+/// One entry below the folder.
+#[derive(Clone, Debug)]
+pub(in crate::transfer) struct Surveyed {
+    pub(in crate::transfer) path: MemberPath,
+    pub(in crate::transfer) kind: Kind,
+    /// Content of a file, in bytes, and what of it stands on the disk.
+    pub(in crate::transfer) size: u64,
+    pub(in crate::transfer) data: u64,
+    /// Which file it is a name of, if that has several.
+    pub(in crate::transfer) one_of: Option<Box<str>>,
+}
+
+/// Surveys a folder, without sockets; folders come before what they hold.
+pub(in crate::transfer) async fn survey(
+    guest: &impl Guest,
+    path: &str,
+) -> Result<Vec<Surveyed>, Error> {
+    let script = concat!(include_str!("base.sh"), include_str!("survey.sh"));
+    let call = Call {
+        script,
+        arguments: vec![path.to_owned()],
+        stdin: Vec::new(),
+        output_limit: LONGEST,
+        patience: Patience::Transfer,
+        action: "list the folder",
+        path,
+    };
+    let output = call.run(guest).await?;
+    let mut rest = output.stdout.strip_suffix(b"done").ok_or_else(broken)?;
+    let mut all = Vec::new();
+    while !rest.is_empty() {
+        let count: usize = line(&mut rest)?.parse().map_err(|_| broken())?;
+        let from = all.len();
+        for _ in 0..count {
+            all.push(numbers(line(&mut rest)?)?);
+        }
+        for entry in &mut all[from..] {
+            let end = memchr::memchr(0, rest).ok_or_else(broken)?;
+            entry.path = MemberPath::parse(&rest[..end]).map_err(|_| broken())?;
+            if entry.path.is_root() {
+                return Err(broken());
+            }
+            rest = &rest[end + 1..];
+        }
+    }
+    Ok(all)
+}
+
+fn line<'a>(rest: &mut &'a [u8]) -> Result<&'a str, Error> {
+    let end = memchr::memchr(b'\n', rest).ok_or_else(broken)?;
+    let line = std::str::from_utf8(&rest[..end]).map_err(|_| broken())?;
+    *rest = &rest[end + 1..];
+    Ok(line)
+}
+
+fn numbers(line: &str) -> Result<Surveyed, Error> {
+    let words: Vec<_> = line.split(' ').collect();
+    let [mode, size, blocks, names, identity] = words.as_slice() else {
+        return Err(broken());
+    };
+    let number = |word: &str| word.parse::<u64>().map_err(|_| broken());
+    let kind = match u32::from_str_radix(mode, 16).map_err(|_| broken())? & 0o17_0000 {
+        0o10_0000 => Kind::File,
+        0o04_0000 => Kind::Folder,
+        0o12_0000 => Kind::Link,
+        _ => Kind::Special,
+    };
+    let size = if kind == Kind::File { number(size)? } else { 0 };
+    Ok(Surveyed {
+        path: MemberPath::default(),
+        kind,
+        size,
+        data: size.min(number(blocks)?.saturating_mul(512)),
+        one_of: (kind == Kind::File && number(names)? > 1).then(|| (*identity).into()),
+    })
+}
