@@ -1,127 +1,9 @@
 //! Consoles through a pseudo terminal, looked at with the eyes of a terminal emulator.
 
-use std::fs::File;
-use std::io::{Read as _, Write as _};
-use std::os::fd::OwnedFd;
-use std::process::{Child, Command};
-use std::sync::mpsc;
-use std::time::Duration;
-
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
+use std::process::Command;
 
 use crate::common::Home;
-
-/// How long something may take to show before the test fails.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A terminal with a program on it.
-struct Terminal {
-    master: OwnedFd,
-    slave: OwnedFd,
-    screen: vt100::Parser,
-    shown: mpsc::Receiver<Vec<u8>>,
-    child: Child,
-}
-
-impl Terminal {
-    fn run(command: &mut Command) -> Self {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&master).unwrap();
-        unlockpt(&master).unwrap();
-        let path = ptsname(&master, Vec::new()).unwrap();
-        let slave: OwnedFd = File::options()
-            .read(true)
-            .write(true)
-            .open(path.to_str().unwrap())
-            .unwrap()
-            .into();
-        resize(&master, 24, 80);
-        let end = || std::process::Stdio::from(slave.try_clone().unwrap());
-        let child = command
-            .env("TERM", "xterm-256color")
-            .stdin(end())
-            .stdout(end())
-            .stderr(end())
-            .spawn()
-            .unwrap();
-        let (sender, shown) = mpsc::channel();
-        let mut reader = File::from(master.try_clone().unwrap());
-        std::thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            while let Ok(count @ 1..) = reader.read(&mut buffer) {
-                if sender.send(buffer[..count].to_vec()).is_err() {
-                    return;
-                }
-            }
-        });
-        Self {
-            master,
-            slave,
-            screen: vt100::Parser::new(24, 80, 0),
-            shown,
-            child,
-        }
-    }
-
-    fn type_in(&self, text: &str) {
-        let mut keyboard = File::from(self.master.try_clone().unwrap());
-        keyboard.write_all(text.as_bytes()).unwrap();
-    }
-
-    fn text(&self) -> String {
-        self.screen.screen().contents()
-    }
-
-    /// Waits until the screen shows a text.
-    fn wait_for(&mut self, text: &str) {
-        while !self.text().contains(text) {
-            match self.shown.recv_timeout(PATIENCE) {
-                Ok(bytes) => self.screen.process(&bytes),
-                Err(_) => panic!("{text:?} does not show in\n{}", self.text()),
-            }
-        }
-    }
-
-    /// Waits for the prompt of the shell that is ready to be typed to.
-    fn wait_for_shell(&mut self) {
-        self.wait_for("leaves");
-        self.type_in("echo rea''dy\r");
-        self.wait_for("ready");
-    }
-
-    fn end(&mut self) -> i32 {
-        use std::os::unix::process::ExitStatusExt as _;
-        let status = self.child.wait().unwrap();
-        status
-            .code()
-            .unwrap_or_else(|| 128 + status.signal().unwrap())
-    }
-
-    /// Whether lines are edited and echoed here, as before the console.
-    fn is_given_back(&self) -> bool {
-        let modes = tcgetattr(&self.slave).unwrap().local_modes;
-        modes.contains(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG)
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        // A test that failed leaves it running; one that ended is none the worse for it.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn resize(terminal: &OwnedFd, rows: u16, columns: u16) {
-    let size = Winsize {
-        ws_row: rows,
-        ws_col: columns,
-        ws_xpixel: 0,
-        ws_ypixel: 0,
-    };
-    tcsetwinsize(terminal, size).unwrap();
-}
+use crate::common::terminal::{Terminal, resize};
 
 fn home() -> Home {
     let home = Home::new();
@@ -236,4 +118,16 @@ fn without_a_terminal_a_console_is_wrong_usage() {
         "--- stderr\nerror: a console needs a terminal on standard input and output\n\
          hint: run a command instead: fastvm exec -i dev …\n--- exit 2"
     );
+}
+
+#[test]
+fn a_launch_takes_the_key_that_leaves_its_console() {
+    let home = Home::new();
+    let options = ["--local", "launch", "-n", "dev", "--escape", "^A"];
+    let mut terminal = Terminal::run(&mut home.command(&options));
+    terminal.wait_for("Ctrl-A leaves");
+    terminal.wait_for_shell();
+    terminal.type_in("\x01");
+    terminal.wait_for("left the console");
+    assert_eq!((terminal.end(), terminal.is_given_back()), (0, true));
 }

@@ -402,3 +402,67 @@ fn what_is_there_stays_and_is_named_with_no_clobber() {
     let stream = home.run(&["--local", "cp", "--verify", "-", "dev:/t/file"]);
     assert_eq!(stream.code, 2, "{stream}");
 }
+
+#[test]
+fn what_is_neither_file_folder_nor_link_is_counted_in_one_warning() {
+    let home = Home::new();
+    home.ok(&["--local", "vm", "launch", "--name", "dev"]);
+    std::fs::create_dir(home.join("tree")).unwrap();
+    std::fs::write(home.join("tree/file"), "x").unwrap();
+    for name in ["tree/a", "tree/b"] {
+        let made = std::process::Command::new("mkfifo")
+            .arg(home.join(name))
+            .status();
+        assert!(made.unwrap().success());
+    }
+    let up = home.run(&["--local", "cp", "tree", "dev:/root/tree"]);
+    assert_eq!(up.code, 0, "{up}");
+    let warning = "warning: left out: 2 neither file, folder nor link (tree/a, tree/b)";
+    assert_eq!(up.stderr.lines().next(), Some(warning), "{up}");
+    assert_eq!(
+        home.ok(&["--local", "exec", "dev", "ls /root/tree"]),
+        "file"
+    );
+    home.ok(&["--local", "exec", "dev", "mkfifo /root/tree/pipe"]);
+    let down = home.run(&["--local", "cp", "dev:/root/tree", "back"]);
+    assert_eq!(down.code, 0, "{down}");
+    assert!(
+        down.stderr
+            .contains("left out: 1 neither file, folder nor link (pipe)"),
+        "{down}"
+    );
+}
+
+#[test]
+fn a_tree_and_a_file_of_many_shards_arrive_as_they_are() {
+    let home = home_with_vm();
+    let tree = home.join("tree");
+    let mut noise = vec![0_u8; 3_000_000];
+    let mut state = 1_u64;
+    for byte in &mut noise {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        *byte = (state >> 56) as u8;
+    }
+    for folder in ["a/b", "c", "d"] {
+        fs::create_dir_all(tree.join(folder)).unwrap();
+        for number in 0..5 {
+            fs::write(tree.join(folder).join(number.to_string()), &noise[number..]).unwrap();
+        }
+    }
+    fs::write(tree.join("c/large"), noise.repeat(10)).unwrap();
+    fs::hard_link(tree.join("a/b/0"), tree.join("d/same")).unwrap();
+    symlink("large", tree.join("c/link")).unwrap();
+    home.ok(&["--local", "cp", "-j", "3", "tree", "dev:/root/tree"]);
+    home.ok(&["--local", "cp", "dev:/root/tree", "back"]);
+    assert_eq!(listing(&home.join("back")), listing(&tree));
+    home.ok(&["--local", "cp", "tree/c/large", "dev:/root/alone"]);
+    let there = home.ok(&[
+        "--local",
+        "exec",
+        "dev",
+        "cmp /root/alone /root/tree/c/large && stat -c %h /root/tree/d/same; ls -A /root",
+    ]);
+    assert_eq!(there, "2\nalone\ntree");
+}

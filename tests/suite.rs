@@ -13,6 +13,7 @@ mod api;
 mod builds;
 mod config;
 mod console;
+mod console_server;
 #[cfg(target_os = "linux")]
 mod contract;
 mod cp;
@@ -23,6 +24,7 @@ mod errors;
 mod exec;
 mod exec_options;
 mod firewall;
+mod full_pipes;
 mod generated;
 mod local;
 mod matrix;

@@ -8,7 +8,8 @@ use reqwest::{StatusCode, Upgraded, Url};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_tungstenite::tungstenite::protocol::{Message, Role};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role};
 
 use super::client::{Client, builder, is_loopback, server_of};
 use super::error::{Error, text_of};
@@ -33,6 +34,8 @@ pub struct Keys(SplitSink<Socket, Message>);
 pub struct Screen {
     socket: SplitStream<Socket>,
     server: String,
+    /// What the server said when it closed.
+    reason: Option<String>,
 }
 
 impl Client {
@@ -53,6 +56,7 @@ impl Client {
             Screen {
                 socket: screen,
                 server,
+                reason: None,
             },
         ))
     }
@@ -71,6 +75,12 @@ impl Client {
         let mut url = Url::parse(&text).map_err(|error| {
             self.unexpected("console-token", &format!("a bad websocketPath ({error})"))
         })?;
+        // The contract has it on the API host; whatever is typed goes there, so never to another, and never less protected.
+        let base = &self.0.base;
+        if url.host_str() != base.host_str() || (base.scheme(), url.scheme()) == ("https", "http") {
+            let reason = format!("a websocketPath that leads to {}", server_of(&url));
+            return Err(self.unexpected("console-token", &reason));
+        }
         url.query_pairs_mut().append_pair("session", &token.token);
         Ok(url)
     }
@@ -143,13 +153,22 @@ impl Keys {
 }
 
 impl Screen {
+    /// Why the server closed, where it said more than goodbye.
+    pub fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
+    }
+
     /// The next bytes to show; none when the server has closed.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
             match self.socket.next().await {
                 Some(Ok(Message::Binary(bytes))) => return Ok(Some(bytes)),
                 Some(Ok(Message::Text(text))) => return Ok(Some(text.into())),
-                Some(Ok(Message::Close(_))) | None => return Ok(None),
+                Some(Ok(Message::Close(last))) => {
+                    self.reason = last.and_then(|frame| farewell(&frame));
+                    return Ok(None);
+                }
+                None => return Ok(None),
                 Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
                 Some(Err(error)) => {
                     return Err(Error::Broken {
@@ -159,5 +178,14 @@ impl Screen {
                 }
             }
         }
+    }
+}
+
+/// What a close frame says beyond the usual.
+fn farewell(frame: &CloseFrame) -> Option<String> {
+    match (frame.code, frame.reason.as_str()) {
+        (CloseCode::Normal | CloseCode::Away | CloseCode::Status, "") => None,
+        (code, "") => Some(format!("code {code}")),
+        (_, reason) => Some(reason.to_owned()),
     }
 }

@@ -1,12 +1,11 @@
 //! `fastvm console`: this terminal on one of a VM.
 
 use clap::Args;
-use tokio::io::stdin;
 
 use super::naming;
 use crate::api::console::{Keys, Screen};
 use crate::api::{self, Client};
-use crate::console::{Broken, End, Escape, FarKeys, FarScreen, RawMode, pump};
+use crate::console::{Broken, End, Escape, FarKeys, FarScreen, Keyboard, RawMode, pump};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
@@ -96,9 +95,10 @@ pub(crate) async fn open(
     context.ui.status(&leave);
     let mut signals = Signals::listen()?;
     let terminal = |error| Error::new(Kind::LocalIo, format!("the terminal failed: {error}"));
+    let keyboard = Keyboard::open().map_err(terminal)?;
     let raw = RawMode::enter().map_err(terminal)?;
     let ended = tokio::select! {
-        ended = pump(&mut keys, &mut screen, stdin(), options.escape) => Ok(ended),
+        ended = pump(&mut keys, &mut screen, keyboard, options.escape) => Ok(ended),
         signal = signals.next() => Err(signal),
     };
     drop(raw);
@@ -112,9 +112,10 @@ pub(crate) async fn open(
                 // A server that does not answer is not waited for.
                 let _ = tokio::time::timeout(std::time::Duration::from_secs(1), keys.close()).await;
             }
-            context.ui.status(match end {
-                End::Left => "left the console; the VM runs on",
-                End::Closed => "the console was closed",
+            context.ui.status(&match (end, screen.reason()) {
+                (End::Left, _) => "left the console; the VM runs on".to_owned(),
+                (End::Closed, None) => "the console was closed".to_owned(),
+                (End::Closed, Some(reason)) => format!("the console was closed: {reason}"),
             });
             Ok(Exit::SUCCESS)
         }

@@ -28,8 +28,8 @@ use crate::transfer::pace::SLOWEST;
 use crate::transfer::sync::carry_out;
 use crate::transfer::{
     Compression, DownloadRequest, DownloadTarget, Filter, Incomplete, Leftovers, Links, Pace,
-    Preview, RelayRequest, Settings, Summary, UploadRequest, UploadSource, cleanup, download,
-    preview_download, preview_upload, relay, upload,
+    Preview, RelayRequest, Settings, Shards, Summary, UploadRequest, UploadSource, cleanup,
+    download, preview_download, preview_upload, relay, upload,
 };
 
 #[derive(Debug, Args)]
@@ -83,6 +83,10 @@ pub struct CpArgs {
     /// Send or receive no faster than this, as in 10MiB/s
     #[arg(long, value_name = "RATE", value_parser = rate)]
     limit_rate: Option<u64>,
+
+    /// Send or receive at most this many shards at once
+    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    parallel: Option<u16>,
 
     /// How the bytes travel
     #[arg(long, value_name = "HOW", default_value = "auto")]
@@ -146,8 +150,7 @@ pub(crate) async fn run(context: &mut Context, args: CpArgs) -> Result<Exit, Err
     };
     let prepared = match args.sync.choice() {
         Some(choice) => {
-            let prepared = sync::prepare(&from, &plan, choice, &settings).await;
-            let prepared = prepared.map_err(|error| explain(error, &vm))?;
+            let prepared = sync::prepare(&from, &vm, &plan, choice, &settings).await?;
             if dry_run {
                 return dry_run::report_compared(context, prepared.outlook());
             }
@@ -205,6 +208,10 @@ impl CpArgs {
                 Links::Follow
             } else {
                 Links::Keep
+            },
+            shards: Shards {
+                parallel: self.parallel.map(usize::from),
+                ..Shards::default()
             },
             pace: self.limit_rate.map(Pace::limited).unwrap_or_default(),
             incomplete: if self.keep_going {
@@ -337,6 +344,9 @@ struct SkippedPath {
 }
 
 fn report(context: &mut Context, summary: &Summary, to_stdout: bool) -> Result<Exit, Error> {
+    if let Some(warning) = failure::left_out(summary) {
+        context.ui.warn(&warning);
+    }
     if context.ui.shows_tables() || to_stdout {
         context.ui.status(&format!(
             "copied {} {}, {} in {}{}",

@@ -36,9 +36,9 @@ use super::{naming, pairs};
 use crate::api::Client;
 use crate::api::exec::{Ended, Event};
 use crate::context::Context;
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::exit::Exit;
-use crate::output::{Talk, human};
+use crate::output::{Outlet, Talk, human};
 use crate::quantity::parse_duration;
 use crate::signal::Signals;
 use crate::wire::exec::ExecRequest;
@@ -153,54 +153,92 @@ pub(crate) async fn run(context: &mut Context, args: ExecArgs) -> Result<Exit, E
     let client = context.client().await?;
     let mut unread = Unread::new(args.input.takes_stdin());
     unread.look(&context.ui);
-    let exit = if args.choose.any() || split.vms.len() > 1 {
-        let targets = args.choose.targets(&client, &split.vms).await?;
-        let input = input::read(source).await?;
-        let delivery = Delivery::of(&client, &targets[0].id, input).await?;
-        many::run(context, &client, &targets, &plan, &delivery, &args.many).await?
-    } else {
-        let vm = naming::vm(&client, &split.vms[0]).await?;
-        let input = input::read(source).await?;
-        let delivery = Delivery::of(&client, &vm.id, input).await?;
-        one(context, &client, &vm, &plan, &delivery).await?
+    let several = args.choose.any() || split.vms.len() > 1;
+    let targets = match several {
+        true => args.choose.targets(&client, &split.vms).await?,
+        false => vec![naming::vm(&client, &split.vms[0]).await?],
     };
+    let input = input::read(source).await?;
+    let delivery = Delivery::of(&client, &targets[0].id, input).await?;
+    let mut signals = Signals::listen()?;
+    let outlet = Outlet::open(&mut context.ui)?;
+    let mut scene = Scene {
+        client: &client,
+        plan: &plan,
+        delivery: &delivery,
+        outlet: &outlet,
+        signals: &mut signals,
+    };
+    let exit = match several {
+        true => many::run(context, &mut scene, &targets, &args.many).await,
+        false => one(context, &mut scene, &targets[0]).await,
+    };
+    let exit = closed(context, outlet, exit, &mut signals).await?;
     unread.look(&context.ui);
     Ok(exit)
+}
+
+/// What a command needs to run in one VM or in several.
+struct Scene<'a> {
+    client: &'a Client,
+    plan: &'a Plan,
+    delivery: &'a Delivery,
+    outlet: &'a Outlet,
+    signals: &'a mut Signals,
 }
 
 /// Runs the command in one VM.
 async fn one(
     context: &mut Context,
-    client: &Client,
+    scene: &mut Scene<'_>,
     vm: &naming::Named,
-    plan: &Plan,
-    delivery: &Delivery,
 ) -> Result<Exit, Error> {
-    let mut signals = Signals::listen()?;
+    let (client, plan, outlet) = (scene.client, scene.plan, scene.outlet);
     let talk = context.ui.talk();
     let roster = Roster::default();
     let mut sink = Sink::new(context);
     let following = async {
-        let mut prepared = plan.prepare(client, &vm.id, delivery).await?;
-        let ended = follow(
+        let mut prepared = plan.prepare(client, &vm.id, scene.delivery).await?;
+        let errand = Errand {
             client,
-            &vm.id,
-            &prepared.request,
-            &plan.command,
-            &roster,
-            &mut sink,
-        );
-        let ended = ended.await.map_err(|error| match error {
-            Lost::Request(error) => vm.explain(error),
-            Lost::Output(error) => error,
-        });
+            vm: &vm.id,
+            request: &prepared.request,
+            command: &plan.command,
+            roster: &roster,
+        };
+        let ended = follow(&errand, &mut sink, outlet)
+            .await
+            .map_err(|error| match error {
+                Lost::Request(error) => vm.explain(error),
+                Lost::Output(error) => error,
+            });
         if ended.is_err() {
             prepared.give_up().await;
         }
         ended
     };
-    let followed = attended(following, &roster, &mut signals, &talk).await?;
-    finish(sink, followed.outcome?, plan.limit)
+    let followed = attended(following, &roster, scene.signals, &talk, outlet).await?;
+    finish(&mut sink, followed.outcome?, plan.limit)
+}
+
+/// Waits until the output is written. A signal ends that, and so does a reader who does not read once there was one.
+async fn closed(
+    context: &mut Context,
+    outlet: Outlet,
+    outcome: Result<Exit, Error>,
+    signals: &mut Signals,
+) -> Result<Exit, Error> {
+    let stall = outlet.stall();
+    let interrupted =
+        matches!(&outcome, Err(error) if matches!(error.kind(), Kind::Interrupted(_)));
+    let written = tokio::select! {
+        written = outlet.close(&mut context.ui) => written,
+        signal = signals.next() => Err(signal.error()),
+        () = stall.wait(), if interrupted => Ok(()),
+    };
+    let exit = outcome?;
+    written?;
+    Ok(exit)
 }
 
 /// Why a command could not be followed to its end.
@@ -219,17 +257,29 @@ pub(crate) trait Output {
     fn flush(&mut self) -> Result<(), Error>;
 }
 
-/// Runs a command and hands its output on until it ends. On the roster it stands as the words that it was given as.
+/// A command on its way to a VM. On the roster it stands as the words that it was given as.
+pub(crate) struct Errand<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) vm: &'a str,
+    pub(crate) request: &'a ExecRequest,
+    pub(crate) command: &'a [String],
+    pub(crate) roster: &'a Roster,
+}
+
+/// Runs a command and hands its output on until it ends.
 pub(crate) async fn follow(
-    client: &Client,
-    vm: &str,
-    request: &ExecRequest,
-    command: &[String],
-    roster: &Roster,
+    errand: &Errand<'_>,
     output: &mut impl Output,
+    outlet: &Outlet,
 ) -> Result<Ended, Lost> {
-    let entry = roster.enter(Running::new(client, vm, command));
-    let mut stream = client.exec(vm, request).await.map_err(Lost::Request)?;
+    let Errand { client, vm, .. } = *errand;
+    let entry = errand
+        .roster
+        .enter(Running::new(client, vm, errand.command));
+    let mut stream = client
+        .exec(vm, errand.request)
+        .await
+        .map_err(Lost::Request)?;
     entry.running.note_answer();
     loop {
         match stream.next().await.map_err(Lost::Request)? {
@@ -237,14 +287,22 @@ pub(crate) async fn follow(
             Event::Stderr(bytes) => output.stderr(&bytes).map_err(Lost::Output)?,
             Event::Exit(ended) => return Ok(ended),
         }
-        if !stream.has_more() {
+        let is_all = !stream.has_more();
+        if is_all {
             output.flush().map_err(Lost::Output)?;
+        }
+        if is_all || outlet.is_full() {
+            outlet.drain().await.map_err(Lost::Output)?;
         }
     }
 }
 
 /// Prints what prints at the end, and turns the command's end into ours.
-pub(crate) fn finish(sink: Sink<'_>, ended: Ended, limit: Option<Duration>) -> Result<Exit, Error> {
+pub(crate) fn finish(
+    sink: &mut Sink<'_>,
+    ended: Ended,
+    limit: Option<Duration>,
+) -> Result<Exit, Error> {
     let talk = sink.talk();
     sink.end(ended)?;
     Ok(judge(&talk, ended, limit, ""))

@@ -7,7 +7,8 @@ use clap::Args;
 use uuid::Uuid;
 
 use super::exec::{
-    self, CommandOptions, Delivery, InputOptions, Lost, PlaceOptions, Plan, Roster, Sink, Unread,
+    self, CommandOptions, Delivery, Errand, InputOptions, Lost, PlaceOptions, Plan, Roster, Sink,
+    Unread,
 };
 use super::launching::{self, LaunchOptions};
 use super::shortage;
@@ -17,8 +18,8 @@ use crate::api::{self, Client};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
-use crate::output::Talk;
 use crate::output::control::visible;
+use crate::output::{Outlet, Talk};
 use crate::quantity::parse_duration;
 use crate::signal::{Signal, Signals};
 use crate::wire::EnvVars;
@@ -123,12 +124,15 @@ pub(crate) async fn run(context: &mut Context, args: RunArgs) -> Result<Exit, Er
             ended = async {
                 ready(&client, &vm, wait).await?;
                 drop(spinner);
-                follow(&client, &vm, &plan, input, &mut sink).await
+                let outlet = sink.outlet()?;
+                let ended = follow(&client, &vm, &plan, input, &mut sink, &outlet).await;
+                let exit = ended.and_then(|ended| exec::finish(&mut sink, ended, plan.limit));
+                let written = sink.close(outlet).await;
+                exit.and_then(|exit| written.map(|()| exit))
             } => ended,
             signal = signals.next() => Err(signal.error()),
         },
     };
-    let outcome = outcome.and_then(|ended| exec::finish(sink, ended, plan.limit));
     unread.look(&talk);
     if args.keeps(&outcome) {
         talk.status(&format!("VM {} is kept", launching::label(&vm)));
@@ -231,6 +235,7 @@ async fn follow(
     plan: &Plan,
     input: Option<exec::Input>,
     sink: &mut Sink<'_>,
+    outlet: &Outlet,
 ) -> Result<api::exec::Ended, Error> {
     let explain = |error: Error| {
         error
@@ -244,19 +249,19 @@ async fn follow(
         .map_err(explain)?;
     // Signals end the VM as a whole, so nobody asks what runs in it.
     let roster = Roster::default();
-    exec::follow(
+    let errand = Errand {
         client,
-        &vm.id,
-        &prepared.request,
-        &plan.command,
-        &roster,
-        sink,
-    )
-    .await
-    .map_err(|lost| match lost {
-        Lost::Request(error) => explain(error.into()),
-        Lost::Output(error) => error,
-    })
+        vm: &vm.id,
+        request: &prepared.request,
+        command: &plan.command,
+        roster: &roster,
+    };
+    exec::follow(&errand, sink, outlet)
+        .await
+        .map_err(|lost| match lost {
+            Lost::Request(error) => explain(error.into()),
+            Lost::Output(error) => error,
+        })
 }
 
 /// Deletes the VM. A signal meanwhile stops waiting for it.

@@ -4,6 +4,7 @@
 
 #[cfg(test)]
 mod captured;
+mod collected;
 pub mod confirm;
 pub mod control;
 mod csv;
@@ -15,7 +16,9 @@ pub mod human;
 mod jq;
 pub mod json;
 mod meter;
+pub mod outlet;
 mod plain;
+mod polite;
 pub mod settings;
 pub mod spinner;
 pub mod table;
@@ -30,6 +33,7 @@ pub use crate::wire::Record;
 pub use confirm::Answer;
 pub use error::Error;
 pub use human::Now;
+pub use outlet::Outlet;
 pub use settings::{ColorChoice, Format, Order, ProgressMode, Settings, Sort};
 pub use spinner::Spinner;
 pub use table::{Column, Shown, SortKey, Table};

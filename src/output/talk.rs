@@ -105,6 +105,12 @@ impl Talk {
         self.above_progress(|| self.write(bytes))
     }
 
+    /// Talks to another stream from now on; the one of old comes back.
+    pub(super) fn exchange(&self, stderr: Box<dyn Write + Send>) -> Box<dyn Write + Send> {
+        let mut now = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *now, stderr)
+    }
+
     /// As [`Talk::bytes`], for a caller that already stands above the progress.
     pub(super) fn write(&self, bytes: &[u8]) -> std::io::Result<()> {
         let mut stderr = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);

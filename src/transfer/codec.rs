@@ -29,15 +29,18 @@ impl Codec {
         }
     }
 
-    pub(super) fn encoder<W: Write>(self, out: W) -> io::Result<Encoder<W>> {
+    /// Compresses on so many threads.
+    pub(super) fn encoder<W: Write>(self, out: W, threads: usize) -> io::Result<Encoder<W>> {
         Ok(match self {
             Self::Zstd => {
                 let mut encoder = zstd::stream::write::Encoder::new(out, 1)?;
                 encoder.include_checksum(true)?;
-                encoder.multithread(u32::try_from(threads()).unwrap_or(1))?;
+                if threads > 1 {
+                    encoder.multithread(u32::try_from(threads).unwrap_or(1))?;
+                }
                 Encoder::Zstd(encoder)
             }
-            Self::Gzip => Encoder::Gzip(ParallelGzip::new(out, threads())),
+            Self::Gzip => Encoder::Gzip(ParallelGzip::new(out, threads.max(1))),
             Self::None => Encoder::None(out),
         })
     }
@@ -93,8 +96,11 @@ impl<W: Write> Write for Encoder<W> {
     }
 }
 
-fn threads() -> usize {
-    std::thread::available_parallelism().map_or(1, |count| count.get().min(MOST_THREADS))
+/// Threads for one object, when so many are made at once.
+pub(super) fn threads(objects: usize) -> usize {
+    std::thread::available_parallelism().map_or(1, |count| {
+        (count.get() / objects.max(1)).clamp(1, MOST_THREADS)
+    })
 }
 
 #[cfg(test)]
@@ -102,7 +108,7 @@ mod tests {
     use super::*;
 
     fn encode(codec: Codec, bytes: &[u8]) -> Vec<u8> {
-        let mut encoder = codec.encoder(Vec::new()).unwrap();
+        let mut encoder = codec.encoder(Vec::new(), 2).unwrap();
         encoder.write_all(bytes).unwrap();
         encoder.finish().unwrap()
     }

@@ -81,6 +81,11 @@ impl MemberPath {
         Some(Self(self.0[slash + 1..].to_vec()))
     }
 
+    /// The folder it lies in; `None` for the root.
+    pub(super) fn parent(&self) -> Option<Self> {
+        self.split().map(|(parent, _)| parent)
+    }
+
     /// Whether it lies in a folder, at any depth.
     pub(super) fn is_below(&self, folder: &Self) -> bool {
         folder.is_root() && !self.is_root()

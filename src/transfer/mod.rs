@@ -9,7 +9,7 @@
 //!
 //! # Layout
 //! - [`endpoint`]: what an argument means
-//! - [`request`], [`filter`], [`pace`], [`summary`], [`preview`], [`progress`], [`error`]: what callers say and hear
+//! - [`request`], [`filter`], [`pace`], [`shards`], [`summary`], [`preview`], [`progress`], [`error`]: what callers say and hear
 //! - [`remote`]: what they provide
 //! - `upload`, `download`: the two walks, over `send` and `receive`, which move one object each; [`relay`](mod@relay): between two VMs
 //! - [`sync`]: comparing both ends first, over `upload` and `download` of a [`selection`](Selection)
@@ -28,6 +28,7 @@ pub mod progress;
 pub mod relay;
 pub mod remote;
 pub mod request;
+pub mod shards;
 pub mod summary;
 pub mod sync;
 
@@ -77,6 +78,7 @@ pub use request::{
     UploadRequest, UploadSource,
 };
 pub use selection::Selection;
+pub use shards::Shards;
 pub use summary::{SkipReason, Skipped, Summary};
 pub use upload::upload;
 

@@ -9,6 +9,7 @@ use super::filter::Filter;
 use super::leftovers::Leftovers;
 use super::pace::Pace;
 use super::selection::Selection;
+use super::shards::Shards;
 
 /// A copy from this machine into a VM.
 #[derive(Debug)]
@@ -99,6 +100,8 @@ pub struct Settings {
     pub only: Selection,
     /// How fast bytes may go.
     pub pace: Pace,
+    /// How it is cut into shards.
+    pub shards: Shards,
     /// Keeps track of what stands in the VM, for a caller that drops the transfer.
     pub leftovers: Leftovers,
 }

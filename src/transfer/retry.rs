@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::error::{RemoteClass, RemoteError};
+use super::error::{Error, RemoteClass, RemoteError};
+use super::script;
 
 /// Tries of one request, the first included.
 const TRIES: u32 = 5;
@@ -26,17 +27,36 @@ impl Retries {
         if self.failures >= TRIES || !again.contains(&error.class()) {
             return Err(error);
         }
-        let wait = FIRST_WAIT
-            .saturating_mul(1 << (self.failures - 1))
-            .min(LONGEST_WAIT);
-        tokio::time::sleep(wait.mul_f64(jitter())).await;
+        tokio::time::sleep(pause(self.failures)).await;
         Ok(())
+    }
+
+    /// Waits before a shard is sent again; an error comes back when that makes no sense: only what happened to the bytes on their way is
+    /// worth it.
+    pub(super) async fn again(&mut self, error: Error) -> Result<(), Error> {
+        match error {
+            Error::Remote(error) => {
+                let again = [RemoteClass::Retryable, RemoteClass::Expired];
+                Ok(self.wait(error, &again).await?)
+            }
+            error if script::lost_on_the_way(&error) && self.failures + 1 < TRIES => {
+                self.failures += 1;
+                tokio::time::sleep(pause(self.failures)).await;
+                Ok(())
+            }
+            error => Err(error),
+        }
     }
 
     /// Forgets failures: something got through since.
     pub(super) fn reset(&mut self) {
         self.failures = 0;
     }
+}
+
+fn pause(failures: u32) -> Duration {
+    let wait = FIRST_WAIT.saturating_mul(1 << (failures - 1));
+    wait.min(LONGEST_WAIT).mul_f64(jitter())
 }
 
 /// Between 0.5 and 1.5, so that clients that failed together do not come back together.

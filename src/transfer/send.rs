@@ -29,6 +29,8 @@ pub(super) struct Sent<T> {
 pub(super) struct Encoding {
     pub(super) codec: Codec,
     pub(super) pace: Pace,
+    /// That compress.
+    pub(super) threads: usize,
 }
 
 /// What a producer writes into.
@@ -49,14 +51,17 @@ where
     let mut retries = Retries::default();
     let mut number = 0;
     loop {
-        let object = store.presign(&format!("{name}-{number}")).await?;
-        if plain_bytes > object.max_bytes {
-            return Err(Error::TooLarge {
-                bytes: plain_bytes,
-                limit: object.max_bytes,
-            });
-        }
-        match send_once(store, object, encoding, make()).await {
+        let sent = async {
+            let object = store.presign(&format!("{name}-{number}")).await?;
+            if plain_bytes > object.max_bytes {
+                return Err(Error::TooLarge {
+                    bytes: plain_bytes,
+                    limit: object.max_bytes,
+                });
+            }
+            send_once(store, object, encoding, make()).await
+        };
+        match sent.await {
             Err(Error::Remote(error)) => {
                 retries
                     .wait(error, &[RemoteClass::Retryable, RemoteClass::Expired])
@@ -80,7 +85,7 @@ where
     P: FnOnce(&mut Output) -> Result<T, Stop> + Send + 'static,
 {
     let (sender, receiver) = channel();
-    let codec = encoding.codec;
+    let (codec, threads) = (encoding.codec, encoding.threads);
     let count = Arc::new(AtomicU64::new(0));
     let wire = Wire {
         out: Outlet::new(sender),
@@ -90,7 +95,7 @@ where
         sum: (codec == Codec::None).then(Checksum::default),
     };
     let task = tokio::task::spawn_blocking(move || {
-        let mut output = codec.encoder(wire)?;
+        let mut output = codec.encoder(wire, threads)?;
         let value = producer(&mut output)?;
         let wire = output.finish()?;
         wire.out.finish()?;

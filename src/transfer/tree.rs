@@ -90,6 +90,25 @@ pub(super) struct Entry {
     /// Below the source's folder.
     pub(super) path: MemberPath,
     pub(super) kind: Kind,
+    /// Content of a file, in bytes, and that without holes.
+    pub(super) size: u64,
+    pub(super) data: u64,
+    /// Which file it is a name of, if that has several.
+    pub(super) one_of: Option<Box<(u64, u64)>>,
+}
+
+impl Entry {
+    /// The folder that a source is.
+    fn folder(source: usize) -> Self {
+        Self {
+            source,
+            path: MemberPath::default(),
+            kind: Kind::Folder,
+            size: 0,
+            data: 0,
+            one_of: None,
+        }
+    }
 }
 
 /// Whether a source becomes the target or goes into it.
@@ -193,11 +212,7 @@ impl Tree {
             if place.is_root() {
                 self.root = Some(folder.own_meta().map_err(fail)?);
             } else {
-                self.entries.push(Entry {
-                    source,
-                    path: MemberPath::default(),
-                    kind: Kind::Folder,
-                });
+                self.entries.push(Entry::folder(source));
             }
             self.above = vec![folder.own_meta().map_err(fail)?.identity];
             let root = MemberPath::default();
@@ -363,11 +378,7 @@ impl Tree {
                 reason: "it leads to a folder that it lies in".to_owned(),
             });
         }
-        self.entries.push(Entry {
-            source: next,
-            path: MemberPath::default(),
-            kind: Kind::Folder,
-        });
+        self.entries.push(Entry::folder(next));
         self.above.push(identity);
         let depth = self.above.len();
         self.walk(next, &folder, &MemberPath::default(), inner)?;
@@ -384,10 +395,14 @@ impl Tree {
         path: MemberPath,
         meta: &Meta,
     ) -> bool {
+        let content = |bytes| if meta.kind == Kind::File { bytes } else { 0 };
         let entry = Entry {
             source,
             path,
             kind: meta.kind,
+            size: content(meta.size),
+            data: content(meta.size.min(meta.allocated)),
+            one_of: (meta.kind == Kind::File && meta.links > 1).then(|| Box::new(meta.identity)),
         };
         if meta.kind != Kind::Link && !folder.is_readable(name, meta.kind) {
             self.unreadable.push(self.shown(&entry));
@@ -396,10 +411,8 @@ impl Tree {
         if meta.kind != Kind::Folder {
             self.files += 1;
         }
-        if meta.kind == Kind::File {
-            self.bytes = self.bytes.saturating_add(meta.size);
-            self.allocated = self.allocated.saturating_add(meta.size.min(meta.allocated));
-        }
+        self.bytes = self.bytes.saturating_add(entry.size);
+        self.allocated = self.allocated.saturating_add(entry.data);
         self.entries.push(entry);
         true
     }

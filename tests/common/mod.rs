@@ -8,6 +8,7 @@ mod ran;
 pub(crate) mod scripted;
 mod served;
 mod serving;
+pub(crate) mod terminal;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

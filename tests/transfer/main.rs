@@ -7,6 +7,7 @@ mod faults;
 mod files;
 mod matrix;
 mod relays;
+mod shards;
 mod sync;
 mod trees;
 mod world;

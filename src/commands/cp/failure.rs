@@ -19,16 +19,13 @@ pub(super) fn explain(error: transfer::Error, vm: &Named) -> Error {
     let kind = match error {
         transfer::Error::Argument { .. } | transfer::Error::Refused { .. } => Kind::Usage,
         transfer::Error::LocalMissing(_) | transfer::Error::RemoteMissing(_) => Kind::NotFound,
-        transfer::Error::Conflict { .. } | transfer::Error::TooLarge { .. } => Kind::Conflict,
+        transfer::Error::Conflict { .. }
+        | transfer::Error::OtherKind { .. }
+        | transfer::Error::TooLarge { .. } => Kind::Conflict,
         transfer::Error::Stream { source, .. }
             if source.kind() == std::io::ErrorKind::BrokenPipe =>
         {
             Kind::BrokenPipe
-        }
-        transfer::Error::OtherKind { .. } => {
-            return Error::new(Kind::Conflict, text)
-                .target(&vm.id)
-                .hint("--sync --delete replaces it");
         }
         transfer::Error::Local { .. } | transfer::Error::Stream { .. } => Kind::LocalIo,
         transfer::Error::Unreadable(_) => {
@@ -57,6 +54,37 @@ fn with_cause(error: &transfer::Error) -> String {
     }
 }
 
+/// One warning about what was left out by rule, or was gone when its turn came.
+pub(super) fn left_out(summary: &Summary) -> Option<String> {
+    let of = |reason: SkipReason| -> Vec<String> {
+        let skipped = summary
+            .skipped
+            .iter()
+            .filter(|skipped| skipped.reason == reason);
+        skipped
+            .map(|skipped| skipped.path.display().to_string())
+            .collect()
+    };
+    let kinds = [
+        (SkipReason::Special, "neither file, folder nor link"),
+        (SkipReason::Vanished, "gone before it could be read"),
+    ];
+    let parts: Vec<String> = kinds
+        .into_iter()
+        .map(|(reason, words)| (of(reason), words))
+        .filter(|(paths, _)| !paths.is_empty())
+        .map(|(paths, words)| format!("{} {words} ({})", paths.len(), some(&paths, 3)))
+        .collect();
+    (!parts.is_empty()).then(|| format!("left out: {}", parts.join("; ")))
+}
+
+/// The first of many paths, made visible.
+fn some(paths: &[String], most: usize) -> String {
+    let shown: Vec<_> = paths.iter().take(most).map(|path| visible(path)).collect();
+    let more = if paths.len() > most { ", …" } else { "" };
+    format!("{}{more}", shown.join(", "))
+}
+
 /// A copy that left something out that was asked for ends with 1; special files are left out by rule.
 pub(super) fn of_skipped(summary: &Summary) -> Result<Exit, Error> {
     let left_out = summary
@@ -69,15 +97,9 @@ pub(super) fn of_skipped(summary: &Summary) -> Result<Exit, Error> {
     if paths.is_empty() {
         return Ok(Exit::SUCCESS);
     }
-    let shown = paths
-        .iter()
-        .take(10)
-        .map(|path| visible(path))
-        .collect::<Vec<_>>()
-        .join(", ");
-    let more = if paths.len() > 10 { ", …" } else { "" };
+    let shown = some(&paths, 10);
     Err(Error::new(
         Kind::Transfer,
-        format!("{} paths were not copied: {shown}{more}", paths.len()),
+        format!("{} paths were not copied: {shown}", paths.len()),
     ))
 }

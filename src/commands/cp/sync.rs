@@ -2,13 +2,15 @@
 
 use clap::Args;
 
+use super::failure::explain;
 use super::plan::Plan;
 use super::remote::Remote;
+use crate::commands::naming::Named;
 use crate::context::Context;
 use crate::error::Error;
 use crate::output::control::visible;
 use crate::transfer::sync::{self, Choice, Outlook, Proof, Take, plan_download, plan_upload};
-use crate::transfer::{DownloadTarget, Settings, Summary, UploadSource};
+use crate::transfer::{self, DownloadTarget, Settings, Summary, UploadSource};
 
 /// Paths that are listed before a question.
 const LISTED: usize = 100;
@@ -89,11 +91,12 @@ impl SyncArgs {
 /// Looks at both ends.
 pub(super) async fn prepare(
     remote: &Remote,
+    vm: &Named,
     plan: &Plan,
     choice: Choice,
     settings: &Settings,
-) -> Result<sync::Plan, crate::transfer::Error> {
-    match plan {
+) -> Result<sync::Plan, Error> {
+    let prepared = match plan {
         Plan::Up {
             sources: UploadSource::Paths(paths),
             target,
@@ -107,11 +110,15 @@ pub(super) async fn prepare(
             let sources = sources.clone();
             plan_download(remote, sources, path.clone(), *into, choice, settings).await
         }
-        _ => Err(crate::transfer::Error::Argument {
-            argument: "-".to_owned(),
-            reason: "a stream cannot be compared".to_owned(),
-        }),
-    }
+        _ => return Err(Error::usage("a stream cannot be compared")),
+    };
+    let gives_way = matches!(choice.take, Take::Differing(_)) && !choice.delete;
+    prepared.map_err(|error| match error {
+        transfer::Error::OtherKind { .. } if gives_way => {
+            explain(error, vm).hint("with --delete it gives way")
+        }
+        _ => explain(error, vm),
+    })
 }
 
 /// Lists what would be deleted, and asks.

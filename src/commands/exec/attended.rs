@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::running::{Blow, Reached, Roster};
 use crate::error::Error;
-use crate::output::Talk;
+use crate::output::{Outlet, Talk};
 use crate::signal::{Signal, Signals};
 
 /// How long a signal may take to get to its command. After that we leave, as we would without a VM.
@@ -35,18 +35,21 @@ type Passing<'a> = Pin<Box<dyn Future<Output = Passed> + 'a>>;
 /// Waits for the end of what is followed, whose commands are on the roster.
 ///
 /// # Errors
-/// The signal, when it ended our waiting and not the command.
+/// The signal, when it ended our waiting and not the command. So it is where nobody reads the output: then the command's
+/// end, which comes after it, is never heard.
 pub(crate) async fn attended<T>(
     followed: impl Future<Output = T>,
     roster: &Roster,
     signals: &mut Signals,
     talk: &Talk,
+    outlet: &Outlet,
 ) -> Result<Followed<T>, Error> {
     let mut followed = pin!(followed);
     let mut first: Option<Signal> = None;
     let mut passing: Option<Passing<'_>> = None;
     let mut leave_at: Option<Instant> = None;
     loop {
+        let passed_on = first.filter(|_| passing.is_none());
         tokio::select! {
             biased;
             outcome = &mut followed => return Ok(Followed { outcome, signal: first }),
@@ -70,6 +73,7 @@ pub(crate) async fn attended<T>(
                 }
             }
             signal = due(leave_at, first) => return Err(signal.error()),
+            signal = unread(outlet, passed_on) => return Err(signal.error()),
         }
     }
 }
@@ -113,5 +117,15 @@ async fn due(time: Option<Instant>, signal: Option<Signal>) -> Signal {
             signal
         }
         _ => pending().await,
+    }
+}
+
+async fn unread(outlet: &Outlet, signal: Option<Signal>) -> Signal {
+    match signal {
+        Some(signal) => {
+            outlet.stall().wait().await;
+            signal
+        }
+        None => pending().await,
     }
 }

@@ -9,15 +9,15 @@ use super::attended::{attended, pass};
 use super::labelled::Labelled;
 use super::prepare::{Delivery, Plan};
 use super::running::{Blow, Roster};
-use super::{Lost, follow, judge};
+use super::{Errand, Lost, Scene, follow, judge};
 use crate::api::Client;
 use crate::commands::naming::Named;
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
-use crate::output::Talk;
 use crate::output::control::visible;
-use crate::signal::{Signal, Signals};
+use crate::output::{Outlet, Talk};
+use crate::signal::Signal;
 
 /// How many failures the summary names.
 const NAMED: usize = 10;
@@ -63,13 +63,10 @@ struct Outcome {
 /// Runs the command in all targets, and ends with their common exit code, or 9.
 pub(super) async fn run(
     context: &mut Context,
-    client: &Client,
+    scene: &mut Scene<'_>,
     targets: &[Named],
-    plan: &Plan,
-    delivery: &Delivery,
     options: &ManyOptions,
 ) -> Result<Exit, Error> {
-    let mut signals = Signals::listen()?;
     let talk = context.ui.talk();
     let layout = match options.group {
         true => Layout::Grouped,
@@ -84,10 +81,11 @@ pub(super) async fn run(
         let (named, name) = (&targets[index], names[index].clone());
         let mut voice = Labelled::voice(&printer, &name, &named.id, index, width);
         let job = Job {
-            client,
+            client: scene.client,
             named,
-            plan,
-            delivery,
+            plan: scene.plan,
+            delivery: scene.delivery,
+            outlet: scene.outlet,
             roster: &roster,
             talk: &talk,
         };
@@ -111,7 +109,7 @@ pub(super) async fn run(
         }
         Ok::<_, Error>(outcomes)
     };
-    let followed = attended(all, &roster, &mut signals, &talk).await?;
+    let followed = attended(all, &roster, scene.signals, &talk, scene.outlet).await?;
     let outcomes = followed.outcome?;
     printer.into_inner().end()?;
     let left = targets.len() - outcomes.len();
@@ -125,6 +123,7 @@ struct Job<'a> {
     named: &'a Named,
     plan: &'a Plan,
     delivery: &'a Delivery,
+    outlet: &'a Outlet,
     roster: &'a Roster,
     talk: &'a Talk,
 }
@@ -143,10 +142,14 @@ impl Job<'_> {
         let failure = match self.plan.prepare(client, id, self.delivery).await {
             Err(error) => error,
             Ok(mut prepared) => {
-                let command = &self.plan.command;
-                let followed =
-                    follow(client, id, &prepared.request, command, self.roster, voice).await;
-                match followed {
+                let errand = Errand {
+                    client,
+                    vm: id,
+                    request: &prepared.request,
+                    command: &self.plan.command,
+                    roster: self.roster,
+                };
+                match follow(&errand, voice, self.outlet).await {
                     Ok(ended) => {
                         let prefix = format!("{}: ", visible(name));
                         let exit = judge(self.talk, ended, self.plan.limit, &prefix);

@@ -15,6 +15,10 @@ use crate::wire::exec::ExecRequest;
 const FIND: &str = include_str!("find.sh");
 /// By how much two clocks and two requests may differ.
 const SLACK: Duration = Duration::from_millis(300);
+/// How much the slack grows from try to try: on a busy machine the second request comes late, and finds nothing as old.
+const GROWTH: u32 = 3;
+/// How often a command is looked for that still runs as far as we know.
+const TRIES: usize = 3;
 /// The script's exit code when there is no such process.
 const NOT_THERE: i32 = 3;
 
@@ -27,6 +31,7 @@ pub(super) struct Running {
     command: Vec<String>,
     asked: Instant,
     answered: Cell<Option<Instant>>,
+    is_over: Cell<bool>,
 }
 
 /// The commands that run at the moment, for whoever signals them all.
@@ -69,6 +74,7 @@ impl Roster {
 
 impl Drop for Entry<'_> {
     fn drop(&mut self) {
+        self.running.is_over.set(true);
         let mut running = self.roster.running.borrow_mut();
         running.retain(|one| !Rc::ptr_eq(one, &self.running));
     }
@@ -111,6 +117,7 @@ impl Running {
             command: command.to_vec(),
             asked: Instant::now(),
             answered: Cell::new(None),
+            is_over: Cell::new(false),
         }
     }
 
@@ -121,10 +128,22 @@ impl Running {
 
     /// Signals the command in its VM.
     pub(super) async fn signal(&self, blow: Blow) -> Result<Reached, api::Error> {
+        let mut slack = SLACK;
+        for _ in 1..TRIES {
+            let reached = self.try_signal(blow, slack).await?;
+            if reached != Reached::NotThere || self.is_over.get() {
+                return Ok(reached);
+            }
+            slack *= GROWTH;
+        }
+        self.try_signal(blow, slack).await
+    }
+
+    async fn try_signal(&self, blow: Blow, slack: Duration) -> Result<Reached, api::Error> {
         let youngest = self.answered.get().map_or(Duration::ZERO, |answered| {
-            answered.elapsed().saturating_sub(SLACK)
+            answered.elapsed().saturating_sub(slack)
         });
-        let oldest = self.asked.elapsed() + SLACK;
+        let oldest = self.asked.elapsed() + slack;
         let hundredths = |age: Duration| (age.as_millis() / 10).to_string();
         let mut command = ["sh", "-c", FIND, "fastvm", blow.name()]
             .map(str::to_owned)

@@ -8,7 +8,7 @@ use super::Output;
 use crate::api::exec::Ended;
 use crate::context::Context;
 use crate::error::{Error, Kind};
-use crate::output::{Format, Talk, Ui};
+use crate::output::{Format, Outlet, Talk, Ui};
 use crate::wire::base64;
 
 /// Takes the output of one command.
@@ -100,8 +100,18 @@ impl<'a> Sink<'a> {
         self.ui.talk()
     }
 
+    /// Puts a thread between what is printed and who reads it.
+    pub(crate) fn outlet(&mut self) -> Result<Outlet, Error> {
+        Outlet::open(self.ui)
+    }
+
+    /// Waits until all is written that was printed.
+    pub(crate) async fn close(&mut self, outlet: Outlet) -> Result<(), Error> {
+        outlet.close(self.ui).await
+    }
+
     /// Prints what the shape prints at the end.
-    pub(crate) fn end(mut self, ended: Ended) -> Result<(), Error> {
+    pub(crate) fn end(&mut self, ended: Ended) -> Result<(), Error> {
         match std::mem::replace(&mut self.shape, Shape::Events) {
             Shape::Raw => Ok(()),
             Shape::Events => Ok(self.ui.bytes(&exit_event(None, ended)?)?),

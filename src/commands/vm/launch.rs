@@ -40,6 +40,9 @@ pub struct LaunchArgs {
     /// Open no console
     #[arg(long)]
     no_console: bool,
+
+    #[command(flatten)]
+    escape: EscapeOptions,
 }
 
 const LAUNCHING: Deed = Deed {
@@ -95,7 +98,7 @@ pub(crate) async fn run(
     let named = Named::vm(&vm.value);
     context.ui.one(vm, &VMS)?;
     if opens {
-        return console::open(context, &client, &named, EscapeOptions::default()).await;
+        return console::open(context, &client, &named, args.escape).await;
     }
     Ok(Exit::SUCCESS)
 }

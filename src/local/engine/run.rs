@@ -27,6 +27,13 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// The exit code that stands for running out of time.
 const TIMED_OUT: i32 = 124;
 
+/// A read of less than this is small, in bytes.
+const SMALL: usize = 4 * 1024;
+
+/// After two small reads within three times this the next waits so long: a program that writes line by line would else be
+/// held up by all the work for each line. What comes alone is sent at once.
+const GATHER: Duration = Duration::from_millis(1);
+
 const SIGKILL: i32 = 9;
 
 /// Which output.
@@ -64,6 +71,10 @@ pub(crate) struct Run {
     stderr: Option<Receiver>,
     buffer: Box<[u8]>,
     filled: usize,
+    /// When the last output came.
+    heard: Option<Deadline>,
+    /// Until when more is gathered before it is read.
+    gathers: Option<Deadline>,
     started: Instant,
     deadline: Option<Deadline>,
     timed_out: bool,
@@ -125,6 +136,8 @@ impl Core {
             process: watch(process).map_err(fail("the end"))?,
             buffer: vec![0; CHUNK].into_boxed_slice(),
             filled: 0,
+            heard: None,
+            gathers: None,
             started: now,
             // A limit beyond what the clock counts is none.
             deadline: command
@@ -199,6 +212,7 @@ impl Run {
         let deadline = self
             .deadline
             .filter(|_| self.ended.is_none() && !self.timed_out);
+        let gathers = self.gathers.filter(|_| self.ended.is_none());
         let ended = async {
             match self.ended {
                 // Cleared before it is looked at: what comes in between counts anew.
@@ -218,8 +232,8 @@ impl Run {
             }
         };
         Ok(tokio::select! {
-            () = readable(self.stdout.as_ref()) => Ready::Output(Channel::Stdout),
-            () = readable(self.stderr.as_ref()) => Ready::Output(Channel::Stderr),
+            () = readable(self.stdout.as_ref(), gathers) => Ready::Output(Channel::Stdout),
+            () = readable(self.stderr.as_ref(), gathers) => Ready::Output(Channel::Stderr),
             () = input => Ready::Input,
             () = ended => Ready::Ended,
             () = until(deadline) => Ready::OutOfTime,
@@ -243,10 +257,20 @@ impl Run {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             Err(error) => return Err(Error::file("cannot read the output of the program")(error)),
         };
-        if let Some(ended) = self.ended.as_mut().filter(|_| self.filled > 0) {
-            ended.heard = Deadline::now();
+        if self.filled > 0 {
+            self.note_output();
         }
         Ok(self.filled > 0)
+    }
+
+    fn note_output(&mut self) {
+        let now = Deadline::now();
+        let is_close = self.heard.is_some_and(|before| now - before < 3 * GATHER);
+        self.gathers = (is_close && self.filled < SMALL).then(|| now + GATHER);
+        self.heard = Some(now);
+        if let Some(ended) = &mut self.ended {
+            ended.heard = now;
+        }
     }
 
     /// Writes what fits. A program that reads no more loses the rest, as with any pipe.
@@ -279,9 +303,14 @@ impl Run {
     }
 }
 
-async fn readable(pipe: Option<&Receiver>) {
+async fn readable(pipe: Option<&Receiver>, not_before: Option<Deadline>) {
     match pipe {
-        Some(pipe) => drop(pipe.readable().await),
+        Some(pipe) => {
+            if let Some(time) = not_before {
+                sleep_until(time).await;
+            }
+            drop(pipe.readable().await);
+        }
         None => pending().await,
     }
 }

@@ -77,6 +77,12 @@ impl Folder {
         Ok(meta(&file.metadata()?))
     }
 
+    /// Reads at a place, whatever others do with the same file.
+    #[cfg(windows)]
+    pub(in crate::transfer) fn read_at(file: &File, into: &mut [u8], at: u64) -> io::Result<usize> {
+        std::os::windows::fs::FileExt::seek_read(file, into, at)
+    }
+
     pub(in crate::transfer) fn is_readable(&self, name: &OsStr, kind: Kind) -> bool {
         let path = self.0.join(name);
         if kind == Kind::Folder {

@@ -82,6 +82,11 @@ impl Folder {
         Ok(meta(&fs::fstat(file)?))
     }
 
+    /// Reads at a place, whatever others do with the same file.
+    pub(in crate::transfer) fn read_at(file: &File, into: &mut [u8], at: u64) -> io::Result<usize> {
+        std::os::unix::fs::FileExt::read_at(file, into, at)
+    }
+
     pub(in crate::transfer) fn is_readable(&self, name: &OsStr, kind: Kind) -> bool {
         let access = if kind == Kind::Folder {
             Access::READ_OK | Access::EXEC_OK

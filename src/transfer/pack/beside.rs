@@ -49,6 +49,18 @@ pub(super) fn modes(folders: &[(MemberPath, Meta)], out: &mut dyn Write) -> io::
     Ok(())
 }
 
+/// Shell that makes folders, unless they are there.
+pub(super) fn shared(places: &[MemberPath], out: &mut dyn Write) -> io::Result<()> {
+    for line in places.chunks(PATHS_PER_LINE) {
+        out.write_all(b"mkdir -p --")?;
+        for place in line {
+            quoted(place, out)?;
+        }
+        out.write_all(b" || exit 44\n")?;
+    }
+    Ok(())
+}
+
 /// Shell that removes files of the copy.
 pub(super) fn removals(places: &[MemberPath], out: &mut dyn Write) -> io::Result<()> {
     for line in places.chunks(PATHS_PER_LINE) {
@@ -62,7 +74,7 @@ pub(super) fn removals(places: &[MemberPath], out: &mut dyn Write) -> io::Result
 }
 
 /// A path below the working folder as one word of shell, whatever bytes it holds.
-fn quoted(place: &MemberPath, out: &mut dyn Write) -> io::Result<()> {
+pub(in crate::transfer) fn quoted(place: &MemberPath, out: &mut dyn Write) -> io::Result<()> {
     out.write_all(b" './")?;
     for part in place.as_bytes().split_inclusive(|&byte| byte == b'\'') {
         match part.strip_suffix(b"'") {

@@ -4,11 +4,11 @@ use std::fs::File;
 use std::io;
 
 /// A part of a file: where it begins, and its bytes.
-pub(super) type Part = (u64, u64);
+pub(in crate::transfer) type Part = (u64, u64);
 
 /// The parts that aren't holes, in order, as far as the system can tell.
 #[cfg(target_os = "linux")]
-pub(super) fn parts(file: &File, size: u64) -> io::Result<Vec<Part>> {
+pub(in crate::transfer) fn parts(file: &File, size: u64) -> io::Result<Vec<Part>> {
     use rustix::fs::{SeekFrom, seek};
     use rustix::io::Errno;
     let mut parts = Vec::new();
@@ -36,7 +36,7 @@ pub(super) fn parts(file: &File, size: u64) -> io::Result<Vec<Part>> {
     clippy::unnecessary_wraps,
     reason = "the same shape as where it can fail"
 )]
-pub(super) fn parts(_file: &File, size: u64) -> io::Result<Vec<Part>> {
+pub(in crate::transfer) fn parts(_file: &File, size: u64) -> io::Result<Vec<Part>> {
     Ok(vec![(0, size)])
 }
 

@@ -1,10 +1,8 @@
-//! What came of each entry of a tree.
+//! What came of each entry that was packed.
 
 use std::collections::HashMap;
 
-use crate::transfer::tree::Tree;
-
-/// What came of each entry of a tree; an entry that was packed again has its last outcome.
+/// What came of an entry of a tree; one that was packed again has its last outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::transfer) enum Outcome {
     Waiting,
@@ -16,10 +14,12 @@ pub(in crate::transfer) enum Outcome {
     Unreadable,
 }
 
-/// What a tree's packing knows from one shard to the next.
+/// What the packing of some entries knows from one archive to the next.
 #[derive(Clone, Debug)]
 pub(in crate::transfer) struct Ledger {
-    pub(in crate::transfer) outcomes: Vec<Outcome>,
+    /// In rising order.
+    entries: Vec<usize>,
+    outcomes: Vec<Outcome>,
     /// The entry that a hard link was sent as a name of.
     pub(super) links: HashMap<usize, usize>,
     /// Entries that stand in an earlier archive and are not there any more.
@@ -28,45 +28,74 @@ pub(in crate::transfer) struct Ledger {
 }
 
 impl Ledger {
-    pub(in crate::transfer) fn new(tree: &Tree) -> Self {
+    /// For entries in rising order.
+    pub(in crate::transfer) fn new(entries: Vec<usize>) -> Self {
         Self {
-            outcomes: vec![Outcome::Waiting; tree.entries.len()],
+            outcomes: vec![Outcome::Waiting; entries.len()],
+            entries,
             links: HashMap::new(),
             gone: Vec::new(),
             bytes: 0,
         }
     }
 
+    /// Each entry and what came of it.
+    pub(in crate::transfer) fn outcomes(&self) -> impl Iterator<Item = (usize, Outcome)> {
+        self.entries
+            .iter()
+            .copied()
+            .zip(self.outcomes.iter().copied())
+    }
+
     /// Entries to pack again: those that changed, and the hard links to them.
     pub(in crate::transfer) fn to_repair(&self) -> Vec<usize> {
-        let changed = |entry: usize| self.outcomes[entry] == Outcome::Changed;
-        (0..self.outcomes.len())
-            .filter(|&entry| {
-                changed(entry) || self.links.get(&entry).is_some_and(|&first| changed(first))
-            })
+        let changed = |entry: usize| self.outcome(entry) == Outcome::Changed;
+        let first = |entry| self.links.get(&entry).copied();
+        self.entries
+            .iter()
+            .copied()
+            .filter(|&entry| changed(entry) || first(entry).is_some_and(changed))
             .collect()
     }
 
     /// Entries that turned out unreadable after the scan.
     pub(in crate::transfer) fn unreadable(&self) -> impl Iterator<Item = usize> {
-        (0..self.outcomes.len()).filter(|&entry| self.outcomes[entry] == Outcome::Unreadable)
+        self.with(Outcome::Unreadable)
     }
 
     /// Entries that the target must have in the end.
     pub(in crate::transfer) fn sent(&self) -> u64 {
-        self.outcomes
-            .iter()
-            .filter(|&&outcome| outcome == Outcome::Sent)
-            .count() as u64
+        self.with(Outcome::Sent).count() as u64
     }
 
     /// Leaves out what did not hold still.
     pub(in crate::transfer) fn give_up_on_changed(&mut self) -> Vec<usize> {
         let given_up = self.to_repair();
         for &entry in &given_up {
-            self.outcomes[entry] = Outcome::Changed;
+            self.set(entry, Outcome::Changed);
         }
         self.gone.extend(&given_up);
         given_up
+    }
+
+    /// Notes an outcome; answers the one before.
+    pub(super) fn set(&mut self, entry: usize, outcome: Outcome) -> Outcome {
+        self.entries
+            .binary_search(&entry)
+            .map_or(Outcome::Waiting, |at| {
+                std::mem::replace(&mut self.outcomes[at], outcome)
+            })
+    }
+
+    fn outcome(&self, entry: usize) -> Outcome {
+        self.entries
+            .binary_search(&entry)
+            .map_or(Outcome::Waiting, |at| self.outcomes[at])
+    }
+
+    fn with(&self, wanted: Outcome) -> impl Iterator<Item = usize> {
+        self.outcomes()
+            .filter(move |(_, outcome)| *outcome == wanted)
+            .map(|(entry, _)| entry)
     }
 }

@@ -1,7 +1,7 @@
 //! Packing entries into an archive framed by us, from what the opened file says and never from a path or an old look at it.
 
-mod beside;
-mod holes;
+pub(super) mod beside;
+pub(super) mod holes;
 mod ledger;
 
 pub(super) use ledger::{Ledger, Outcome};
@@ -48,11 +48,28 @@ pub(super) struct Shard<'a> {
     pub(super) tree: &'a Tree,
     /// Which entries, in order.
     pub(super) entries: Vec<usize>,
-    /// Whether it carries the modes and times of folders.
-    pub(super) with_folders: bool,
+    pub(super) extent: Extent,
     /// Name of the member that ends it.
     pub(super) marker: String,
     pub(super) flavor: Flavor,
+}
+
+/// How much of a copy an archive holds.
+#[derive(Clone, Debug)]
+pub(super) enum Extent {
+    /// All of it, with the modes and times of folders.
+    Whole,
+    /// What is sent again after an archive.
+    Repair,
+    /// Some of it.
+    Part {
+        /// Folders above the entries that are no entries of this part, outermost first.
+        above: Vec<MemberPath>,
+        /// Folders that other parts put something into as well.
+        shared: Vec<MemberPath>,
+    },
+    /// The modes and times of folders alone.
+    Folders,
 }
 
 /// Writes the archive; returns how many members of the copy it holds.
@@ -73,6 +90,18 @@ pub(super) fn pack(
         buffer: vec![0; PIECE],
     };
     packer.head(TREE, Shape::Folder, PRIVATE, 0, Moment::default())?;
+    if let Extent::Part { above, .. } = &shard.extent {
+        for place in above {
+            packer.head(
+                &in_tree(place),
+                Shape::Folder,
+                PRIVATE,
+                0,
+                Moment::default(),
+            )?;
+            packer.members += 1;
+        }
+    }
     let mut source = None;
     let mut descent = None;
     for &index in &shard.entries {
@@ -92,7 +121,7 @@ pub(super) fn pack(
             Some(descent) => packer.entry(index, descent)?,
             None => Outcome::Vanished,
         };
-        let had = std::mem::replace(&mut packer.ledger.outcomes[index], outcome);
+        let had = packer.ledger.set(index, outcome);
         if had == Outcome::Changed && !matches!(outcome, Outcome::Sent | Outcome::Changed) {
             packer.ledger.gone.push(index);
         }
@@ -148,6 +177,8 @@ impl<W: Write> Packer<'_, W> {
             Kind::Folder if entry.kind == Kind::Folder => self.folder(place, meta),
             // Its content was never looked at.
             Kind::Folder => Ok(Outcome::Vanished),
+            // Other parts may hold what was found in it.
+            _ if entry.kind == Kind::Folder && self.is_part() => Ok(Outcome::Vanished),
             Kind::Link => match folder.read_link(&own) {
                 Ok(text) => self.link(&place, &meta, name::to_bytes(&text).unwrap_or_default()),
                 Err(error) if gone(&error) || error.kind() == io::ErrorKind::InvalidInput => {
@@ -170,10 +201,24 @@ impl<W: Write> Packer<'_, W> {
     }
 
     fn folder(&mut self, place: MemberPath, meta: Meta) -> Result<Outcome, Stop> {
-        self.head(&in_tree(&place), Shape::Folder, PRIVATE, 0, meta.modified)?;
+        match self.shard.extent {
+            Extent::Folders => {}
+            // It comes into its place long before the last part tells its mode.
+            Extent::Part { .. } => {
+                let mode = meta.mode | PRIVATE;
+                self.head(&in_tree(&place), Shape::Folder, mode, 0, meta.modified)?;
+            }
+            Extent::Whole | Extent::Repair => {
+                self.head(&in_tree(&place), Shape::Folder, PRIVATE, 0, meta.modified)?;
+            }
+        }
         self.folders.push((place, meta));
         self.members += 1;
         Ok(Outcome::Sent)
+    }
+
+    fn is_part(&self) -> bool {
+        matches!(self.shard.extent, Extent::Part { .. } | Extent::Folders)
     }
 
     fn link(&mut self, place: &MemberPath, meta: &Meta, text: &[u8]) -> Result<Outcome, Stop> {
@@ -296,7 +341,13 @@ impl<W: Write> Packer<'_, W> {
     fn close(&mut self) -> Result<(), Stop> {
         let flavor = self.shard.flavor;
         let folders = std::mem::take(&mut self.folders);
-        if self.shard.with_folders && !folders.is_empty() {
+        let settles = matches!(self.shard.extent, Extent::Whole | Extent::Folders);
+        if let Extent::Part { shared, .. } = &self.shard.extent
+            && !shared.is_empty()
+        {
+            self.beside(b"shared.sh", |out| beside::shared(shared, out))?;
+        }
+        if settles && !folders.is_empty() {
             self.beside(b"folders.tar", |out| beside::folders(&folders, flavor, out))?;
             if flavor == Flavor::Plain {
                 self.beside(b"modes.sh", |out| beside::modes(&folders, out))?;

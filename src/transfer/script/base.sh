@@ -17,7 +17,8 @@ trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# fail CODE WORDS: 41 missing, 42 something else is in the way, 43 not what was sent, 44 a stage failed, 45 the VM lacks the program WORDS.
+# fail CODE WORDS: 41 missing, 42 something else is in the way, 43 not what was sent, 44 a stage failed, 45 one that moves bytes did,
+# 46 the VM lacks the program WORDS.
 fail() {
     code=$1
     shift
@@ -56,12 +57,15 @@ stamp() {
 
 # settled STATUS...: fails unless each word ends in =0; the caller has collected one for each stage of a pipe.
 settled() {
-    bad=
+    bad= code=44
     for status in $1; do
         case $status in
             *=0) ;;
-            *) bad="$bad $status" ;;
+            *)
+                bad="$bad $status"
+                case $status in download=* | upload=* | zstd=* | gzip=* | none=*) code=45 ;; esac
+                ;;
         esac
     done
-    [ -z "$bad" ] || fail 44 "failed:$bad"
+    [ -z "$bad" ] || fail "$code" "failed:$bad"
 }

@@ -7,6 +7,7 @@ mod get;
 mod hash;
 mod list;
 mod look;
+mod parts;
 mod put;
 mod scan;
 mod send;
@@ -16,7 +17,8 @@ pub(super) use get::{Found, Inline, get};
 pub(super) use hash::{Digest, hash};
 pub(super) use list::{Entry, Listed, list};
 pub(super) use look::{Kind, Place, Tools, look};
-pub(super) use put::{Object, PutFile, PutTree, Relayed, prepare, put_file, put_tree};
+pub(super) use parts::{Ask, FinishFile, PutRange, ask, begin, finish_file, put_range};
+pub(super) use put::{Object, PutFile, PutTree, Relayed, Role, prepare, put_file, put_tree};
 pub(super) use scan::{Depth, Scan, Shape, scan};
 pub(super) use send::{Announced, BLOCK, Made, SendTree, Status, Way, piece, send_file, send_tree};
 
@@ -31,10 +33,14 @@ const SMALL_OUTPUT: usize = 64 * 1024;
 const MISSING: i32 = 41;
 const CONFLICT: i32 = 42;
 const NOT_WHOLE: i32 = 43;
-const LACKING: i32 = 45;
+const MOVING: i32 = 45;
+const LACKING: i32 = 46;
 
 /// Programs that a script may miss.
 const PROGRAMS: [&str; 4] = ["find", "sha256sum", "stat", "xargs"];
+
+/// What curl says when the network or the storage failed.
+const CURL_LOST: [i32; 11] = [5, 6, 7, 18, 22, 28, 35, 52, 55, 56, 92];
 
 /// One run of a script.
 struct Call<'a> {
@@ -94,6 +100,15 @@ pub(super) fn check(output: GuestOutput, action: &str, path: &str) -> Result<Gue
             stderr: said,
         },
     })
+}
+
+/// Whether bytes were lost or spoilt on their way, so that sending them again may help.
+pub(super) fn lost_on_the_way(error: &Error) -> bool {
+    match error {
+        Error::Integrity { .. } => true,
+        Error::Guest { code, .. } => *code == MOVING || CURL_LOST.contains(code),
+        _ => false,
+    }
 }
 
 /// Removes leftovers; names that aren't ours are left alone by the script.

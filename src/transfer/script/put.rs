@@ -22,7 +22,7 @@ pub(in crate::transfer) enum Object {
 
 impl Object {
     /// The script's word for it.
-    fn word(&self) -> String {
+    pub(super) fn word(&self) -> String {
         match self {
             Self::Inline(_) => "-".to_owned(),
             Self::Url(_) => String::new(),
@@ -30,7 +30,7 @@ impl Object {
         }
     }
 
-    fn stdin(self) -> Result<Vec<u8>, Error> {
+    pub(super) fn stdin(self) -> Result<Vec<u8>, Error> {
         match self {
             Self::Inline(bytes) => Ok(bytes),
             Self::Url(url) => line(&url),
@@ -105,8 +105,19 @@ pub(in crate::transfer) struct PutTree<'a> {
     pub(in crate::transfer) root: Option<(u32, Moment)>,
     pub(in crate::transfer) flavor: Flavor,
     pub(in crate::transfer) codec: Codec,
+    pub(in crate::transfer) role: Role,
     /// The archives: where each is, the members it says it holds, and a checksum when the codec has none.
     pub(in crate::transfer) archives: Vec<(Object, u64, Option<u32>)>,
+}
+
+/// What archives are of a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::transfer) enum Role {
+    Whole,
+    /// Some of it; the target is there.
+    Part,
+    /// Modes and times of folders, after all parts.
+    Last,
 }
 
 /// An archive that another VM made.
@@ -132,6 +143,7 @@ impl<'a> PutTree<'a> {
             root: None,
             flavor: place.tools.flavor,
             codec: relayed.codec,
+            role: Role::Whole,
             archives: vec![(object, 0, relayed.sum)],
         }
     }
@@ -151,6 +163,11 @@ pub(in crate::transfer) async fn put_tree(
         Flavor::Gnu => "gnu",
         Flavor::Plain => "plain",
     };
+    let role = match tree.role {
+        Role::Whole => "whole",
+        Role::Part => "part",
+        Role::Last => "last",
+    };
     let mut arguments = vec![
         tree.path.to_owned(),
         tree.stage.to_owned(),
@@ -159,6 +176,7 @@ pub(in crate::transfer) async fn put_tree(
         octal(tree.root.map(|(mode, _)| mode)),
         text(tree.root.map(|(_, modified)| modified)),
         flavor.to_owned(),
+        role.to_owned(),
     ];
     let mut stdin = Vec::new();
     for (object, members, sum) in tree.archives {
@@ -197,7 +215,7 @@ pub(in crate::transfer) async fn prepare(guest: &impl Guest, stage: &str) -> Res
     call.run(guest).await.map(drop)
 }
 
-fn done(stdout: &[u8]) -> Result<(), Error> {
+pub(super) fn done(stdout: &[u8]) -> Result<(), Error> {
     if stdout == b"done" {
         Ok(())
     } else {
@@ -205,10 +223,10 @@ fn done(stdout: &[u8]) -> Result<(), Error> {
     }
 }
 
-fn text(value: Option<impl ToString>) -> String {
+pub(super) fn text(value: Option<impl ToString>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
 
-fn octal(mode: Option<u32>) -> String {
+pub(super) fn octal(mode: Option<u32>) -> String {
     mode.map(|mode| format!("{mode:o}")).unwrap_or_default()
 }

@@ -1,16 +1,17 @@
-# put_tree PATH STAGE NONCE COUNT MODE TIME FLAVOR (CODEC FILE MEMBERS SUM)...: archives to a tree in its place.
+# put_tree PATH STAGE NONCE COUNT MODE TIME FLAVOR ROLE (CODEC FILE MEMBERS SUM)...: archives to a tree in its place.
+# ROLE is 'whole'; 'part' for some of a tree into PATH, which is there; 'last' for folders.tar alone, after the parts.
 # SUM is empty, or the checksum of an archive whose codec has none; it is looked at before anything is unpacked.
-# Each archive holds tree/, at its end the marker end-NONCE-NUMBER with its count of members, and perhaps folders.tar
+# Each archive holds tree/, perhaps shared.sh (folders that other parts put something into as well), at its end the marker end-NONCE-NUMBER with its count of members, and perhaps folders.tar
 # and modes.sh (times and modes of folders, for when everything else is in place) and gone.sh (what must not be copied after all).
 # Without a NONCE another VM's tar made the archive: it holds the tree alone, with the modes of its folders. COUNT may be empty then.
-path=$1 stage=$2 nonce=$3 count=$4 mode=$5 time=$6 flavor=$7
-shift 7
+path=$1 stage=$2 nonce=$3 count=$4 mode=$5 time=$6 flavor=$7 role=$8
+shift 8
 case $flavor in
     gnu) keep_links=--keep-directory-symlink ;;
     *) keep_links= ;;
 esac
 if [ ! -d "$path" ] && { [ -e "$path" ] || [ -L "$path" ]; }; then fail 42 "$path is not a folder"; fi
-parents "${stage%/*}"
+if [ "$role" = whole ]; then parents "${stage%/*}"; fi
 [ -d "$stage" ] || mkdir -m 700 -- "$stage" || exit 44
 bottom=$stage
 if [ -z "$nonce" ]; then
@@ -25,7 +26,7 @@ while [ $# -gt 0 ]; do
     next_url
     if [ -n "$sum" ]; then
         if [ -z "$file" ]; then
-            fetch >"$stage/object" || fail 44 "failed: download=$?"
+            fetch >"$stage/object" || fail 45 "failed: download=$?"
             file=$stage/object
         fi
         got=$(cksum <"$file") || exit 44
@@ -44,7 +45,7 @@ while [ $# -gt 0 ]; do
 done
 if [ -f "$stage/gone.sh" ]; then (cd "$stage/tree" && . ../gone.sh) || exit 44; fi
 arrived=$(find "$stage/tree/." ! -name . -exec sh -c 'for each do printf .; done' sh {} + | wc -c)
-[ -z "$count" ] || [ "$((arrived))" = "$count" ] || fail 43 "$((arrived)) members arrived instead of $count"
+[ -z "$count" ] || [ "$role" = last ] || [ "$((arrived))" = "$count" ] || fail 43 "$((arrived)) members arrived instead of $count"
 if [ -z "$nonce" ]; then
     odd=$(find "$stage/tree" ! -type f ! -type d ! -type l | head -c 1)
     [ -z "$odd" ] || fail 43 "the archive holds something that is neither file, folder nor link"
@@ -78,14 +79,16 @@ merge() {
         fi
     done
 }
-if [ -d "$path" ]; then
+if [ -f "$stage/shared.sh" ]; then (umask 077 && cd "$path" && . "$stage/shared.sh") || exit 44; fi
+new=
+if [ "$role" = last ]; then new=$mode
+elif [ -d "$path" ]; then
     merge "$stage/tree" "$path"
-    new=
 else
     mv -- "$stage/tree" "$path" || exit 44
     new=1
 fi
-if [ -f "$stage/folders.tar" ]; then tar -xop $keep_links -f "$stage/folders.tar" -C "$path" >&2 || exit 44; fi
+if [ -f "$stage/folders.tar" ]; then (umask 077; tar -xop $keep_links -f "$stage/folders.tar" -C "$path" >&2) || exit 44; fi
 if [ -f "$stage/modes.sh" ]; then (cd "$path" && . "$stage/modes.sh") || exit 44; fi
 if [ -n "$new" ] && [ -n "$nonce" ]; then
     chmod "${mode:-755}" "$path" || exit 44

@@ -1,7 +1,17 @@
-# remove PATH...: what an interrupted transfer left.
+# remove PATH...: what an interrupted transfer left, and the folders that were made for it if nothing is in them.
 for each do
     case ${each##*/} in
-        .fastvm-?*) rm -rf -- "$each" || exit 44 ;;
+        .fastvm-?*)
+            top=
+            if [ -f "$each/made-top" ]; then
+                IFS= read -r top <"$each/made-top"
+                IFS= read -r end <"$each/made"
+            fi
+            rm -rf -- "$each" || exit 44
+            if [ -n "$top" ]; then
+                while rmdir -- "$end" 2>/dev/null && [ "$end" != "$top" ]; do end=${end%/*}; done
+            fi
+            ;;
     esac
 done
 finished=1

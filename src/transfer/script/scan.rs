@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Read};
 use super::answer::{Answer, broken};
 use super::look::{absolute, kind};
 use super::{Call, Kind as What, Patience};
+use crate::transfer::READINGS;
 use crate::transfer::codec::Codec;
 use crate::transfer::error::Error;
 use crate::transfer::folder::Kind;
@@ -87,16 +88,23 @@ pub(in crate::transfer) async fn scan(
         .map(str::to_owned)
         .to_vec();
     arguments.extend(names);
-    let call = Call {
-        script,
-        arguments,
-        stdin: Vec::new(),
-        output_limit: LONGEST,
-        patience: Patience::Transfer,
-        action: "list what is there",
-        path,
+    let mut reading = 1;
+    let output = loop {
+        let call = Call {
+            script,
+            arguments: arguments.clone(),
+            stdin: Vec::new(),
+            output_limit: LONGEST,
+            patience: Patience::Transfer,
+            action: "list all that is there",
+            path,
+        };
+        match call.run(guest).await {
+            // Something may have vanished while it was looked at.
+            Err(Error::Guest { .. }) if reading < READINGS => reading += 1,
+            answer => break answer?,
+        }
     };
-    let output = call.run(guest).await?;
     tokio::task::spawn_blocking(move || read(&output.stdout))
         .await
         .map_err(|error| Error::Worker(error.to_string()))?

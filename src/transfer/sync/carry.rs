@@ -1,18 +1,17 @@
 //! Carrying a plan out: the copy first, then what has to change in place, then the proof.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::apply::{self, Stage};
 use super::change::changes;
-use super::compare::{Proof, Take};
 use super::down::Down;
 use super::here::Here;
 use super::plan::{Choice, Plan, Way};
 use super::up::Up;
-use super::work::{Work, hash};
+use super::verify::{listed, verify};
+use super::work::Work;
 use crate::transfer::error::Error;
 use crate::transfer::member::MemberPath;
 use crate::transfer::progress::Progress;
@@ -20,13 +19,10 @@ use crate::transfer::remote::{BlobStore, Guest};
 use crate::transfer::request::{
     DownloadRequest, DownloadTarget, RemotePath, Settings, UploadRequest, UploadSource,
 };
-use crate::transfer::script::{self, Change, Scan};
+use crate::transfer::script::{self, Change};
 use crate::transfer::selection::Selection;
 use crate::transfer::summary::Summary;
 use crate::transfer::{download, nonce, upload};
-
-/// Paths that a message names.
-const NAMED: usize = 10;
 
 /// Does what a plan says.
 ///
@@ -44,6 +40,7 @@ pub async fn carry_out(
         choice,
         way,
         outlook,
+        took,
     } = plan;
     let carrier = Carrier {
         guest,
@@ -70,20 +67,8 @@ pub async fn carry_out(
     if !told {
         summary.skipped.extend(outlook.skipped);
     }
-    summary.seconds = started.elapsed().as_secs_f64();
+    summary.seconds = (took + started.elapsed()).as_secs_f64();
     Ok(summary)
-}
-
-/// Says what the VM lacks for what is asked, before anything is done.
-pub(super) fn check_programs(found: &Scan, choice: Choice) -> Result<(), Error> {
-    let hashes = choice.verify || choice.take == Take::Differing(Proof::Checksum);
-    if hashes {
-        found.need(&["sha256sum", "xargs"])?;
-    }
-    if choice.take != Take::All || choice.owners {
-        found.need(&["xargs"])?;
-    }
-    Ok(())
 }
 
 struct Carrier<'a, G, S> {
@@ -115,7 +100,7 @@ impl<G: Guest, S: BlobStore> Carrier<'_, G, S> {
             summary.add(self.ended(&stage, changed).await?);
         }
         self.count(&up.work, &mut summary);
-        self.verify(&up.work).await?;
+        self.prove(&up.work).await?;
         Ok(summary)
     }
 
@@ -194,7 +179,7 @@ impl<G: Guest, S: BlobStore> Carrier<'_, G, S> {
                 .map_err(|error| Error::Worker(error.to_string()))??
         };
         self.count(&work, &mut summary);
-        self.verify(&work).await?;
+        self.prove(&work).await?;
         Ok(summary)
     }
 
@@ -223,6 +208,13 @@ impl<G: Guest, S: BlobStore> Carrier<'_, G, S> {
         }
     }
 
+    async fn prove(&self, work: &Work) -> Result<(), Error> {
+        if self.choice.verify {
+            verify(self.guest, work).await?;
+        }
+        Ok(())
+    }
+
     fn count(&self, work: &Work, summary: &mut Summary) {
         summary.unchanged += work.found.unchanged;
         summary.adjusted += work.found.adjust.len() as u64;
@@ -236,30 +228,6 @@ impl<G: Guest, S: BlobStore> Carrier<'_, G, S> {
                 .warn(format!("left as they are: {}", listed(names)));
         }
     }
-
-    /// Compares the bytes of what was copied, at both ends.
-    async fn verify(&self, work: &Work) -> Result<(), Error> {
-        if !self.choice.verify {
-            return Ok(());
-        }
-        let files: BTreeSet<_> = work.copied_files();
-        let (ours, theirs) = hash(self.guest, &work.here, &work.there, files.clone()).await?;
-        let differs = |path: &&MemberPath| {
-            ours.get(*path)
-                .is_none_or(|digest| theirs.get(*path) != Some(digest))
-        };
-        let different: Vec<_> = files.iter().filter(differs).collect();
-        if different.is_empty() {
-            return Ok(());
-        }
-        let names = different
-            .iter()
-            .map(|path| work.show(path).display().to_string());
-        Err(Error::Integrity {
-            path: listed(names),
-            reason: "the sha256 is not the same at both ends after the copy".to_owned(),
-        })
-    }
 }
 
 /// The folder that changes are made below.
@@ -269,9 +237,4 @@ fn folder_of(target: &Path, work: &Work) -> PathBuf {
         (Here::File(_), _) => PathBuf::from("."),
         _ => target.to_owned(),
     }
-}
-
-fn listed(names: impl ExactSizeIterator<Item = String>) -> String {
-    let more = if names.len() > NAMED { ", …" } else { "" };
-    names.take(NAMED).collect::<Vec<_>>().join(", ") + more
 }

@@ -1,13 +1,16 @@
 //! Comparing for a download.
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use super::compare::Take;
+use super::decide::{Ends, Named, decide};
 use super::here::{self, Here};
 use super::plan::{Choice, Outlook, Plan, Way};
 use super::state::Side;
 use super::there::There;
-use super::work::{Ends, Named, Work, decide};
+use super::verify::check_programs;
+use super::work::Work;
 use crate::transfer::download::{own_name, special};
 use crate::transfer::error::Error;
 use crate::transfer::folder;
@@ -39,6 +42,7 @@ pub async fn plan_download(
     choice: Choice,
     settings: &Settings,
 ) -> Result<Plan, Error> {
+    let started = Instant::now();
     if choice.owners && !may_give_away() {
         return Err(Error::Refused {
             path: target.display().to_string(),
@@ -60,7 +64,7 @@ pub async fn plan_download(
             Depth::All,
         );
         let mut found = found.await?;
-        super::carry::check_programs(&found, choice)?;
+        check_programs(&found, choice)?;
         let side = std::mem::take(&mut found.side);
         let (target, ends) = match found.kind {
             Kind::Missing => return Err(Error::RemoteMissing(source.path)),
@@ -97,6 +101,7 @@ pub async fn plan_download(
         choice,
         way: Way::Down(downs),
         outlook,
+        took: started.elapsed(),
     })
 }
 

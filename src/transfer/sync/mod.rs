@@ -9,14 +9,15 @@
 //! # Layout
 //! - `state`, `compare`: pure: what is known of an entry, and what has to be done
 //! - `here`, `there`, `digest`: the two ends
-//! - `work`: one folder or file with both ends compared; `up`, `down`: how one comes about
+//! - `work`: one folder or file with both ends compared; `up`, `down`, `decide`: how one comes about
 //! - `change`, `apply`: what is done besides copying, and doing it here
-//! - `carry`: all of it in order
+//! - `carry`: all of it in order; `verify`: the proof at its end
 
 mod apply;
 mod carry;
 mod change;
 mod compare;
+mod decide;
 mod digest;
 mod down;
 mod here;
@@ -24,6 +25,7 @@ mod plan;
 mod state;
 mod there;
 mod up;
+mod verify;
 mod work;
 
 pub use carry::carry_out;

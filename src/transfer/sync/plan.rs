@@ -1,6 +1,7 @@
 //! What a caller asks of a comparison, and what it hears before anything is done.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::compare::Take;
 use super::down::Down;
@@ -26,6 +27,8 @@ pub struct Plan {
     pub(super) choice: Choice,
     pub(super) way: Way,
     pub(super) outlook: Outlook,
+    /// How long the comparison took.
+    pub(super) took: Duration,
 }
 
 #[derive(Debug)]

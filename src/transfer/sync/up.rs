@@ -3,13 +3,16 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::compare::Take;
+use super::decide::{Ends, Named, decide};
 use super::here::{self, Here};
 use super::plan::{Choice, Outlook, Plan, Way};
 use super::state::State;
 use super::there::There;
-use super::work::{Ends, Named, Work, decide};
+use super::verify::check_programs;
+use super::work::Work;
 use crate::transfer::error::Error;
 use crate::transfer::remote::Guest;
 use crate::transfer::request::{Incomplete, Links, RemotePath, Settings};
@@ -36,6 +39,7 @@ pub async fn plan_upload(
     choice: Choice,
     settings: &Settings,
 ) -> Result<Plan, Error> {
+    let started = Instant::now();
     let (shape, position) = shape(&paths, &target)?;
     let depth = if choice.take == Take::All {
         Depth::Surface
@@ -67,7 +71,7 @@ pub async fn plan_upload(
             reason: reason.to_owned(),
         });
     }
-    super::carry::check_programs(&found, choice)?;
+    check_programs(&found, choice)?;
 
     let mut outlook = Outlook {
         target: format!("{} in the VM", found.path),
@@ -124,6 +128,7 @@ pub async fn plan_upload(
         choice,
         way: Way::Up(Box::new(up)),
         outlook,
+        took: started.elapsed(),
     })
 }
 

@@ -5,16 +5,21 @@ use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::big::Big;
+use super::parts::Route;
+use super::plan::is_big;
 use super::{Job, parent_of};
 use crate::transfer::checksum::Checksum;
 use crate::transfer::codec::Codec;
 use crate::transfer::error::Error;
 use crate::transfer::folder::{Folder, Kind, Meta};
-use crate::transfer::pack::Stop;
-use crate::transfer::progress::Progress;
+use crate::transfer::member::MemberPath;
+use crate::transfer::pack::{Stop, beside};
+use crate::transfer::progress::{Progress, Steady};
 use crate::transfer::remote::{BlobStore, Guest};
 use crate::transfer::request::RemotePath;
-use crate::transfer::script::{self, Object, PutFile};
+use crate::transfer::retry::Retries;
+use crate::transfer::script::{self, Object, Place, PutFile};
 use crate::transfer::send::{Output, send};
 use crate::transfer::summary::Summary;
 use crate::transfer::{READINGS, SMALL};
@@ -168,6 +173,11 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
 
     async fn large_file(&self, file: Opened, target: &RemotePath) -> Result<Summary, Error> {
         let place = script::look(self.guest, &target.path).await?;
+        let data = file.meta.size.min(file.meta.allocated);
+        if is_big(data, self.settings.shards.first) && place.tools.has("dd") {
+            self.check_space(&place, data)?;
+            return self.big_file(file, target, &place).await;
+        }
         self.check_space(&place, file.meta.size)?;
         let codec = place.tools.codec(self.settings.compression)?;
         let into = target.into || place.kind == script::Kind::Folder;
@@ -178,9 +188,13 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         });
         let file = Arc::new(file);
         let mut wire_bytes = 0;
-        for number in 0..READINGS as usize {
+        let mut retries = Retries::default();
+        let mut readings = 0;
+        for number in 0.. {
+            let progress = Arc::new(Steady::new(self.progress.clone()));
             let make = || {
-                let (file, progress) = (file.clone(), self.progress.clone());
+                progress.again();
+                let (file, progress) = (file.clone(), progress.clone());
                 move |out: &mut Output| file.read_into(out, &*progress)
             };
             let sent = send(
@@ -197,6 +211,10 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
                     "{} changed while being read; it is sent again",
                     file.path.display()
                 ));
+                readings += 1;
+                if readings == READINGS {
+                    break;
+                }
                 continue;
             };
             self.settings.leftovers.add(&stage);
@@ -218,14 +236,59 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
                 };
                 script::put_file(self.guest, put).await
             };
-            self.settle(&stage, put.await).await?;
-            return Ok(Summary {
-                files: 1,
-                bytes: meta.size,
-                wire_bytes,
-                ..Summary::default()
-            });
+            match self.settle(&stage, put.await).await {
+                Ok(()) => return Ok(one_file(meta.size, wire_bytes)),
+                Err(error) => retries.again(error).await?,
+            }
         }
         Err(file.changed())
+    }
+
+    /// A file that goes in several parts at once.
+    async fn big_file(
+        &self,
+        file: Opened,
+        target: &RemotePath,
+        place: &Place,
+    ) -> Result<Summary, Error> {
+        let into = target.into || place.kind == script::Kind::Folder;
+        let (folder, name) = if into {
+            (place.path.as_str(), file.name.as_str())
+        } else {
+            let name = place.path.rsplit('/').next().unwrap_or_default();
+            (parent_of(&place.path), name)
+        };
+        let failed = |error| Error::local("read", &file.path, error);
+        let mut words = Vec::new();
+        let own = MemberPath::default().join(name.as_bytes());
+        beside::quoted(&own, &mut words).map_err(failed)?;
+        let stage = self.stage(folder);
+        let codec = place.tools.codec(self.settings.compression)?;
+        self.settings.leftovers.add(&stage);
+        let route = Route {
+            place,
+            stage: stage.clone(),
+            codec,
+        };
+        let names = (folder.to_owned(), words);
+        let opened = (file.file, file.meta);
+        let sent = async {
+            let mode = into.then_some(0o755);
+            script::begin(self.guest, folder, &stage, mode, &[]).await?;
+            let big = Big::new(Vec::new(), file.path.clone(), opened, names, 0);
+            let sent = self.in_parts(&route, big).await?;
+            script::remove(self.guest, std::slice::from_ref(&stage)).await?;
+            Ok(sent)
+        };
+        self.settle(&stage, sent.await).await
+    }
+}
+
+pub(super) fn one_file(bytes: u64, wire_bytes: u64) -> Summary {
+    Summary {
+        files: 1,
+        bytes,
+        wire_bytes,
+        ..Summary::default()
     }
 }

@@ -1,13 +1,18 @@
 //! From this machine into a VM.
 
+mod big;
 mod file;
+mod parts;
+mod plan;
+mod questions;
 mod stream;
 mod tree;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::codec::Codec;
+use super::codec::{Codec, threads};
 use super::error::Error;
 use super::progress::Progress;
 use super::remote::{BlobStore, Guest};
@@ -79,14 +84,15 @@ pub(super) struct Job<'a, G, S> {
 
 impl<G: Guest, S: BlobStore> Job<'_, G, S> {
     /// What objects of this transfer are called at the storage.
-    pub(super) fn object_name(&self, number: usize) -> String {
-        format!("/tmp/.fastvm-{}/{number}", self.nonce)
+    pub(super) fn object_name(&self, name: impl fmt::Display) -> String {
+        format!("/tmp/.fastvm-{}/{name}", self.nonce)
     }
 
     fn encoding(&self, codec: Codec) -> Encoding {
         Encoding {
             codec,
             pace: self.settings.pace.clone(),
+            threads: threads(1),
         }
     }
 

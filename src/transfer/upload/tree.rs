@@ -1,22 +1,38 @@
-//! Folders, or several sources, into a VM: one archive, and small ones after it for what did not hold still.
+//! Folders, or several sources, into a VM: a portion at a time, which is one archive, and small ones after it for what did not hold still.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::plan::Plan;
 use super::{Job, blocking, parent_of};
 use crate::transfer::READINGS;
+use crate::transfer::codec::Codec;
 use crate::transfer::error::Error;
+use crate::transfer::folder;
 use crate::transfer::header::Flavor;
-use crate::transfer::pack::{self, Ledger, Outcome, Shard};
+use crate::transfer::pack::{self, Extent, Ledger, Outcome, Shard};
+use crate::transfer::progress::{Progress, Steady};
 use crate::transfer::remote::{BlobStore, Guest};
 use crate::transfer::request::Incomplete;
-use crate::transfer::script::{self, Kind, Place, PutTree};
-use crate::transfer::send::{Output, Sent, send};
+use crate::transfer::retry::Retries;
+use crate::transfer::script::{self, Kind, Place, PutTree, Role};
+use crate::transfer::send::{Encoding, Output, Sent, send};
 use crate::transfer::summary::{SkipReason, Skipped, Summary};
 use crate::transfer::tree::{Chosen, Position, Tree};
 
 /// An archive at the storage, and the members it says it holds.
 type Archive = Sent<u64>;
+
+/// Some entries of a tree that go together.
+#[derive(Clone, Debug)]
+pub(super) struct Portion {
+    /// No other portion of the copy has it.
+    pub(super) name: String,
+    /// In rising order.
+    pub(super) entries: Vec<usize>,
+    pub(super) extent: Extent,
+    pub(super) encoding: Encoding,
+}
 
 impl<G: Guest, S: BlobStore> Job<'_, G, S> {
     pub(super) async fn tree(
@@ -47,65 +63,68 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         };
         self.check_space(&place, needed)?;
 
-        let (ledger, archives) = self.archives(&tree, &place).await?;
+        let codec = place.tools.codec(self.settings.compression)?;
+        let there = vec![false; tree.entries.len()];
+        let plan = Plan::new(tree.clone(), place.tools.flavor, there);
+        let one = plan.fits(self.settings.shards.first);
+        drop(plan);
+        if one {
+            self.whole(tree, &place, codec).await
+        } else {
+            self.parts(tree, &place, codec).await
+        }
+    }
+
+    /// Sends a tree that is one shard until it is in place.
+    async fn whole(&self, tree: Arc<Tree>, place: &Place, codec: Codec) -> Result<Summary, Error> {
         let stage = self.stage(if place.kind == Kind::Folder {
             &place.path
         } else {
             parent_of(&place.path)
         });
-        self.settings.leftovers.add(&stage);
-        let wire_bytes = archives.iter().map(|archive| archive.wire_bytes).sum();
-        self.settle(
-            &stage,
-            self.unpack(&tree, &ledger, &place, &stage, archives).await,
-        )
-        .await?;
-
-        let mut summary = Summary {
-            wire_bytes,
-            bytes: ledger.bytes,
-            skipped: tree.skipped.clone(),
-            ..Summary::default()
+        let mut portion = Portion {
+            name: String::new(),
+            entries: (0..tree.entries.len()).collect(),
+            extent: Extent::Whole,
+            encoding: self.encoding(codec),
         };
-        for (entry, outcome) in tree.entries.iter().zip(&ledger.outcomes) {
-            let reason = match outcome {
-                Outcome::Sent if entry.kind == crate::transfer::folder::Kind::Folder => {
-                    summary.folders += 1;
-                    continue;
+        let mut retries = Retries::default();
+        let mut wire_bytes = 0;
+        for attempt in 0.. {
+            portion.name = attempt.to_string();
+            let (ledger, archives) = self.archives(&tree, place, &portion).await?;
+            wire_bytes += archives
+                .iter()
+                .map(|archive| archive.wire_bytes)
+                .sum::<u64>();
+            self.settings.leftovers.add(&stage);
+            let put = self.unpack(&tree, &ledger, place, &stage, codec, archives);
+            match self.settle(&stage, put.await).await {
+                Ok(()) => {
+                    return Ok(Summary {
+                        wire_bytes,
+                        bytes: ledger.bytes,
+                        ..summarize(&tree, ledger.outcomes())
+                    });
                 }
-                Outcome::Sent => {
-                    summary.files += 1;
-                    continue;
-                }
-                Outcome::Special => SkipReason::Special,
-                Outcome::Unreadable => SkipReason::Unreadable,
-                Outcome::Changed => SkipReason::Changed,
-                Outcome::Vanished | Outcome::Waiting => SkipReason::Vanished,
-            };
-            summary.skipped.push(Skipped {
-                path: tree.shown(entry),
-                reason,
-            });
+                Err(error) => retries.again(error).await?,
+            }
         }
-        summary
-            .skipped
-            .extend(tree.unreadable.iter().map(|path| Skipped {
-                path: path.clone(),
-                reason: SkipReason::Unreadable,
-            }));
-        Ok(summary)
+        Err(Error::Worker("a copy was given up".to_owned()))
     }
 
-    /// Sends everything, then again what changed meanwhile, as often as makes sense.
-    async fn archives(
+    /// Sends a portion, then again what of it changed meanwhile, as often as makes sense.
+    pub(super) async fn archives(
         &self,
         tree: &Arc<Tree>,
         place: &Place,
+        portion: &Portion,
     ) -> Result<(Ledger, Vec<Archive>), Error> {
-        let encoding = self.encoding(place.tools.codec(self.settings.compression)?);
-        let mut ledger = Ledger::new(tree);
+        let mut ledger = Ledger::new(portion.entries.clone());
         let mut archives = Vec::new();
-        let mut entries: Vec<_> = (0..tree.entries.len()).collect();
+        let mut entries = portion.entries.clone();
+        let data = entries.iter().map(|&entry| tree.entries[entry].data).sum();
+        let steady = Arc::new(Steady::new(self.progress.clone()));
         for reading in 0..=READINGS as usize {
             let last = reading == READINGS as usize;
             if last {
@@ -120,8 +139,13 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
                 entries = Vec::new();
             }
             let make = || {
-                let (tree, progress, entries) =
-                    (tree.clone(), self.progress.clone(), entries.clone());
+                let (tree, entries) = (tree.clone(), entries.clone());
+                let (progress, extent): (Arc<dyn Progress>, _) = if reading == 0 {
+                    steady.again();
+                    (steady.clone(), portion.extent.clone())
+                } else {
+                    (self.progress.clone(), Extent::Repair)
+                };
                 let mut ledger = ledger.clone();
                 let marker = format!("end-{}-{reading}", self.nonce);
                 let flavor = place.tools.flavor;
@@ -129,7 +153,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
                     let shard = Shard {
                         tree: &tree,
                         entries,
-                        with_folders: reading == 0,
+                        extent,
                         marker,
                         flavor,
                     };
@@ -137,7 +161,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
                     Ok((ledger, members))
                 }
             };
-            let plain = if reading == 0 { tree.allocated } else { 0 };
+            let plain = if reading == 0 { data } else { 0 };
             let Sent {
                 object,
                 value,
@@ -145,8 +169,8 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
                 sum,
             } = send(
                 self.store,
-                &self.object_name(reading),
-                &encoding,
+                &self.object_name(format_args!("{}-{reading}", portion.name)),
+                &portion.encoding,
                 plain,
                 make,
             )
@@ -183,6 +207,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         ledger: &Ledger,
         place: &Place,
         stage: &str,
+        codec: Codec,
         sent: Vec<Archive>,
     ) -> Result<(), Error> {
         let mut archives = Vec::new();
@@ -201,9 +226,45 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             members: Some(ledger.sent()),
             root: tree.root.map(|meta| (meta.mode, meta.modified)),
             flavor: place.tools.flavor,
-            codec: place.tools.codec(self.settings.compression)?,
+            codec,
+            role: Role::Whole,
             archives,
         };
         script::put_tree(self.guest, put).await
     }
+}
+
+/// Counts what came of a tree's entries.
+pub(super) fn summarize(tree: &Tree, outcomes: impl Iterator<Item = (usize, Outcome)>) -> Summary {
+    let mut summary = Summary {
+        skipped: tree.skipped.clone(),
+        ..Summary::default()
+    };
+    for (entry, outcome) in outcomes {
+        let entry = &tree.entries[entry];
+        let reason = match outcome {
+            Outcome::Sent if entry.kind == folder::Kind::Folder => {
+                summary.folders += 1;
+                continue;
+            }
+            Outcome::Sent => {
+                summary.files += 1;
+                continue;
+            }
+            Outcome::Special => SkipReason::Special,
+            Outcome::Unreadable => SkipReason::Unreadable,
+            Outcome::Changed => SkipReason::Changed,
+            Outcome::Vanished | Outcome::Waiting => SkipReason::Vanished,
+        };
+        summary.skipped.push(Skipped {
+            path: tree.shown(entry),
+            reason,
+        });
+    }
+    let unreadable = tree.unreadable.iter().map(|path| Skipped {
+        path: path.clone(),
+        reason: SkipReason::Unreadable,
+    });
+    summary.skipped.extend(unreadable);
+    summary
 }

@@ -1,0 +1,145 @@
+//! How a copy is cut into shards, and how many of them are on their way at once.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+const MIB: u64 = 1024 * 1024;
+
+/// Shards on their way at first, and at most unless the caller says so.
+const AT_FIRST: usize = 4;
+const AT_MOST: usize = 8;
+/// What one shard may take, at the rate that was measured.
+const TAKES: Duration = Duration::from_secs(4);
+/// A part by which the rate must grow before one more shard flies.
+const GROWTH: f64 = 1.1;
+
+/// The size of shards, and their number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shards {
+    /// Shards on their way at once; without a number it follows the rate.
+    pub parallel: Option<usize>,
+    /// Bytes of the first shards, and of the smallest later ones.
+    pub first: u64,
+    /// Bytes of the largest.
+    pub largest: u64,
+}
+
+impl Default for Shards {
+    fn default() -> Self {
+        Self {
+            parallel: None,
+            first: 8 * MIB,
+            largest: 64 * MIB,
+        }
+    }
+}
+
+/// Measures a transfer to size what comes next.
+#[derive(Debug)]
+pub(super) struct Gauge {
+    shards: Shards,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    started: Instant,
+    bytes: u64,
+    window: usize,
+    /// Shards and bytes since the window was last looked at.
+    landed: usize,
+    round_bytes: u64,
+    round_started: Instant,
+    rate: f64,
+}
+
+impl Gauge {
+    pub(super) fn new(shards: Shards) -> Self {
+        let now = Instant::now();
+        let window = shards
+            .parallel
+            .map_or(AT_FIRST, |most| most.clamp(1, AT_FIRST));
+        Self {
+            shards,
+            state: Mutex::new(State {
+                started: now,
+                bytes: 0,
+                window,
+                landed: 0,
+                round_bytes: 0,
+                round_started: now,
+                rate: 0.0,
+            }),
+        }
+    }
+
+    /// Bytes for the next shard: what one of those on their way moves in four seconds.
+    pub(super) fn size(&self) -> u64 {
+        let state = self.state();
+        let seconds = state.started.elapsed().as_secs_f64();
+        if state.bytes == 0 || seconds <= 0.0 {
+            return self.shards.first;
+        }
+        let rate = state.bytes as f64 / seconds / state.window as f64;
+        let size = (rate * TAKES.as_secs_f64()).min(self.shards.largest as f64);
+        (size as u64).clamp(
+            self.shards.first,
+            self.shards.largest.max(self.shards.first),
+        )
+    }
+
+    /// How many shards may be on their way.
+    pub(super) fn window(&self) -> usize {
+        self.state().window
+    }
+
+    /// Notes a shard that arrived.
+    pub(super) fn landed(&self, bytes: u64) {
+        let most = self.shards.parallel.unwrap_or(AT_MOST).max(1);
+        let now = Instant::now();
+        let mut state = self.state();
+        state.bytes = state.bytes.saturating_add(bytes);
+        state.round_bytes = state.round_bytes.saturating_add(bytes);
+        state.landed += 1;
+        if state.landed < state.window {
+            return;
+        }
+        let seconds = now.duration_since(state.round_started).as_secs_f64();
+        let rate = state.round_bytes as f64 / seconds.max(0.001);
+        if rate > state.rate * GROWTH && state.window < most {
+            state.window += 1;
+        }
+        state.rate = rate;
+        state.landed = 0;
+        state.round_bytes = 0;
+        state.round_started = now;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_shards_are_small_and_a_number_bounds_what_flies() {
+        let gauge = Gauge::new(Shards::default());
+        assert_eq!((gauge.size(), gauge.window()), (8 * MIB, 4));
+        for _ in 0..100 {
+            gauge.landed(1 << 40);
+        }
+        assert_eq!(gauge.size(), 64 * MIB);
+        assert!((5..=8).contains(&gauge.window()));
+        let two = Gauge::new(Shards {
+            parallel: Some(2),
+            ..Shards::default()
+        });
+        for _ in 0..10 {
+            two.landed(1 << 40);
+        }
+        assert_eq!(two.window(), 2);
+    }
+}

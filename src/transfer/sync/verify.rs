@@ -1,0 +1,50 @@
+//! The proof that what was copied is the same at both ends.
+
+use super::compare::{Proof, Take};
+use super::decide::hash;
+use super::plan::Choice;
+use super::work::Work;
+use crate::transfer::error::Error;
+use crate::transfer::member::MemberPath;
+use crate::transfer::remote::Guest;
+use crate::transfer::script::Scan;
+
+/// Paths that a message names.
+const NAMED: usize = 10;
+
+/// Says what the VM lacks for what is asked, before anything is done.
+pub(super) fn check_programs(found: &Scan, choice: Choice) -> Result<(), Error> {
+    let hashes = choice.verify || choice.take == Take::Differing(Proof::Checksum);
+    if hashes {
+        found.need(&["sha256sum", "xargs"])?;
+    }
+    if choice.take != Take::All || choice.owners {
+        found.need(&["xargs"])?;
+    }
+    Ok(())
+}
+
+/// Compares the bytes of what was copied, at both ends.
+pub(super) async fn verify(guest: &impl Guest, work: &Work) -> Result<(), Error> {
+    let files = work.copied_files();
+    let (ours, theirs) = hash(guest, &work.here, &work.there, files.clone()).await?;
+    let differs = |path: &&MemberPath| {
+        let digest = ours.get(*path);
+        digest.is_none() || digest != theirs.get(*path)
+    };
+    let different: Vec<_> = files.iter().filter(differs).collect();
+    if different.is_empty() {
+        return Ok(());
+    }
+    let names = different.iter();
+    Err(Error::Integrity {
+        path: listed(names.map(|path| work.show(path).display().to_string())),
+        reason: "the sha256 is not the same at both ends after the copy".to_owned(),
+    })
+}
+
+/// The first of some paths.
+pub(super) fn listed(names: impl ExactSizeIterator<Item = String>) -> String {
+    let more = if names.len() > NAMED { ", …" } else { "" };
+    names.take(NAMED).collect::<Vec<_>>().join(", ") + more
+}

@@ -1,0 +1,441 @@
+//! A tree that is larger than a shard: several shards at once, each moved into place as soon as it has arrived whole.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::watch;
+
+use super::big::{Big, Still};
+use super::plan::{Batch, Plan, Work};
+use super::tree::{Portion, summarize};
+use super::{Job, blocking, parent_of, questions};
+use crate::secret::SignedUrl;
+use crate::transfer::codec::{Codec, threads};
+use crate::transfer::error::Error;
+use crate::transfer::folder::{Descent, Folder, Kind};
+use crate::transfer::name;
+use crate::transfer::pack::{Extent, Outcome, beside};
+use crate::transfer::remote::{BlobStore, Guest};
+use crate::transfer::request::Incomplete;
+use crate::transfer::retry::Retries;
+use crate::transfer::script::{self, Object, Place, PutTree, Role};
+use crate::transfer::send::Encoding;
+use crate::transfer::shards::Gauge;
+use crate::transfer::summary::Summary;
+use crate::transfer::tree::{Tree, gone};
+
+/// Objects that are made at once, as far as threads are shared out between them.
+const AT_ONCE: usize = 4;
+
+/// The way that parts take.
+#[derive(Debug)]
+pub(super) struct Route<'a> {
+    pub(super) place: &'a Place,
+    pub(super) stage: String,
+    pub(super) codec: Codec,
+}
+
+/// What a piece of work came to.
+enum Done {
+    Batch(Vec<(usize, Outcome)>, Moved),
+    /// A file is open; these entries are no names of it any more.
+    Opened(Arc<Big>, Vec<usize>),
+    /// It is no file any more.
+    Lost(Vec<usize>, Outcome),
+    Part(Arc<Big>, Moved),
+    /// A file whose parts have all arrived is in place, or is to be sent again.
+    File(Arc<Big>, Still, Moved),
+}
+
+/// Bytes of content, and on the wire.
+#[derive(Clone, Copy, Default)]
+struct Moved {
+    bytes: u64,
+    wire: u64,
+}
+
+/// A tree on its way.
+struct Parts<'a, G, S> {
+    job: &'a Job<'a, G, S>,
+    tree: Arc<Tree>,
+    route: Route<'a>,
+    gauge: Gauge,
+    numbers: AtomicUsize,
+    /// It is known that nothing is in the way.
+    clear: watch::Receiver<bool>,
+}
+
+impl<G: Guest, S: BlobStore> Job<'_, G, S> {
+    pub(super) async fn parts(
+        &self,
+        tree: Arc<Tree>,
+        place: &Place,
+        codec: Codec,
+    ) -> Result<Summary, Error> {
+        let stage = self.stage(if place.kind == script::Kind::Folder {
+            &place.path
+        } else {
+            parent_of(&place.path)
+        });
+        self.settings.leftovers.add(&stage);
+        let route = Route {
+            place,
+            stage: stage.clone(),
+            codec,
+        };
+        let sent = self.parts_by(tree, route).await;
+        self.settle(&stage, sent).await
+    }
+
+    async fn parts_by(&self, tree: Arc<Tree>, route: Route<'_>) -> Result<Summary, Error> {
+        let place = route.place;
+        let missing = place.kind == script::Kind::Missing;
+        let mode = tree.root.map_or(0o755, |meta| meta.mode | 0o700);
+        let mode = missing.then_some(mode);
+        script::begin(self.guest, &place.path, &route.stage, mode, &[]).await?;
+        let (tell, clear) = watch::channel(false);
+        let parts = Parts {
+            job: self,
+            route,
+            gauge: Gauge::new(self.settings.shards),
+            numbers: AtomicUsize::new(0),
+            clear,
+            tree,
+        };
+        let there = vec![false; parts.tree.entries.len()];
+        let clashes = async {
+            if !missing {
+                parts.clashes().await?;
+            }
+            // Whoever waits for it may have failed.
+            let _ = tell.send(true);
+            Ok(())
+        };
+        let ((), (outcomes, moved)) = tokio::try_join!(clashes, parts.fly(there))?;
+        parts.last(missing).await?;
+        let mut summary = summarize(&parts.tree, outcomes.into_iter().enumerate());
+        summary.bytes = moved.bytes;
+        summary.wire_bytes = moved.wire;
+        Ok(summary)
+    }
+
+    /// Compresses one of several objects.
+    pub(super) fn part_encoding(&self, codec: Codec) -> Encoding {
+        Encoding {
+            threads: threads(AT_ONCE),
+            ..self.encoding(codec)
+        }
+    }
+
+    /// Where the VM finds an object of several.
+    pub(super) async fn object(
+        &self,
+        route: &Route<'_>,
+        name: &str,
+        url: &SignedUrl,
+    ) -> Result<Object, Error> {
+        if route.place.tools.has("curl") {
+            return Ok(Object::Url(url.clone()));
+        }
+        let path = format!("{}/object-{name}", route.stage);
+        let output = self.guest.fetch(url, &path).await?;
+        script::check(output, "fetch the staged object", &route.place.path)?;
+        Ok(Object::File(path))
+    }
+}
+
+impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
+    /// Keeps as many shards in the air as make sense, until all have landed.
+    async fn fly(&self, there: Vec<bool>) -> Result<(Vec<Outcome>, Moved), Error> {
+        let mut outcomes = vec![Outcome::Waiting; self.tree.entries.len()];
+        let mut all = Moved::default();
+        let mut plan = Plan::new(self.tree.clone(), self.route.place.tools.flavor, there);
+        let mut flying = FuturesUnordered::new();
+        loop {
+            while flying.len() < self.gauge.window() {
+                match plan.next(self.gauge.size()) {
+                    Some(work) => flying.push(self.work(work)),
+                    None => break,
+                }
+            }
+            let Some(done) = flying.next().await else {
+                return Ok((outcomes, all));
+            };
+            let mut moved = Moved::default();
+            match done? {
+                Done::Batch(came, by) => {
+                    for (entry, outcome) in came {
+                        outcomes[entry] = outcome;
+                    }
+                    moved = by;
+                }
+                Done::Opened(big, strays) => {
+                    if !strays.is_empty() {
+                        plan.insert_entries(strays);
+                    }
+                    plan.insert_file(&big);
+                }
+                Done::Lost(entries, outcome) => {
+                    for entry in entries {
+                        outcomes[entry] = outcome;
+                    }
+                }
+                Done::Part(big, by) => {
+                    moved = by;
+                    drop(big);
+                }
+                Done::File(big, Still::Again, by) => {
+                    moved = by;
+                    self.job.changed_again(&big);
+                    let again = big
+                        .again(self.gauge.size())
+                        .map_err(|error| Error::local("read", &big.shown, error))?;
+                    plan.insert_file(&Arc::new(again));
+                }
+                Done::File(big, still, by) => {
+                    moved = by;
+                    for &entry in &big.entries {
+                        outcomes[entry] = if still == Still::Yes {
+                            Outcome::Sent
+                        } else {
+                            Outcome::Changed
+                        };
+                    }
+                }
+            }
+            if moved.wire > 0 {
+                self.gauge.landed(moved.bytes);
+            }
+            all.bytes += moved.bytes;
+            all.wire += moved.wire;
+        }
+    }
+
+    async fn work(&self, work: Work) -> Result<Done, Error> {
+        match work {
+            Work::Batch(batch) => self.batch(batch).await,
+            Work::Open(entries) => self.open(entries).await,
+            Work::Part(big, range) if range.is_empty() => self.file(big, Moved::default()).await,
+            Work::Part(big, range) => {
+                let bytes = range.end - range.start;
+                let wire = self.job.part(&self.route, &big, range).await?;
+                let moved = Moved { bytes, wire };
+                if big.arrived() {
+                    self.file(big, moved).await
+                } else {
+                    Ok(Done::Part(big, moved))
+                }
+            }
+        }
+    }
+
+    /// Sends some entries until they are in place.
+    async fn batch(&self, batch: Batch) -> Result<Done, Error> {
+        let number = self.number();
+        let extent = Extent::Part {
+            above: batch.above,
+            shared: batch.shared,
+        };
+        let above = match &extent {
+            Extent::Part { above, .. } => above.len() as u64,
+            _ => 0,
+        };
+        let mut portion = Portion {
+            name: String::new(),
+            entries: batch.entries,
+            extent,
+            encoding: self.job.part_encoding(self.route.codec),
+        };
+        let mut retries = Retries::default();
+        let mut wire = 0;
+        for attempt in 0.. {
+            portion.name = format!("{number}-{attempt}");
+            let (ledger, archives) = self
+                .job
+                .archives(&self.tree, self.route.place, &portion)
+                .await?;
+            wire += archives.iter().map(|sent| sent.wire_bytes).sum::<u64>();
+            self.wait_until_clear().await?;
+            let members = ledger.sent() + above;
+            let put = async {
+                let mut objects = Vec::new();
+                for (reading, sent) in archives.into_iter().enumerate() {
+                    let name = format!("{}-{reading}", portion.name);
+                    let url = &sent.object.download;
+                    let object = self.job.object(&self.route, &name, url).await?;
+                    objects.push((object, sent.value, sent.sum));
+                }
+                self.put(&portion.name, Role::Part, Some(members), objects)
+                    .await
+            };
+            match put.await {
+                Ok(()) => {
+                    let bytes = ledger.bytes;
+                    let came = ledger.outcomes().collect();
+                    return Ok(Done::Batch(came, Moved { bytes, wire }));
+                }
+                Err(error) => retries.again(error).await?,
+            }
+        }
+        Err(Error::Worker("a shard was given up".to_owned()))
+    }
+
+    /// Unpacks archives in a folder of their own, and moves what they hold into place.
+    async fn put(
+        &self,
+        name: &str,
+        role: Role,
+        members: Option<u64>,
+        archives: Vec<(Object, u64, Option<u32>)>,
+    ) -> Result<(), Error> {
+        let place = self.route.place;
+        let stage = match role {
+            Role::Last => self.route.stage.clone(),
+            _ => format!("{}/part-{name}", self.route.stage),
+        };
+        let root = self
+            .tree
+            .root
+            .filter(|_| place.kind == script::Kind::Missing);
+        let put = PutTree {
+            path: &place.path,
+            stage: &stage,
+            nonce: &self.job.nonce,
+            members,
+            root: root.map(|meta| (meta.mode, meta.modified)),
+            flavor: place.tools.flavor,
+            codec: self.route.codec,
+            role,
+            archives,
+        };
+        script::put_tree(self.job.guest, put).await
+    }
+
+    /// Opens a file that is to go in parts.
+    async fn open(&self, entries: Vec<usize>) -> Result<Done, Error> {
+        let (tree, number, size) = (self.tree.clone(), self.number(), self.gauge.size());
+        let (folder, incomplete) = (self.route.place.path.clone(), self.job.settings.incomplete);
+        let progress = self.job.progress.clone();
+        blocking(move || {
+            let entry = &tree.entries[entries[0]];
+            let shown = tree.shown(entry);
+            progress.file(&name::shown(tree.place(entry).as_bytes()));
+            let failed = |error| Error::local("open", &shown, error);
+            let source = &tree.sources[entry.source];
+            let opened = source.folder().and_then(|folder| {
+                let (parent, own) = entry.path.split().unwrap_or_default();
+                let own = name::from_bytes(own).unwrap_or_default();
+                let mut descent = Descent::new(folder);
+                descent.to(&parent)?.open_file(&own)
+            });
+            let file = match opened {
+                Ok(file) => file,
+                Err(error) if gone(&error) => return Ok(Done::Lost(entries, Outcome::Vanished)),
+                Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                    if incomplete == Incomplete::Stop {
+                        return Err(Error::Unreadable(vec![shown]));
+                    }
+                    return Ok(Done::Lost(entries, Outcome::Unreadable));
+                }
+                Err(error) => return Err(failed(error)),
+            };
+            let meta = Folder::file_meta(&file).map_err(failed)?;
+            if meta.kind != Kind::File {
+                return Ok(Done::Lost(entries, Outcome::Special));
+            }
+            let (names, strays) = entries.into_iter().partition(|&entry| {
+                let entry = &tree.entries[entry];
+                entry
+                    .one_of
+                    .as_deref()
+                    .is_none_or(|one| *one == meta.identity)
+            });
+            let mut words = Vec::new();
+            let names: Vec<usize> = names;
+            for &entry in &names {
+                beside::quoted(&tree.place(&tree.entries[entry]), &mut words).map_err(failed)?;
+            }
+            let big = Big::new(names, shown.clone(), (file, meta), (folder, words), number);
+            let big = big.cut(size).map_err(failed)?;
+            progress.advance(big.holes());
+            Ok(Done::Opened(Arc::new(big), strays))
+        })
+        .await
+    }
+
+    /// Ends a file whose parts have all arrived.
+    async fn file(&self, big: Arc<Big>, moved: Moved) -> Result<Done, Error> {
+        let still = big.still()?;
+        if still == Still::Yes {
+            self.wait_until_clear().await?;
+            self.job.finish(&self.route, &big).await?;
+        } else if still == Still::Never && self.job.settings.incomplete == Incomplete::Stop {
+            return Err(Error::Changed(vec![big.shown.clone()]));
+        }
+        Ok(Done::File(big, still, moved))
+    }
+
+    /// Gives all folders their modes and times, and makes those that nothing lies in.
+    async fn last(&self, missing: bool) -> Result<(), Error> {
+        let entries = &self.tree.entries;
+        let folders = (0..entries.len()).filter(|&entry| entries[entry].kind == Kind::Folder);
+        let folders: Vec<_> = folders.collect();
+        if folders.is_empty() && !missing {
+            return script::remove(self.job.guest, std::slice::from_ref(&self.route.stage)).await;
+        }
+        let mut portion = Portion {
+            name: String::new(),
+            entries: folders,
+            extent: Extent::Folders,
+            encoding: self.job.part_encoding(self.route.codec),
+        };
+        let mut retries = Retries::default();
+        for attempt in 0.. {
+            portion.name = format!("last-{attempt}");
+            let (_, archives) = self
+                .job
+                .archives(&self.tree, self.route.place, &portion)
+                .await?;
+            let put = async {
+                let mut objects = Vec::new();
+                for sent in archives {
+                    let url = &sent.object.download;
+                    let object = self.job.object(&self.route, &portion.name, url).await?;
+                    objects.push((object, sent.value, sent.sum));
+                }
+                self.put(&portion.name, Role::Last, None, objects).await
+            };
+            match put.await {
+                Ok(()) => break,
+                Err(error) => retries.again(error).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Fails if something stands where something of another kind is to go.
+    async fn clashes(&self) -> Result<(), Error> {
+        let tree = self.tree.clone();
+        let written = blocking(move || {
+            questions::clashes(&tree)
+                .map_err(|error| Error::local("list", PathBuf::from("the copy"), error))
+        });
+        self.job.ask(&self.route, written.await?, 0).await.map(drop)
+    }
+
+    async fn wait_until_clear(&self) -> Result<(), Error> {
+        let mut clear = self.clear.clone();
+        clear
+            .wait_for(|clear| *clear)
+            .await
+            .map(drop)
+            .map_err(|error| Error::Worker(error.to_string()))
+    }
+
+    fn number(&self) -> usize {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+}

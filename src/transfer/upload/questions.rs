@@ -1,0 +1,98 @@
+//! What an upload asks about paths in the VM before it moves anything there.
+
+use std::io::{self, Write};
+
+use super::Job;
+use super::parts::Route;
+use crate::transfer::SMALL;
+use crate::transfer::codec::Codec;
+use crate::transfer::error::Error;
+use crate::transfer::folder::Kind;
+use crate::transfer::member::MemberPath;
+use crate::transfer::pack::beside::quoted;
+use crate::transfer::remote::{BlobStore, Guest};
+use crate::transfer::retry::Retries;
+use crate::transfer::script::{self, Ask, Object};
+use crate::transfer::send::{Output, send};
+use crate::transfer::tree::Tree;
+
+/// Paths on one line of shell.
+const PATHS_PER_LINE: usize = 200;
+
+/// Calls of one function for paths, in their order.
+pub(super) fn call<'a>(
+    function: &str,
+    places: impl Iterator<Item = &'a MemberPath>,
+    out: &mut Vec<u8>,
+) -> io::Result<()> {
+    for (number, place) in places.enumerate() {
+        if number % PATHS_PER_LINE == 0 {
+            write!(out, "\n{function}")?;
+        }
+        quoted(place, out)?;
+    }
+    writeln!(out)
+}
+
+/// Whether anything stands in the way of a tree.
+pub(super) fn clashes(tree: &Tree) -> io::Result<Vec<u8>> {
+    let mut questions = Vec::new();
+    let places = |folders: bool| {
+        let entries = tree.entries.iter();
+        entries
+            .filter(move |entry| (entry.kind == Kind::Folder) == folders)
+            .map(|entry| tree.place(entry))
+            .collect::<Vec<_>>()
+    };
+    call("folders", places(true).iter(), &mut questions)?;
+    call("files", places(false).iter(), &mut questions)?;
+    Ok(questions)
+}
+
+impl<G: Guest, S: BlobStore> Job<'_, G, S> {
+    /// Asks; many questions go by the storage.
+    pub(super) async fn ask(
+        &self,
+        route: &Route<'_>,
+        mut questions: Vec<u8>,
+        output_limit: usize,
+    ) -> Result<Vec<u8>, Error> {
+        questions.extend(format!("whole {}\n", self.nonce).as_bytes());
+        let inline = questions.len() as u64 <= SMALL;
+        let questions = bytes::Bytes::from(questions);
+        let mut retries = Retries::default();
+        let name = format!("ask-{}", crate::transfer::nonce());
+        loop {
+            let (codec, sum, object) = if inline {
+                (Codec::None, None, Ok(Object::Inline(questions.to_vec())))
+            } else {
+                let make = || {
+                    let questions = questions.clone();
+                    move |out: &mut Output| Ok(out.write_all(&questions)?)
+                };
+                let encoding = self.part_encoding(route.codec);
+                let length = questions.len() as u64;
+                let full = self.object_name(&name);
+                let sent = send(self.store, &full, &encoding, length, make).await?;
+                let object = self.object(route, &name, &sent.object.download).await;
+                (route.codec, sent.sum, object)
+            };
+            let answer = async {
+                let ask = Ask {
+                    folder: &route.place.path,
+                    stage: &route.stage,
+                    nonce: &self.nonce,
+                    codec,
+                    sum,
+                    object: object?,
+                    output_limit,
+                };
+                script::ask(self.guest, ask).await
+            };
+            match answer.await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => retries.again(error).await?,
+            }
+        }
+    }
+}
