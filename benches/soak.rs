@@ -44,7 +44,8 @@ fn main() {
     let mut exits: BTreeMap<i32, u64> = BTreeMap::new();
     let (mut runs, mut faults, mut kills, mut left_in_vm, mut violations) =
         (0_u64, 0_u64, 0_u64, 0_u64, 0);
-    let mut number = options.only.unwrap_or_default();
+    let first = options.only.unwrap_or_default();
+    let mut number = first;
     while options.only.is_some_and(|only| number == only)
         || options.only.is_none() && started.elapsed() < options.time
     {
@@ -66,7 +67,8 @@ fn main() {
         }
     }
     println!(
-        "{runs} copies in {number} rounds and {} s: {faults} with a fault, {kills} killed or interrupted ({left_in_vm} left a private folder in the VM), exits {exits:?}, {violations} violations; seed {}",
+        "{runs} copies in {} rounds and {} s: {faults} with a fault, {kills} killed or interrupted ({left_in_vm} left a private folder in the VM), exits {exits:?}, {violations} violations; seed {}",
+        number - first,
         started.elapsed().as_secs(),
         options.seed
     );
