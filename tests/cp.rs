@@ -175,7 +175,7 @@ fn the_summary_is_json_when_asked_for() {
 }
 
 #[test]
-fn an_interrupted_copy_leaves_nothing_on_either_side() {
+fn an_interrupted_copy_leaves_nothing_half_made_and_goes_on_when_run_again() {
     let home = home_with_vm();
     fs::create_dir(home.join("many")).unwrap();
     for index in 0..40 {
@@ -201,10 +201,20 @@ fn an_interrupted_copy_leaves_nothing_on_either_side() {
         "--local",
         "exec",
         "dev",
-        "ls -A /root; ls -A /tmp; cat /proc/[0-9]*/comm | grep -x 'tar\\|curl' || true",
+        "ls -A /root | grep -v '^up$'; ls -A /tmp; cat /proc/[0-9]*/comm | grep -x 'tar\\|curl' || true",
     ]);
     assert_eq!(left, "many");
-    assert_eq!(names(home.path()), ["local", "many"]);
+    let mut here = names(home.path());
+    here.retain(|name| name != "down" && name != ".local");
+    assert_eq!(here, ["local", "many"]);
+    home.ok(&["--local", "cp", "many", "dev:/root/up"]);
+    home.ok(&["--local", "cp", "dev:/root/many", "down"]);
+    home.ok(&["--local", "cp", "dev:/root/up", "up"]);
+    for copy in ["down", "up"] {
+        assert_eq!(listing(&home.join(copy)), listing(&home.join("many")));
+    }
+    let journals = home.join(".local/state/fastvm/transfers");
+    assert!(!journals.exists() || names(&journals).is_empty());
 }
 
 /// Starts a copy, and interrupts it once it has begun to make something.
@@ -306,6 +316,40 @@ fn a_copy_goes_from_vm_to_vm() {
     assert_eq!(left, "/root:\ndata\none\n\n/tmp:");
     let missing = home.run(&["--local", "cp", "dev:/nothing", "other:/x"]);
     assert_eq!(missing.code, 3, "{missing}");
+}
+
+#[test]
+fn a_tree_and_a_file_of_many_shards_arrive_as_they_are() {
+    let home = home_with_vm();
+    let tree = home.join("tree");
+    let mut noise = vec![0_u8; 3_000_000];
+    let mut state = 1_u64;
+    for byte in &mut noise {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        *byte = (state >> 56) as u8;
+    }
+    for folder in ["a/b", "c", "d"] {
+        fs::create_dir_all(tree.join(folder)).unwrap();
+        for number in 0..5 {
+            fs::write(tree.join(folder).join(number.to_string()), &noise[number..]).unwrap();
+        }
+    }
+    fs::write(tree.join("c/large"), noise.repeat(10)).unwrap();
+    fs::hard_link(tree.join("a/b/0"), tree.join("d/same")).unwrap();
+    symlink("large", tree.join("c/link")).unwrap();
+    home.ok(&["--local", "cp", "-j", "3", "tree", "dev:/root/tree"]);
+    home.ok(&["--local", "cp", "dev:/root/tree", "back"]);
+    assert_eq!(listing(&home.join("back")), listing(&tree));
+    home.ok(&["--local", "cp", "tree/c/large", "dev:/root/alone"]);
+    let there = home.ok(&[
+        "--local",
+        "exec",
+        "dev",
+        "cmp /root/alone /root/tree/c/large && stat -c %h /root/tree/d/same; ls -A /root",
+    ]);
+    assert_eq!(there, "2\nalone\ntree");
 }
 
 #[test]
@@ -431,38 +475,4 @@ fn what_is_neither_file_folder_nor_link_is_counted_in_one_warning() {
             .contains("left out: 1 neither file, folder nor link (pipe)"),
         "{down}"
     );
-}
-
-#[test]
-fn a_tree_and_a_file_of_many_shards_arrive_as_they_are() {
-    let home = home_with_vm();
-    let tree = home.join("tree");
-    let mut noise = vec![0_u8; 3_000_000];
-    let mut state = 1_u64;
-    for byte in &mut noise {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        *byte = (state >> 56) as u8;
-    }
-    for folder in ["a/b", "c", "d"] {
-        fs::create_dir_all(tree.join(folder)).unwrap();
-        for number in 0..5 {
-            fs::write(tree.join(folder).join(number.to_string()), &noise[number..]).unwrap();
-        }
-    }
-    fs::write(tree.join("c/large"), noise.repeat(10)).unwrap();
-    fs::hard_link(tree.join("a/b/0"), tree.join("d/same")).unwrap();
-    symlink("large", tree.join("c/link")).unwrap();
-    home.ok(&["--local", "cp", "-j", "3", "tree", "dev:/root/tree"]);
-    home.ok(&["--local", "cp", "dev:/root/tree", "back"]);
-    assert_eq!(listing(&home.join("back")), listing(&tree));
-    home.ok(&["--local", "cp", "tree/c/large", "dev:/root/alone"]);
-    let there = home.ok(&[
-        "--local",
-        "exec",
-        "dev",
-        "cmp /root/alone /root/tree/c/large && stat -c %h /root/tree/d/same; ls -A /root",
-    ]);
-    assert_eq!(there, "2\nalone\ntree");
 }

@@ -2,6 +2,7 @@
 
 mod dry_run;
 mod failure;
+mod journal;
 mod plan;
 mod remote;
 mod sync;
@@ -112,7 +113,7 @@ pub(crate) async fn run(context: &mut Context, args: CpArgs) -> Result<Exit, Err
     args.sync.check(&plan)?;
     // A dry run of ours looks into the VM, by requests that a dry run of the API would not send.
     let dry_run = std::mem::take(&mut context.options.dry_run);
-    let settings = args.settings()?;
+    let mut settings = args.settings()?;
     let client = context.client().await?;
     let vm = match &plan {
         Plan::Up { vm, .. } | Plan::Down { vm, .. } | Plan::Between { to: vm, .. } => {
@@ -168,6 +169,8 @@ pub(crate) async fn run(context: &mut Context, args: CpArgs) -> Result<Exit, Err
         return dry_run::report(context, &preview?);
     }
     let watch = Arc::new(Watch::new(&context.ui));
+    let journal = journal::open(context, &plan, &vm.id);
+    settings.leftovers = journal::leftovers(journal.as_ref());
     let leftovers = settings.leftovers.clone();
     let source_leftovers = Leftovers::default();
     let mut signals = Signals::listen()?;
@@ -196,6 +199,9 @@ pub(crate) async fn run(context: &mut Context, args: CpArgs) -> Result<Exit, Err
         let named = about(&error);
         explain(error, &named)
     })?;
+    if let Some(journal) = journal {
+        journal.end();
+    }
     report(context, &summary, to_stdout)
 }
 
@@ -331,6 +337,7 @@ struct Report {
     bytes: u64,
     wire_bytes: u64,
     unchanged: u64,
+    continued: u64,
     adjusted: u64,
     deleted: u64,
     seconds: f64,
@@ -367,6 +374,7 @@ fn report(context: &mut Context, summary: &Summary, to_stdout: bool) -> Result<E
             bytes: summary.bytes,
             wire_bytes: summary.wire_bytes,
             unchanged: summary.unchanged,
+            continued: summary.continued,
             adjusted: summary.adjusted,
             deleted: summary.deleted,
             seconds: summary.seconds,

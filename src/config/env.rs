@@ -67,6 +67,7 @@ environment! {
     HOME home: PathBuf = "HOME", "the home folder";
     XDG_CONFIG_HOME xdg_config_home: PathBuf = "XDG_CONFIG_HOME", "where the folder of settings is";
     XDG_DATA_HOME xdg_data_home: PathBuf = "XDG_DATA_HOME", "where the folder of local data is";
+    XDG_STATE_HOME xdg_state_home: PathBuf = "XDG_STATE_HOME", "where the folder of what copies were cut off at is";
     XDG_CACHE_HOME xdg_cache_home: PathBuf = "XDG_CACHE_HOME", "where the folder of cached names is";
 }
 

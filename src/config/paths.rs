@@ -15,6 +15,8 @@ pub struct Paths {
     pub local: PathBuf,
     /// What may be thrown away: names for completion.
     pub cache: PathBuf,
+    /// Journals of copies that were cut off.
+    pub transfers: PathBuf,
 }
 
 impl Paths {
@@ -49,6 +51,12 @@ impl Paths {
             config: under(&environment.xdg_config_home, ".config", dirs::config_dir)?,
             local,
             cache: under(&environment.xdg_cache_home, ".cache", dirs::cache_dir)?,
+            transfers: under(
+                &environment.xdg_state_home,
+                ".local/state",
+                dirs::data_local_dir,
+            )?
+            .join("transfers"),
         })
     }
 
@@ -74,6 +82,7 @@ impl Paths {
             config: folder.join("fastvm"),
             local: folder.join("local"),
             cache: folder.join("cache"),
+            transfers: folder.join("transfers"),
         }
     }
 }

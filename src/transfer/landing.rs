@@ -298,6 +298,25 @@ impl Parts {
         self.place(&part)
     }
 
+    /// Size and time of each of these that is a file.
+    pub(super) fn stamps<'a>(
+        &self,
+        paths: impl Iterator<Item = Option<&'a MemberPath>>,
+    ) -> Vec<Option<(u64, Moment)>> {
+        let place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut descent = Descent::new(place.clone());
+        let mut stamp = |path: &MemberPath| {
+            let (parent, own) = path.split()?;
+            let own = name::from_bytes(own)?;
+            let meta = descent
+                .to(&parent)
+                .and_then(|folder| folder.meta(&own))
+                .ok()?;
+            (meta.kind == Kind::File).then_some((meta.size, meta.modified))
+        };
+        paths.map(|path| path.and_then(&mut stamp)).collect()
+    }
+
     /// Fails if something stands where something of another kind is to go.
     pub(super) fn check<'a>(
         &self,

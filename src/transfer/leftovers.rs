@@ -3,36 +3,73 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::error::Error;
+use super::journal::Journal;
 use super::remote::Guest;
 use super::script;
 
 /// The temporary paths a transfer has made in the VM; clones share one list.
 #[derive(Clone, Debug, Default)]
-pub struct Leftovers(Arc<Mutex<Vec<String>>>);
+pub struct Leftovers {
+    standing: Arc<Mutex<Vec<String>>>,
+    journal: Option<Arc<Journal>>,
+}
 
 impl Leftovers {
+    /// Writes them down as well, so that the next try of the same copy knows of them and of what arrived.
+    #[must_use]
+    pub fn kept_in(journal: Arc<Journal>) -> Self {
+        Self {
+            standing: Arc::default(),
+            journal: Some(journal),
+        }
+    }
+
+    pub(super) fn journal(&self) -> Option<&Arc<Journal>> {
+        self.journal.as_ref()
+    }
+
     /// Paths that may stand in the VM.
     #[must_use]
     pub fn paths(&self) -> Vec<String> {
-        self.0
+        self.standing
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
 
     pub(super) fn add(&self, path: &str) {
-        self.0
+        if let Some(journal) = &self.journal {
+            journal.stands(path);
+        }
+        self.standing
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(path.to_owned());
     }
 
     pub(super) fn remove(&self, path: &str) {
-        self.0
+        if let Some(journal) = &self.journal {
+            journal.gone(path);
+        }
+        self.standing
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .retain(|known| known != path);
     }
+}
+
+/// Removes from the VM what an earlier try of the same copy left there when it was killed.
+pub(super) async fn sweep(guest: &impl Guest, leftovers: &Leftovers) -> Result<(), Error> {
+    let left = leftovers.journal().map(|journal| journal.left());
+    let left = left.unwrap_or_default();
+    if left.is_empty() {
+        return Ok(());
+    }
+    script::remove(guest, &left).await?;
+    for path in left {
+        leftovers.remove(&path);
+    }
+    Ok(())
 }
 
 /// Removes from the VM what an interrupted transfer left there. Asks nothing of the VM when there is nothing.

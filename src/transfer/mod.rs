@@ -9,7 +9,7 @@
 //!
 //! # Layout
 //! - [`endpoint`]: what an argument means
-//! - [`request`], [`filter`], [`pace`], [`shards`], [`summary`], [`preview`], [`progress`], [`error`]: what callers say and hear
+//! - [`request`], [`filter`], [`pace`], [`shards`], [`journal`], [`summary`], [`preview`], [`progress`], [`error`]: what callers say and hear
 //! - [`remote`]: what they provide
 //! - `upload`, `download`: the two walks, over `send` and `receive`, which move one object each; [`relay`](mod@relay): between two VMs
 //! - [`sync`]: comparing both ends first, over `upload` and `download` of a [`selection`](Selection)
@@ -21,6 +21,7 @@
 pub mod endpoint;
 pub mod error;
 pub mod filter;
+pub mod journal;
 pub mod leftovers;
 pub mod pace;
 pub mod preview;
@@ -65,6 +66,7 @@ pub use download::download;
 pub use endpoint::{Endpoint, System, parse};
 pub use error::{Error, RemoteClass, RemoteError};
 pub use filter::Filter;
+pub use journal::Journal;
 pub use leftovers::{Leftovers, cleanup};
 pub use pace::Pace;
 pub use preview::{Preview, preview_download, preview_upload};

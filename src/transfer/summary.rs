@@ -16,6 +16,8 @@ pub struct Summary {
     pub wire_bytes: u64,
     /// Files and links that needed nothing, when both ends were compared.
     pub unchanged: u64,
+    /// Files that an earlier try of the same copy had brought.
+    pub continued: u64,
     /// Paths that only got another mode, time or owner.
     pub adjusted: u64,
     /// Paths removed at the destination.
@@ -34,6 +36,7 @@ impl Summary {
         self.bytes += other.bytes;
         self.wire_bytes += other.wire_bytes;
         self.unchanged += other.unchanged;
+        self.continued += other.continued;
         self.adjusted += other.adjusted;
         self.deleted += other.deleted;
         self.skipped.extend(other.skipped);

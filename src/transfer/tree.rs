@@ -11,6 +11,7 @@ use super::error::Error;
 use super::filter::Filter;
 use super::folder::{Folder, Kind, Meta};
 use super::member::{DEEPEST, MemberPath};
+use super::moment::Moment;
 use super::name;
 use super::request::{Links, Settings};
 use super::selection::Selection;
@@ -93,6 +94,7 @@ pub(super) struct Entry {
     /// Content of a file, in bytes, and that without holes.
     pub(super) size: u64,
     pub(super) data: u64,
+    pub(super) modified: Moment,
     /// Which file it is a name of, if that has several.
     pub(super) one_of: Option<Box<(u64, u64)>>,
 }
@@ -106,6 +108,7 @@ impl Entry {
             kind: Kind::Folder,
             size: 0,
             data: 0,
+            modified: Moment::default(),
             one_of: None,
         }
     }
@@ -402,6 +405,7 @@ impl Tree {
             kind: meta.kind,
             size: content(meta.size),
             data: content(meta.size.min(meta.allocated)),
+            modified: meta.modified,
             one_of: (meta.kind == Kind::File && meta.links > 1).then(|| Box::new(meta.identity)),
         };
         if meta.kind != Kind::Link && !folder.is_readable(name, meta.kind) {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use fastvm::transfer::{Error, Settings, Shards};
+use fastvm::transfer::{Error, Journal, Leftovers, Settings, Shards};
 
 use super::trees::rich;
 use super::world::{KINDS, World, assert_same, noise, snapshot, whole_seconds};
@@ -370,4 +370,109 @@ async fn a_fault_costs_one_shard() {
             }
         }
     }
+}
+
+/// As a new process would begin the same copy.
+fn with_journal(world: &World) -> (Settings, Arc<Journal>) {
+    let folder = world.root.path().join("state");
+    // A child of another test may hold what it inherited until it has become the program it is to be.
+    let tries = std::iter::repeat_with(|| {
+        std::thread::yield_now();
+        Journal::open(&folder, &[b"the copy"]).unwrap()
+    });
+    let journal = Arc::new(tries.take(1_000_000).flatten().next().unwrap());
+    let settings = Settings {
+        leftovers: Leftovers::kept_in(journal.clone()),
+        ..small()
+    };
+    (settings, journal)
+}
+
+#[tokio::test]
+async fn a_copy_that_was_cut_off_goes_on_where_it_was() {
+    for kind in ["gnu", "busybox"] {
+        for up in [true, false] {
+            let world = world(kind);
+            let (from, to) = if up {
+                (world.local("src"), world.remote("new"))
+            } else {
+                (world.remote("src"), world.local("new"))
+            };
+            let copy = async |settings| {
+                if up {
+                    world.upload_with(&["src"], "new", settings).await
+                } else {
+                    world.download_with(&["src"], "new", settings).await
+                }
+            };
+            let (sender, receiver) = tokio::sync::oneshot::channel();
+            let (mut sender, mut number) = (Some(sender), 0);
+            *world.guest.after_exec.lock().unwrap() = Some(Box::new(move |_| {
+                number += 1;
+                if number == 12
+                    && let Some(sender) = sender.take()
+                {
+                    let _ = sender.send(());
+                }
+            }));
+            let (settings, journal) = with_journal(&world);
+            tokio::select! {
+                biased;
+                _ = receiver => {}
+                result = copy(settings) => panic!("{kind} {up}: {result:?}"),
+            }
+            drop(journal);
+            *world.guest.after_exec.lock().unwrap() = None;
+            // The threads and commands of the first try come to their end.
+            for _ in 0..200 {
+                if Arc::strong_count(&world.watch) == 1 {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            let (settings, journal) = with_journal(&world);
+            let summary = copy(settings)
+                .await
+                .unwrap_or_else(|error| panic!("{kind} {up}: {error}"));
+            journal.end();
+            drop(journal);
+            assert!(summary.continued > 5, "{kind} {up}: {summary:?}");
+            let expected = expected(kind, &from);
+            assert_eq!(
+                summary.files + summary.folders + summary.continued,
+                expected.len() as u64
+            );
+            assert_same(&view(kind, &to), &expected);
+            world.assert_tidy();
+            let state = world.root.path().join("state");
+            assert_eq!(fs::read_dir(state).unwrap().count(), 0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_changed_since_is_not_taken_for_what_arrived() {
+    let world = world("gnu");
+    let (settings, journal) = with_journal(&world);
+    let mut number = 0;
+    *world.guest.after_exec.lock().unwrap() = Some(Box::new(move |output| {
+        number += 1;
+        if number == 15 {
+            output.code = 1;
+        }
+    }));
+    assert!(world.upload_with(&["src"], "new", settings).await.is_err());
+    drop(journal);
+    *world.guest.after_exec.lock().unwrap() = None;
+    fs::write(world.local("src/m/one/f1"), b"other here").unwrap();
+    let there = world.remote("new/m/one/f2");
+    fs::create_dir_all(there.parent().unwrap()).unwrap();
+    fs::write(there, b"other there").unwrap();
+    let (settings, _journal) = with_journal(&world);
+    let summary = world.upload_with(&["src"], "new", settings).await.unwrap();
+    assert!(summary.continued > 0);
+    assert_same(
+        &snapshot(&world.remote("new")),
+        &expected("gnu", &world.local("src")),
+    );
 }

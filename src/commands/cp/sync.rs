@@ -149,6 +149,7 @@ pub(super) fn ask(context: &mut Context, outlook: &Outlook) -> Result<(), Error>
 /// What was done or left besides copying, for the end of the sentence.
 pub(super) fn besides(summary: &Summary) -> String {
     let parts = [
+        (summary.continued, "there from an earlier try"),
         (summary.unchanged, "unchanged"),
         (summary.adjusted, "adjusted"),
         (summary.deleted, "deleted"),

@@ -17,6 +17,7 @@ use std::time::Instant;
 
 use super::SMALL;
 use super::error::Error;
+use super::leftovers::sweep;
 use super::name;
 use super::progress::Progress;
 use super::remote::{BlobStore, Guest};
@@ -47,6 +48,7 @@ pub async fn download(
         settings: &settings,
         nonce: super::nonce(),
     };
+    sweep(guest, &settings.leftovers).await?;
     let mut summary = match (target, sources.as_slice()) {
         (_, []) => {
             return Err(Error::Argument {

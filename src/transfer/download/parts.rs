@@ -17,6 +17,7 @@ use crate::transfer::READINGS;
 use crate::transfer::codec::Codec;
 use crate::transfer::error::Error;
 use crate::transfer::folder::Kind;
+use crate::transfer::journal::Journal;
 use crate::transfer::landing::{Parts, TreeLanding};
 use crate::transfer::member::MemberPath;
 use crate::transfer::moment::Moment;
@@ -87,24 +88,31 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         let files = entries.iter().filter(|entry| entry.kind != Kind::Folder);
         self.progress.total(Some(bytes), Some(files.count() as u64));
         let (nonce, planned, at) = (self.nonce.clone(), entries.clone(), target.clone());
+        let journal = self.settings.leftovers.journal().cloned();
         let landing = blocking(move || {
             let landing = TreeLanding::prepare(&at, &nonce)?;
             check_space(landing.free_bytes(), data, &at)?;
             let landing = landing.begin()?;
             landing.check(planned.iter().map(|entry| (&entry.path, entry.kind)))?;
-            Ok(landing)
+            let there = journal.map_or_else(
+                || vec![false; planned.len()],
+                |journal| there(&landing, &planned, &journal),
+            );
+            Ok((landing, there))
         });
+        let (landing, there) = landing.await?;
         let arrival = Arrival {
             job: self,
             path,
             tools,
             codec,
             entries,
-            landing: Arc::new(landing.await?),
+            landing: Arc::new(landing),
             gauge: Gauge::new(self.settings.shards),
             numbers: AtomicUsize::new(0),
         };
-        let mut summary = arrival.fly().await?;
+        let mut summary = arrival.fly(&there).await?;
+        summary.continued = there.iter().filter(|there| **there).count() as u64;
         arrival.last(&mut summary).await?;
         summary.skipped.splice(0..0, special);
         Ok(summary)
@@ -113,9 +121,14 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
 
 impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
     /// Keeps as many shards in the air as make sense, until all have landed.
-    async fn fly(&self) -> Result<Summary, Error> {
+    async fn fly(&self, there: &[bool]) -> Result<Summary, Error> {
         let mut summary = Summary::default();
-        let mut plan = Plan::new(self.entries.clone());
+        let mut plan = Plan::new(self.entries.clone(), there);
+        for (entry, there) in self.entries.iter().zip(there) {
+            if *there {
+                self.job.progress.advance(entry.size);
+            }
+        }
         let mut flying = FuturesUnordered::new();
         loop {
             while flying.len() < self.gauge.window() {
@@ -196,6 +209,7 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
         })
         .await?;
         done.unpacked.files = big.places.len() as u64;
+        self.note(std::iter::once(big.number));
         Ok(())
     }
 
@@ -238,6 +252,7 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
                     }));
                     let landing = self.landing.clone();
                     blocking(move || landing.place(&name)).await?;
+                    self.note(batch.iter().copied());
                     done.wire = wire;
                     return Ok(done);
                 }
@@ -323,11 +338,36 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
         blocking(move || landing.finish(&folders)).await
     }
 
+    /// Writes down what is in its place, as the survey found it: what is otherwise by now is brought again another time.
+    fn note(&self, entries: impl Iterator<Item = usize>) {
+        if let Some(journal) = self.job.settings.leftovers.journal() {
+            let entries = entries.map(|entry| &self.entries[entry]);
+            let files = entries.filter(|entry| entry.kind == Kind::File);
+            journal.arrived(files.map(|entry| (entry.path.clone(), entry.size, entry.modified)));
+        }
+    }
+
     fn changed_again(&self, count: usize) {
         self.job.progress.warn(format!(
             "{count} files in the VM changed while being read; they are sent again"
         ));
     }
+}
+
+/// Which files an earlier try brought, that are now as they were then at both ends.
+fn there(landing: &Parts, entries: &[Surveyed], journal: &Journal) -> Vec<bool> {
+    let is_there = |entry: &Surveyed| {
+        let stamp = Some((entry.size, entry.modified));
+        entry.kind == Kind::File
+            && entry.one_of.is_none()
+            && journal.arrived_before(&entry.path) == stamp
+    };
+    let candidates: Vec<_> = entries.iter().map(is_there).collect();
+    let paths = entries.iter().map(|entry| &entry.path).zip(&candidates);
+    let paths = paths.map(|(path, candidate)| candidate.then_some(path));
+    let found = landing.stamps(paths);
+    let same = |(entry, found): (&Surveyed, Option<_>)| found == Some((entry.size, entry.modified));
+    entries.iter().zip(found).map(same).collect()
 }
 
 /// What the file is called while its parts arrive.

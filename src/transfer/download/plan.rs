@@ -36,7 +36,8 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn new(entries: Arc<Vec<Surveyed>>) -> Self {
+    /// Plans all files but those that are `there` already.
+    pub(super) fn new(entries: Arc<Vec<Surveyed>>, there: &[bool]) -> Self {
         let mut first: HashMap<&str, usize> = HashMap::new();
         let mut names: HashMap<usize, Vec<usize>> = HashMap::new();
         for (index, entry) in entries.iter().enumerate() {
@@ -47,7 +48,8 @@ impl Plan {
                 }
             }
         }
-        let taken = entries.iter().map(|entry| entry.kind != Kind::File);
+        let taken = entries.iter().zip(there);
+        let taken = taken.map(|(entry, there)| *there || entry.kind != Kind::File);
         Self {
             next: 0,
             taken: taken.collect(),

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use crate::transfer::moment::Moment;
+
 /// What came of an entry of a tree; one that was packed again has its last outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::transfer) enum Outcome {
@@ -20,6 +22,8 @@ pub(in crate::transfer) struct Ledger {
     /// In rising order.
     entries: Vec<usize>,
     outcomes: Vec<Outcome>,
+    /// Size and time of files as they were packed.
+    stamps: Vec<(u64, Moment)>,
     /// The entry that a hard link was sent as a name of.
     pub(super) links: HashMap<usize, usize>,
     /// Entries that stand in an earlier archive and are not there any more.
@@ -32,6 +36,7 @@ impl Ledger {
     pub(in crate::transfer) fn new(entries: Vec<usize>) -> Self {
         Self {
             outcomes: vec![Outcome::Waiting; entries.len()],
+            stamps: vec![Default::default(); entries.len()],
             entries,
             links: HashMap::new(),
             gone: Vec::new(),
@@ -45,6 +50,14 @@ impl Ledger {
             .iter()
             .copied()
             .zip(self.outcomes.iter().copied())
+    }
+
+    /// What was sent whole, with size and time of files.
+    pub(in crate::transfer) fn stamps(&self) -> impl Iterator<Item = (usize, u64, Moment)> {
+        let stamped = self.outcomes().zip(&self.stamps);
+        stamped
+            .filter(|((_, outcome), _)| *outcome == Outcome::Sent)
+            .map(|((entry, _), (size, modified))| (entry, *size, *modified))
     }
 
     /// Entries to pack again: those that changed, and the hard links to them.
@@ -85,6 +98,12 @@ impl Ledger {
             .map_or(Outcome::Waiting, |at| {
                 std::mem::replace(&mut self.outcomes[at], outcome)
             })
+    }
+
+    pub(super) fn stamp(&mut self, entry: usize, size: u64, modified: Moment) {
+        if let Ok(at) = self.entries.binary_search(&entry) {
+            self.stamps[at] = (size, modified);
+        }
     }
 
     fn outcome(&self, entry: usize) -> Outcome {

@@ -241,6 +241,7 @@ impl<W: Write> Packer<'_, W> {
         }
         let name = in_tree(place);
         self.members += 1;
+        self.ledger.stamp(index, meta.size, meta.modified);
         if meta.links > 1 {
             if let Some((first, first_index)) = self.seen.get(&meta.identity) {
                 let (first, first_index) = (first.clone(), *first_index);

@@ -1,7 +1,7 @@
 # apply ROOT STAGE SIZE (WHAT WORD BYTES)...: changes what is named below ROOT. The names stand on standard input, in SIZE bytes, each with a zero
 # at its end, one list of BYTES for each WHAT. No name leads through a link: the folders on the way are looked at first.
 cd -- "$1" || exit 44
-command -v xargs >/dev/null 2>&1 || fail 46 xargs
+command -v xargs >/dev/null 2>&1 || fail 45 xargs
 [ -d "$2" ] || mkdir -m 700 -- "$2" || exit 44
 stage=$2 size=$3
 shift 3

@@ -19,8 +19,8 @@ trap 'exit 143' TERM
 # Whoever listened is gone: what the shell says of its children must not end it before it has tidied up.
 trap 'exit 141' PIPE
 
-# fail CODE WORDS: 41 missing, 42 something else is in the way, 43 not what was sent, 44 a stage failed, 45 one that moves bytes did,
-# 46 the VM lacks the program WORDS.
+# fail CODE WORDS: 41 missing, 42 something else is in the way, 43 not what was sent, 44 a stage failed, 45 the VM lacks the program
+# WORDS, 46 a stage that moves bytes failed.
 fail() {
     code=$1
     shift
@@ -65,7 +65,7 @@ settled() {
             *=0) ;;
             *)
                 bad="$bad $status"
-                case $status in download=* | upload=* | zstd=* | gzip=* | none=*) code=45 ;; esac
+                case $status in download=* | upload=* | zstd=* | gzip=* | none=*) code=46 ;; esac
                 ;;
         esac
     done

@@ -25,7 +25,7 @@ hand_over() {
         printf 'sum %s\n' "${sum%% *}"
     fi
     case $how in
-        staged) put <"$stage/object" || fail 45 "failed: upload=$?" ;;
+        staged) put <"$stage/object" || fail 46 "failed: upload=$?" ;;
         kept) stage= ;;
     esac
 }

@@ -2,7 +2,7 @@
 # HOW is lines: as sha256sum prints it, for names that it prints as they are. each: the sum alone, for any name, or '-'.
 cd -- "$1" || exit 44
 for tool in sha256sum xargs; do
-    command -v "$tool" >/dev/null 2>&1 || fail 46 "$tool"
+    command -v "$tool" >/dev/null 2>&1 || fail 45 "$tool"
 done
 case $2 in
     lines)

@@ -37,8 +37,8 @@ const SMALL_OUTPUT: usize = 64 * 1024;
 const MISSING: i32 = 41;
 const CONFLICT: i32 = 42;
 const NOT_WHOLE: i32 = 43;
-const MOVING: i32 = 45;
-const LACKING: i32 = 46;
+const LACKING: i32 = 45;
+const MOVING: i32 = 46;
 
 /// Programs that a script may miss.
 const PROGRAMS: [&str; 4] = ["find", "sha256sum", "stat", "xargs"];

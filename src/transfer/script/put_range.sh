@@ -6,7 +6,7 @@ next_url
 if [ -n "$sum" ]; then
     if [ -z "$file" ]; then
         kept=$temp-$block-object-$$
-        fetch >"$kept" || { code=$?; rm -f -- "$kept"; fail 45 "failed: download=$code"; }
+        fetch >"$kept" || { code=$?; rm -f -- "$kept"; fail 46 "failed: download=$code"; }
         file=$kept
     fi
     got=$(cksum <"$file") || exit 44

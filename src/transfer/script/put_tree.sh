@@ -26,7 +26,7 @@ while [ $# -gt 0 ]; do
     next_url
     if [ -n "$sum" ]; then
         if [ -z "$file" ]; then
-            fetch >"$stage/object" || fail 45 "failed: download=$?"
+            fetch >"$stage/object" || fail 46 "failed: download=$?"
             file=$stage/object
         fi
         got=$(cksum <"$file") || exit 44

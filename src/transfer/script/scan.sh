@@ -30,7 +30,7 @@ case $kind-$shape in
         if [ "$shape" = source ]; then links=-L; fi
         ;;
 esac
-command -v find >/dev/null 2>&1 || fail 46 find
+command -v find >/dev/null 2>&1 || fail 45 find
 tools= codec=none
 for tool in find stat xargs sha256sum zstd gzip; do
     if command -v "$tool" >/dev/null 2>&1; then tools="$tools $tool"; fi
@@ -41,7 +41,7 @@ case $tools in
 esac
 if find / -maxdepth 0 -printf '' >/dev/null 2>&1; then format=printf
 else
-    command -v stat >/dev/null 2>&1 || fail 46 stat
+    command -v stat >/dev/null 2>&1 || fail 45 stat
     format=stat
 fi
 printf 'kind %s\nformat %s\ncodec %s\ntools%s\npath\n%s\0' "$kind" "$format" "$codec" "$tools" "$path"

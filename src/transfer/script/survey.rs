@@ -5,6 +5,7 @@ use super::{Call, Patience};
 use crate::transfer::error::Error;
 use crate::transfer::folder::Kind;
 use crate::transfer::member::MemberPath;
+use crate::transfer::moment::Moment;
 use crate::transfer::remote::Guest;
 
 /// Names and numbers of some millions of entries.
@@ -18,6 +19,7 @@ pub(in crate::transfer) struct Surveyed {
     /// Content of a file, in bytes, and what of it stands on the disk.
     pub(in crate::transfer) size: u64,
     pub(in crate::transfer) data: u64,
+    pub(in crate::transfer) modified: Moment,
     /// Which file it is a name of, if that has several.
     pub(in crate::transfer) one_of: Option<Box<str>>,
 }
@@ -67,7 +69,7 @@ fn line<'a>(rest: &mut &'a [u8]) -> Result<&'a str, Error> {
 
 fn numbers(line: &str) -> Result<Surveyed, Error> {
     let words: Vec<_> = line.split(' ').collect();
-    let [mode, size, blocks, names, identity] = words.as_slice() else {
+    let [mode, size, blocks, names, identity, time] = words.as_slice() else {
         return Err(broken());
     };
     let number = |word: &str| word.parse::<u64>().map_err(|_| broken());
@@ -83,6 +85,7 @@ fn numbers(line: &str) -> Result<Surveyed, Error> {
         kind,
         size,
         data: size.min(number(blocks)?.saturating_mul(512)),
+        modified: Moment::parse(time).ok_or_else(broken)?,
         one_of: (kind == Kind::File && number(names)? > 1).then(|| (*identity).into()),
     })
 }

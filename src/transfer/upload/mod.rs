@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use super::codec::{Codec, threads};
 use super::error::Error;
+use super::leftovers::sweep;
 use super::progress::Progress;
 use super::remote::{BlobStore, Guest};
 use super::request::{Settings, UploadRequest, UploadSource};
@@ -46,6 +47,7 @@ pub async fn upload(
         settings: &settings,
         nonce: super::nonce(),
     };
+    sweep(guest, &settings.leftovers).await?;
     let mut summary = match source {
         UploadSource::Stream(input) => job.stream(input, &target).await?,
         UploadSource::Paths(paths) => match paths.as_slice() {

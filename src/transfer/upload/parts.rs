@@ -16,6 +16,7 @@ use crate::secret::SignedUrl;
 use crate::transfer::codec::{Codec, threads};
 use crate::transfer::error::Error;
 use crate::transfer::folder::{Descent, Folder, Kind};
+use crate::transfer::moment::Moment;
 use crate::transfer::name;
 use crate::transfer::pack::{Extent, Outcome, beside};
 use crate::transfer::remote::{BlobStore, Guest};
@@ -25,7 +26,7 @@ use crate::transfer::script::{self, Object, Place, PutTree, Role};
 use crate::transfer::send::Encoding;
 use crate::transfer::shards::Gauge;
 use crate::transfer::summary::Summary;
-use crate::transfer::tree::{Tree, gone};
+use crate::transfer::tree::{Entry, Tree, gone};
 
 /// Objects that are made at once, as far as threads are shared out between them.
 const AT_ONCE: usize = 4;
@@ -105,7 +106,8 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             clear,
             tree,
         };
-        let there = vec![false; parts.tree.entries.len()];
+        let there = parts.there(missing).await?;
+        let continued = there.iter().filter(|there| **there).count() as u64;
         let clashes = async {
             if !missing {
                 parts.clashes().await?;
@@ -119,6 +121,8 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         let mut summary = summarize(&parts.tree, outcomes.into_iter().enumerate());
         summary.bytes = moved.bytes;
         summary.wire_bytes = moved.wire;
+        summary.continued = continued;
+        summary.files = summary.files.saturating_sub(continued);
         Ok(summary)
     }
 
@@ -150,7 +154,11 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
 impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
     /// Keeps as many shards in the air as make sense, until all have landed.
     async fn fly(&self, there: Vec<bool>) -> Result<(Vec<Outcome>, Moved), Error> {
-        let mut outcomes = vec![Outcome::Waiting; self.tree.entries.len()];
+        let begun = there.iter().map(|there| match there {
+            true => Outcome::Sent,
+            false => Outcome::Waiting,
+        });
+        let mut outcomes: Vec<_> = begun.collect();
         let mut all = Moved::default();
         let mut plan = Plan::new(self.tree.clone(), self.route.place.tools.flavor, there);
         let mut flying = FuturesUnordered::new();
@@ -274,6 +282,7 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
             match put.await {
                 Ok(()) => {
                     let bytes = ledger.bytes;
+                    self.note(ledger.stamps());
                     let came = ledger.outcomes().collect();
                     return Ok(Done::Batch(came, Moved { bytes, wire }));
                 }
@@ -372,6 +381,8 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
         if still == Still::Yes {
             self.wait_until_clear().await?;
             self.job.finish(&self.route, &big).await?;
+            let stamp = |&entry| (entry, big.meta.size, big.meta.modified);
+            self.note(big.entries.iter().map(stamp));
         } else if still == Still::Never && self.job.settings.incomplete == Incomplete::Stop {
             return Err(Error::Changed(vec![big.shown.clone()]));
         }
@@ -414,6 +425,53 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
             }
         }
         Ok(())
+    }
+
+    /// Which files an earlier try brought, that are now as they were then at both ends.
+    async fn there(&self, missing: bool) -> Result<Vec<bool>, Error> {
+        let entries = &self.tree.entries;
+        let mut there = vec![false; entries.len()];
+        let Some(journal) = self.job.settings.leftovers.journal() else {
+            return Ok(there);
+        };
+        let came = |(index, entry): (usize, &Entry)| {
+            let place = self.tree.place(entry);
+            let stamp = (entry.size, entry.modified);
+            let same = entry.kind == Kind::File
+                && entry.one_of.is_none()
+                && journal.arrived_before(&place) == Some(stamp);
+            same.then_some((index, place))
+        };
+        let came: Vec<_> = entries.iter().enumerate().filter_map(came).collect();
+        if missing || came.is_empty() {
+            return Ok(there);
+        }
+        let places: Vec<_> = came.iter().map(|(_, place)| place.clone()).collect();
+        let stamps = self.job.stamps(&self.route, &places).await?;
+        for ((index, _), stamp) in came.into_iter().zip(stamps) {
+            let entry = &entries[index];
+            // Where the tools of a VM know no parts of a second, none were kept.
+            let whole = Moment {
+                nanos: 0,
+                ..entry.modified
+            };
+            there[index] =
+                stamp == Some((entry.size, entry.modified)) || stamp == Some((entry.size, whole));
+            if there[index] {
+                self.job.progress.advance(entry.size);
+            }
+        }
+        Ok(there)
+    }
+
+    /// Writes down what is in its place.
+    fn note(&self, stamps: impl Iterator<Item = (usize, u64, Moment)>) {
+        if let Some(journal) = self.job.settings.leftovers.journal() {
+            let files = stamps.filter(|(entry, ..)| self.tree.entries[*entry].kind == Kind::File);
+            journal.arrived(files.map(|(entry, size, modified)| {
+                (self.tree.place(&self.tree.entries[entry]), size, modified)
+            }));
+        }
     }
 
     /// Fails if something stands where something of another kind is to go.

@@ -9,6 +9,7 @@ use crate::transfer::codec::Codec;
 use crate::transfer::error::Error;
 use crate::transfer::folder::Kind;
 use crate::transfer::member::MemberPath;
+use crate::transfer::moment::Moment;
 use crate::transfer::pack::beside::quoted;
 use crate::transfer::remote::{BlobStore, Guest};
 use crate::transfer::retry::Retries;
@@ -16,6 +17,8 @@ use crate::transfer::script::{self, Ask, Object};
 use crate::transfer::send::{Output, send};
 use crate::transfer::tree::Tree;
 
+/// Bytes that tell of one path.
+const ANSWER: usize = 64;
 /// Paths on one line of shell.
 const PATHS_PER_LINE: usize = 200;
 
@@ -50,6 +53,42 @@ pub(super) fn clashes(tree: &Tree) -> io::Result<Vec<u8>> {
 }
 
 impl<G: Guest, S: BlobStore> Job<'_, G, S> {
+    /// Size and time of each of these, of those that are files in the VM.
+    pub(super) async fn stamps(
+        &self,
+        route: &Route<'_>,
+        places: &[MemberPath],
+    ) -> Result<Vec<Option<(u64, Moment)>>, Error> {
+        let mut questions = Vec::new();
+        call("stamps", places.iter(), &mut questions)
+            .map_err(|error| Error::local("list", std::path::PathBuf::from("the copy"), error))?;
+        let answer = self.ask(route, questions, places.len() * ANSWER).await?;
+        let broken = || Error::integrity("the VM", "its answer is not what the script prints");
+        let text = String::from_utf8(answer).map_err(|_| broken())?;
+        let mut lines = text.lines();
+        let mut stamps = Vec::with_capacity(places.len());
+        while let Some(digits) = lines.next() {
+            for digit in digits.chars() {
+                let stamp = match digit {
+                    '0' => None,
+                    '1' => {
+                        let line = lines.next().ok_or_else(broken)?;
+                        let (size, time) = line.split_once(' ').ok_or_else(broken)?;
+                        let size = size.parse().map_err(|_| broken())?;
+                        Some((size, Moment::parse(time).ok_or_else(broken)?))
+                    }
+                    _ => return Err(broken()),
+                };
+                stamps.push(stamp);
+            }
+        }
+        if stamps.len() == places.len() {
+            Ok(stamps)
+        } else {
+            Err(broken())
+        }
+    }
+
     /// Asks; many questions go by the storage.
     pub(super) async fn ask(
         &self,

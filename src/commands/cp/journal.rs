@@ -1,0 +1,60 @@
+//! Which journal a copy is written down in.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::plan::Plan;
+use crate::context::Context;
+use crate::transfer::{DownloadTarget, Journal, Leftovers, UploadSource};
+
+/// The journal of this copy; none for what can't be taken up again, and when another process is at the same copy.
+pub(super) fn open(context: &Context, plan: &Plan, vm: &str) -> Option<Arc<Journal>> {
+    let full = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+    let key: Vec<Vec<u8>> = match plan {
+        Plan::Up {
+            sources: UploadSource::Paths(paths),
+            target,
+            ..
+        } => {
+            let sources = paths.iter().map(full);
+            let sources = sources.map(|path| path.into_os_string().into_encoded_bytes());
+            let target = [
+                target.path.clone().into_bytes(),
+                vec![u8::from(target.into)],
+            ];
+            [b"up".to_vec(), vm.into()]
+                .into_iter()
+                .chain(target)
+                .chain(sources)
+                .collect()
+        }
+        Plan::Down {
+            sources,
+            target: DownloadTarget::Path { path, into },
+            ..
+        } => {
+            let sources = sources
+                .iter()
+                .map(|source| source.path.clone().into_bytes());
+            let target = full(path).into_os_string().into_encoded_bytes();
+            let target = [target, vec![u8::from(*into)]];
+            [b"down".to_vec(), vm.into()]
+                .into_iter()
+                .chain(target)
+                .chain(sources)
+                .collect()
+        }
+        _ => return None,
+    };
+    let key: Vec<_> = key.iter().map(Vec::as_slice).collect();
+    // A copy without a journal is a copy too.
+    Journal::open(&context.paths.transfers, &key)
+        .ok()
+        .flatten()
+        .map(Arc::new)
+}
+
+/// Leftovers that are written down where there is a journal.
+pub(super) fn leftovers(journal: Option<&Arc<Journal>>) -> Leftovers {
+    journal.cloned().map(Leftovers::kept_in).unwrap_or_default()
+}

@@ -1,0 +1,263 @@
+//! What of a copy has arrived and what stands in the VM, written down as it happens, so that a copy that was cut off is taken up again.
+//!
+//! One file for each copy, in the form of lines: `f SIZE TIME PATH` for a file in its place, `s PATH` for a folder of ours in the VM and
+//! `g PATH` once that is gone; paths in hexadecimal digits. A line that was cut off is ignored.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use ring::digest::{Context, SHA256};
+
+use super::member::MemberPath;
+use super::moment::Moment;
+
+/// The journal of one copy. It is gone when the copy ended well, and when nothing was written down.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    files: HashMap<MemberPath, (u64, Moment)>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    file: Option<File>,
+    /// In the VM, from an earlier copy or this one.
+    stages: HashSet<String>,
+    arrived: bool,
+}
+
+impl Journal {
+    /// Opens the journal of the copy that `key` tells from all others; it says what the last try of the same copy came to. Nothing if that
+    /// is still running.
+    ///
+    /// # Errors
+    /// When the folder can't be made or the file not read.
+    pub fn open(folder: &Path, key: &[&[u8]]) -> io::Result<Option<Self>> {
+        let mut name = Context::new(&SHA256);
+        for part in key {
+            name.update(&(part.len() as u64).to_le_bytes());
+            name.update(part);
+        }
+        let path = folder.join(hex(&name.finish().as_ref()[..16]));
+        let mut journal = Self {
+            path,
+            files: HashMap::new(),
+            state: Mutex::new(State {
+                file: None,
+                stages: HashSet::new(),
+                arrived: false,
+            }),
+        };
+        if !journal.path.exists() {
+            return Ok(Some(journal));
+        }
+        let Some(mut file) = claim(&journal.path)? else {
+            return Ok(None);
+        };
+        let mut text = String::new();
+        file.read_to_string(&mut text)?;
+        let state = journal
+            .state
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        for line in text
+            .split_inclusive('\n')
+            .filter_map(|line| line.strip_suffix('\n'))
+        {
+            read(line, &mut journal.files, &mut state.stages);
+        }
+        // Whatever was cut off is closed by a line break.
+        if !text.is_empty() && !text.ends_with('\n') {
+            file.write_all(b"\n")?;
+        }
+        state.arrived = !journal.files.is_empty();
+        state.file = Some(file);
+        Ok(Some(journal))
+    }
+
+    /// The copy ended well.
+    pub fn end(&self) {
+        let mut state = self.state();
+        if state.file.take().is_some() {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+
+    /// Folders that an earlier try left in the VM.
+    pub(super) fn left(&self) -> Vec<String> {
+        self.state().stages.iter().cloned().collect()
+    }
+
+    /// Size and time of a file that arrived in an earlier try.
+    pub(super) fn arrived_before(&self, place: &MemberPath) -> Option<(u64, Moment)> {
+        self.files.get(place).copied()
+    }
+
+    /// Notes files that are in their place.
+    pub(super) fn arrived(&self, files: impl Iterator<Item = (MemberPath, u64, Moment)>) {
+        let mut lines = String::new();
+        for (place, size, modified) in files {
+            let _ = writeln!(lines, "f {size} {modified} {}", hex(place.as_bytes()));
+        }
+        let mut state = self.state();
+        state.arrived |= !lines.is_empty();
+        self.write(&mut state, &lines);
+    }
+
+    pub(super) fn stands(&self, path: &str) {
+        let mut state = self.state();
+        if state.stages.insert(path.to_owned()) {
+            self.write(&mut state, &format!("s {}\n", hex(path.as_bytes())));
+        }
+    }
+
+    pub(super) fn gone(&self, path: &str) {
+        let mut state = self.state();
+        if state.stages.remove(path) {
+            self.write(&mut state, &format!("g {}\n", hex(path.as_bytes())));
+        }
+    }
+
+    /// What can't be written down is merely sent again another time.
+    fn write(&self, state: &mut State, lines: &str) {
+        if lines.is_empty() {
+            return;
+        }
+        if state.file.is_none() {
+            state.file = claim(&self.path).ok().flatten();
+        }
+        if let Some(file) = &mut state.file {
+            let _ = file.write_all(lines.as_bytes());
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        let state = self.state();
+        if state.file.is_some() && !state.arrived && state.stages.is_empty() {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Opens the file for this process alone, private to the user; nothing if another has it.
+fn claim(path: &Path) -> io::Result<Option<File>> {
+    let mut options = fs::OpenOptions::new();
+    options.read(true).append(true).create(true);
+    let mut folder = fs::DirBuilder::new();
+    folder.recursive(true);
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        std::os::unix::fs::DirBuilderExt::mode(&mut folder, 0o700);
+    }
+    if let Some(parent) = path.parent() {
+        folder.create(parent)?;
+    }
+    let file = options.open(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(fs::TryLockError::WouldBlock) => Ok(None),
+        Err(fs::TryLockError::Error(error)) => Err(error),
+    }
+}
+
+fn read(
+    line: &str,
+    files: &mut HashMap<MemberPath, (u64, Moment)>,
+    stages: &mut HashSet<String>,
+) -> Option<()> {
+    let words: Vec<_> = line.split(' ').collect();
+    match words.as_slice() {
+        ["f", size, modified, path] => {
+            let place = MemberPath::parse(&unhex(path)?).ok()?;
+            files.insert(place, (size.parse().ok()?, Moment::parse(modified)?));
+        }
+        ["s", path] => {
+            stages.insert(String::from_utf8(unhex(path)?).ok()?);
+        }
+        ["g", path] => {
+            stages.remove(&String::from_utf8(unhex(path)?).ok()?);
+        }
+        _ => {}
+    }
+    Some(())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.as_bytes().chunks_exact(2);
+    if !digits.remainder().is_empty() {
+        return None;
+    }
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    digits.map(byte).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(path: &[u8]) -> MemberPath {
+        MemberPath::parse(path).unwrap()
+    }
+
+    #[test]
+    fn a_journal_tells_the_next_try_what_arrived_and_what_was_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || Journal::open(folder.path(), &[b"from", b"to"]).unwrap();
+        let time = Moment {
+            seconds: -5,
+            nanos: 7,
+        };
+        let first = open().unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        first.stands("/root/.fastvm-a");
+        first.stands("/root/.fastvm-b");
+        first.gone("/root/.fastvm-a");
+        first.arrived([(place(b"a/\xff\n"), 3, time)].into_iter());
+        assert!(open().is_none(), "it is in use");
+        let path = first.path.clone();
+        drop(first);
+        fs::OpenOptions::new()
+            .append(true)
+            .open(&path)
+            .unwrap()
+            .write_all(b"f 5 1 61")
+            .unwrap();
+        let second = open().unwrap();
+        assert_eq!(second.left(), ["/root/.fastvm-b"]);
+        assert_eq!(second.arrived_before(&place(b"a/\xff\n")), Some((3, time)));
+        assert_eq!(second.arrived_before(&place(b"a")), None);
+        second.end();
+        drop(second);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_journal_without_news_leaves_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::open(folder.path(), &[b"x"]).unwrap().unwrap();
+        journal.stands("/.fastvm-a");
+        journal.gone("/.fastvm-a");
+        drop(journal);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}
