@@ -22,6 +22,7 @@ mod drop_in;
 mod engine;
 mod errors;
 mod exec;
+mod exec_input;
 mod exec_options;
 mod firewall;
 mod full_pipes;
