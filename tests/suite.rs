@@ -32,6 +32,7 @@ mod matrix;
 mod nouns;
 mod python;
 mod run;
+mod run_lost;
 mod run_signals;
 mod server;
 mod several_vms;
