@@ -66,8 +66,9 @@ fn main() {
 
 /// An engine with a VM, and the ways to run a command there.
 struct Bench {
-    home: Home,
+    // Before the home, which cannot be emptied while an engine serves.
     serving: Serving,
+    home: Home,
     id: String,
     python: Option<String>,
     rounds: usize,

@@ -1,6 +1,6 @@
 //! Copies against their peers, interleaved in one run, as ratios of medians, with the peak memory of each client.
 //!
-//! `cargo bench --bench transfer [-- mixed small big tiny]`; `FASTVM_BENCH_ROUNDS` sets the rounds (3). All clients speak
+//! `cargo bench --bench transfer [-- mixed small sync big tiny]`; `FASTVM_BENCH_ROUNDS` sets the rounds (3). All clients speak
 //! HTTP to one engine of this build. The official SDK is run by the interpreter in `FASTVM_TEST_PYTHON`, and left out
 //! without one; `FASTVM_BENCH_OTHER` is the path of a second build to compare with. The mixed tree is cut from the Rust toolchain: libraries, programs and documentation.
 #![expect(
@@ -8,6 +8,8 @@
     clippy::unwrap_used,
     reason = "a benchmark prints, and stops where it stands"
 )]
+
+mod trees;
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -42,12 +44,16 @@ fn main() {
     let folder = tempfile::tempdir().unwrap();
     let bench = Bench::start(folder.path());
     if wanted("mixed") {
-        let tree = mixed(folder.path());
-        bench.folder("mixed tree", &tree);
+        let tree = trees::mixed(folder.path(), MIXED_BYTES);
+        bench.folder("mixed tree, 200 MB", &tree);
     }
     if wanted("small") {
         let tree = small(folder.path());
         bench.folder("20,000 files of 3.3 KB", &tree);
+    }
+    if wanted("sync") {
+        let tree = small(folder.path());
+        bench.unchanged(&tree);
     }
     if wanted("big") {
         bench.file("1 GiB file, random", &big(folder.path()));
@@ -56,46 +62,6 @@ fn main() {
         bench.tiny(folder.path());
     }
     drop(bench);
-}
-
-/// About 200 MB of what a toolchain consists of, smallest parts first within each kind.
-fn mixed(home: &Path) -> PathBuf {
-    let sysroot = Command::new("rustc")
-        .args(["--print", "sysroot"])
-        .output()
-        .unwrap();
-    let sysroot = PathBuf::from(String::from_utf8(sysroot.stdout).unwrap().trim());
-    let tree = home.join("mixed");
-    for (part, limit) in [
-        ("share/doc", MIXED_BYTES / 4),
-        ("lib/rustlib", MIXED_BYTES / 4),
-        ("bin", MIXED_BYTES / 4),
-        ("lib", MIXED_BYTES / 4),
-    ] {
-        let mut left = limit;
-        copy_some(&sysroot.join(part), &tree.join(part), &mut left);
-    }
-    tree
-}
-
-/// Copies files of a folder until so many bytes are used up.
-fn copy_some(from: &Path, to: &Path, left: &mut u64) {
-    let Ok(entries) = fs::read_dir(from) else {
-        return;
-    };
-    let mut entries: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
-    entries.sort();
-    fs::create_dir_all(to).unwrap();
-    for path in entries {
-        let target = to.join(path.file_name().unwrap());
-        let meta = fs::symlink_metadata(&path).unwrap();
-        if meta.is_dir() {
-            copy_some(&path, &target, left);
-        } else if meta.is_file() && meta.len() <= *left && !target.exists() {
-            *left -= meta.len();
-            fs::copy(&path, &target).unwrap();
-        }
-    }
 }
 
 /// Files of words, 100 in a folder, none the same.
@@ -242,6 +208,41 @@ impl Bench {
         ));
         compare(&format!("{what}, out of a VM"), &down, self.rounds);
         self.sh("\"$FASTVM\" exec \"$VM\" -- rm -rf /root/from");
+    }
+
+    /// What is the same at both ends already.
+    fn unchanged(&self, tree: &Path) {
+        let tree = tree.to_str().unwrap();
+        self.sh(&format!(
+            "\"$FASTVM\" cp --quiet {tree} $VM:/root/same; cp -a {tree} \"$HOME/same\""
+        ));
+        let mut contenders = vec![
+            self.contender(
+                "fastvm cp --sync, into a VM",
+                format!("\"$FASTVM\" cp --quiet --sync {tree} $VM:/root/same"),
+                "true",
+            ),
+            self.contender(
+                "fastvm cp --sync, out of a VM",
+                "\"$FASTVM\" cp --quiet --sync $VM:/root/same \"$HOME/same\"".to_owned(),
+                "true",
+            ),
+            self.contender(
+                "fastvm exec true",
+                "\"$FASTVM\" exec \"$VM\" true".to_owned(),
+                "true",
+            ),
+        ];
+        if Command::new("rsync").arg("--version").output().is_ok() {
+            let rsync = format!("rsync -a --delete {tree}/ \"$HOME/same/\"");
+            contenders.push(self.contender("rsync -a --delete, here to here", rsync, "true"));
+        }
+        compare(
+            "20,000 files that have not changed",
+            &contenders,
+            self.rounds,
+        );
+        self.sh("\"$FASTVM\" exec \"$VM\" -- rm -rf /root/same; rm -rf \"$HOME/same\"");
     }
 
     /// A file up and down.

@@ -4,6 +4,10 @@
 
 use crate::error::{Error, Kind};
 
+/// A signal that comes again so soon is still the same: `timeout` sends its own twice, to the process and to its group.
+#[cfg(unix)]
+const ECHO: std::time::Duration = std::time::Duration::from_millis(50);
+
 /// A signal that ends a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
@@ -42,6 +46,8 @@ pub struct Signals {
     terminate: tokio::signal::unix::Signal,
     #[cfg(unix)]
     hangup: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    last: Option<(Signal, std::time::Instant)>,
 }
 
 impl Signals {
@@ -55,6 +61,7 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
             terminate: signal(SignalKind::terminate()).map_err(failed)?,
             hangup: signal(SignalKind::hangup()).map_err(failed)?,
+            last: None,
         })
     }
 
@@ -67,10 +74,18 @@ impl Signals {
     /// Waits for the next one.
     #[cfg(unix)]
     pub async fn next(&mut self) -> Signal {
-        tokio::select! {
-            _ = self.interrupt.recv() => Signal::Interrupt,
-            _ = self.terminate.recv() => Signal::Terminate,
-            _ = self.hangup.recv() => Signal::Hangup,
+        loop {
+            let signal = tokio::select! {
+                _ = self.interrupt.recv() => Signal::Interrupt,
+                _ = self.terminate.recv() => Signal::Terminate,
+                _ = self.hangup.recv() => Signal::Hangup,
+            };
+            let is_echo =
+                |(last, at): (Signal, std::time::Instant)| last == signal && at.elapsed() < ECHO;
+            if !self.last.is_some_and(is_echo) {
+                self.last = Some((signal, std::time::Instant::now()));
+                return signal;
+            }
         }
     }
 

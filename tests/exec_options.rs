@@ -256,6 +256,8 @@ fn the_second_signal_kills_and_leaves() {
     let mut line = String::new();
     stdout.read_line(&mut line).unwrap();
     assert_eq!(line, "no\n");
+    // Two signals at once would be one.
+    std::thread::sleep(std::time::Duration::from_millis(150));
     signal(&child, "INT");
     assert_eq!(code(&mut child), 130);
     let left = home.run(&[

@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 
-use crate::common::{Home, Ran};
+use crate::common::{Home, Ran, lacks};
 
 const ID: &str = "3f0c2a52-6a0f-4c8e-8a44-0b2b3a8a91d7";
 
@@ -192,5 +192,27 @@ fn a_second_signal_leaves_a_dead_server_and_says_what_may_be_left() {
                 "{at} {signal}\n{ran}"
             );
         }
+    }
+}
+
+#[test]
+fn a_time_limit_of_timeout_which_signals_twice_leaves_no_vm() {
+    if lacks("timeout") {
+        return;
+    }
+    let home = Home::new();
+    for (name, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
+        let run = home.command(&["--local", "run", "sleep 4321"]);
+        let mut limited = Command::new("timeout");
+        limited.args(["--preserve-status", "-s", name, "2"]);
+        limited.arg(run.get_program()).args(run.get_args());
+        limited.env_clear();
+        limited.envs(
+            run.get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
+        let ran = Ran::of(&limited.output().unwrap());
+        assert_eq!(ran.code, code, "{ran}");
+        assert_eq!(home.ok(&["--local", "vm", "ls", "-o", "id"]), "", "{ran}");
     }
 }

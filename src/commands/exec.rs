@@ -6,6 +6,7 @@ mod chosen;
 mod input;
 mod labelled;
 mod lines;
+mod litter;
 mod many;
 mod prepare;
 mod running;
@@ -24,6 +25,7 @@ pub(crate) use argv::{Words, command_of};
 use attended::attended;
 use chosen::ChooseOptions;
 pub(crate) use input::{Input, InputOptions, read as read_input};
+pub(crate) use litter::Litter;
 use many::ManyOptions;
 pub(crate) use prepare::{Delivery, Plan};
 pub(crate) use running::Roster;
@@ -162,17 +164,22 @@ pub(crate) async fn run(context: &mut Context, args: ExecArgs) -> Result<Exit, E
     let delivery = Delivery::of(&client, &targets[0].id, input).await?;
     let mut signals = Signals::listen()?;
     let outlet = Outlet::open(&mut context.ui)?;
+    let litter = Litter::default();
     let mut scene = Scene {
         client: &client,
         plan: &plan,
         delivery: &delivery,
         outlet: &outlet,
         signals: &mut signals,
+        litter: &litter,
     };
     let exit = match several {
         true => many::run(context, &mut scene, &targets, &args.many).await,
         false => one(context, &mut scene, &targets[0]).await,
     };
+    litter
+        .sweep(&client, &mut signals, &context.ui.talk())
+        .await;
     let exit = closed(context, outlet, exit, &mut signals).await?;
     unread.look(&context.ui);
     Ok(exit)
@@ -185,6 +192,7 @@ struct Scene<'a> {
     delivery: &'a Delivery,
     outlet: &'a Outlet,
     signals: &'a mut Signals,
+    litter: &'a Litter,
 }
 
 /// Runs the command in one VM.
@@ -193,29 +201,31 @@ async fn one(
     scene: &mut Scene<'_>,
     vm: &naming::Named,
 ) -> Result<Exit, Error> {
-    let (client, plan, outlet) = (scene.client, scene.plan, scene.outlet);
+    let (client, plan, outlet, litter) = (scene.client, scene.plan, scene.outlet, scene.litter);
     let talk = context.ui.talk();
     let roster = Roster::default();
     let mut sink = Sink::new(context);
     let following = async {
-        let mut prepared = plan.prepare(client, &vm.id, scene.delivery).await?;
+        let prepared = plan.prepare(client, &vm.id, scene.delivery, litter).await?;
+        if roster.is_closed() {
+            // A signal came meanwhile: nothing is started for it to end.
+            return std::future::pending().await;
+        }
         let errand = Errand {
             client,
             vm: &vm.id,
             request: &prepared.request,
             command: &plan.command,
             roster: &roster,
+            staged: prepared.staged.as_deref(),
+            litter,
         };
-        let ended = follow(&errand, &mut sink, outlet)
+        follow(&errand, &mut sink, outlet)
             .await
             .map_err(|error| match error {
                 Lost::Request(error) => vm.explain(error),
                 Lost::Output(error) => error,
-            });
-        if ended.is_err() {
-            prepared.give_up().await;
-        }
-        ended
+            })
     };
     let followed = attended(following, &roster, scene.signals, &talk, outlet).await?;
     finish(&mut sink, followed.outcome?, plan.limit)
@@ -264,6 +274,17 @@ pub(crate) struct Errand<'a> {
     pub(crate) request: &'a ExecRequest,
     pub(crate) command: &'a [String],
     pub(crate) roster: &'a Roster,
+    pub(crate) staged: Option<&'a litter::Folder>,
+    pub(crate) litter: &'a Litter,
+}
+
+impl Errand<'_> {
+    /// The command has begun, so its wrapper has removed the folder.
+    fn note_start(&self) {
+        if let Some(folder) = self.staged {
+            self.litter.is_gone(folder);
+        }
+    }
 }
 
 /// Runs a command and hands its output on until it ends.
@@ -281,11 +302,24 @@ pub(crate) async fn follow(
         .await
         .map_err(Lost::Request)?;
     entry.running.note_answer();
+    let mut is_first = true;
     loop {
         match stream.next().await.map_err(Lost::Request)? {
-            Event::Stdout(bytes) => output.stdout(&bytes).map_err(Lost::Output)?,
+            Event::Stdout(bytes) => {
+                if is_first {
+                    errand.note_start();
+                    is_first = false;
+                }
+                output.stdout(&bytes).map_err(Lost::Output)?;
+            }
             Event::Stderr(bytes) => output.stderr(&bytes).map_err(Lost::Output)?,
-            Event::Exit(ended) => return Ok(ended),
+            Event::Exit(ended) => {
+                // From 126 on it may be the wrapper that ended.
+                if ended.code < 126 && !ended.timed_out {
+                    errand.note_start();
+                }
+                return Ok(ended);
+            }
         }
         let is_all = !stream.has_more();
         if is_all {

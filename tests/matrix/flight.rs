@@ -12,14 +12,20 @@ use crate::common::{Break, FaultProxy, Front, Home, Link, Say, Served, Way, list
 
 const LARGE: usize = 400_000;
 
-/// A client whose folder holds the source of uploads, and an older copy at both ends.
-fn ready(serving: &Served, url: &str) -> Home {
+/// A client whose folder holds the source of uploads, and an older copy.
+fn ready_here(url: &str) -> Home {
     let home = Home::with_server(url);
     make_tree(&home.join("src"), 60, "new");
     make_tree(&home.join("old"), 60, "old");
     fs::write(home.join("big"), Random::new(3).bytes(LARGE)).unwrap();
     make_tree(&home.join("dst"), 60, "old");
     fs::write(home.join("down"), "old").unwrap();
+    home
+}
+
+/// As [`ready_here`], and the VM has its part.
+fn ready(serving: &Served, url: &str) -> Home {
+    let home = ready_here(url);
     let straight = serving.client();
     for (source, target) in [
         ("src", "dev:/root/src"),
@@ -148,9 +154,12 @@ fn a_download_that_is_always_cut_is_7_and_leaves_the_old_file() {
     let serving = Served::start();
     let cut =
         answer("200 OK", "application/octet-stream", "part").replace("length: 4", "length: 400000");
+    let rest = answer("206 Partial Content", "application/octet-stream", "")
+        .replace("length: 0", "length: 399996");
     let front = Front::new(serving.url(), "downloadUrl", move |asked| {
         if asked.line.starts_with("GET /blobs/") {
-            return Say::Answer(cut.clone());
+            let goes_on = asked.head.contains("range: bytes=");
+            return Say::Answer(if goes_on { rest.clone() } else { cut.clone() });
         }
         Say::Pass
     });
@@ -175,6 +184,8 @@ fn a_download_that_is_always_cut_is_7_and_leaves_the_old_file() {
 #[test]
 fn two_versions_of_an_object_are_never_joined() {
     let serving = Served::start();
+    // Once: a copy that is on its way into the VM would be copied out of it with the rest.
+    let _there = ready(&serving, serving.url());
     let part = |status: &str, extra: &str, length: usize| {
         let text = "z".repeat(1000);
         answer(status, "application/octet-stream", &text).replace(
@@ -208,7 +219,7 @@ fn two_versions_of_an_object_are_never_joined() {
             }
             Say::Pass
         });
-        let home = ready(&serving, front.url());
+        let home = ready_here(front.url());
         for (source, target) in [("dev:/root/big", "down"), ("dev:/root/src", "dst")] {
             let ran = home.run(&["cp", source, target]);
             let got = fs::read(home.join("down")).unwrap();
@@ -301,7 +312,7 @@ fn resets(rounds: u64, seed: u64) {
 /// T30.
 #[test]
 fn a_connection_that_breaks_anywhere_leaves_all_or_nothing() {
-    resets(6, 1);
+    resets(3, 1);
 }
 
 /// T30.
@@ -329,14 +340,14 @@ fn a_command_runs_at_most_once_wherever_its_connection_breaks() {
         proxy.moved(Way::Down) - before[1],
     ];
     let mut sent = 1;
-    for step in 0..12 {
+    for step in 0..6 {
         for (way, total) in [(Way::Up, totals[0]), (Way::Down, totals[1])] {
             let how = if step % 2 == 0 {
                 Break::Cut
             } else {
                 Break::Reset
             };
-            proxy.break_after(way, total * step / 12, how);
+            proxy.break_after(way, total * step / 6, how);
             let ran = home.run(&words);
             sent += 1;
             let ran_times: usize = serving.sh("wc -l < /root/count").parse().unwrap();

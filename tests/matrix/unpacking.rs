@@ -213,7 +213,7 @@ fn few_open_files_are_enough_or_an_error_but_never_a_wrong_copy() {
     let deep: String = (0..40).map(|_| "d/").collect();
     make_tree(&home.join("src").join(&deep), 40, "new");
     home.ok(&["cp", "src", "dev:/root/src"]);
-    for limit in [16, 24, 32, 64] {
+    for limit in [16, 24, 48] {
         for (words, done) in [
             (format!("cp src dev:/root/{limit}"), "up"),
             (format!("cp dev:/root/src {limit}"), "down"),

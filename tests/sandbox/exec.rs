@@ -190,6 +190,27 @@ fn a_caller_that_hangs_up_takes_its_group_along() {
 }
 
 #[test]
+fn what_a_caller_that_hangs_up_leaves_may_tidy_up_but_not_stay() {
+    let lab = Lab::new();
+    let guest = lab.boot();
+    let leave = |script: &str| {
+        let process = guest.machine.exec(&shell(script)).unwrap();
+        assert_eq!(read_line(&process.stdout), "started");
+        let output = process.stdout.try_clone().unwrap();
+        drop(process);
+        assert_eq!(read(output), "");
+        while !guest.machine.is_idle().unwrap() {}
+    };
+    // A shell says on its closed output that its child was hung up.
+    leave(
+        "trap '' PIPE; trap 'rm -r /root/stage; exit 129' HUP; mkdir /root/stage; echo started; sleep 100",
+    );
+    assert_eq!(guest.says("ls -A /root"), "");
+    leave("trap '' HUP; echo started; while :; do sleep 100; done");
+    leave("trap '' HUP; kill -STOP $$ & echo started; sleep 100; sleep 100");
+}
+
+#[test]
 fn what_runs_in_the_background_outlives_its_caller() {
     let lab = Lab::new();
     let guest = lab.boot();

@@ -7,6 +7,7 @@ use futures_util::{StreamExt as _, stream};
 
 use super::attended::{attended, pass};
 use super::labelled::Labelled;
+use super::litter::Litter;
 use super::prepare::{Delivery, Plan};
 use super::running::{Blow, Roster};
 use super::{Errand, Lost, Scene, follow, judge};
@@ -85,6 +86,7 @@ pub(super) async fn run(
             named,
             plan: scene.plan,
             delivery: scene.delivery,
+            litter: scene.litter,
             outlet: scene.outlet,
             roster: &roster,
             talk: &talk,
@@ -123,6 +125,7 @@ struct Job<'a> {
     named: &'a Named,
     plan: &'a Plan,
     delivery: &'a Delivery,
+    litter: &'a Litter,
     outlet: &'a Outlet,
     roster: &'a Roster,
     talk: &'a Talk,
@@ -139,15 +142,19 @@ impl Job<'_> {
             return Ok(Verdict::Left);
         }
         let (client, id) = (self.client, &self.named.id);
-        let failure = match self.plan.prepare(client, id, self.delivery).await {
+        let prepared = self.plan.prepare(client, id, self.delivery, self.litter);
+        let failure = match prepared.await {
             Err(error) => error,
-            Ok(mut prepared) => {
+            Ok(_) if self.roster.is_closed() => return Ok(Verdict::Left),
+            Ok(prepared) => {
                 let errand = Errand {
                     client,
                     vm: id,
                     request: &prepared.request,
                     command: &self.plan.command,
                     roster: self.roster,
+                    staged: prepared.staged.as_deref(),
+                    litter: self.litter,
                 };
                 match follow(&errand, voice, self.outlet).await {
                     Ok(ended) => {
@@ -157,10 +164,7 @@ impl Job<'_> {
                         return Ok(Verdict::Ended(exit));
                     }
                     Err(Lost::Output(error)) => return Err(error),
-                    Err(Lost::Request(error)) => {
-                        prepared.give_up().await;
-                        self.named.explain(error)
-                    }
+                    Err(Lost::Request(error)) => self.named.explain(error),
                 }
             }
         };

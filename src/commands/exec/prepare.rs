@@ -1,9 +1,11 @@
 //! From what was asked for to the request that a VM gets.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::input::Input;
-use super::staging::{self, StagedFolder};
+use super::litter::{Folder, Litter};
+use super::staging;
 use super::surroundings::{PlaceOptions, Surroundings};
 use crate::api::Client;
 use crate::error::Error;
@@ -32,13 +34,11 @@ pub(crate) enum Delivery {
     Staged(SignedUrl),
 }
 
-/// A request, and what has to be removed when it does not run.
+/// A request, and the folder that its command takes its input from.
 #[derive(Debug)]
 pub(crate) struct Prepared {
     pub(crate) request: ExecRequest,
-    staged: Option<StagedFolder>,
-    client: Client,
-    vm: String,
+    pub(crate) staged: Option<Rc<Folder>>,
 }
 
 impl Delivery {
@@ -59,16 +59,17 @@ impl Plan {
         client: &Client,
         vm: &str,
         delivery: &Delivery,
+        litter: &Litter,
     ) -> Result<Prepared, Error> {
         let (stdin, staged) = match delivery {
             Delivery::Nothing => (None, None),
             Delivery::InRequest(text) => (Some(text.clone()), None),
-            Delivery::Staged(url) => (None, Some(staging::deliver(client, vm, url).await?)),
+            Delivery::Staged(url) => (None, Some(staging::deliver(client, vm, url, litter).await?)),
         };
         let surroundings = Surroundings {
             place: &self.place,
             variables: &self.variables,
-            input: staged.as_ref(),
+            input: staged.as_deref(),
         };
         Ok(Prepared {
             request: ExecRequest {
@@ -79,17 +80,6 @@ impl Plan {
                     .map(|limit| i64::try_from(limit.as_secs()).unwrap_or(i64::MAX)),
             },
             staged,
-            client: client.clone(),
-            vm: vm.to_owned(),
         })
-    }
-}
-
-impl Prepared {
-    /// Removes what the command would have taken, as it may not have started.
-    pub(crate) async fn give_up(&mut self) {
-        if let Some(folder) = self.staged.take() {
-            staging::forget(&self.client, &self.vm, &folder).await;
-        }
     }
 }

@@ -1,12 +1,13 @@
 //! Input that is too large for a request: up to a staging object once, then into a private folder of each VM.
 
 use std::io;
+use std::rc::Rc;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
-use uuid::Uuid;
 
 use super::input::Large;
+use super::litter::{Folder, Litter};
 use crate::api::{self, Client};
 use crate::error::{Error, Kind};
 use crate::output::human;
@@ -15,16 +16,6 @@ use crate::wire::exec::ExecRequest;
 
 /// How long a VM may take to pull the input, in seconds.
 const PULL_SECONDS: i64 = 3600;
-
-/// A folder in a VM that only the wrapper of the command knows, and removes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct StagedFolder(String);
-
-impl StagedFolder {
-    pub(super) fn path(&self) -> &str {
-        &self.0
-    }
-}
 
 /// Uploads the input as it is read. The URL is where VMs get it.
 pub(crate) async fn upload(client: &Client, vm: &str, input: Large) -> Result<SignedUrl, Error> {
@@ -47,38 +38,36 @@ pub(crate) async fn upload(client: &Client, vm: &str, input: Large) -> Result<Si
     }
 }
 
-/// Has a VM pull the input into a folder of its own.
-pub(crate) async fn deliver(
+/// Has a VM pull the input into a folder of its own, which is on the list before anything of it is there.
+pub(super) async fn deliver(
     client: &Client,
     vm: &str,
     url: &SignedUrl,
-) -> Result<StagedFolder, Error> {
-    let folder = StagedFolder(format!("/tmp/.fastvm-stdin-{}", Uuid::new_v4().simple()));
-    quietly(client, vm, &["mkdir", "-m", "700", folder.path()]).await?;
+    litter: &Litter,
+) -> Result<Rc<Folder>, Error> {
+    let folder = litter.note(vm);
+    let (its, path) = (client.clone(), folder.path().to_owned());
+    let vm_id = vm.to_owned();
+    folder
+        .unbroken(async move { quietly(&its, &vm_id, &["mkdir", "-m", "700", &path]).await })
+        .await?;
     let path = format!("{}/input", folder.path());
-    let failure = match client.fetch(vm, url, &path, PULL_SECONDS).await {
-        Ok(answer) if answer.exit_code == 0 && !answer.timed_out => return Ok(folder),
-        Ok(answer) => {
-            let reason = answer.stderr.trim();
-            Error::new(
-                Kind::Transfer,
-                format!("the VM could not get the standard input: {reason}"),
-            )
-        }
-        Err(error) => Error::from(error),
-    };
-    forget(client, vm, &folder).await;
-    Err(failure)
-}
-
-/// Removes a folder whose command did not start, as well as that goes.
-pub(crate) async fn forget(client: &Client, vm: &str, folder: &StagedFolder) {
-    // The failure that came before is the one to tell.
-    let _ = quietly(client, vm, &["rm", "-rf", "--", folder.path()]).await;
+    let (its, vm_id, url) = (client.clone(), vm.to_owned(), url.clone());
+    let answer = folder
+        .unbroken(async move { Ok(its.fetch(&vm_id, &url, &path, PULL_SECONDS).await?) })
+        .await?;
+    if answer.exit_code == 0 && !answer.timed_out {
+        return Ok(folder);
+    }
+    let reason = answer.stderr.trim();
+    Err(Error::new(
+        Kind::Transfer,
+        format!("the VM could not get the standard input: {reason}"),
+    ))
 }
 
 /// Runs a small command whose output nobody needs unless it fails.
-async fn quietly(client: &Client, vm: &str, command: &[&str]) -> Result<(), Error> {
+pub(super) async fn quietly(client: &Client, vm: &str, command: &[&str]) -> Result<(), Error> {
     let request = ExecRequest {
         command: command.iter().map(|&word| word.to_owned()).collect(),
         timeout_sec: Some(30),

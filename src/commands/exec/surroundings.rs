@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::staging::StagedFolder;
+use super::litter::Folder;
 use crate::error::Error;
 use crate::wire::EnvVars;
 
@@ -93,7 +93,7 @@ impl PlaceOptions {
 pub(crate) struct Surroundings<'a> {
     pub(crate) place: &'a PlaceOptions,
     pub(crate) variables: &'a EnvVars,
-    pub(crate) input: Option<&'a StagedFolder>,
+    pub(crate) input: Option<&'a Folder>,
 }
 
 impl Surroundings<'_> {

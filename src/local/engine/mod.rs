@@ -20,6 +20,7 @@ mod launch;
 mod machine_type;
 mod machines;
 mod names;
+mod output_pipe;
 mod pause;
 mod quotas;
 mod run;

@@ -2,15 +2,16 @@
 
 use std::future::pending;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, RawFd};
 use std::time::{Duration, Instant};
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::net::unix::pipe::{Receiver, Sender};
+use tokio::net::unix::pipe::Sender;
 use tokio::time::{Instant as Deadline, sleep_until};
 
 use super::exec::Command;
+use super::output_pipe::OutputPipe;
 use super::{Core, Error};
 use crate::local::sandbox::{Exit, Process};
 
@@ -67,8 +68,8 @@ pub(crate) struct End {
 pub(crate) struct Run {
     process: AsyncFd<Handle>,
     stdin: Option<Input>,
-    stdout: Option<Receiver>,
-    stderr: Option<Receiver>,
+    stdout: Option<OutputPipe>,
+    stderr: Option<OutputPipe>,
     buffer: Box<[u8]>,
     filled: usize,
     /// When the last output came.
@@ -131,8 +132,8 @@ impl Core {
         };
         Ok(Run {
             stdin,
-            stdout: Some(receiver(&process.stdout).map_err(fail("standard output"))?),
-            stderr: Some(receiver(&process.stderr).map_err(fail("standard error"))?),
+            stdout: Some(OutputPipe::watch(&process.stdout).map_err(fail("standard output"))?),
+            stderr: Some(OutputPipe::watch(&process.stderr).map_err(fail("standard error"))?),
             process: watch(process).map_err(fail("the end"))?,
             buffer: vec![0; CHUNK].into_boxed_slice(),
             filled: 0,
@@ -155,10 +156,6 @@ impl Core {
 )]
 fn watch(process: Process) -> io::Result<AsyncFd<Handle>> {
     AsyncFd::with_interest(Handle(process), Interest::READABLE)
-}
-
-fn receiver(pipe: &OwnedFd) -> io::Result<Receiver> {
-    Receiver::from_owned_fd(pipe.as_fd().try_clone_to_owned()?)
 }
 
 impl Run {
@@ -248,29 +245,43 @@ impl Run {
             Channel::Stderr => &mut self.stderr,
         };
         let Some(open) = pipe else { return Ok(false) };
-        self.filled = match open.try_read(&mut self.buffer) {
+        let failed = Error::file("cannot read the output of the program");
+        self.filled = match open.read(&mut self.buffer) {
             Ok(0) => {
                 *pipe = None;
                 0
             }
             Ok(length) => length,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-            Err(error) => return Err(Error::file("cannot read the output of the program")(error)),
+            Err(error) => return Err(failed(error)),
         };
         if self.filled > 0 {
-            self.note_output();
+            self.note_output(channel).map_err(failed)?;
         }
         Ok(self.filled > 0)
     }
 
-    fn note_output(&mut self) {
+    fn note_output(&mut self, channel: Channel) -> io::Result<()> {
         let now = Deadline::now();
         let is_close = self.heard.is_some_and(|before| now - before < 3 * GATHER);
-        self.gathers = (is_close && self.filled < SMALL).then(|| now + GATHER);
         self.heard = Some(now);
         if let Some(ended) = &mut self.ended {
             ended.heard = now;
         }
+        self.gathers = None;
+        let pipe = match channel {
+            Channel::Stdout => &mut self.stdout,
+            Channel::Stderr => &mut self.stderr,
+        };
+        let Some(pipe) = pipe else { return Ok(()) };
+        let most = if pipe.is_unwatched() { CHUNK } else { SMALL };
+        if is_close && self.filled < most {
+            pipe.unwatch()?;
+            self.gathers = Some(now + GATHER);
+        } else if self.filled == CHUNK {
+            pipe.make_room();
+        }
+        Ok(())
     }
 
     /// Writes what fits. A program that reads no more loses the rest, as with any pipe.
@@ -303,13 +314,13 @@ impl Run {
     }
 }
 
-async fn readable(pipe: Option<&Receiver>, not_before: Option<Deadline>) {
+async fn readable(pipe: Option<&OutputPipe>, not_before: Option<Deadline>) {
     match pipe {
         Some(pipe) => {
             if let Some(time) = not_before {
                 sleep_until(time).await;
             }
-            drop(pipe.readable().await);
+            pipe.readable().await;
         }
         None => pending().await,
     }

@@ -2,8 +2,9 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SocketFlags};
 use rustix::process::{Pid, WaitOptions, WaitStatus};
@@ -15,6 +16,15 @@ use super::parcel::Parcel;
 use super::socket;
 use super::spec::Exit;
 use super::{halt, ports, terminal};
+
+/// How long the processes of a caller that is gone may tidy up.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// A process group whose caller is gone, and when it is killed.
+struct Doomed {
+    leader: Pid,
+    end: Instant,
+}
 
 /// A caller, and what ends when it hangs up.
 struct Connection {
@@ -42,18 +52,20 @@ pub(super) fn serve(control: BorrowedFd<'_>, engine: u32) -> ! {
         kernel::leave(1)
     };
     let mut connections: Vec<Connection> = Vec::new();
+    let mut doomed: Vec<Doomed> = Vec::new();
     loop {
-        let ready = wait_for_any(&children, control, &connections);
+        let ready = wait_for_any(&children, control, &connections, &doomed);
         for (index, revents) in ready.connections.into_iter().enumerate().rev() {
             if !revents.is_empty()
                 && let Next::Close = answer(&mut connections[index])
             {
-                hang_up(&connections.swap_remove(index));
+                doomed.extend(hang_up(&connections.swap_remove(index)));
             }
         }
         if ready.children {
             reap(&children, &mut connections);
         }
+        end(&mut doomed);
         if ready.control
             && let Ok(socket) = rustix::net::accept_with(control, SocketFlags::CLOEXEC)
             && kernel::peer_user(socket.as_fd()).is_ok_and(|user| user == engine)
@@ -72,14 +84,25 @@ struct Ready {
     connections: Vec<PollFlags>,
 }
 
-fn wait_for_any(children: &OwnedFd, control: BorrowedFd<'_>, connections: &[Connection]) -> Ready {
+fn wait_for_any(
+    children: &OwnedFd,
+    control: BorrowedFd<'_>,
+    connections: &[Connection],
+    doomed: &[Doomed],
+) -> Ready {
     let sockets = connections.iter().map(|one| one.socket.as_fd());
     let mut watched: Vec<PollFd<'_>> = [children.as_fd(), control]
         .into_iter()
         .chain(sockets)
         .map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN))
         .collect();
-    let polled = poll(&mut watched, None).is_ok();
+    let next = doomed.iter().map(|group| group.end).min();
+    let patience = next.map(|end| {
+        let left = end.saturating_duration_since(Instant::now());
+        // Rounded up: to wake before the end would be to wake again and again.
+        Timespec::try_from(left + Duration::from_millis(1)).unwrap_or_default()
+    });
+    let polled = poll(&mut watched, patience.as_ref()).is_ok();
     let mut events = watched.iter().map(|one| {
         if polled {
             one.revents()
@@ -94,11 +117,29 @@ fn wait_for_any(children: &OwnedFd, control: BorrowedFd<'_>, connections: &[Conn
     }
 }
 
-/// The caller is gone: so is what it started.
-fn hang_up(connection: &Connection) {
-    if let Holds::Process(leader) = connection.holds {
-        signal_group(leader, libc::SIGKILL);
-    }
+/// The caller is gone, and what it started goes too: at first as if its terminal had been closed, so that it can tidy up.
+fn hang_up(connection: &Connection) -> Option<Doomed> {
+    let Holds::Process(leader) = connection.holds else {
+        return None;
+    };
+    signal_group(leader, libc::SIGHUP);
+    // One that is stopped hears it only when it goes on.
+    signal_group(leader, libc::SIGCONT);
+    let end = Instant::now() + GRACE;
+    Some(Doomed { leader, end })
+}
+
+/// Forgets the groups that are empty, and kills those whose time is over.
+fn end(doomed: &mut Vec<Doomed>) {
+    let now = Instant::now();
+    doomed.retain(|group| {
+        let number = group.leader.as_raw_nonzero().get();
+        let is_there = kernel::kill(-number, 0).is_ok();
+        if is_there && group.end <= now {
+            signal_group(group.leader, libc::SIGKILL);
+        }
+        is_there && group.end > now
+    });
 }
 
 /// Signals a process group, or the one process where it has not made its group yet.

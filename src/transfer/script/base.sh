@@ -16,6 +16,8 @@ trap tidy EXIT
 trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
+# Whoever listened is gone: what the shell says of its children must not end it before it has tidied up.
+trap 'exit 141' PIPE
 
 # fail CODE WORDS: 41 missing, 42 something else is in the way, 43 not what was sent, 44 a stage failed, 45 the VM lacks the program
 # WORDS, 46 a stage that moves bytes failed.

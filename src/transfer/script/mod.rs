@@ -38,10 +38,10 @@ const MISSING: i32 = 41;
 const CONFLICT: i32 = 42;
 const NOT_WHOLE: i32 = 43;
 const LACKING: i32 = 45;
+const MOVING: i32 = 46;
 
 /// Programs that a script may miss.
 const PROGRAMS: [&str; 4] = ["find", "sha256sum", "stat", "xargs"];
-const MOVING: i32 = 46;
 
 /// What curl says when the network or the storage failed.
 const CURL_LOST: [i32; 11] = [5, 6, 7, 18, 22, 28, 35, 52, 55, 56, 92];

@@ -1,0 +1,111 @@
+//! What is put into VMs for a command and must not stay there: on a list before it is made, off it once it is gone.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::staging::quietly;
+use crate::api::Client;
+use crate::error::{Error, Kind};
+use crate::output::Talk;
+use crate::output::control::visible;
+use crate::signal::Signals;
+
+/// How long a VM may take to finish what it was asked, and again to remove what it left.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The folders in VMs that are there, or may be.
+#[derive(Debug, Default)]
+pub(crate) struct Litter(RefCell<Vec<Rc<Folder>>>);
+
+/// A private folder in a VM. The wrapper of the command removes it before the command starts.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    vm: String,
+    path: String,
+    /// Held while a request may still make something of it.
+    busy: Arc<Mutex<()>>,
+}
+
+impl Folder {
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Carries a request to its end even where nobody waits for that any more: one that is cut off may come to work
+    /// after the removal.
+    pub(super) async fn unbroken<T: Send + 'static>(
+        &self,
+        request: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        let held = self.busy.clone().lock_owned().await;
+        let task = tokio::spawn(async move {
+            let outcome = request.await;
+            drop(held);
+            outcome
+        });
+        match task.await {
+            Ok(outcome) => outcome,
+            Err(error) => Err(Error::new(Kind::LocalIo, error.to_string())),
+        }
+    }
+
+    /// Removes it once no request makes anything of it.
+    async fn remove(&self, client: &Client) -> bool {
+        let idle = timeout(PATIENCE, self.busy.lock()).await.is_ok();
+        let command = ["rm", "-rf", "--", &self.path];
+        let removing = quietly(client, &self.vm, &command);
+        let removed = matches!(timeout(PATIENCE, removing).await, Ok(Ok(())));
+        idle && removed
+    }
+}
+
+impl Litter {
+    /// Puts a folder that is to be made on the list.
+    pub(super) fn note(&self, vm: &str) -> Rc<Folder> {
+        let folder = Rc::new(Folder {
+            vm: vm.to_owned(),
+            path: format!("/tmp/.fastvm-stdin-{}", Uuid::new_v4().simple()),
+            busy: Arc::default(),
+        });
+        self.0.borrow_mut().push(folder.clone());
+        folder
+    }
+
+    /// Takes a folder off the list that is surely gone.
+    pub(super) fn is_gone(&self, folder: &Folder) {
+        self.0.borrow_mut().retain(|one| one.path != folder.path);
+    }
+
+    /// Removes all that is on the list. What cannot be removed, or not before a signal, is named with the command that
+    /// does it.
+    pub(crate) async fn sweep(&self, client: &Client, signals: &mut Signals, talk: &Talk) {
+        let folders = self.0.borrow().clone();
+        if folders.is_empty() {
+            return;
+        }
+        let removing = folders.iter().map(async |folder| {
+            if folder.remove(client).await {
+                self.is_gone(folder);
+            }
+        });
+        tokio::select! {
+            _ = join_all(removing) => {}
+            _ = signals.next() => {}
+        }
+        for folder in self.0.take() {
+            talk.warn(&format!(
+                "the command's input may still be in the VM; remove it with `fastvm exec {} -- rm -rf {}`",
+                visible(&folder.vm),
+                folder.path
+            ));
+        }
+    }
+}
