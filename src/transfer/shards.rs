@@ -3,6 +3,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::script::BLOCK;
+
 const MIB: u64 = 1024 * 1024;
 
 /// Shards on their way at first, and at most unless the caller says so.
@@ -37,6 +39,25 @@ impl Default for Shards {
 /// Whether a file goes in parts: one that is not much larger than a shard is a shard of its own.
 pub(super) fn is_big(data: u64, size: u64) -> bool {
     data > size.saturating_mul(2)
+}
+
+/// Sizes of the parts of one file, in whole blocks: the first are small, so that both ends are busy early, and later ones cost fewer commands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PartSizes {
+    pub(super) first: u64,
+    pub(super) largest: u64,
+}
+
+impl PartSizes {
+    /// Of the part with this number.
+    pub(super) fn of(self, number: usize) -> u64 {
+        let doublings = u32::try_from(number / AT_FIRST).unwrap_or(u32::MAX);
+        let size = self
+            .first
+            .saturating_mul(1_u64.checked_shl(doublings).unwrap_or(u64::MAX));
+        let size = size.min(self.largest.max(self.first));
+        (size / BLOCK).max(1) * BLOCK
+    }
 }
 
 /// Measures a transfer to size what comes next.
@@ -93,6 +114,14 @@ impl Gauge {
         )
     }
 
+    /// Sizes of the parts of a file, from the next shard's on.
+    pub(super) fn parts(&self) -> PartSizes {
+        PartSizes {
+            first: self.size(),
+            largest: self.shards.largest,
+        }
+    }
+
     /// How many shards may be on their way.
     pub(super) fn window(&self) -> usize {
         self.state().window
@@ -128,6 +157,19 @@ impl Gauge {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parts_of_a_file_grow_up_to_the_largest() {
+        let sizes = PartSizes {
+            first: 8 * MIB + 1,
+            largest: 64 * MIB,
+        };
+        let mib = |number| sizes.of(number) / MIB;
+        assert_eq!(
+            [mib(0), mib(3), mib(4), mib(8), mib(12), mib(usize::MAX)],
+            [8, 8, 16, 32, 64, 64]
+        );
+    }
 
     #[test]
     fn the_first_shards_are_small_and_a_number_bounds_what_flies() {

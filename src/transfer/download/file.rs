@@ -162,7 +162,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         check_space(landing.free_bytes(), big.size, landing.target())?;
         let gauge = Gauge::new(self.settings.shards);
         let file = big.file(|| landing.create())?;
-        let mut waiting = ranges(big.size, gauge.size()).into_iter();
+        let mut waiting = ranges(big.size, gauge.parts()).into_iter();
         let mut flying = FuturesUnordered::new();
         let mut wire_bytes = 0;
         loop {

@@ -132,7 +132,7 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
         let mut flying = FuturesUnordered::new();
         loop {
             while flying.len() < self.gauge.window() {
-                match plan.next(self.gauge.size()) {
+                match plan.next(self.gauge.parts()) {
                     Some(work) => flying.push(self.work(work)),
                     None => break,
                 }
@@ -146,7 +146,7 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
             }
             if let Some(big) = &done.again {
                 self.changed_again(1);
-                plan.insert_file(&Arc::new(big.again()), self.gauge.size());
+                plan.insert_file(&Arc::new(big.again()), self.gauge.parts());
             }
             count(&mut summary, done);
         }

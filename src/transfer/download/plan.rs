@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::big::Big;
 use crate::transfer::folder::Kind;
 use crate::transfer::member::MemberPath;
-use crate::transfer::script::{BLOCK, Surveyed};
-use crate::transfer::shards::is_big;
+use crate::transfer::script::Surveyed;
+use crate::transfer::shards::{PartSizes, is_big};
 
 /// What an entry costs besides its content, in bytes.
 const HEAD: u64 = 1024;
@@ -59,9 +59,9 @@ impl Plan {
         }
     }
 
-    /// Brings in the parts of a file, of about `size` bytes.
-    pub(super) fn insert_file(&mut self, big: &Arc<Big>, size: u64) {
-        let parts = ranges(big.size, size);
+    /// Brings in the parts of a file.
+    pub(super) fn insert_file(&mut self, big: &Arc<Big>, sizes: PartSizes) {
+        let parts = ranges(big.size, sizes);
         big.expect(parts.len());
         self.waiting.extend(
             parts
@@ -70,8 +70,9 @@ impl Plan {
         );
     }
 
-    /// The next piece of work, of about `size` bytes.
-    pub(super) fn next(&mut self, size: u64) -> Option<Work> {
+    /// The next piece of work, of about the first of these sizes.
+    pub(super) fn next(&mut self, sizes: PartSizes) -> Option<Work> {
+        let size = sizes.first;
         if let Some(work) = self.waiting.pop_front() {
             return Some(work);
         }
@@ -102,7 +103,7 @@ impl Plan {
                 let places: Vec<MemberPath> =
                     std::iter::once(&index).chain(&others).map(place).collect();
                 let file = Arc::new(Big::new(index, places, entry.size));
-                self.insert_file(&file, size);
+                self.insert_file(&file, sizes);
                 continue;
             }
             weight += HEAD * (1 + others.len() as u64) + entry.data;
@@ -139,10 +140,13 @@ pub(super) fn rest(entries: &[Surveyed]) -> Vec<Vec<usize>> {
 }
 
 /// A file in parts that begin at whole blocks.
-pub(super) fn ranges(size: u64, most: u64) -> Vec<Range<u64>> {
-    let most = (most / BLOCK).max(1) * BLOCK;
-    let starts = (0..size.div_ceil(most)).map(|number| number * most);
-    starts
-        .map(|start| start..(start + most).min(size))
-        .collect()
+pub(super) fn ranges(size: u64, sizes: PartSizes) -> Vec<Range<u64>> {
+    let mut ranges = Vec::new();
+    let mut at = 0;
+    while at < size {
+        let end = (at + sizes.of(ranges.len())).min(size);
+        ranges.push(at..end);
+        at = end;
+    }
+    ranges
 }

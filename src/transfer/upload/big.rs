@@ -22,7 +22,7 @@ use crate::transfer::remote::{BlobStore, Guest};
 use crate::transfer::retry::Retries;
 use crate::transfer::script::{self, BLOCK, FinishFile, PutRange};
 use crate::transfer::send::{Output, send};
-use crate::transfer::shards::Gauge;
+use crate::transfer::shards::{Gauge, PartSizes};
 use crate::transfer::summary::Summary;
 
 const PIECE: usize = 128 * 1024;
@@ -58,13 +58,13 @@ pub(super) enum Still {
 }
 
 impl Big {
-    /// Plans the parts of about `size` bytes that hold data, as the file is now.
-    pub(super) fn cut(mut self, size: u64) -> std::io::Result<Self> {
+    /// Plans the parts that hold data, as the file is now.
+    pub(super) fn cut(mut self, sizes: PartSizes) -> std::io::Result<Self> {
         self.meta = Folder::file_meta(&self.file)?;
         self.ranges = ranges(
             &holes::parts(&self.file, self.meta.size)?,
             self.meta.size,
-            size,
+            sizes,
         );
         self.left = AtomicUsize::new(self.ranges.len());
         Ok(self)
@@ -93,7 +93,7 @@ impl Big {
     }
 
     /// The same file, to be read once more.
-    pub(super) fn again(&self, size: u64) -> std::io::Result<Self> {
+    pub(super) fn again(&self, sizes: PartSizes) -> std::io::Result<Self> {
         Self {
             entries: self.entries.clone(),
             shown: self.shown.clone(),
@@ -106,7 +106,7 @@ impl Big {
             ranges: Vec::new(),
             left: AtomicUsize::new(0),
         }
-        .cut(size)
+        .cut(sizes)
     }
 
     /// Bytes that are not sent, for nothing is there.
@@ -171,18 +171,22 @@ impl Big {
 }
 
 /// Cuts what holds data into ranges that begin at whole blocks.
-fn ranges(parts: &[holes::Part], size: u64, most: u64) -> Vec<Range<u64>> {
-    let most = (most / BLOCK).max(1) * BLOCK;
+fn ranges(parts: &[holes::Part], size: u64, sizes: PartSizes) -> Vec<Range<u64>> {
     let mut ranges: Vec<Range<u64>> = Vec::new();
     for &(start, length) in parts {
         let end = start + length;
         let done = ranges.last().map_or(0, |last| last.end);
         let mut at = (start / BLOCK * BLOCK).max(done);
         while at < end {
+            let last_most = sizes.of(ranges.len().saturating_sub(1));
+            let most = sizes.of(ranges.len());
             // Two pieces of data with little between them are one range.
             let next = match ranges.last_mut() {
-                Some(last) if at < last.start + most && at <= last.end + BLOCK => {
-                    last.end = end.next_multiple_of(BLOCK).min(last.start + most).min(size);
+                Some(last) if at < last.start + last_most && at <= last.end + BLOCK => {
+                    last.end = end
+                        .next_multiple_of(BLOCK)
+                        .min(last.start + last_most)
+                        .min(size);
                     last.end
                 }
                 _ => {
@@ -268,7 +272,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         let gauge = Gauge::new(self.settings.shards);
         let shown = big.shown.clone();
         let failed = |error| Error::local("read", &shown, error);
-        let mut big = Arc::new(big.cut(gauge.size()).map_err(failed)?);
+        let mut big = Arc::new(big.cut(gauge.parts()).map_err(failed)?);
         let mut wire_bytes = 0;
         self.progress.advance(big.holes());
         loop {
@@ -297,7 +301,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
                 }
                 Still::Again => {
                     self.changed_again(&big);
-                    big = Arc::new(big.again(gauge.size()).map_err(failed)?);
+                    big = Arc::new(big.again(gauge.parts()).map_err(failed)?);
                 }
                 Still::Never => return Err(Error::Changed(vec![shown])),
             }
@@ -329,7 +333,11 @@ mod tests {
             vec![(0, 10), (20, 10), (block - 1, 2)],
         ] {
             for most in [1, block, 8 * block, 7 * block + 3, 1 << 40] {
-                let ranges = ranges(&parts, size, most);
+                let sizes = PartSizes {
+                    first: most,
+                    largest: most,
+                };
+                let ranges = ranges(&parts, size, sizes);
                 for &(start, length) in &parts {
                     for at in [start, start + length / 2, start + length - 1] {
                         let holding = ranges.iter().filter(|range| range.contains(&at));

@@ -199,7 +199,7 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
                     moved = by;
                     self.job.changed_again(&big);
                     let again = big
-                        .again(self.gauge.size())
+                        .again(self.gauge.parts())
                         .map_err(|error| Error::local("read", &big.shown, error))?;
                     plan.insert_file(&Arc::new(again));
                 }
@@ -325,7 +325,7 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
 
     /// Opens a file that is to go in parts.
     async fn open(&self, entries: Vec<usize>) -> Result<Done, Error> {
-        let (tree, number, size) = (self.tree.clone(), self.number(), self.gauge.size());
+        let (tree, number, size) = (self.tree.clone(), self.number(), self.gauge.parts());
         let (folder, incomplete) = (self.route.place.path.clone(), self.job.settings.incomplete);
         let progress = self.job.progress.clone();
         blocking(move || {
