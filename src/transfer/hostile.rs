@@ -443,6 +443,7 @@ fn a_folder_swapped_for_a_link_10_000_times_leads_nowhere() {
 fn swap(rounds: usize) {
     let ground = Ground::new();
     let into = ground.0.path().join("into");
+    fs::create_dir_all(into.join("d/sub")).unwrap();
     let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let attacker = std::thread::spawn({
         let (into, stop) = (into.clone(), stop.clone());
@@ -455,7 +456,6 @@ fn swap(rounds: usize) {
             }
         }
     });
-    fs::create_dir_all(into.join("d/sub")).unwrap();
     let archive = Tar::default()
         .folder("d")
         .file("d/file", b"theirs")
