@@ -44,11 +44,22 @@ impl Stage {
     }
 }
 
+/// How often a stage that will not go is removed again, and after which time.
+const REMOVALS: u32 = 20;
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
+
 impl Drop for Stage {
     fn drop(&mut self) {
         // One open file less: they may have run out.
         self.held.take();
-        self.parent.remove_tree(&self.name);
+        // Where they have run out, whoever holds the others lets go of some soon.
+        for _ in 0..REMOVALS {
+            self.parent.remove_tree(&self.name);
+            if self.parent.meta(&self.name).is_err() {
+                break;
+            }
+            std::thread::sleep(PAUSE);
+        }
         // Only what is still empty goes: after a success it is not.
         for folder in self.made.iter().rev() {
             let _ = fs::remove_dir(folder);
