@@ -46,6 +46,14 @@ pub(super) struct Meta {
     pub(super) allocated: u64,
 }
 
+impl Meta {
+    /// Whether nothing was written meanwhile. The disk it takes may change later: systems put off where content goes.
+    pub(super) fn holds_still(&self, now: &Self) -> bool {
+        (self.identity, self.size, self.modified, self.changed)
+            == (now.identity, now.size, now.modified, now.changed)
+    }
+}
+
 impl Folder {
     /// The parent of a path, and the name in it.
     pub(super) fn open_parent(path: &Path) -> io::Result<(Self, OsString)> {

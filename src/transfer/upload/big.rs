@@ -127,7 +127,7 @@ impl Big {
     pub(super) fn still(&self) -> Result<Still, Error> {
         let now = Folder::file_meta(&self.file)
             .map_err(|error| Error::local("read", &self.shown, error))?;
-        Ok(if now == self.meta {
+        Ok(if self.meta.holds_still(&now) {
             Still::Yes
         } else if self.reading + 1 < READINGS {
             Still::Again

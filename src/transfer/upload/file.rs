@@ -84,7 +84,7 @@ impl Opened {
             .read_to_end(&mut bytes)
             .map_err(failed)?;
         let now = Folder::file_meta(&self.file).map_err(failed)?;
-        Ok((now == self.meta && bytes.len() as u64 == self.meta.size).then_some(bytes))
+        Ok((self.meta.holds_still(&now) && bytes.len() as u64 == self.meta.size).then_some(bytes))
     }
 
     /// Writes its content as the file is now; answers nothing if it did not hold still.
@@ -113,7 +113,7 @@ impl Opened {
             }
         }
         let now = Folder::file_meta(&self.file).map_err(failed)?;
-        Ok((now == meta && done == meta.size).then_some(meta))
+        Ok((meta.holds_still(&now) && done == meta.size).then_some(meta))
     }
 
     fn changed(&self) -> Error {
