@@ -75,7 +75,8 @@ async fn an_idle_vm_keeps_its_disk_and_goes_on_apart_from_its_copies() {
 async fn a_busy_vm_is_copied_while_it_stands_still() {
     let rig = Rig::start();
     let vm = rig.vm().await;
-    let count = "i=0; while :; do i=$((i+1)); echo $i > /root/n; done > /dev/null 2>&1 &";
+    // Appended, as a busy disk makes a file wait that is written anew.
+    let count = "while :; do echo >> /root/n; done > /dev/null 2>&1 &";
     rig.sh(
         &vm,
         &format!("echo kept > /root/a; rm /etc/hostname; {count}"),
@@ -92,12 +93,12 @@ async fn a_busy_vm_is_copied_while_it_stands_still() {
         "kept\nnone\n"
     );
     // The original still counts, the copy does not.
-    let counts = "a=$(cat /root/n); for i in $(seq 500); do [ \"$a\" != \"$(cat /root/n)\" ] && echo on && exit; sleep 0.01; done; echo off";
+    let counts = "a=$(wc -c </root/n); for i in $(seq 1000); do [ \"$a\" != \"$(wc -c </root/n)\" ] && echo on && exit; sleep 0.01; done; echo off";
     assert_eq!(rig.sh(&vm, counts).await, "on\n");
     assert_eq!(
         rig.sh(
             &copy,
-            "a=$(cat /root/n); sleep 0.1; [ \"$a\" = \"$(cat /root/n)\" ] && echo off"
+            "a=$(wc -c </root/n); sleep 0.1; [ \"$a\" = \"$(wc -c </root/n)\" ] && echo off"
         )
         .await,
         "off\n"
