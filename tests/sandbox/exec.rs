@@ -203,7 +203,7 @@ fn what_a_caller_that_hangs_up_leaves_may_tidy_up_but_not_stay() {
     };
     // A shell says on its closed output that its child was hung up.
     leave(
-        "trap '' PIPE; trap 'rm -r /root/stage; exit 129' HUP; mkdir /root/stage; echo started; sleep 100",
+        "trap '' PIPE; trap 'rm -r /root/stage; exit 129' HUP; mkdir /root/stage; sleep 100 & echo started; wait",
     );
     assert_eq!(guest.says("ls -A /root"), "");
     leave("trap '' HUP; echo started; while :; do sleep 100; done");
