@@ -30,7 +30,7 @@ pub(in crate::transfer) async fn begin(
     done(&call.run(guest).await?.stdout)
 }
 
-/// Questions about paths in the VM, as [`crate::transfer::upload`] writes them.
+/// Questions about paths in the VM, as `upload` writes them.
 #[derive(Debug)]
 pub(in crate::transfer) struct Ask<'a> {
     pub(in crate::transfer) folder: &'a str,
