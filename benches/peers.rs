@@ -8,18 +8,23 @@
     reason = "a benchmark prints, and stops where it stands"
 )]
 
-use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+#[expect(dead_code, unused_imports, reason = "tests need more of it")]
+#[path = "../tests/common/mod.rs"]
+mod common;
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-const FASTVM: &str = env!("CARGO_BIN_EXE_fastvm");
+use common::{Home, Serving};
+
+const KEY: &str = "bench-key";
 const ROUNDS: usize = 40;
 
 /// One thing that is timed: a name, and what it does once.
-struct Contender {
+struct Contender<'a> {
     name: String,
-    run: Box<dyn FnMut()>,
+    run: Box<dyn FnMut() + 'a>,
 }
 
 fn main() {
@@ -27,22 +32,17 @@ fn main() {
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let home = folder.path().to_owned();
-    let serving = Serving::start(&home);
+    let home = Home::new();
+    let serving = Serving::start_with_key(&home, KEY);
     start_up(&home);
     list(&home, &serving);
     life_cycle(&home);
-    command(&home, &["local", "reset", "--yes", "--quiet"])
-        .status()
-        .unwrap();
 }
 
 /// `--version` against the official CLI.
-fn start_up(home: &Path) {
-    let ours = home.to_owned();
-    let mut contenders = vec![contender("fastvm --version", move || {
-        quiet(command(&ours, &["--version"]));
+fn start_up(home: &Home) {
+    let mut contenders = vec![contender("fastvm --version", || {
+        quiet(home.command(&["--version"]));
     })];
     match official() {
         Some(official) => contenders.push(contender("official CLI 0.7.0 --version", move || {
@@ -58,22 +58,15 @@ fn start_up(home: &Path) {
 }
 
 /// `vm list` over loopback HTTP against curl.
-fn list(home: &Path, serving: &Serving) {
+fn list(home: &Home, serving: &Serving) {
     for index in 0..20 {
-        command(
-            home,
-            &["--local", "launch", "--quiet", "-n", &format!("vm-{index}")],
-        )
-        .stdout(Stdio::null())
-        .status()
-        .unwrap();
+        home.ok(&["--local", "launch", "--quiet", "-n", &format!("vm-{index}")]);
     }
-    let (ours, url) = (home.to_owned(), serving.url.clone());
-    let list = move || {
-        let mut command = command(&ours, &["vm", "list", "--json"]);
+    let list = || {
+        let mut command = home.command(&["vm", "list", "--json"]);
         command
-            .env("FASTVM_BASE_URL", &url)
-            .env("FASTVM_API_KEY", "bench-key");
+            .env("FASTVM_BASE_URL", &serving.url)
+            .env("FASTVM_API_KEY", KEY);
         quiet(command);
     };
     let url = format!("{}/v1/vms", serving.url);
@@ -92,8 +85,7 @@ fn list(home: &Path, serving: &Serving) {
 }
 
 /// A VM's whole life against a sandbox and a container that run one command.
-fn life_cycle(home: &Path) {
-    let (whole, run, exec) = (home.to_owned(), home.to_owned(), home.to_owned());
+fn life_cycle(home: &Home) {
     let mut contenders = vec![
         contender("bwrap, all namespaces, true", || {
             let mut command = Command::new("bwrap");
@@ -110,25 +102,16 @@ fn life_cycle(home: &Path) {
             ]);
             quiet(command);
         }),
-        contender("fastvm --local exec, VM running", move || {
-            quiet(command(
-                &exec,
-                &["--local", "exec", "vm-0", "--", "true", "x"],
-            ));
+        contender("fastvm --local exec, VM running", || {
+            quiet(home.command(&["--local", "exec", "vm-0", "--", "true", "x"]));
         }),
-        contender("fastvm --local run true", move || {
-            quiet(command(&run, &["--local", "run", "true"]));
+        contender("fastvm --local run true", || {
+            quiet(home.command(&["--local", "run", "true"]));
         }),
-        contender("fastvm --local launch + exec + rm", move || {
-            quiet(command(
-                &whole,
-                &["--local", "launch", "--quiet", "-n", "once"],
-            ));
-            quiet(command(&whole, &["--local", "exec", "once", "true"]));
-            quiet(command(
-                &whole,
-                &["--local", "rm", "once", "--yes", "--quiet"],
-            ));
+        contender("fastvm --local launch + exec + rm", || {
+            quiet(home.command(&["--local", "launch", "--quiet", "-n", "once"]));
+            quiet(home.command(&["--local", "exec", "once", "true"]));
+            quiet(home.command(&["--local", "rm", "once", "--yes", "--quiet"]));
         }),
     ];
     let root = busybox_root(home);
@@ -160,7 +143,7 @@ fn life_cycle(home: &Path) {
     compare("one command in a fresh VM", &mut contenders);
 }
 
-fn contender(name: &str, run: impl FnMut() + 'static) -> Contender {
+fn contender<'a>(name: &str, run: impl FnMut() + 'a) -> Contender<'a> {
     Contender {
         name: name.to_owned(),
         run: Box::new(run),
@@ -168,7 +151,7 @@ fn contender(name: &str, run: impl FnMut() + 'static) -> Contender {
 }
 
 /// Times all contenders in turn, round after round, and prints medians and their ratio to the first.
-fn compare(what: &str, contenders: &mut [Contender]) {
+fn compare(what: &str, contenders: &mut [Contender<'_>]) {
     let mut times: Vec<Vec<Duration>> = contenders.iter().map(|_| Vec::new()).collect();
     for round in 0..=ROUNDS {
         for (contender, times) in contenders.iter_mut().zip(&mut times) {
@@ -200,19 +183,6 @@ fn median(times: &mut [Duration]) -> Duration {
     times[times.len() / 2]
 }
 
-fn command(home: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(FASTVM);
-    command
-        .args(arguments)
-        .env("HOME", home)
-        .env("FASTVM_LOCAL_DIR", home.join("local"));
-    command
-        .env_remove("FASTVM_API_KEY")
-        .env_remove("FASTVM_BASE_URL")
-        .stdin(Stdio::null());
-    command
-}
-
 fn quiet(mut command: Command) {
     let status = command
         .stdin(Stdio::null())
@@ -223,7 +193,7 @@ fn quiet(mut command: Command) {
 }
 
 /// A root file system of one static program, for podman. It stays empty where there is no busybox.
-fn busybox_root(home: &Path) -> PathBuf {
+fn busybox_root(home: &Home) -> PathBuf {
     let root = home.join("busybox-root");
     for folder in ["bin", "dev", "etc", "proc", "sys", "tmp"] {
         std::fs::create_dir_all(root.join(folder)).unwrap();
@@ -243,45 +213,4 @@ fn official() -> Option<PathBuf> {
         .status()
         .is_ok()
         .then_some(path)
-}
-
-/// An engine for the list.
-struct Serving {
-    child: Child,
-    url: String,
-}
-
-impl Serving {
-    fn start(home: &Path) -> Self {
-        let arguments = [
-            "local",
-            "serve",
-            "--api-key",
-            "bench-key",
-            "-o",
-            "json",
-            "--quiet",
-        ];
-        let mut child = command(home, &arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let started: serde_json::Value = serde_json::from_str(&line).unwrap();
-        Self {
-            child,
-            url: started["url"].as_str().unwrap().to_owned(),
-        }
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }

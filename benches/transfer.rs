@@ -9,15 +9,19 @@
     reason = "a benchmark prints, and stops where it stands"
 )]
 
+#[expect(dead_code, unused_imports, reason = "tests need more of it")]
+#[path = "../tests/common/mod.rs"]
+mod common;
 mod trees;
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
-const FASTVM: &str = env!("CARGO_BIN_EXE_fastvm");
+use common::{FASTVM, Home, Serving};
+
 const KEY: &str = "bench-key";
 const VM: &str = "bench";
 const MIXED_BYTES: u64 = 200_000_000;
@@ -42,7 +46,7 @@ fn main() {
         .collect();
     let wanted = |case: &str| only.is_empty() || only.iter().any(|word| *word == case);
     let folder = tempfile::tempdir().unwrap();
-    let bench = Bench::start(folder.path());
+    let bench = Bench::start(Home::new());
     if wanted("mixed") {
         let tree = trees::mixed(folder.path(), MIXED_BYTES);
         bench.folder("mixed tree, 200 MB", &tree);
@@ -59,9 +63,8 @@ fn main() {
         bench.file("1 GiB file, random", &big(folder.path()));
     }
     if wanted("tiny") {
-        bench.tiny(folder.path());
+        bench.tiny();
     }
-    drop(bench);
 }
 
 /// Files of words, 100 in a folder, none the same.
@@ -111,54 +114,31 @@ struct Contender<'a> {
 
 /// An engine with one VM.
 struct Bench {
-    home: PathBuf,
-    url: String,
+    serving: Serving,
+    /// Goes after what is served from it.
+    home: Home,
     id: String,
-    child: Child,
     python: Option<String>,
     other: Option<String>,
     rounds: usize,
 }
 
 impl Bench {
-    fn start(home: &Path) -> Self {
-        let mut child = Command::new(FASTVM)
-            .args(["local", "serve", "--api-key", KEY, "-o", "json", "--quiet"])
-            .env("HOME", home)
-            .env("FASTVM_LOCAL_DIR", home.join("local"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let started: serde_json::Value = serde_json::from_str(&line).unwrap();
+    fn start(home: Home) -> Self {
         let python = std::env::var("FASTVM_TEST_PYTHON").ok();
         if python.is_none() {
             println!("not installed: the official SDK (FASTVM_TEST_PYTHON)");
         }
         let rounds = std::env::var("FASTVM_BENCH_ROUNDS");
-        let mut bench = Self {
-            home: home.to_owned(),
-            url: started["url"].as_str().unwrap().to_owned(),
-            id: String::new(),
-            child,
+        let id = home.ok(&["--local", "vm", "launch", "-n", VM, "-o", "id"]);
+        Self {
+            serving: Serving::start_with_key(&home, KEY),
+            home,
+            id,
             python,
             other: std::env::var("FASTVM_BENCH_OTHER").ok(),
             rounds: rounds.map_or(3, |rounds| rounds.parse().unwrap()),
-        };
-        bench.sh("\"$FASTVM\" launch --quiet -n \"$VM\" >/dev/null");
-        let vm = bench
-            .command("sh")
-            .args(["-c", "\"$FASTVM\" vm get \"$VM\" --json"])
-            .output()
-            .unwrap();
-        let vm: serde_json::Value = serde_json::from_slice(&vm.stdout).unwrap();
-        bench.id = vm["id"].as_str().unwrap().to_owned();
-        bench
+        }
     }
 
     /// A folder up and down.
@@ -292,8 +272,8 @@ impl Bench {
     }
 
     /// What is so small that only the requests count.
-    fn tiny(&self, home: &Path) {
-        fs::write(home.join("tiny"), "x".repeat(1000)).unwrap();
+    fn tiny(&self) {
+        fs::write(self.home.join("tiny"), "x".repeat(1000)).unwrap();
         let mut contenders = vec![
             self.contender(
                 "fastvm exec true",
@@ -312,7 +292,10 @@ impl Bench {
             ),
         ];
         contenders.extend(self.official(
-            &format!("client.upload(vm, {:?}, '/root/tiny')", home.join("tiny")),
+            &format!(
+                "client.upload(vm, {:?}, '/root/tiny')",
+                self.home.join("tiny")
+            ),
             "true",
         ));
         compare("a file of 1000 bytes", &contenders, TINY_ROUNDS);
@@ -375,26 +358,12 @@ impl Bench {
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command
-            .env("HOME", &self.home)
-            .env("FASTVM_BASE_URL", &self.url)
+            .env("HOME", self.home.path())
+            .env("FASTVM_BASE_URL", &self.serving.url)
             .env("FASTVM_API_KEY", KEY)
             .envs([("FASTVM", FASTVM), ("VM", VM), ("ID", &self.id)])
             .stdin(Stdio::null());
         command
-    }
-}
-
-impl Drop for Bench {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = self
-            .command(FASTVM)
-            .env_remove("FASTVM_BASE_URL")
-            .env_remove("FASTVM_API_KEY")
-            .env("FASTVM_LOCAL_DIR", self.home.join("local"))
-            .args(["local", "reset", "--yes", "--quiet"])
-            .status();
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::error::Error;
 use super::journal::Journal;
+use super::progress::Progress;
 use super::remote::Guest;
 use super::script;
 
@@ -56,6 +57,35 @@ impl Leftovers {
             .unwrap_or_else(PoisonError::into_inner)
             .retain(|known| known != path);
     }
+}
+
+/// Removes from the VM what stands there and is not needed any more. What cannot be removed stays on the list, and is warned of.
+pub(super) async fn tidy(
+    guest: &impl Guest,
+    leftovers: &Leftovers,
+    progress: &dyn Progress,
+    path: &str,
+) {
+    match script::remove(guest, &[path.to_owned()]).await {
+        Ok(()) => leftovers.remove(path),
+        Err(error) => progress.warn(format!("{path} may be left in the VM: {error}")),
+    }
+}
+
+/// Ends what has a stage in the VM: after a success its script has removed it, after a failure we do.
+pub(super) async fn settle<T>(
+    guest: &impl Guest,
+    leftovers: &Leftovers,
+    progress: &dyn Progress,
+    stage: &str,
+    result: Result<T, Error>,
+) -> Result<T, Error> {
+    if result.is_ok() {
+        leftovers.remove(stage);
+    } else if leftovers.paths().iter().any(|path| path == stage) {
+        tidy(guest, leftovers, progress, stage).await;
+    }
+    result
 }
 
 /// Removes from the VM what an earlier try of the same copy left there when it was killed.

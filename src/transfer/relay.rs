@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::codec::Codec;
 use super::download::{Said, special};
 use super::error::Error;
-use super::leftovers::Leftovers;
+use super::leftovers::{Leftovers, tidy};
 use super::name;
 use super::progress::Progress;
 use super::remote::{BlobStore, Guest};
@@ -275,13 +275,8 @@ impl<F: Guest, T: Guest, S: BlobStore> Relay<'_, F, T, S> {
 
     async fn tidy(&self, way: &Way) {
         let Way::Staged(_, stage) = way else { return };
-        match script::remove(self.from, std::slice::from_ref(stage)).await {
-            Ok(()) => self.leftovers.remove(stage),
-            Err(error) => self
-                .arrival
-                .progress
-                .warn(format!("{stage} may be left in the VM: {error}")),
-        }
+        let progress = &*self.arrival.progress;
+        tidy(self.from, self.leftovers, progress, stage).await;
     }
 }
 

@@ -4,10 +4,11 @@ use super::Job;
 use crate::secret::SignedUrl;
 use crate::transfer::codec::Codec;
 use crate::transfer::error::Error;
+use crate::transfer::leftovers::tidy;
 use crate::transfer::pace::Pace;
 use crate::transfer::receive::{From, Ready};
 use crate::transfer::remote::{BlobStore, Guest};
-use crate::transfer::script::{self, Made, Tools, Way};
+use crate::transfer::script::{Made, Tools, Way};
 
 /// What an object holds.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -99,11 +100,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
     /// Removes what the object needed in the VM, however it went.
     pub(super) async fn end(&self, delivery: Delivery) {
         let Some(stage) = delivery.stage else { return };
-        if let Err(error) = script::remove(self.guest, std::slice::from_ref(&stage)).await {
-            self.progress
-                .warn(format!("{stage} may be left in the VM: {error}"));
-        } else {
-            self.settings.leftovers.remove(&stage);
-        }
+        let leftovers = &self.settings.leftovers;
+        tidy(self.guest, leftovers, &*self.progress, &stage).await;
     }
 }

@@ -118,24 +118,8 @@ pub(in crate::transfer) async fn send_file(
         include_str!("deliver.sh"),
         include_str!("send_file.sh")
     );
-    let mut arguments = vec![path.to_owned(), codec.name().to_owned()];
-    arguments.extend(way.arguments());
-    let call = Call {
-        script,
-        arguments,
-        stdin: way.stdin()?,
-        output_limit: SMALL_OUTPUT,
-        patience: Patience::Transfer,
-        action: "send the file",
-        path,
-    };
-    let output = call.run(guest).await?;
-    let (answer, _) = Answer::read(&output.stdout, &["done"])?;
-    Ok((
-        Status::read(answer.get("before")?)?,
-        Status::read(answer.get("after")?)?,
-        Made::read(&answer, codec)?,
-    ))
+    let what = (script, "send the file");
+    send_content(guest, path, codec, way, what, Vec::new()).await
 }
 
 /// Sends some blocks of a file; answers its status before and after.
@@ -153,16 +137,29 @@ pub(in crate::transfer) async fn send_range(
         include_str!("deliver.sh"),
         include_str!("send_range.sh")
     );
+    let what = (script, "send a part of the file");
+    let blocks = vec![block.to_string(), count.to_string()];
+    send_content(guest, path, codec, way, what, blocks).await
+}
+
+async fn send_content(
+    guest: &impl Guest,
+    path: &str,
+    codec: Codec,
+    way: &Way,
+    (script, action): (&'static str, &str),
+    blocks: Vec<String>,
+) -> Result<(Status, Status, Made), Error> {
     let mut arguments = vec![path.to_owned(), codec.name().to_owned()];
     arguments.extend(way.arguments());
-    arguments.extend([block.to_string(), count.to_string()]);
+    arguments.extend(blocks);
     let call = Call {
         script,
         arguments,
         stdin: way.stdin()?,
         output_limit: SMALL_OUTPUT,
         patience: Patience::Transfer,
-        action: "send a part of the file",
+        action,
         path,
     };
     let output = call.run(guest).await?;

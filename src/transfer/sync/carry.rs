@@ -13,6 +13,7 @@ use super::up::Up;
 use super::verify::{listed, verify};
 use super::work::Work;
 use crate::transfer::error::Error;
+use crate::transfer::leftovers::settle;
 use crate::transfer::member::MemberPath;
 use crate::transfer::progress::Progress;
 use crate::transfer::remote::{BlobStore, Guest};
@@ -95,9 +96,11 @@ impl<G: Guest, S: BlobStore> Carrier<'_, G, S> {
             .work
             .rebased(changes(&up.work, self.choice.owners, &from));
         if !changes.is_empty() {
-            self.settings.leftovers.add(&stage);
+            let leftovers = &self.settings.leftovers;
+            leftovers.add(&stage);
             let changed = self.change_there(&up, &stage, &changes).await;
-            summary.add(self.ended(&stage, changed).await?);
+            let settled = settle(self.guest, leftovers, &*self.progress, &stage, changed);
+            summary.add(settled.await?);
         }
         self.count(&up.work, &mut summary);
         self.prove(&up.work).await?;
@@ -130,19 +133,6 @@ impl<G: Guest, S: BlobStore> Carrier<'_, G, S> {
         }
         script::apply(self.guest, &up.work.there.folder, stage, changes).await?;
         Ok(summary)
-    }
-
-    /// After a failure the stage is removed, and if that fails too, named.
-    async fn ended<T>(&self, stage: &str, result: Result<T, Error>) -> Result<T, Error> {
-        if result.is_err()
-            && let Err(error) = script::remove(self.guest, &[stage.to_owned()]).await
-        {
-            self.progress
-                .warn(format!("{stage} may be left in the VM: {error}"));
-            return result;
-        }
-        self.settings.leftovers.remove(stage);
-        result
     }
 
     async fn down(&self, down: Down) -> Result<Summary, Error> {

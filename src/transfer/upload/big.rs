@@ -226,7 +226,9 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             let sent = send(self.store, &self.object_name(&name), &encoding, bytes, make).await?;
             wire_bytes += sent.wire_bytes;
             let put = async {
-                let object = self.object(route, &name, &sent.object.download).await?;
+                let object = self
+                    .object(route.place, &route.stage, &name, &sent.object.download)
+                    .await?;
                 let put = PutRange {
                     temp: &temp,
                     block: range.start / BLOCK,

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use super::codec::{Codec, threads};
 use super::error::Error;
-use super::leftovers::sweep;
+use super::leftovers::{settle, sweep};
 use super::progress::Progress;
 use super::remote::{BlobStore, Guest};
 use super::request::{Settings, UploadRequest, UploadSource};
@@ -103,7 +103,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         format!("{}/.fastvm-{}", folder.trim_end_matches('/'), self.nonce)
     }
 
-    /// Where the VM finds an object: it gets it itself, or, without curl, the service puts it into the stage first.
+    /// Where the VM finds an object for a stage that is made for the first of them.
     pub(super) async fn hand_over(
         &self,
         place: &Place,
@@ -111,13 +111,24 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         number: usize,
         url: &SignedUrl,
     ) -> Result<Object, Error> {
+        if number == 0 && !place.tools.has("curl") {
+            script::prepare(self.guest, stage).await?;
+        }
+        self.object(place, stage, &number.to_string(), url).await
+    }
+
+    /// Where the VM finds an object: it gets it itself, or, without curl, the service puts it into the stage first.
+    pub(super) async fn object(
+        &self,
+        place: &Place,
+        stage: &str,
+        name: &str,
+        url: &SignedUrl,
+    ) -> Result<Object, Error> {
         if place.tools.has("curl") {
             return Ok(Object::Url(url.clone()));
         }
-        if number == 0 {
-            script::prepare(self.guest, stage).await?;
-        }
-        let path = format!("{stage}/object-{number}");
+        let path = format!("{stage}/object-{name}");
         let output = self.guest.fetch(url, &path).await?;
         script::check(output, "fetch the staged object", &place.path)?;
         Ok(Object::File(path))
@@ -130,16 +141,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         result: Result<T, Error>,
     ) -> Result<T, Error> {
         let leftovers = &self.settings.leftovers;
-        if result.is_err() && leftovers.paths().iter().any(|path| path == stage) {
-            let path = [stage.to_owned()];
-            if let Err(error) = script::remove(self.guest, &path).await {
-                self.progress
-                    .warn(format!("{stage} may be left in the VM: {error}"));
-                return result;
-            }
-        }
-        leftovers.remove(stage);
-        result
+        settle(self.guest, leftovers, &*self.progress, stage, result).await
     }
 
     pub(super) fn check_space(&self, place: &Place, needed: u64) -> Result<(), Error> {

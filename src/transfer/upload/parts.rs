@@ -10,9 +10,8 @@ use tokio::sync::watch;
 
 use super::big::{Big, Still};
 use super::plan::{Batch, Plan, Work};
-use super::tree::{Portion, summarize};
+use super::tree::{Archive, Portion, summarize};
 use super::{Job, blocking, parent_of, questions};
-use crate::secret::SignedUrl;
 use crate::transfer::codec::{Codec, threads};
 use crate::transfer::error::Error;
 use crate::transfer::folder::{Descent, Folder, Kind};
@@ -22,7 +21,7 @@ use crate::transfer::pack::{Extent, Outcome, beside};
 use crate::transfer::remote::{BlobStore, Guest};
 use crate::transfer::request::Incomplete;
 use crate::transfer::retry::Retries;
-use crate::transfer::script::{self, Object, Place, PutTree, Role};
+use crate::transfer::script::{self, Place, PutTree, Role};
 use crate::transfer::send::Encoding;
 use crate::transfer::shards::Gauge;
 use crate::transfer::summary::Summary;
@@ -46,7 +45,7 @@ enum Done {
     Opened(Arc<Big>, Vec<usize>),
     /// It is no file any more.
     Lost(Vec<usize>, Outcome),
-    Part(Arc<Big>, Moved),
+    Part(Moved),
     /// A file whose parts have all arrived is in place, or is to be sent again.
     File(Arc<Big>, Still, Moved),
 }
@@ -133,22 +132,6 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             ..self.encoding(codec)
         }
     }
-
-    /// Where the VM finds an object of several.
-    pub(super) async fn object(
-        &self,
-        route: &Route<'_>,
-        name: &str,
-        url: &SignedUrl,
-    ) -> Result<Object, Error> {
-        if route.place.tools.has("curl") {
-            return Ok(Object::Url(url.clone()));
-        }
-        let path = format!("{}/object-{name}", route.stage);
-        let output = self.guest.fetch(url, &path).await?;
-        script::check(output, "fetch the staged object", &route.place.path)?;
-        Ok(Object::File(path))
-    }
 }
 
 impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
@@ -191,10 +174,7 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
                         outcomes[entry] = outcome;
                     }
                 }
-                Done::Part(big, by) => {
-                    moved = by;
-                    drop(big);
-                }
+                Done::Part(by) => moved = by,
                 Done::File(big, Still::Again, by) => {
                     moved = by;
                     self.job.changed_again(&big);
@@ -234,7 +214,7 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
                 if big.arrived() {
                     self.file(big, moved).await
                 } else {
-                    Ok(Done::Part(big, moved))
+                    Ok(Done::Part(moved))
                 }
             }
         }
@@ -257,10 +237,10 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
             extent,
             encoding: self.job.part_encoding(self.route.codec),
         };
-        let mut retries = Retries::default();
-        let mut wire = 0;
-        for attempt in 0.. {
+        let (mut retries, mut attempt, mut wire) = (Retries::default(), 0, 0);
+        loop {
             portion.name = format!("{number}-{attempt}");
+            attempt += 1;
             let (ledger, archives) = self
                 .job
                 .archives(&self.tree, self.route.place, &portion)
@@ -268,17 +248,7 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
             wire += archives.iter().map(|sent| sent.wire_bytes).sum::<u64>();
             self.wait_until_clear().await?;
             let members = ledger.sent() + above;
-            let put = async {
-                let mut objects = Vec::new();
-                for (reading, sent) in archives.into_iter().enumerate() {
-                    let name = format!("{}-{reading}", portion.name);
-                    let url = &sent.object.download;
-                    let object = self.job.object(&self.route, &name, url).await?;
-                    objects.push((object, sent.value, sent.sum));
-                }
-                self.put(&portion.name, Role::Part, Some(members), objects)
-                    .await
-            };
+            let put = self.put(&portion.name, Role::Part, Some(members), archives);
             match put.await {
                 Ok(()) => {
                     let bytes = ledger.bytes;
@@ -289,7 +259,6 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
                 Err(error) => retries.again(error).await?,
             }
         }
-        Err(Error::Worker("a shard was given up".to_owned()))
     }
 
     /// Unpacks archives in a folder of their own, and moves what they hold into place.
@@ -298,9 +267,15 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
         name: &str,
         role: Role,
         members: Option<u64>,
-        archives: Vec<(Object, u64, Option<u32>)>,
+        archives: Vec<Archive>,
     ) -> Result<(), Error> {
         let place = self.route.place;
+        let mut objects = Vec::new();
+        for (reading, sent) in archives.into_iter().enumerate() {
+            let (own, url) = (format!("{name}-{reading}"), &sent.object.download);
+            let object = self.job.object(place, &self.route.stage, &own, url).await?;
+            objects.push((object, sent.value, sent.sum));
+        }
         let stage = match role {
             Role::Last => self.route.stage.clone(),
             _ => format!("{}/part-{name}", self.route.stage),
@@ -318,7 +293,7 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
             flavor: place.tools.flavor,
             codec: self.route.codec,
             role,
-            archives,
+            archives: objects,
         };
         script::put_tree(self.job.guest, put).await
     }
@@ -403,28 +378,19 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
             extent: Extent::Folders,
             encoding: self.job.part_encoding(self.route.codec),
         };
-        let mut retries = Retries::default();
-        for attempt in 0.. {
+        let (mut retries, mut attempt) = (Retries::default(), 0);
+        loop {
             portion.name = format!("last-{attempt}");
+            attempt += 1;
             let (_, archives) = self
                 .job
                 .archives(&self.tree, self.route.place, &portion)
                 .await?;
-            let put = async {
-                let mut objects = Vec::new();
-                for sent in archives {
-                    let url = &sent.object.download;
-                    let object = self.job.object(&self.route, &portion.name, url).await?;
-                    objects.push((object, sent.value, sent.sum));
-                }
-                self.put(&portion.name, Role::Last, None, objects).await
-            };
-            match put.await {
-                Ok(()) => break,
+            match self.put(&portion.name, Role::Last, None, archives).await {
+                Ok(()) => return Ok(()),
                 Err(error) => retries.again(error).await?,
             }
         }
-        Ok(())
     }
 
     /// Which files an earlier try brought, that are now as they were then at both ends.

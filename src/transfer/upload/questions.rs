@@ -113,7 +113,9 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
                 let length = questions.len() as u64;
                 let full = self.object_name(&name);
                 let sent = send(self.store, &full, &encoding, length, make).await?;
-                let object = self.object(route, &name, &sent.object.download).await;
+                let object = self
+                    .object(route.place, &route.stage, &name, &sent.object.download)
+                    .await;
                 (route.codec, sent.sum, object)
             };
             let answer = async {

@@ -21,7 +21,7 @@ use crate::transfer::summary::{SkipReason, Skipped, Summary};
 use crate::transfer::tree::{Chosen, Position, Tree};
 
 /// An archive at the storage, and the members it says it holds.
-type Archive = Sent<u64>;
+pub(super) type Archive = Sent<u64>;
 
 /// Some entries of a tree that go together.
 #[derive(Clone, Debug)]
