@@ -25,7 +25,7 @@ pub mod console;
 pub mod context;
 pub mod error;
 pub mod exit;
-#[cfg(any(test, fuzzing))]
+#[cfg(all(unix, any(test, fuzzing)))]
 #[doc(hidden)]
 pub mod fuzzing;
 #[cfg(target_os = "linux")]

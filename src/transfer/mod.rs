@@ -40,7 +40,7 @@ mod checksum;
 mod codec;
 mod download;
 mod folder;
-#[cfg(any(test, fuzzing))]
+#[cfg(all(unix, any(test, fuzzing)))]
 pub(crate) mod fuzzing;
 mod gzip;
 mod header;
