@@ -152,7 +152,11 @@ fn listing(root: &Path) -> BTreeMap<PathBuf, Node> {
     let mut folders = vec![root.to_owned()];
     nodes.insert(root.to_owned(), node(root));
     while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).unwrap() {
+        // Whoever runs this as somebody else than root may be kept out by the archive's own modes.
+        let Ok(entries) = fs::read_dir(&folder) else {
+            continue;
+        };
+        for entry in entries {
             let path = entry.unwrap().path();
             let node = node(&path);
             if node.kind == Kind::Folder {

@@ -123,7 +123,7 @@ impl Round {
         );
         // And again, with nothing in the way.
         if let Fault::Tool(tool, _) = &self.fault {
-            served.sh(&format!("rm -f /usr/local/bin/{tool}"));
+            served.sh(&format!("rm -f /srv/tools/{tool}"));
         }
         let clashes = ran.code == 5;
         let again = Ran::of(&self.command(&place, &place.home).output().unwrap());
@@ -217,13 +217,10 @@ impl Round {
                 "#!/bin/sh\nreal=$(PATH=/usr/bin:/bin command -v {tool})\ncase $1 in --version) exec $real \"$@\" ;; esac\n{body}\n"
             );
             fs::write(place.home.join("tool"), script).unwrap();
-            place.home.ok(&[
-                "cp",
-                "--quiet",
-                "tool",
-                &format!("dev:/usr/local/bin/{tool}"),
-            ]);
-            served.sh(&format!("chmod 755 /usr/local/bin/{tool}"));
+            place
+                .home
+                .ok(&["cp", "--quiet", "tool", &format!("dev:/srv/tools/{tool}")]);
+            served.sh(&format!("chmod 755 /srv/tools/{tool}"));
         }
         if let Fault::Storage(status, times) = self.fault {
             let (mut left, error) = (times, answer(status, "text/plain", "busy"));

@@ -20,9 +20,11 @@ impl Served {
             serving: Serving::start_with_key(&home, KEY),
             _home: home,
         };
-        served
-            .client()
-            .ok(&["launch", "-n", "dev", "--quiet", "--no-console"]);
+        // The first folder is for programs that a test puts in front of the VM's own: an ordinary user cannot write in `/usr`.
+        let path = "PATH=/srv/tools:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+        let launch = ["launch", "-n", "dev", "--quiet", "--no-console", "-e", path];
+        served.client().ok(&launch);
+        served.sh("mkdir /srv/tools");
         served
     }
 

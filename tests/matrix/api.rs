@@ -406,7 +406,7 @@ fn no_output_at_any_level_holds_the_key_or_a_signature() {
     // Notes every command line in the VM that it sees while it is called.
     let spy = "#!/bin/sh\\nfor p in /proc/[0-9]*; do tr '\\\\0' ' ' < $p/cmdline; tr '\\\\0' ' ' < $p/environ; echo; done >> /root/spied 2>/dev/null\\nPATH=/usr/bin:/bin exec curl \"$@\"\\n";
     served.sh(&format!(
-        "printf '{}' > /usr/local/bin/curl; chmod 755 /usr/local/bin/curl",
+        "printf '{}' > /srv/tools/curl; chmod 755 /srv/tools/curl",
         spy.replace('\'', "'\\''")
     ));
     let home = served.client();

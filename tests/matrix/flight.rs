@@ -515,7 +515,7 @@ fn a_vm_that_goes_away_midway_ends_the_copy_with_its_reason() {
 #[test]
 fn a_step_in_the_vm_that_outlasts_the_request_limit_is_asked_for_once() {
     let serving = Served::start();
-    serving.sh("printf '#!/bin/sh\\necho x >> /root/starts\\nsleep 3\\nPATH=/usr/bin:/bin exec tar \"$@\"\\n' > /usr/local/bin/tar; chmod 755 /usr/local/bin/tar; tar --version >/dev/null; rm /root/starts");
+    serving.sh("printf '#!/bin/sh\\necho x >> /root/starts\\nsleep 3\\nPATH=/usr/bin:/bin exec tar \"$@\"\\n' > /srv/tools/tar; chmod 755 /srv/tools/tar; tar --version >/dev/null; rm /root/starts");
     let home = serving.client().set("FASTVM_TIMEOUT", "1s");
     make_tree(&home.join("src"), 10, "new");
     home.ok(&["cp", "src", "dev:/root/src"]);

@@ -63,7 +63,7 @@ fn names_and_errors_of_a_vm_act_on_no_terminal() {
     let served = Served::start();
     let home = served.client();
     make_tree(&home.join("src"), 3, "new");
-    served.sh("printf '#!/bin/sh\\ncase $* in *version*) PATH=/usr/bin:/bin exec tar \"$@\";; esac\\nprintf \"\\\\033[2J\\\\033]52;c;eA==\\\\007\\\\302\\\\233evil\\\\r\" >&2\\nexit 2\\n' > /usr/local/bin/tar; chmod 755 /usr/local/bin/tar; mkdir /root/x; touch /root/x/y");
+    served.sh("printf '#!/bin/sh\\ncase $* in *version*) PATH=/usr/bin:/bin exec tar \"$@\";; esac\\nprintf \"\\\\033[2J\\\\033]52;c;eA==\\\\007\\\\302\\\\233evil\\\\r\" >&2\\nexit 2\\n' > /srv/tools/tar; chmod 755 /srv/tools/tar; mkdir /root/x; touch /root/x/y");
     for arguments in [
         ["cp", "src", "dev:/root/dst"],
         ["cp", "dev:/root/x", "x"],

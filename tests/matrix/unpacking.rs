@@ -11,12 +11,12 @@ fn replace(served: &Served, tool: &str, body: &str) {
     let script = format!("#!/bin/sh\nreal=$(PATH=/usr/bin:/bin command -v {tool})\n{body}\n");
     let home = served.client();
     fs::write(home.join("tool"), script).unwrap();
-    home.ok(&["cp", "tool", &format!("dev:/usr/local/bin/{tool}")]);
-    served.sh(&format!("chmod 755 /usr/local/bin/{tool}"));
+    home.ok(&["cp", "tool", &format!("dev:/srv/tools/{tool}")]);
+    served.sh(&format!("chmod 755 /srv/tools/{tool}"));
 }
 
 fn restore(served: &Served, tool: &str) {
-    served.sh(&format!("rm /usr/local/bin/{tool}"));
+    served.sh(&format!("rm /srv/tools/{tool}"));
 }
 
 /// T11.
