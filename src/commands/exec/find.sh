@@ -43,7 +43,7 @@ else
 fi
 
 # What descends from it; its group where it leads one, which is all that an interrupt at a terminal reaches; its session.
-tree=" $found " group_members= session_members=
+tree=" $found " led_group= session_members=
 for _ in 1 2 3 4 5 6 7 8; do
   for one in $all; do
     pid=${one%%:*} rest=${one#*:}
@@ -56,13 +56,15 @@ done
 for one in $all; do
   pid=${one%%:*} rest=${one#*:}
   rest=${rest#*:}
-  [ "${rest%%:*}" = "$found" ] && group_members="$group_members $pid"
+  [ "${rest%%:*}" = "$found" ] && led_group="-$found"
   [ "${rest#*:}" = "$found" ] && session_members="$session_members $pid"
 done
+# A group is signalled as one: what it starts meanwhile is reached too, and a shell that waits for a program which does
+# not hear of an interrupt goes on as if there had been none.
 if [ "$signal" = KILL ]; then
-  targets="$tree $group_members $session_members"
+  targets="$led_group $tree $session_members"
 else
-  targets=${group_members:-$tree}
+  targets=${led_group:-$tree}
 fi
-kill -s "$signal" $targets 2>/dev/null
+kill "-$signal" $targets 2>/dev/null
 exit 0

@@ -6,6 +6,14 @@ use super::litter::Folder;
 use crate::error::Error;
 use crate::wire::EnvVars;
 
+/// A shell forgets an interrupt that comes while it waits for a program of ours which does not die of it.
+const HEED_INTERRUPTS: &str = "trap 'exit 130' INT";
+
+/// The command hears them itself.
+const BECOME_COMMAND: &str = r#"
+trap - INT
+exec "$@""#;
+
 /// Standard input from the staged file, which is gone before the command starts.
 const TAKE_INPUT: &str = r#"
 exec <"$1/input" || exit 126
@@ -117,10 +125,8 @@ impl Surroundings<'_> {
         if script.is_empty() {
             return inner;
         }
-        script.push_str("\nexec \"$@\"");
-        let mut argv = ["sh", "-c", script.trim_start(), "fastvm"]
-            .map(str::to_owned)
-            .to_vec();
+        let script = format!("{HEED_INTERRUPTS}{script}{BECOME_COMMAND}");
+        let mut argv = ["sh", "-c", &script, "fastvm"].map(str::to_owned).to_vec();
         argv.extend(arguments);
         argv.extend(inner);
         argv
