@@ -372,6 +372,68 @@ async fn a_fault_costs_one_shard() {
     }
 }
 
+/// Puts something where there were zeros.
+fn stain(path: &Path) {
+    let mut content = fs::read(path).unwrap();
+    content[30_000..50_000].fill(b'x');
+    fs::write(path, content).unwrap();
+}
+
+#[tokio::test]
+async fn zeros_are_written_over_what_a_failed_try_left() {
+    for up in [true, false] {
+        // Without a codec, what is wrong is written before it is found.
+        let world = World::new("plain");
+        let content = [&b"x"[..], &vec![0; 400_000], b"y"].concat();
+        let (from, to) = (world.local("zeros"), world.remote("new"));
+        let (from, to) = if up {
+            (from, to)
+        } else {
+            (world.remote("zeros"), world.local("new"))
+        };
+        fs::write(&from, &content).unwrap();
+        let spoilt = spoil(&world, 1, stain);
+        if up {
+            world.upload_with(&["zeros"], "new", small()).await.unwrap();
+        } else {
+            world
+                .download_with(&["zeros"], "new", small())
+                .await
+                .unwrap();
+        }
+        assert!(spoilt.load(Ordering::SeqCst) > 5);
+        assert!(fs::read(to).unwrap() == content, "up: {up}");
+        world.assert_tidy();
+    }
+}
+
+/// Another frame behind the first, which is well in itself.
+fn lengthen(path: &Path) {
+    let mut content = fs::read(path).unwrap();
+    content.extend(zstd::encode_all(&[b'x'; 100_000][..], 1).unwrap());
+    fs::write(path, content).unwrap();
+}
+
+#[tokio::test]
+async fn a_part_that_is_too_long_does_not_damage_the_next_one() {
+    let world = World::new("gnu");
+    fs::write(world.local("big"), noise(400_000)).unwrap();
+    let mut count = 0;
+    *world.store.on_object.lock().unwrap() = Some(Box::new(move |path| {
+        count += 1;
+        if count == 2 {
+            lengthen(path);
+        }
+    }));
+    let result = world.upload_with(&["big"], "new", small()).await;
+    assert!(
+        result.is_err() || fs::read(world.remote("new")).unwrap() == noise(400_000),
+        "{result:?}"
+    );
+    assert_eq!(result.is_ok(), world.remote("new").exists());
+    world.assert_tidy();
+}
+
 /// As a new process would begin the same copy.
 fn with_journal(world: &World) -> (Settings, Arc<Journal>) {
     let folder = world.root.path().join("state");

@@ -128,6 +128,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             range.start / BLOCK,
             (range.end - range.start).div_ceil(BLOCK),
         );
+        let mut is_new = true;
         while !big.has_changed() {
             progress.again();
             let delivery = self.deliver(tools, codec, Holds::Tree).await?;
@@ -140,8 +141,9 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
                 }
                 let (file, progress, range) = (file.clone(), progress.clone(), range.clone());
                 let shown = path.to_owned();
-                let write =
-                    move |input: Input| write_range(input, &file, range, &shown, &*progress);
+                let write = move |input: Input| {
+                    write_range(input, (&file, is_new), range, &shown, &*progress)
+                };
                 let ready = delivery.ready(&made, path)?;
                 let ((), wire) = receive(self.guest, self.store, ready, write).await?;
                 Ok(wire)
@@ -155,15 +157,17 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
                 }
                 Err(error) => retries.again(error).await?,
             }
+            is_new = false;
         }
         Ok(wire_bytes)
     }
 }
 
-/// Writes what arrives to its place in a new file, where zeros need not be written; it must be exactly the range.
+/// Writes what arrives to its place in a file; it must be exactly the range. Where the place is new, zeros need not be written: an earlier
+/// try may have left something else there.
 fn write_range(
     mut input: Input,
-    file: &File,
+    (file, is_new): (&File, bool),
     range: Range<u64>,
     path: &str,
     progress: &dyn Progress,
@@ -180,7 +184,7 @@ fn write_range(
         if end > range.end {
             return Err(Error::integrity(path, "more bytes arrived than the VM announced").into());
         }
-        if buffer[..got].iter().any(|&byte| byte != 0) {
+        if !is_new || buffer[..got].iter().any(|&byte| byte != 0) {
             Folder::write_at(file, &buffer[..got], at)
                 .map_err(|error| super::file::write_failed(path.as_ref(), error))?;
         }
