@@ -8,6 +8,7 @@ use crate::common::{Front, Home, Ran, Say, Served};
 
 /// What is asked for in turn: the VM by its name, where to upload, the upload, the folder, the input, the command.
 const REQUESTS: usize = 6;
+const UPLOAD: usize = 2;
 
 /// A server in front of the engine that holds the `at`th request until it is told to go on, then passes or loses it.
 fn held(served: &Served, at: usize, then: Say) -> (Front, Receiver<()>, Sender<()>) {
@@ -69,9 +70,14 @@ fn a_signal_before_the_command_leaves_nothing_in_the_vm() {
     let served = Served::start();
     for at in 0..REQUESTS {
         for (name, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
+            let before = served.objects();
             let ran = interrupted(&served, at, name, 1);
             assert_eq!(ran.code, code, "request {at}, {name}\n{ran}");
             assert_eq!(served.sh("ls -A /tmp"), "", "request {at}, {name}\n{ran}");
+            // An upload that gets through once its client is gone is emptied by nobody.
+            if at != UPLOAD {
+                assert_eq!(served.objects(), before, "request {at}, {name}\n{ran}");
+            }
         }
     }
 }
@@ -84,6 +90,7 @@ fn a_second_signal_leaves_nothing_in_the_vm_either() {
         let ran = interrupted(&served, at, "INT", 2);
         assert_eq!(ran.code, 130, "request {at}\n{ran}");
         assert_eq!(served.sh("ls -A /tmp"), "", "request {at}\n{ran}");
+        assert_eq!(served.objects(), "", "request {at}\n{ran}");
     }
 }
 
@@ -100,6 +107,7 @@ fn a_server_that_is_lost_on_the_way_leaves_nothing_or_says_how_to_remove_it() {
         told.recv().unwrap();
         assert_eq!(ran.code, 125, "request {at}\n{ran}");
         assert_eq!(served.sh("ls -A /tmp"), "", "request {at}\n{ran}");
+        assert_eq!(served.objects(), "", "request {at}\n{ran}");
     }
     // From here on there is no server any more.
     let mut number = 0;

@@ -185,7 +185,7 @@ pub(crate) async fn run(context: &mut Context, args: CpArgs) -> Result<Exit, Err
             watch.close();
             // What stands in the VM is removed, unless that takes long or a second signal comes.
             tokio::select! {
-                cleaned = async { tokio::join!(cleanup(&remote, &leftovers), cleanup(&from, &source_leftovers)) } => drop(cleaned),
+                cleaned = async { tokio::join!(cleanup(&remote, &from, &leftovers), cleanup(&from, &from, &source_leftovers)) } => drop(cleaned),
                 () = tokio::time::sleep(std::time::Duration::from_secs(5)) => {}
                 _ = signals.next() => {}
             }

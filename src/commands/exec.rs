@@ -161,10 +161,22 @@ pub(crate) async fn run(context: &mut Context, args: ExecArgs) -> Result<Exit, E
         false => vec![naming::vm(&client, &split.vms[0]).await?],
     };
     let input = input::read(source).await?;
-    let delivery = Delivery::of(&client, &targets[0].id, input).await?;
-    let mut signals = Signals::listen()?;
-    let outlet = Outlet::open(&mut context.ui)?;
     let litter = Litter::default();
+    let mut signals = Signals::listen()?;
+    let delivered = tokio::select! {
+        delivered = Delivery::of(&client, &targets[0].id, input, &litter) => delivered,
+        signal = signals.next() => Err(signal.error()),
+    };
+    let delivery = match delivered {
+        Ok(delivery) => delivery,
+        Err(error) => {
+            litter
+                .sweep(&client, &mut signals, &context.ui.talk())
+                .await;
+            return Err(error);
+        }
+    };
+    let outlet = Outlet::open(&mut context.ui)?;
     let mut scene = Scene {
         client: &client,
         plan: &plan,

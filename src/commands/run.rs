@@ -245,7 +245,9 @@ async fn follow(
             .within(format!("VM {}", launching::label(vm)))
             .target(&vm.id)
     };
-    let delivery = Delivery::of(client, &vm.id, input).await.map_err(explain)?;
+    let delivery = Delivery::of(client, &vm.id, input, litter)
+        .await
+        .map_err(explain)?;
     let prepared = plan
         .prepare(client, &vm.id, &delivery, litter)
         .await

@@ -1,17 +1,20 @@
-//! What a transfer has standing in the VM, so that an interrupted one can be tidied up after.
+//! What a transfer has standing in the VM and at the storage, so that an interrupted one can be tidied up after.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::error::Error;
 use super::journal::Journal;
 use super::progress::Progress;
-use super::remote::Guest;
+use super::remote::{BlobStore, Guest, StagingObject};
 use super::script;
+use super::staging::empty_all;
+use crate::secret::SignedUrl;
 
-/// The temporary paths a transfer has made in the VM; clones share one list.
+/// The temporary paths a transfer has made in the VM, and its objects at the storage; clones share one list.
 #[derive(Clone, Debug, Default)]
 pub struct Leftovers {
     standing: Arc<Mutex<Vec<String>>>,
+    objects: Arc<Mutex<Vec<(SignedUrl, SignedUrl)>>>,
     journal: Option<Arc<Journal>>,
 }
 
@@ -21,6 +24,7 @@ impl Leftovers {
     pub fn kept_in(journal: Arc<Journal>) -> Self {
         Self {
             standing: Arc::default(),
+            objects: Arc::default(),
             journal: Some(journal),
         }
     }
@@ -36,6 +40,37 @@ impl Leftovers {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    pub(super) fn given_out(&self, object: &StagingObject) {
+        let urls = (object.upload.clone(), object.download.clone());
+        self.urls().push(urls);
+    }
+
+    /// Where an object that is not empty was uploaded to.
+    pub(super) fn upload_of(&self, download: &SignedUrl) -> Option<SignedUrl> {
+        let urls = self.urls();
+        let found = urls
+            .iter()
+            .find(|(_, known)| known.expose() == download.expose());
+        found.map(|(upload, _)| upload.clone())
+    }
+
+    /// Where all that are not empty were uploaded to.
+    pub(super) fn objects(&self) -> Vec<SignedUrl> {
+        self.urls()
+            .iter()
+            .map(|(upload, _)| upload.clone())
+            .collect()
+    }
+
+    pub(super) fn emptied(&self, upload: &SignedUrl) {
+        self.urls()
+            .retain(|(known, _)| known.expose() != upload.expose());
+    }
+
+    fn urls(&self) -> MutexGuard<'_, Vec<(SignedUrl, SignedUrl)>> {
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn add(&self, path: &str) {
@@ -102,11 +137,20 @@ pub(super) async fn sweep(guest: &impl Guest, leftovers: &Leftovers) -> Result<(
     Ok(())
 }
 
-/// Removes from the VM what an interrupted transfer left there. Asks nothing of the VM when there is nothing.
+/// Removes from the VM and the storage what an interrupted transfer left there. Asks nothing of either when there is nothing.
 ///
 /// # Errors
 /// When the VM can't be reached or refuses; [`Leftovers::paths`] still names what is left.
-pub async fn cleanup(guest: &impl Guest, leftovers: &Leftovers) -> Result<(), Error> {
+pub async fn cleanup(
+    guest: &impl Guest,
+    store: &impl BlobStore,
+    leftovers: &Leftovers,
+) -> Result<(), Error> {
+    let (removed, ()) = tokio::join!(remove_all(guest, leftovers), empty_all(store, leftovers));
+    removed
+}
+
+async fn remove_all(guest: &impl Guest, leftovers: &Leftovers) -> Result<(), Error> {
     let paths = leftovers.paths();
     if paths.is_empty() {
         return Ok(());

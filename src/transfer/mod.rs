@@ -11,7 +11,7 @@
 //! - [`endpoint`]: what an argument means
 //! - [`request`], [`filter`], [`pace`], [`shards`], [`journal`], [`summary`], [`preview`], [`progress`], [`error`]: what callers say and hear
 //! - [`remote`]: what they provide
-//! - `upload`, `download`: the two walks, over `send` and `receive`, which move one object each; [`relay`](mod@relay): between two VMs
+//! - `upload`, `download`: the two walks, over `send` and `receive`, which move one object each, and `staging`, which empties them; [`relay`](mod@relay): between two VMs
 //! - [`sync`]: comparing both ends first, over `upload` and `download` of a [`selection`](Selection)
 //! - `tree`, `pack`, `header`: from local files to an archive
 //! - `archive`, `pax`, `unpack`, `landing`: from a VM's archive to local files
@@ -57,6 +57,7 @@ mod retry;
 mod script;
 mod selection;
 mod send;
+mod staging;
 mod stderr;
 mod tree;
 mod unpack;

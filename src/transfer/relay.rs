@@ -14,6 +14,7 @@ use super::request::{Incomplete, RemotePath, Settings};
 use super::script::{
     self, Entry, Found, Place, PutFile, PutTree, Relayed, SendTree, Share, Tools, Way,
 };
+use super::staging::Staging;
 use super::summary::{SkipReason, Skipped, Summary};
 use super::upload::{self, parent_of};
 use super::{READINGS, nonce};
@@ -50,6 +51,7 @@ pub async fn relay(
             reason: "there is nothing to copy".to_owned(),
         });
     }
+    let store = Staging::new(store, &request.settings.leftovers);
     let mut summary = Summary::default();
     let into = request.target.into || request.sources.len() > 1;
     for source in &request.sources {
@@ -59,13 +61,15 @@ pub async fn relay(
             leftovers: &request.source_leftovers,
             arrival: upload::Job {
                 guest: to,
-                store,
+                store: &store,
                 progress: progress.clone(),
                 settings: &request.settings,
                 nonce: nonce(),
             },
         };
-        summary.add(relay.one(&request.target.path, into).await?);
+        let relayed = relay.one(&request.target.path, into).await;
+        store.end().await;
+        summary.add(relayed?);
     }
     summary.seconds = started.elapsed().as_secs_f64();
     Ok(summary)

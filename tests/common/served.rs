@@ -10,7 +10,7 @@ const KEY: &str = "fv_test_key_0123456789";
 pub(crate) struct Served {
     serving: Serving,
     /// Goes after what is served from it.
-    _home: Home,
+    home: Home,
 }
 
 impl Served {
@@ -18,7 +18,7 @@ impl Served {
         let home = Home::new();
         let served = Self {
             serving: Serving::start_with_key(&home, KEY),
-            _home: home,
+            home,
         };
         // The first folder is for programs that a test puts in front of the VM's own: an ordinary user cannot write in `/usr`.
         let path = "PATH=/srv/tools:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -42,8 +42,18 @@ impl Served {
         self.client().ok(&["exec", "dev", line])
     }
 
-    /// Paths of ours in the VM.
+    /// Paths of ours in the VM, and objects at the storage that are not empty.
     pub(crate) fn leftovers(&self) -> String {
-        self.sh("find / -xdev -name '.fastvm-*' -not -path '/proc/*'")
+        self.sh("find / -xdev -name '.fastvm-*' -not -path '/proc/*'") + &self.objects()
+    }
+
+    /// Objects at the storage that are not empty.
+    pub(crate) fn objects(&self) -> String {
+        let folder = self.home.join("local/blobs");
+        let objects = std::fs::read_dir(folder).unwrap().flatten();
+        objects
+            .filter(|object| object.metadata().is_ok_and(|found| found.len() > 0))
+            .map(|object| format!("{} at the storage\n", object.file_name().display()))
+            .collect()
     }
 }

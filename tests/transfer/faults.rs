@@ -469,7 +469,9 @@ async fn what_a_dropped_upload_leaves_in_the_guest_is_known_and_removed() {
     );
     assert_eq!(leftovers.paths().len(), 1);
     assert!(Path::new(&leftovers.paths()[0]).is_dir());
-    cleanup(&world.guest, &leftovers).await.unwrap();
+    cleanup(&world.guest, &world.store, &leftovers)
+        .await
+        .unwrap();
     assert_eq!(leftovers.paths(), Vec::<String>::new());
     world.assert_tidy();
 }
@@ -485,10 +487,15 @@ async fn a_dropped_download_leaves_the_old_copy_and_nothing_else() {
             let _ = sender.send(());
         }
     }));
+    let settings = Settings::default();
+    let leftovers = settings.leftovers.clone();
     tokio::select! {
-        result = world.download(&["src"], "dst") => drop(result),
+        result = world.download_with(&["src"], "dst", settings) => drop(result),
         _ = receiver => {}
     }
+    cleanup(&world.guest, &world.store, &leftovers)
+        .await
+        .unwrap();
     for _ in 0..100 {
         if !snapshot(&world.local("dst"))
             .keys()

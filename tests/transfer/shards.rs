@@ -297,7 +297,7 @@ async fn every_command_of_a_copy_in_shards_may_fail_and_nothing_is_left() {
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
-            world.assert_tidy();
+            world.assert_tidy_ends();
             *world.guest.after_exec.lock().unwrap() = None;
             let (from, to) = if up {
                 world.upload_with(&["src"], "new", small()).await.unwrap();
@@ -505,7 +505,7 @@ async fn a_copy_that_was_cut_off_goes_on_where_it_was() {
                 expected.len() as u64
             );
             assert_same(&view(kind, &to), &expected);
-            world.assert_tidy();
+            world.assert_tidy_ends();
             let state = world.root.path().join("state");
             assert_eq!(fs::read_dir(state).unwrap().count(), 0);
         }

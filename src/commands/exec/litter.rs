@@ -1,4 +1,4 @@
-//! What is put into VMs for a command and must not stay there: on a list before it is made, off it once it is gone.
+//! What is put into VMs and at the storage for a command and must not stay there: on a list before it is made, off it once it is gone.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -16,14 +16,19 @@ use crate::api::Client;
 use crate::error::{Error, Kind};
 use crate::output::Talk;
 use crate::output::control::visible;
+use crate::secret::SignedUrl;
 use crate::signal::Signals;
 
 /// How long a VM may take to finish what it was asked, and again to remove what it left.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The folders in VMs that are there, or may be.
+/// The folders in VMs that are there, or may be, and the objects at the storage.
 #[derive(Debug, Default)]
-pub(crate) struct Litter(RefCell<Vec<Rc<Folder>>>);
+pub(crate) struct Litter {
+    folders: RefCell<Vec<Rc<Folder>>>,
+    /// Where they were uploaded to.
+    objects: RefCell<Vec<SignedUrl>>,
+}
 
 /// A private folder in a VM. The wrapper of the command removes it before the command starts.
 #[derive(Debug)]
@@ -67,6 +72,12 @@ impl Folder {
     }
 }
 
+/// Takes the bytes of an object away, as far as the API lets us: an upload of nothing replaces it. After a day it goes by itself.
+async fn empty(client: &Client, upload: &SignedUrl) {
+    let nothing = futures_util::stream::empty::<std::io::Result<bytes::Bytes>>();
+    let _ = timeout(PATIENCE, client.put_object(upload, nothing, Some(0))).await;
+}
+
 impl Litter {
     /// Puts a folder that is to be made on the list.
     pub(super) fn note(&self, vm: &str) -> Rc<Folder> {
@@ -75,20 +86,28 @@ impl Litter {
             path: format!("/tmp/.fastvm-stdin-{}", Uuid::new_v4().simple()),
             busy: Arc::default(),
         });
-        self.0.borrow_mut().push(folder.clone());
+        self.folders.borrow_mut().push(folder.clone());
         folder
     }
 
     /// Takes a folder off the list that is surely gone.
     pub(super) fn is_gone(&self, folder: &Folder) {
-        self.0.borrow_mut().retain(|one| one.path != folder.path);
+        self.folders
+            .borrow_mut()
+            .retain(|one| one.path != folder.path);
+    }
+
+    /// Puts an object that is to be made on the list.
+    pub(super) fn note_object(&self, upload: &SignedUrl) {
+        self.objects.borrow_mut().push(upload.clone());
     }
 
     /// Removes all that is on the list. What cannot be removed, or not before a signal, is named with the command that
     /// does it.
     pub(crate) async fn sweep(&self, client: &Client, signals: &mut Signals, talk: &Talk) {
-        let folders = self.0.borrow().clone();
-        if folders.is_empty() {
+        let folders = self.folders.borrow().clone();
+        let objects = self.objects.take();
+        if folders.is_empty() && objects.is_empty() {
             return;
         }
         let removing = folders.iter().map(async |folder| {
@@ -96,11 +115,12 @@ impl Litter {
                 self.is_gone(folder);
             }
         });
+        let emptying = objects.iter().map(|object| empty(client, object));
         tokio::select! {
-            _ = join_all(removing) => {}
+            _ = async { tokio::join!(join_all(removing), join_all(emptying)) } => {}
             _ = signals.next() => {}
         }
-        for folder in self.0.take() {
+        for folder in self.folders.take() {
             talk.warn(&format!(
                 "the command's input may still be in the VM; remove it with `fastvm exec {} -- rm -rf {}`",
                 visible(&folder.vm),

@@ -43,11 +43,18 @@ pub(crate) struct Prepared {
 
 impl Delivery {
     /// What is too large for a request goes to a staging object of this VM, where others find it too.
-    pub(crate) async fn of(client: &Client, vm: &str, input: Option<Input>) -> Result<Self, Error> {
+    pub(crate) async fn of(
+        client: &Client,
+        vm: &str,
+        input: Option<Input>,
+        litter: &Litter,
+    ) -> Result<Self, Error> {
         Ok(match input {
             None => Self::Nothing,
             Some(Input::Small(bytes)) => Self::InRequest(base64::encode(&bytes)),
-            Some(Input::Large(input)) => Self::Staged(staging::upload(client, vm, input).await?),
+            Some(Input::Large(input)) => {
+                Self::Staged(staging::upload(client, vm, input, litter).await?)
+            }
         })
     }
 }

@@ -17,8 +17,13 @@ use crate::wire::exec::ExecRequest;
 /// How long a VM may take to pull the input, in seconds.
 const PULL_SECONDS: i64 = 3600;
 
-/// Uploads the input as it is read. The URL is where VMs get it.
-pub(crate) async fn upload(client: &Client, vm: &str, input: Large) -> Result<SignedUrl, Error> {
+/// Uploads the input as it is read. The URL is where VMs get it; the object is on the list before anything of it is there.
+pub(crate) async fn upload(
+    client: &Client,
+    vm: &str,
+    input: Large,
+    litter: &Litter,
+) -> Result<SignedUrl, Error> {
     let object = client.presign(vm, "/tmp/fastvm-stdin").await?;
     let most = u64::try_from(object.max_upload_bytes).unwrap_or(0);
     let (name, length) = (input.name.clone(), input.length);
@@ -26,6 +31,7 @@ pub(crate) async fn upload(client: &Client, vm: &str, input: Large) -> Result<Si
         return Err(too_large(&name, Some(length), most));
     }
     let target = SignedUrl::new(object.upload_url);
+    litter.note_object(&target);
     let sent = client
         .put_object(&target, limited(input.patient(), most), length)
         .await;

@@ -97,8 +97,11 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         })
     }
 
-    /// Removes what the object needed in the VM, however it went.
+    /// Removes what the object needed in the VM and at the storage, however it went.
     pub(super) async fn end(&self, delivery: Delivery) {
+        if let Some(url) = &delivery.download {
+            self.store.spent(url).await;
+        }
         let Some(stage) = delivery.stage else { return };
         let leftovers = &self.settings.leftovers;
         tidy(self.guest, leftovers, &*self.progress, &stage).await;

@@ -23,6 +23,7 @@ use super::progress::Progress;
 use super::remote::{BlobStore, Guest};
 use super::request::{DownloadRequest, DownloadTarget, RemotePath, Settings};
 use super::script::{self, Found};
+use super::staging::Staging;
 use super::summary::Summary;
 
 /// Copies files and folders out of a VM, or one of them into a stream.
@@ -41,50 +42,55 @@ pub async fn download(
         target,
         settings,
     } = request;
+    let store = Staging::new(store, &settings.leftovers);
     let job = Job {
         guest,
-        store,
+        store: &store,
         progress,
         settings: &settings,
         nonce: super::nonce(),
     };
     sweep(guest, &settings.leftovers).await?;
-    let mut summary = match (target, sources.as_slice()) {
-        (_, []) => {
-            return Err(Error::Argument {
-                argument: String::new(),
-                reason: "there is nothing to copy".to_owned(),
-            });
-        }
-        (DownloadTarget::Stream(output), [source]) => job.stream(source, output).await?,
-        (DownloadTarget::Stream(_), _) => {
-            return Err(Error::Argument {
-                argument: "-".to_owned(),
-                reason: "only one source can go to standard output".to_owned(),
-            });
-        }
-        (DownloadTarget::Path { path, into }, [source]) => job.one(source, &path, into).await?,
-        (DownloadTarget::Path { path, .. }, sources) => {
-            let mut summary = Summary::default();
-            for source in sources {
-                summary.add(job.one(source, &path, true).await?);
-            }
-            summary
-        }
-    };
+    let brought = job.all(&sources, target).await;
+    store.end().await;
+    let mut summary = brought?;
     summary.seconds = started.elapsed().as_secs_f64();
     Ok(summary)
 }
 
 struct Job<'a, G, S> {
     guest: &'a G,
-    store: &'a S,
+    store: &'a Staging<'a, S>,
     progress: Arc<dyn Progress>,
     settings: &'a Settings,
     nonce: String,
 }
 
 impl<G: Guest, S: BlobStore> Job<'_, G, S> {
+    async fn all(&self, sources: &[RemotePath], target: DownloadTarget) -> Result<Summary, Error> {
+        let nonsense = |argument: &str, reason: &str| {
+            Err(Error::Argument {
+                argument: argument.to_owned(),
+                reason: reason.to_owned(),
+            })
+        };
+        match (target, sources) {
+            (_, []) => nonsense("", "there is nothing to copy"),
+            (DownloadTarget::Stream(output), [source]) => self.stream(source, output).await,
+            (DownloadTarget::Stream(_), _) => {
+                nonsense("-", "only one source can go to standard output")
+            }
+            (DownloadTarget::Path { path, into }, [source]) => self.one(source, &path, into).await,
+            (DownloadTarget::Path { path, .. }, sources) => {
+                let mut summary = Summary::default();
+                for source in sources {
+                    summary.add(self.one(source, &path, true).await?);
+                }
+                Ok(summary)
+            }
+        }
+    }
+
     async fn one(&self, source: &RemotePath, target: &Path, into: bool) -> Result<Summary, Error> {
         match script::get(self.guest, &source.path, SMALL).await? {
             Found::Inline(small) => self.small_file(source, small, target, into).await,

@@ -20,7 +20,7 @@ decode() {
 
 encode() {
     case $codec in
-        zstd) zstd -qc -1 -T0 ;;
+        zstd) zstd -qc -1 "${threads:--T0}" ;;
         gzip) gzip -c -1 ;;
         *) cat ;;
     esac

@@ -240,7 +240,9 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
                 };
                 script::put_range(self.guest, put).await
             };
-            match put.await {
+            let put = put.await;
+            self.store.spent(&sent.object.download).await;
+            match put {
                 Ok(()) => break,
                 Err(error) => retries.again(error).await?,
             }

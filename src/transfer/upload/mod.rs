@@ -9,6 +9,7 @@ mod stream;
 mod tree;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,9 +18,10 @@ use super::error::Error;
 use super::leftovers::{settle, sweep};
 use super::progress::Progress;
 use super::remote::{BlobStore, Guest};
-use super::request::{Settings, UploadRequest, UploadSource};
+use super::request::{RemotePath, Settings, UploadRequest, UploadSource};
 use super::script::{self, Object, Place};
 use super::send::Encoding;
+use super::staging::Staging;
 use super::summary::Summary;
 use super::tree::Position;
 use crate::secret::SignedUrl;
@@ -40,37 +42,21 @@ pub async fn upload(
         target,
         settings,
     } = request;
+    let store = Staging::new(store, &settings.leftovers);
     let job = Job {
         guest,
-        store,
+        store: &store,
         progress,
         settings: &settings,
         nonce: super::nonce(),
     };
     sweep(guest, &settings.leftovers).await?;
-    let mut summary = match source {
-        UploadSource::Stream(input) => job.stream(input, &target).await?,
-        UploadSource::Paths(paths) => match paths.as_slice() {
-            [] => {
-                return Err(Error::Argument {
-                    argument: String::new(),
-                    reason: "there is nothing to copy".to_owned(),
-                });
-            }
-            [path] => match file::Opened::open(path, target.into)? {
-                Some(file) => job.file(file, &target).await?,
-                None => {
-                    let position = if target.into {
-                        Position::Into
-                    } else {
-                        Position::Is
-                    };
-                    job.tree(paths, position, &target.path).await?
-                }
-            },
-            _ => job.tree(paths, Position::Into, &target.path).await?,
-        },
+    let sent = match source {
+        UploadSource::Stream(input) => job.stream(input, &target).await,
+        UploadSource::Paths(paths) => job.paths(paths, &target).await,
     };
+    store.end().await;
+    let mut summary = sent?;
     summary.seconds = started.elapsed().as_secs_f64();
     Ok(summary)
 }
@@ -78,13 +64,31 @@ pub async fn upload(
 /// One upload, or the far end of a relay.
 pub(super) struct Job<'a, G, S> {
     pub(super) guest: &'a G,
-    pub(super) store: &'a S,
+    pub(super) store: &'a Staging<'a, S>,
     pub(super) progress: Arc<dyn Progress>,
     pub(super) settings: &'a Settings,
     pub(super) nonce: String,
 }
 
 impl<G: Guest, S: BlobStore> Job<'_, G, S> {
+    async fn paths(&self, paths: Vec<PathBuf>, target: &RemotePath) -> Result<Summary, Error> {
+        let position = match paths.as_slice() {
+            [] => {
+                return Err(Error::Argument {
+                    argument: String::new(),
+                    reason: "there is nothing to copy".to_owned(),
+                });
+            }
+            [path] => match file::Opened::open(path, target.into)? {
+                Some(file) => return self.file(file, target).await,
+                None if !target.into => Position::Is,
+                None => Position::Into,
+            },
+            _ => Position::Into,
+        };
+        self.tree(paths, position, &target.path).await
+    }
+
     /// What objects of this transfer are called at the storage.
     pub(super) fn object_name(&self, name: impl fmt::Display) -> String {
         format!("/tmp/.fastvm-{}/{name}", self.nonce)

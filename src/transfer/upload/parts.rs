@@ -271,7 +271,7 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
     ) -> Result<(), Error> {
         let place = self.route.place;
         let mut objects = Vec::new();
-        for (reading, sent) in archives.into_iter().enumerate() {
+        for (reading, sent) in archives.iter().enumerate() {
             let (own, url) = (format!("{name}-{reading}"), &sent.object.download);
             let object = self.job.object(place, &self.route.stage, &own, url).await?;
             objects.push((object, sent.value, sent.sum));
@@ -295,7 +295,11 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
             role,
             archives: objects,
         };
-        script::put_tree(self.job.guest, put).await
+        let put = script::put_tree(self.job.guest, put).await;
+        for sent in &archives {
+            self.job.store.spent(&sent.object.download).await;
+        }
+        put
     }
 
     /// Opens a file that is to go in parts.

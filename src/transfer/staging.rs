@@ -1,0 +1,87 @@
+//! The objects that a copy has at the storage, which are emptied when their bytes are not needed any more.
+//!
+//! A service keeps an object for a day, and the API has no way to delete one. But whoever has the URL of an upload may upload again, and
+//! an upload of nothing takes the place of what was there.
+
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+
+use super::error::RemoteError;
+use super::leftovers::Leftovers;
+use super::remote::{BlobStore, Body, ByteStream, StagingObject};
+use crate::secret::SignedUrl;
+
+/// How long one may take: an object that cannot be emptied goes with its day.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How many are emptied at once.
+const AT_ONCE: usize = 8;
+
+/// A storage that knows which objects it has given out.
+#[derive(Debug)]
+pub(super) struct Staging<'a, S> {
+    store: &'a S,
+    leftovers: Leftovers,
+}
+
+impl<'a, S: BlobStore> Staging<'a, S> {
+    pub(super) fn new(store: &'a S, leftovers: &Leftovers) -> Self {
+        Self {
+            store,
+            leftovers: leftovers.clone(),
+        }
+    }
+
+    /// Empties an object whose bytes have arrived, or never will.
+    pub(super) async fn spent(&self, download: &SignedUrl) {
+        if let Some(upload) = self.leftovers.upload_of(download) {
+            empty(self.store, &upload).await;
+            self.leftovers.emptied(&upload);
+        }
+    }
+
+    /// Empties what is left at the end of a copy.
+    pub(super) async fn end(&self) {
+        empty_all(self.store, &self.leftovers).await;
+    }
+}
+
+/// Empties all objects that are not.
+pub(super) async fn empty_all(store: &impl BlobStore, leftovers: &Leftovers) {
+    let emptied =
+        stream::iter(leftovers.objects()).for_each_concurrent(AT_ONCE, |upload| async move {
+            empty(store, &upload).await;
+            leftovers.emptied(&upload);
+        });
+    // One that does not answer has had its time, and then so have all.
+    let _ = tokio::time::timeout(PATIENCE, emptied).await;
+}
+
+async fn empty(store: &impl BlobStore, upload: &SignedUrl) {
+    let nothing = Body {
+        bytes: Box::pin(stream::empty()),
+        length: Some(0),
+    };
+    let _ = tokio::time::timeout(PATIENCE, store.put(upload, nothing)).await;
+}
+
+impl<S: BlobStore> BlobStore for Staging<'_, S> {
+    async fn presign(&self, name: &str) -> Result<StagingObject, RemoteError> {
+        let object = self.store.presign(name).await?;
+        self.leftovers.given_out(&object);
+        Ok(object)
+    }
+
+    async fn put(&self, url: &SignedUrl, body: Body) -> Result<(), RemoteError> {
+        self.store.put(url, body).await
+    }
+
+    async fn get(
+        &self,
+        url: &SignedUrl,
+        from: u64,
+    ) -> Result<ByteStream<RemoteError>, RemoteError> {
+        self.store.get(url, from).await
+    }
+}
