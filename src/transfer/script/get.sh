@@ -5,13 +5,7 @@ if [ -d "$path" ]; then kind=folder
 elif [ -f "$path" ]; then kind=file
 else kind=other
 fi
-flavor=plain
-case $(tar --version 2>/dev/null) in *'GNU tar'*) flavor=gnu ;; esac
-tools=
-for tool in zstd gzip curl tar cksum stat find dd; do
-    if command -v "$tool" >/dev/null 2>&1; then tools="$tools $tool"; fi
-done
-printf 'kind %s\nflavor %s\ntools%s\n' "$kind" "$flavor" "$tools"
+printf 'kind %s\n' "$kind"
 if [ "$kind" = file ]; then
     [ -r "$path" ] || fail 44 "$path: permission denied"
     before=$(status "$path") || exit 44
@@ -27,5 +21,12 @@ if [ "$kind" = file ]; then
         exit 0
     fi
 fi
+flavor=plain
+case $(tar --version 2>/dev/null) in *'GNU tar'*) flavor=gnu ;; esac
+tools=
+for tool in zstd gzip curl tar cksum stat find dd; do
+    if command -v "$tool" >/dev/null 2>&1; then tools="$tools $tool"; fi
+done
+printf 'flavor %s\ntools%s\n' "$flavor" "$tools"
 printf 'path\n%s' "$path"
 finished=1
