@@ -95,14 +95,17 @@ impl Client {
             .map_err(|_| stalled(&target))?
             .map_err(|error| self.storage_failure(&target, &error))?;
         let response = checked(&target, response).await?;
-        // A storage that sends the whole object instead would be spliced onto what is here.
-        if from > 0 && response.status() != StatusCode::PARTIAL_CONTENT {
-            return Err(self.unexpected("a request for the rest of an object", &"the whole object"));
-        }
+        // Whoever knows no ranges sends the whole object, whose beginning is here already.
+        let known = match response.status() {
+            StatusCode::PARTIAL_CONTENT => 0,
+            StatusCode::OK => from,
+            status => return Err(self.unexpected("a download", &status)),
+        };
         let state = Download {
             client: self.clone(),
             target,
             response: Some(response),
+            known,
         };
         Ok(stream::unfold(state, async |mut state| {
             state.chunk().await.map(|chunk| (chunk, state))
@@ -136,15 +139,27 @@ struct Download {
     target: Url,
     /// None once it ended or failed.
     response: Option<Response>,
+    /// Bytes yet to come that are not wanted.
+    known: u64,
 }
 
 impl Download {
     async fn chunk(&mut self) -> Option<Result<Bytes, Error>> {
         let response = self.response.as_mut()?;
-        let failure = match tokio::time::timeout(STALL_LIMIT, response.chunk()).await {
-            Ok(Ok(chunk)) => return chunk.map(Ok),
-            Ok(Err(error)) => self.client.storage_failure(&self.target, &error),
-            Err(_) => stalled(&self.target),
+        let failure = loop {
+            match tokio::time::timeout(STALL_LIMIT, response.chunk()).await {
+                Ok(Ok(Some(mut chunk))) => {
+                    let known = self.known.min(chunk.len() as u64);
+                    self.known -= known;
+                    let wanted = chunk.split_off(usize::try_from(known).unwrap_or(chunk.len()));
+                    if !wanted.is_empty() || known == 0 {
+                        return Some(Ok(wanted));
+                    }
+                }
+                Ok(Ok(None)) => return None,
+                Ok(Err(error)) => break self.client.storage_failure(&self.target, &error),
+                Err(_) => break stalled(&self.target),
+            }
         };
         self.response = None;
         Some(Err(failure))

@@ -241,6 +241,28 @@ fn two_versions_of_an_object_are_never_joined() {
     });
 }
 
+/// T24.
+#[test]
+fn a_storage_without_ranges_sends_all_again_and_the_copy_is_whole() {
+    let serving = Served::start();
+    let text = "twelve bytes".repeat(LARGE / 12);
+    let home = serving.client();
+    fs::write(home.join("text"), &text).unwrap();
+    home.ok(&["cp", "text", "dev:/root/text"]);
+    let whole = answer("200 OK", "application/octet-stream", &text);
+    let cut = whole[..whole.len() - text.len() / 3].to_owned();
+    let mut story = [cut, whole].into_iter();
+    let front = Front::new(serving.url(), "downloadUrl", move |asked| {
+        let next = asked.line.starts_with("GET /blobs/").then(|| story.next());
+        next.flatten().map_or(Say::Pass, Say::Answer)
+    });
+    let home = Home::with_server(front.url());
+    home.ok(&["cp", "--compress", "none", "dev:/root/text", "back"]);
+    assert!(fs::read_to_string(home.join("back")).unwrap() == text);
+    assert_eq!(front.count("GET /blobs/"), 2);
+    assert_eq!(serving.leftovers(), "");
+}
+
 fn resets(rounds: u64, seed: u64) {
     let serving = Served::start();
     let mut random = Random::new(seed);
