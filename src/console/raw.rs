@@ -52,3 +52,58 @@ pub fn restore() {
         let _ = tcsetattr(rustix::stdio::stdin(), OptionalActions::Drain, &saved);
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::fs::File;
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::process::Command;
+
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    use rustix::termios::{LocalModes, tcgetattr};
+
+    use super::*;
+
+    const IN_A_CHILD: &str = "FASTVM_TEST_PANICS";
+
+    #[test]
+    fn a_panic_gives_the_terminal_back() {
+        if std::env::var_os(IN_A_CHILD).is_some() {
+            crate::report::instead_of_panics();
+            let _raw = RawMode::enter().unwrap();
+            let modes = tcgetattr(rustix::stdio::stdin()).unwrap().local_modes;
+            if !modes.contains(LocalModes::ICANON) {
+                panic!("in raw mode");
+            }
+            return;
+        }
+        let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&screen).unwrap();
+        unlockpt(&screen).unwrap();
+        let name = ptsname(&screen, Vec::new()).unwrap();
+        let path = std::ffi::OsStr::from_bytes(name.to_bytes());
+        let terminal = File::options().read(true).write(true).open(path).unwrap();
+        let before = tcgetattr(&terminal).unwrap();
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "console::raw::tests::a_panic_gives_the_terminal_back",
+            ])
+            .env(IN_A_CHILD, "yes")
+            .stdin(terminal.try_clone().unwrap())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("error: fastvm has a bug and stops"), "{said}");
+        let after = tcgetattr(&terminal).unwrap();
+        let modes = |termios: &Termios| {
+            (
+                termios.input_modes,
+                termios.output_modes,
+                termios.control_modes,
+                termios.local_modes,
+            )
+        };
+        assert_eq!(modes(&after), modes(&before));
+    }
+}
