@@ -371,11 +371,12 @@ impl Bench {
 fn compare(what: &str, contenders: &[Contender<'_>], rounds: usize) {
     let mut costs: Vec<Vec<Cost>> = contenders.iter().map(|_| Vec::new()).collect();
     for round in 0..rounds {
-        // Whoever comes after a large copy meets a busy disk, so each takes its turn at that.
+        // Whoever comes after a large copy would meet a busy disk; what is left of that, each has its turn at.
         for turn in 0..contenders.len() {
             let index = (round + turn) % contenders.len();
             costs[index].push((contenders[index].run)());
             (contenders[index].undo)();
+            rustix::fs::sync();
         }
     }
     println!("\n| {what} | median s | ratio | peak MiB |\n| --- | --- | --- | --- |");

@@ -3,6 +3,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::{Semaphore, SemaphorePermit};
+
 use super::script::BLOCK;
 
 const MIB: u64 = 1024 * 1024;
@@ -10,6 +12,8 @@ const MIB: u64 = 1024 * 1024;
 /// Shards on their way at first, and at most unless the caller says so.
 const AT_FIRST: usize = 4;
 const AT_MOST: usize = 8;
+/// Shards that have left the link and are unpacked, or are made before it is their turn, meanwhile.
+const BESIDE: usize = 2;
 /// What one shard may take, at the rate that was measured.
 const TAKES: Duration = Duration::from_secs(4);
 /// A part by which the rate must grow before one more shard flies.
@@ -65,6 +69,8 @@ impl PartSizes {
 pub(super) struct Gauge {
     shards: Shards,
     state: Mutex<State>,
+    /// As many as the window is wide.
+    lanes: Semaphore,
 }
 
 #[derive(Debug)]
@@ -96,11 +102,13 @@ impl Gauge {
                 round_started: now,
                 rate: 0.0,
             }),
+            lanes: Semaphore::new(window),
         }
     }
 
-    /// Bytes for the next shard: what one of those on their way moves in four seconds.
-    pub(super) fn size(&self) -> u64 {
+    /// Bytes for the next shard: what one of those on their way moves in four seconds. Of the `left` bytes only a share is taken, so that
+    /// the last ones are small and all are unpacked soon after the link falls idle.
+    pub(super) fn size(&self, left: u64) -> u64 {
         let state = self.state();
         let seconds = state.started.elapsed().as_secs_f64();
         if state.bytes == 0 || seconds <= 0.0 {
@@ -108,23 +116,35 @@ impl Gauge {
         }
         let rate = state.bytes as f64 / seconds / state.window as f64;
         let size = (rate * TAKES.as_secs_f64()).min(self.shards.largest as f64);
-        (size as u64).clamp(
+        let share = left / (2 * state.window as u64);
+        (size as u64).min(share).clamp(
             self.shards.first,
             self.shards.largest.max(self.shards.first),
         )
     }
 
     /// Sizes of the parts of a file, from the next shard's on.
-    pub(super) fn parts(&self) -> PartSizes {
+    pub(super) fn parts(&self, left: u64) -> PartSizes {
         PartSizes {
-            first: self.size(),
+            first: self.size(left),
             largest: self.shards.largest,
         }
     }
 
-    /// How many shards may be on their way.
-    pub(super) fn window(&self) -> usize {
-        self.state().window
+    /// How many shards may be at work: those on the link, and unless the caller set their number, some beside it.
+    pub(super) fn at_work(&self) -> usize {
+        let beside = if self.shards.parallel.is_some() {
+            0
+        } else {
+            BESIDE
+        };
+        self.state().window + beside
+    }
+
+    /// Waits for a place on the link, which is free again when the answer is dropped.
+    pub(super) async fn lane(&self) -> Option<SemaphorePermit<'_>> {
+        // It is never closed.
+        self.lanes.acquire().await.ok()
     }
 
     /// Notes a shard that arrived.
@@ -142,6 +162,7 @@ impl Gauge {
         let rate = state.round_bytes as f64 / seconds.max(0.001);
         if rate > state.rate * GROWTH && state.window < most {
             state.window += 1;
+            self.lanes.add_permits(1);
         }
         state.rate = rate;
         state.landed = 0;
@@ -174,12 +195,13 @@ mod tests {
     #[test]
     fn the_first_shards_are_small_and_a_number_bounds_what_flies() {
         let gauge = Gauge::new(Shards::default());
-        assert_eq!((gauge.size(), gauge.window()), (8 * MIB, 4));
+        assert_eq!((gauge.size(u64::MAX), gauge.at_work()), (8 * MIB, 6));
         for _ in 0..100 {
             gauge.landed(1 << 40);
         }
-        assert_eq!(gauge.size(), 64 * MIB);
-        assert!((5..=8).contains(&gauge.window()));
+        assert_eq!(gauge.size(u64::MAX), 64 * MIB);
+        assert!((7..=10).contains(&gauge.at_work()));
+        assert_eq!(gauge.size(0), 8 * MIB);
         let two = Gauge::new(Shards {
             parallel: Some(2),
             ..Shards::default()
@@ -187,6 +209,6 @@ mod tests {
         for _ in 0..10 {
             two.landed(1 << 40);
         }
-        assert_eq!(two.window(), 2);
+        assert_eq!(two.at_work(), 2);
     }
 }

@@ -17,6 +17,7 @@ use crate::transfer::receive::{Input, receive};
 use crate::transfer::remote::{BlobStore, Guest};
 use crate::transfer::retry::Retries;
 use crate::transfer::script::{self, BLOCK, Status, Tools};
+use crate::transfer::shards::Gauge;
 
 const PIECE: usize = 64 * 1024;
 
@@ -118,6 +119,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
     pub(super) async fn part(
         &self,
         (path, tools, codec): (&str, &Tools, Codec),
+        gauge: &Gauge,
         (big, range): (&Big, Range<u64>),
         file: Arc<File>,
     ) -> Result<u64, Error> {
@@ -145,6 +147,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
                     write_range(input, (&file, is_new), range, &shown, &*progress)
                 };
                 let ready = delivery.ready(&made, path)?;
+                let _lane = gauge.lane().await;
                 let ((), wire) = receive(self.guest, self.store, ready, write).await?;
                 Ok(wire)
             };

@@ -162,15 +162,17 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         check_space(landing.free_bytes(), big.size, landing.target())?;
         let gauge = Gauge::new(self.settings.shards);
         let file = big.file(|| landing.create())?;
-        let mut waiting = ranges(big.size, gauge.parts()).into_iter();
+        let mut waiting = ranges(big.size, gauge.parts(u64::MAX)).into_iter();
         let mut flying = FuturesUnordered::new();
         let mut wire_bytes = 0;
         loop {
-            while flying.len() < gauge.window() {
+            while flying.len() < gauge.at_work() {
                 let Some(range) = waiting.next() else { break };
                 let (bytes, file, gauge) = (range.end - range.start, file.clone(), &gauge);
                 flying.push(async move {
-                    let wire = self.part((path, tools, codec), (big, range), file).await?;
+                    let wire = self
+                        .part((path, tools, codec), gauge, (big, range), file)
+                        .await?;
                     gauge.landed(bytes);
                     Ok::<_, Error>(wire)
                 });

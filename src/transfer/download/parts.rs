@@ -131,8 +131,8 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
         }
         let mut flying = FuturesUnordered::new();
         loop {
-            while flying.len() < self.gauge.window() {
-                match plan.next(self.gauge.parts()) {
+            while flying.len() < self.gauge.at_work() {
+                match plan.next(self.gauge.parts(plan.left())) {
                     Some(work) => flying.push(self.work(work)),
                     None => break,
                 }
@@ -146,7 +146,7 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
             }
             if let Some(big) = &done.again {
                 self.changed_again(1);
-                plan.insert_file(&Arc::new(big.again()), self.gauge.parts());
+                plan.insert_file(&Arc::new(big.again()), self.gauge.parts(u64::MAX));
             }
             count(&mut summary, done);
         }
@@ -163,7 +163,10 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
                 let file = big.file(|| self.landing.create(&staged))?;
                 let about = (path.as_str(), self.tools, self.codec);
                 let bytes = range.end - range.start;
-                let wire = self.job.part(about, (&big, range), file).await?;
+                let wire = self
+                    .job
+                    .part(about, &self.gauge, (&big, range), file)
+                    .await?;
                 let mut done = Done {
                     wire,
                     ..Done::default()
@@ -301,6 +304,7 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
             let (landing, name, watch) = (self.landing.clone(), name.to_owned(), progress.clone());
             let unpack = move |input: Input| unpack(input, landing.open(&name)?, limits, &*watch);
             let ready = delivery.ready(&announced.made, self.path)?;
+            let _lane = self.gauge.lane().await;
             let (unpacked, wire) = receive(job.guest, job.store, ready, unpack).await?;
             if said.complete && announced.still && unpacked.members != members {
                 let reason = format!("{} members arrived instead of {members}", unpacked.members);

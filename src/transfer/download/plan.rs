@@ -30,6 +30,8 @@ pub(super) struct Plan {
     entries: Arc<Vec<Surveyed>>,
     next: usize,
     taken: Vec<bool>,
+    /// Bytes of those that have not been handed out.
+    left: u64,
     /// The other names of a file, by its first.
     names: HashMap<usize, Vec<usize>>,
     waiting: VecDeque<Work>,
@@ -50,13 +52,21 @@ impl Plan {
         }
         let taken = entries.iter().zip(there);
         let taken = taken.map(|(entry, there)| *there || entry.kind != Kind::File);
+        let taken: Vec<_> = taken.collect();
+        let to_go = entries.iter().zip(&taken).filter(|(_, taken)| !**taken);
         Self {
             next: 0,
-            taken: taken.collect(),
+            left: to_go.map(|(entry, _)| HEAD + entry.data).sum(),
+            taken,
             names,
             waiting: VecDeque::new(),
             entries,
         }
+    }
+
+    /// Bytes that have not been handed out.
+    pub(super) fn left(&self) -> u64 {
+        self.left
     }
 
     /// Brings in the parts of a file.
@@ -94,6 +104,7 @@ impl Plan {
             }
             self.next += 1;
             self.taken[index] = true;
+            self.left = self.left.saturating_sub(HEAD + entry.data);
             let others = self.names.remove(&index).unwrap_or_default();
             for &other in &others {
                 self.taken[other] = true;

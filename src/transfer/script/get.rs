@@ -45,6 +45,7 @@ pub(in crate::transfer) async fn get(
     let script = concat!(
         include_str!("base.sh"),
         include_str!("status.sh"),
+        include_str!("tools.sh"),
         include_str!("get.sh")
     );
     let arguments = vec![path.to_owned(), limit.to_string()];

@@ -96,7 +96,11 @@ impl Tools {
 
 /// Looks at a target.
 pub(in crate::transfer) async fn look(guest: &impl Guest, path: &str) -> Result<Place, Error> {
-    let script = concat!(include_str!("base.sh"), include_str!("look.sh"));
+    let script = concat!(
+        include_str!("base.sh"),
+        include_str!("tools.sh"),
+        include_str!("look.sh")
+    );
     let call = Call {
         script,
         arguments: vec![path.to_owned()],

@@ -8,11 +8,7 @@ fi
 near=$path
 while [ -n "$near" ] && [ ! -d "$near" ]; do near=${near%/*}; done
 space=$(df -Pk -- "${near:-/}" 2>/dev/null | { set -f; while read -r line; do last=$line; done; set -- ${last:-}; echo "${4:-}"; })
-flavor=plain
-case $(tar --version 2>/dev/null) in *'GNU tar'*) flavor=gnu ;; esac
-tools=
-for tool in zstd gzip curl tar cksum stat find dd; do
-    if command -v "$tool" >/dev/null 2>&1; then tools="$tools $tool"; fi
-done
-printf 'kind %s\nspace %s\nflavor %s\ntools%s\npath\n%s' "$kind" "$space" "$flavor" "$tools" "$path"
+printf 'kind %s\nspace %s\n' "$kind" "$space"
+tell_tools
+printf 'path\n%s' "$path"
 finished=1

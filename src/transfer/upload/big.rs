@@ -206,6 +206,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
     pub(super) async fn part(
         &self,
         route: &Route<'_>,
+        gauge: &Gauge,
         big: &Arc<Big>,
         range: Range<u64>,
     ) -> Result<u64, Error> {
@@ -223,7 +224,9 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             let name = format!("{name}-{attempt}");
             let encoding = self.part_encoding(route.codec);
             let bytes = range.end - range.start;
+            let lane = gauge.lane().await;
             let sent = send(self.store, &self.object_name(&name), &encoding, bytes, make).await?;
+            drop(lane);
             wire_bytes += sent.wire_bytes;
             let put = async {
                 let object = self
@@ -276,18 +279,18 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         let gauge = Gauge::new(self.settings.shards);
         let shown = big.shown.clone();
         let failed = |error| Error::local("read", &shown, error);
-        let mut big = Arc::new(big.cut(gauge.parts()).map_err(failed)?);
+        let mut big = Arc::new(big.cut(gauge.parts(u64::MAX)).map_err(failed)?);
         let mut wire_bytes = 0;
         self.progress.advance(big.holes());
         loop {
             let mut waiting = big.ranges.iter().cloned();
             let mut flying = FuturesUnordered::new();
             loop {
-                while flying.len() < gauge.window() {
+                while flying.len() < gauge.at_work() {
                     let Some(range) = waiting.next() else { break };
                     let (bytes, big, gauge) = (range.end - range.start, &big, &gauge);
                     flying.push(async move {
-                        let wire = self.part(route, big, range).await?;
+                        let wire = self.part(route, gauge, big, range).await?;
                         gauge.landed(bytes);
                         Ok::<_, Error>(wire)
                     });
@@ -305,7 +308,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
                 }
                 Still::Again => {
                     self.changed_again(&big);
-                    big = Arc::new(big.again(gauge.parts()).map_err(failed)?);
+                    big = Arc::new(big.again(gauge.parts(u64::MAX)).map_err(failed)?);
                 }
                 Still::Never => return Err(Error::Changed(vec![shown])),
             }

@@ -146,8 +146,8 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
         let mut plan = Plan::new(self.tree.clone(), self.route.place.tools.flavor, there);
         let mut flying = FuturesUnordered::new();
         loop {
-            while flying.len() < self.gauge.window() {
-                match plan.next(self.gauge.size()) {
+            while flying.len() < self.gauge.at_work() {
+                match plan.next(self.gauge.size(plan.left())) {
                     Some(work) => flying.push(self.work(work)),
                     None => break,
                 }
@@ -179,7 +179,7 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
                     moved = by;
                     self.job.changed_again(&big);
                     let again = big
-                        .again(self.gauge.parts())
+                        .again(self.gauge.parts(u64::MAX))
                         .map_err(|error| Error::local("read", &big.shown, error))?;
                     plan.insert_file(&Arc::new(again));
                 }
@@ -209,7 +209,7 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
             Work::Part(big, range) if range.is_empty() => self.file(big, Moved::default()).await,
             Work::Part(big, range) => {
                 let bytes = range.end - range.start;
-                let wire = self.job.part(&self.route, &big, range).await?;
+                let wire = self.job.part(&self.route, &self.gauge, &big, range).await?;
                 let moved = Moved { bytes, wire };
                 if big.arrived() {
                     self.file(big, moved).await
@@ -241,10 +241,12 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
         loop {
             portion.name = format!("{number}-{attempt}");
             attempt += 1;
+            let lane = self.gauge.lane().await;
             let (ledger, archives) = self
                 .job
                 .archives(&self.tree, self.route.place, &portion)
                 .await?;
+            drop(lane);
             wire += archives.iter().map(|sent| sent.wire_bytes).sum::<u64>();
             self.wait_until_clear().await?;
             let members = ledger.sent() + above;
@@ -304,7 +306,7 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
 
     /// Opens a file that is to go in parts.
     async fn open(&self, entries: Vec<usize>) -> Result<Done, Error> {
-        let (tree, number, size) = (self.tree.clone(), self.number(), self.gauge.parts());
+        let (tree, number, size) = (self.tree.clone(), self.number(), self.gauge.parts(u64::MAX));
         let (folder, incomplete) = (self.route.place.path.clone(), self.job.settings.incomplete);
         let progress = self.job.progress.clone();
         blocking(move || {

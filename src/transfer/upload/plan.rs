@@ -44,6 +44,8 @@ pub(super) struct Plan {
     next: usize,
     /// Entries that have gone already, or go with another.
     taken: Vec<bool>,
+    /// Bytes of those that have not been handed out.
+    left: u64,
     /// The other names of a file, by its first.
     names: HashMap<usize, Vec<usize>>,
     /// The folder each entry lies in, and for folders, where what they hold ends.
@@ -83,24 +85,35 @@ impl Plan {
                 }
             }
         }
-        Self {
+        let mut plan = Self {
             tree,
             flavor,
             next: 0,
             taken: there,
+            left: 0,
             names,
             parents,
             ends,
             mixed: vec![false; count],
             waiting: VecDeque::new(),
-        }
+        };
+        plan.left = plan.to_go().map(|entry| plan.weight(entry)).sum();
+        plan
+    }
+
+    fn to_go(&self) -> impl Iterator<Item = usize> {
+        (self.next..self.taken.len()).filter(|&entry| !self.taken[entry])
+    }
+
+    /// Bytes that have not been handed out.
+    pub(super) fn left(&self) -> u64 {
+        self.left
     }
 
     /// All that is left fits into one shard of this size.
     pub(super) fn fits(&self, size: u64) -> bool {
         let mut left = size;
-        (self.next..self.taken.len())
-            .filter(|&entry| !self.taken[entry])
+        self.to_go()
             .all(|entry| match left.checked_sub(self.weight(entry)) {
                 Some(rest) => {
                     left = rest;
@@ -147,6 +160,7 @@ impl Plan {
             }
             self.next += 1;
             self.taken[entry] = true;
+            self.left = self.left.saturating_sub(HEAD + data);
             let others: Vec<_> = self.names.remove(&entry).unwrap_or_default();
             for &other in &others {
                 self.taken[other] = true;
