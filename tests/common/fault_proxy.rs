@@ -239,17 +239,20 @@ fn read(wire: &Wire, way: Way, from: &TcpStream, to: &SyncSender<Parcel>, still:
     };
     let mut from = from;
     while !still.load(Ordering::SeqCst) && !wire.closed.load(Ordering::SeqCst) {
-        let got = match from.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(got) => got,
-            Err(error) if is_patience(&error) => continue,
-            Err(_) => break,
+        let bytes = match (from.read(&mut buffer), &mut detour) {
+            (Ok(0), _) => break,
+            (Ok(got), Some(detour)) => detour.pass(&buffer[..got]),
+            (Ok(got), None) => buffer[..got].to_vec(),
+            // An answer may end with what could be the beginning of an address, and nothing comes after it.
+            (Err(error), detour) if is_patience(&error) => {
+                match detour.as_mut().and_then(Detour::rest) {
+                    Some(rest) => rest,
+                    None => continue,
+                }
+            }
+            (Err(_), _) => break,
         };
-        let bytes = match &mut detour {
-            Some(detour) => detour.pass(&buffer[..got]),
-            None => buffer[..got].to_vec(),
-        };
-        lane.carry(wire.link.rate, got);
+        lane.carry(wire.link.rate, bytes.len());
         let (through, fault) = lane.pass(bytes.len());
         let due = Instant::now() + wire.link.latency;
         let sent = to.send(Parcel::Bytes(due, bytes[..through].to_vec()));

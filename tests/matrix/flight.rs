@@ -241,6 +241,22 @@ fn two_versions_of_an_object_are_never_joined() {
     });
 }
 
+/// Of the proxy itself, which looks for addresses in what passes.
+#[test]
+fn an_object_that_ends_like_the_beginning_of_an_address_is_not_held_up() {
+    let serving = Served::start();
+    let proxy = FaultProxy::with_storage(serving.url(), Link::default(), "downloadUrl");
+    let home = Home::with_server(&proxy.url());
+    let text = format!("{}\"downloadUrl\":\"http", "a".repeat(LARGE));
+    fs::write(home.join("text"), &text).unwrap();
+    let text_here = home.join("text");
+    serving
+        .client()
+        .ok(&["cp", text_here.to_str().unwrap(), "dev:/root/text"]);
+    home.ok(&["cp", "--compress", "none", "dev:/root/text", "back"]);
+    assert!(fs::read_to_string(home.join("back")).unwrap() == text);
+}
+
 /// T24.
 #[test]
 fn a_storage_without_ranges_sends_all_again_and_the_copy_is_whole() {
