@@ -121,6 +121,7 @@ impl Way<'_> {
     /// The seconds that the link alone needs for what we send, and those that we took.
     fn ours(&self, paths: &[&str]) -> (f64, f64) {
         let home = self.home();
+        rustix::fs::sync();
         let start = Instant::now();
         let sent = home.ok(&[&["cp", "-q", ".wireBytes"], paths].concat());
         let seconds = start.elapsed().as_secs_f64();
@@ -152,6 +153,7 @@ impl Way<'_> {
         command
             .envs([("FASTVM", FASTVM), ("ID", &id)])
             .env("TREE", self.tree);
+        rustix::fs::sync();
         let start = Instant::now();
         let output = command.output().unwrap();
         assert!(

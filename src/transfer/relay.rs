@@ -67,9 +67,8 @@ pub async fn relay(
                 nonce: nonce(),
             },
         };
-        let relayed = relay.one(&request.target.path, into).await;
-        store.end().await;
-        summary.add(relayed?);
+        let relayed = relay.one(&request.target.path, into);
+        summary.add(store.beside(relayed).await?);
     }
     summary.seconds = started.elapsed().as_secs_f64();
     Ok(summary)

@@ -3,10 +3,14 @@
 //! A service keeps an object for a day, and the API has no way to delete one. But whoever has the URL of an upload may upload again, and
 //! an upload of nothing takes the place of what was there.
 
+use std::convert::Infallible;
+use std::future::pending;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
+use tokio::sync::Mutex;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::error::RemoteError;
 use super::leftovers::Leftovers;
@@ -23,27 +27,50 @@ const AT_ONCE: usize = 8;
 pub(super) struct Staging<'a, S> {
     store: &'a S,
     leftovers: Leftovers,
+    spent: UnboundedSender<SignedUrl>,
+    queue: Mutex<UnboundedReceiver<SignedUrl>>,
 }
 
 impl<'a, S: BlobStore> Staging<'a, S> {
     pub(super) fn new(store: &'a S, leftovers: &Leftovers) -> Self {
+        let (spent, queue) = unbounded_channel();
         Self {
             store,
             leftovers: leftovers.clone(),
+            spent,
+            queue: Mutex::new(queue),
         }
     }
 
-    /// Empties an object whose bytes have arrived, or never will.
-    pub(super) async fn spent(&self, download: &SignedUrl) {
+    /// Notes an object whose bytes have arrived, or never will.
+    pub(super) fn spent(&self, download: &SignedUrl) {
         if let Some(upload) = self.leftovers.upload_of(download) {
-            empty(self.store, &upload).await;
-            self.leftovers.emptied(&upload);
+            // The other end lives as long as this one.
+            let _ = self.spent.send(upload);
         }
     }
 
-    /// Empties what is left at the end of a copy.
-    pub(super) async fn end(&self) {
+    /// Does the work and empties objects beside it, as soon as they are spent, and the rest at its end.
+    pub(super) async fn beside<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut queue = self.queue.lock().await;
+        let spent = stream::poll_fn(|context| queue.poll_recv(context));
+        let emptying = async {
+            spent
+                .for_each_concurrent(AT_ONCE, |upload| self.empty(upload))
+                .await;
+            pending::<Infallible>().await
+        };
+        let outcome = tokio::select! {
+            outcome = work => outcome,
+            never = emptying => match never {},
+        };
         empty_all(self.store, &self.leftovers).await;
+        outcome
+    }
+
+    async fn empty(&self, upload: SignedUrl) {
+        empty(self.store, &upload).await;
+        self.leftovers.emptied(&upload);
     }
 }
 

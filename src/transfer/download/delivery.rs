@@ -100,7 +100,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
     /// Removes what the object needed in the VM and at the storage, however it went.
     pub(super) async fn end(&self, delivery: Delivery) {
         if let Some(url) = &delivery.download {
-            self.store.spent(url).await;
+            self.store.spent(url);
         }
         let Some(stage) = delivery.stage else { return };
         let leftovers = &self.settings.leftovers;

@@ -51,9 +51,7 @@ pub async fn download(
         nonce: super::nonce(),
     };
     sweep(guest, &settings.leftovers).await?;
-    let brought = job.all(&sources, target).await;
-    store.end().await;
-    let mut summary = brought?;
+    let mut summary = store.beside(job.all(&sources, target)).await?;
     summary.seconds = started.elapsed().as_secs_f64();
     Ok(summary)
 }

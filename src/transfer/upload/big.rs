@@ -244,7 +244,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
                 script::put_range(self.guest, put).await
             };
             let put = put.await;
-            self.store.spent(&sent.object.download).await;
+            self.store.spent(&sent.object.download);
             match put {
                 Ok(()) => break,
                 Err(error) => retries.again(error).await?,

@@ -51,12 +51,13 @@ pub async fn upload(
         nonce: super::nonce(),
     };
     sweep(guest, &settings.leftovers).await?;
-    let sent = match source {
-        UploadSource::Stream(input) => job.stream(input, &target).await,
-        UploadSource::Paths(paths) => job.paths(paths, &target).await,
+    let sending = async {
+        match source {
+            UploadSource::Stream(input) => job.stream(input, &target).await,
+            UploadSource::Paths(paths) => job.paths(paths, &target).await,
+        }
     };
-    store.end().await;
-    let mut summary = sent?;
+    let mut summary = store.beside(sending).await?;
     summary.seconds = started.elapsed().as_secs_f64();
     Ok(summary)
 }

@@ -12,16 +12,18 @@ use super::big::{Big, Still};
 use super::plan::{Batch, Plan, Work};
 use super::tree::{Archive, Portion, summarize};
 use super::{Job, blocking, parent_of, questions};
+use crate::transfer::SMALL;
 use crate::transfer::codec::{Codec, threads};
 use crate::transfer::error::Error;
 use crate::transfer::folder::{Descent, Folder, Kind};
 use crate::transfer::moment::Moment;
 use crate::transfer::name;
-use crate::transfer::pack::{Extent, Outcome, beside};
+use crate::transfer::pack::{self, Extent, Ledger, Outcome, Shard, Stop, beside};
+use crate::transfer::progress::Silent;
 use crate::transfer::remote::{BlobStore, Guest};
 use crate::transfer::request::Incomplete;
 use crate::transfer::retry::Retries;
-use crate::transfer::script::{self, Place, PutTree, Role};
+use crate::transfer::script::{self, Object, Place, PutTree, Role};
 use crate::transfer::send::Encoding;
 use crate::transfer::shards::Gauge;
 use crate::transfer::summary::Summary;
@@ -29,6 +31,8 @@ use crate::transfer::tree::{Entry, Tree, gone};
 
 /// Objects that are made at once, as far as threads are shared out between them.
 const AT_ONCE: usize = 4;
+/// Folders whose modes and times may fit into one command.
+const MOST_INLINE: usize = 4000;
 
 /// The way that parts take.
 #[derive(Debug)]
@@ -278,6 +282,21 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
             let object = self.job.object(place, &self.route.stage, &own, url).await?;
             objects.push((object, sent.value, sent.sum));
         }
+        let put = self.put_objects(name, role, members, objects).await;
+        for sent in &archives {
+            self.job.store.spent(&sent.object.download);
+        }
+        put
+    }
+
+    async fn put_objects(
+        &self,
+        name: &str,
+        role: Role,
+        members: Option<u64>,
+        archives: Vec<(Object, u64, Option<u32>)>,
+    ) -> Result<(), Error> {
+        let place = self.route.place;
         let stage = match role {
             Role::Last => self.route.stage.clone(),
             _ => format!("{}/part-{name}", self.route.stage),
@@ -295,13 +314,9 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
             flavor: place.tools.flavor,
             codec: self.route.codec,
             role,
-            archives: objects,
+            archives,
         };
-        let put = script::put_tree(self.job.guest, put).await;
-        for sent in &archives {
-            self.job.store.spent(&sent.object.download).await;
-        }
-        put
+        script::put_tree(self.job.guest, put).await
     }
 
     /// Opens a file that is to go in parts.
@@ -385,18 +400,59 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
             encoding: self.job.part_encoding(self.route.codec),
         };
         let (mut retries, mut attempt) = (Retries::default(), 0);
+        let small = self.small_last(&portion.entries).await?;
         loop {
             portion.name = format!("last-{attempt}");
             attempt += 1;
-            let (_, archives) = self
-                .job
-                .archives(&self.tree, self.route.place, &portion)
-                .await?;
-            match self.put(&portion.name, Role::Last, None, archives).await {
+            let put = if let Some((bytes, members)) = &small {
+                let archive = (Object::Inline(bytes.clone()), *members, None);
+                self.put_objects(&portion.name, Role::Last, None, vec![archive])
+                    .await
+            } else {
+                let place = self.route.place;
+                let (_, archives) = self.job.archives(&self.tree, place, &portion).await?;
+                self.put(&portion.name, Role::Last, None, archives).await
+            };
+            match put {
                 Ok(()) => return Ok(()),
                 Err(error) => retries.again(error).await?,
             }
         }
+    }
+
+    /// The archive of the folders with its members, if it is so small that it travels inside the command. A codec without a checksum
+    /// needs an object, which has one.
+    async fn small_last(&self, folders: &[usize]) -> Result<Option<(Vec<u8>, u64)>, Error> {
+        let codec = self.route.codec;
+        if codec == Codec::None || folders.len() > MOST_INLINE {
+            return Ok(None);
+        }
+        let (tree, entries) = (self.tree.clone(), folders.to_vec());
+        let marker = format!("end-{}-0", self.job.nonce);
+        let flavor = self.route.place.tools.flavor;
+        blocking(move || {
+            let mut ledger = Ledger::new(entries.clone());
+            let shard = Shard {
+                tree: &tree,
+                entries,
+                extent: Extent::Folders,
+                marker,
+                flavor,
+            };
+            let mut packed = || -> Result<_, Stop> {
+                let mut out = codec.encoder(Vec::new(), 1)?;
+                let members = pack::pack(&shard, &mut ledger, &Silent, &mut out)?;
+                Ok((out.finish()?, members))
+            };
+            match packed() {
+                Ok((bytes, members)) => {
+                    Ok((bytes.len() as u64 <= SMALL).then_some((bytes, members)))
+                }
+                Err(Stop::Failed(error)) => Err(error),
+                Err(Stop::Closed(error)) => Err(Error::Worker(error.to_string())),
+            }
+        })
+        .await
     }
 
     /// Which files an earlier try brought, that are now as they were then at both ends.
