@@ -60,6 +60,15 @@ fn interrupted(served: &Served, at: usize, name: &str, times: usize) -> Ran {
         signal(child.id(), name);
     }
     go_on.send(()).unwrap();
+    // One that comes in the very moment in which a shell becomes the command passes it by; a person would press again.
+    let mut waited = 0;
+    while child.try_wait().unwrap().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        waited += 1;
+        if waited % 250 == 0 {
+            signal(child.id(), name);
+        }
+    }
     let output = child.wait_with_output().unwrap();
     writer.join().unwrap();
     Ran::of(&output)

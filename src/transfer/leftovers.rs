@@ -1,6 +1,7 @@
 //! What a transfer has standing in the VM and at the storage, so that an interrupted one can be tidied up after.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::error::Error;
 use super::journal::Journal;
@@ -9,6 +10,9 @@ use super::remote::{BlobStore, Guest, StagingObject};
 use super::script;
 use super::staging::empty_all;
 use crate::secret::SignedUrl;
+
+/// How long the other side may take to notice that a connection has ended.
+const MOMENT: Duration = Duration::from_millis(100);
 
 /// The temporary paths a transfer has made in the VM, and its objects at the storage; clones share one list.
 #[derive(Clone, Debug, Default)]
@@ -146,7 +150,12 @@ pub async fn cleanup(
     store: &impl BlobStore,
     leftovers: &Leftovers,
 ) -> Result<(), Error> {
-    let (removed, ()) = tokio::join!(remove_all(guest, leftovers), empty_all(store, leftovers));
+    let removed = remove_all(guest, leftovers).await;
+    if !leftovers.objects().is_empty() {
+        // An upload that was cut off here ends over there a moment later, and what comes last stays.
+        tokio::time::sleep(MOMENT).await;
+        empty_all(store, leftovers).await;
+    }
     removed
 }
 

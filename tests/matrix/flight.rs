@@ -145,7 +145,7 @@ fn a_download_that_is_cut_once_goes_on_where_it_was() {
             assert_eq!(ours_below(home.path()), Vec::<String>::new());
         }
     }
-    assert_eq!(serving.leftovers(), "");
+    assert_eq!(serving.left_in_vm(), "");
 }
 
 /// T23.
@@ -177,7 +177,7 @@ fn a_download_that_is_always_cut_is_7_and_leaves_the_old_file() {
     assert_eq!(fs::read(home.join("down")).unwrap(), b"old");
     assert_eq!(listing(&home.join("dst")), before);
     assert_eq!(ours_below(home.path()), Vec::<String>::new());
-    assert_eq!(serving.leftovers(), "");
+    assert_eq!(serving.left_in_vm(), "");
 }
 
 /// T24.
@@ -344,7 +344,7 @@ fn resets(rounds: u64, seed: u64) {
             }
         }
     }
-    assert_eq!(serving.leftovers(), "");
+    assert_eq!(serving.left_in_vm(), "");
 }
 
 /// T30.
@@ -505,7 +505,7 @@ fn two_copies_to_one_place_do_not_mix_within_a_file() {
         assert_whole(&home.join(&down), &[&home.join("one"), &home.join("two")]);
         assert_eq!(ours_below(home.path()), Vec::<String>::new());
     }
-    assert_eq!(serving.leftovers(), "");
+    assert_eq!(serving.left_in_vm(), "");
 }
 
 /// T33.

@@ -138,7 +138,7 @@ fn signals(rounds: u64, seed: u64) {
                     Vec::<String>::new(),
                     "{context}"
                 );
-                assert_eq!(stage.serving.leftovers(), "", "{context}");
+                assert_eq!(stage.serving.left_in_vm(), "", "{context}");
                 stage.reset(way);
             }
         }

@@ -154,7 +154,7 @@ fn a_tool_in_the_vm_that_is_killed_fails_or_lies_is_found_out() {
         home.ok(&["cp", "dev:/root/dst", "seen"]);
         assert_eq!(listing(&home.join("seen")), before, "{tool}: {body}");
         assert_eq!(listing(&home.join("dst")), before, "{tool}: {body}");
-        assert_eq!(served.leftovers(), "", "{tool}: {body}");
+        assert_eq!(served.left_in_vm(), "", "{tool}: {body}");
         fs::remove_dir_all(home.join("seen")).unwrap();
     }
     assert_eq!(ours_below(home.path()), Vec::<String>::new());
@@ -255,7 +255,7 @@ fn few_open_files_are_enough_or_an_error_but_never_a_wrong_copy() {
             );
         }
     }
-    assert_eq!(served.leftovers(), "");
+    assert_eq!(served.left_in_vm(), "");
 }
 
 /// T53.
