@@ -135,7 +135,7 @@ impl Round {
         }
         let now = place.destination(self.way, served);
         self.judge(&again, &new, &old, &now, &mut outcome);
-        let (there, here) = (served.leftovers(), ours_below(place.home.path()));
+        let (there, here) = (served.left_in_vm(), ours_below(place.home.path()));
         // A script in the VM that is killed with its caller cannot tidy up, and the next copy cannot tell its folder from one in use.
         let known = matches!(self.kill, Some(("KILL", _))) && self.way == Way::Up;
         outcome.left_in_vm = u64::from(known && !there.is_empty());
