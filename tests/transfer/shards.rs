@@ -411,19 +411,35 @@ async fn zeros_are_written_over_what_a_failed_try_left() {
 /// Another frame behind the first, which is well in itself.
 fn lengthen(path: &Path) {
     let mut content = fs::read(path).unwrap();
-    content.extend(zstd::encode_all(&[b'x'; 100_000][..], 1).unwrap());
+    let mut frame = zstd::stream::Encoder::new(Vec::new(), 1).unwrap();
+    frame.include_checksum(true).unwrap();
+    std::io::Write::write_all(&mut frame, &[b'x'; 100_000]).unwrap();
+    content.extend(frame.finish().unwrap());
     fs::write(path, content).unwrap();
+}
+
+/// The same, and that frame breaks off after all of its bytes.
+fn lengthen_and_break(path: &Path) {
+    lengthen(path);
+    let content = fs::read(path).unwrap();
+    fs::write(path, &content[..content.len() - 2]).unwrap();
 }
 
 #[tokio::test]
 async fn a_part_that_is_too_long_does_not_damage_the_next_one() {
+    for how in [lengthen as fn(&Path), lengthen_and_break] {
+        too_long(how).await;
+    }
+}
+
+async fn too_long(how: fn(&Path)) {
     let world = World::new("gnu");
     fs::write(world.local("big"), noise(400_000)).unwrap();
     let mut count = 0;
     *world.store.on_object.lock().unwrap() = Some(Box::new(move |path| {
         count += 1;
         if count == 2 {
-            lengthen(path);
+            how(path);
         }
     }));
     let result = world.upload_with(&["big"], "new", small()).await;

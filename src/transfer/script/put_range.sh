@@ -19,15 +19,16 @@ dd bs=65536 seek="$block" count=0 conv=notrunc </dev/null >&3 2>/dev/null
 tell
 [ "$position" = "$place" ] || fail 44 "dd does not find the place of a part"
 if [ "$codec" = none ]; then
-    fetch >&3 || fail 46 "failed: download=$?"
+    fetch >&3
+    statuses=download=$?
 else
     statuses=$({ { fetch; echo "download=$?" >&4; } | { decode >&3; echo "$codec=$?" >&4; }; } 4>&1)
-    settled "$statuses"
 fi
 [ -z "$file" ] || rm -f -- "$file"
 tell
-# What follows may have arrived before, and is damaged now: to send this part again is not enough.
+# What follows may have arrived before, and is damaged now: to send this part again is not enough, whatever else went wrong.
 if [ "$position" -gt $((place + size)) ]; then fail 44 "$((position - place)) bytes arrived instead of $size"; fi
+settled "$statuses"
 [ "$position" = $((place + size)) ] || fail 43 "$((position - place)) bytes arrived instead of $size"
 if [ -n "$sum" ]; then
     got=$({ dd bs=65536 skip="$block" count=0 2>/dev/null; head -c "$size" | cksum; } <"$temp")
