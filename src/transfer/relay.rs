@@ -9,8 +9,9 @@ use super::error::Error;
 use super::leftovers::{Leftovers, tidy};
 use super::name;
 use super::progress::Progress;
-use super::remote::{BlobStore, Guest};
+use super::remote::{BlobStore, Guest, StagingObject};
 use super::request::{Incomplete, RemotePath, Settings};
+use super::retry::Retries;
 use super::script::{
     self, Entry, Found, Place, PutFile, PutTree, Relayed, SendTree, Share, Tools, Way,
 };
@@ -84,7 +85,18 @@ struct Relay<'a, F, T, S> {
 }
 
 impl<F: Guest, T: Guest, S: BlobStore> Relay<'_, F, T, S> {
+    /// Goes on until it has arrived, whatever happens to the bytes on their way.
     async fn one(&self, target: &str, into: bool) -> Result<Summary, Error> {
+        let mut retries = Retries::default();
+        loop {
+            match self.once(target, into).await {
+                Err(error) => retries.again(error).await?,
+                summary => return summary,
+            }
+        }
+    }
+
+    async fn once(&self, target: &str, into: bool) -> Result<Summary, Error> {
         match script::get(self.from, &self.source.path, 0).await? {
             Found::File { path, tools, .. } => self.file(&path, &tools, target, into).await,
             Found::Folder { path, tools } => {
@@ -117,8 +129,8 @@ impl<F: Guest, T: Guest, S: BlobStore> Relay<'_, F, T, S> {
         } else {
             parent_of(&place.path)
         });
-        for number in 0..READINGS as usize {
-            let object = arrival.store.presign(&arrival.object_name(number)).await?;
+        for _ in 0..READINGS {
+            let object = self.presign().await?;
             let way = Way::Direct(object.upload);
             let (before, after, made) = script::send_file(self.from, path, codec, &way).await?;
             if before != after {
@@ -181,10 +193,7 @@ impl<F: Guest, T: Guest, S: BlobStore> Relay<'_, F, T, S> {
             .collect();
         let chosen = !filter.is_empty() || !special.is_empty();
         for reading in 1..=READINGS {
-            let object = arrival
-                .store
-                .presign(&arrival.object_name(reading as usize))
-                .await?;
+            let object = self.presign().await?;
             let way = self.way(codec, object.upload);
             let tree = SendTree {
                 path,
@@ -256,6 +265,11 @@ impl<F: Guest, T: Guest, S: BlobStore> Relay<'_, F, T, S> {
             script::put_tree(arrival.guest, tree).await
         };
         arrival.settle(&stage, put.await).await
+    }
+
+    async fn presign(&self) -> Result<StagingObject, Error> {
+        let name = self.arrival.object_name(nonce());
+        Ok(self.arrival.store.presign(&name).await?)
     }
 
     /// What both ends know.

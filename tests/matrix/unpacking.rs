@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use super::{Random, make_tree, ours_below};
-use crate::common::{Home, Ran, Served, listing};
+use crate::common::{Front, Home, Ran, Say, Served, listing};
 
 /// Puts a program of the test before the VM's own, which it calls as `$real`.
 fn replace(served: &Served, tool: &str, body: &str) {
@@ -158,6 +158,48 @@ fn a_tool_in_the_vm_that_is_killed_fails_or_lies_is_found_out() {
         fs::remove_dir_all(home.join("seen")).unwrap();
     }
     assert_eq!(ours_below(home.path()), Vec::<String>::new());
+}
+
+/// T15, at the VM's side, where `curl` is refused once.
+#[test]
+fn an_address_that_the_vm_is_refused_at_is_asked_for_again() {
+    let served = Served::start();
+    let front = Front::new(served.url(), "uploadUrl", |_| Say::Pass);
+    let home = Home::with_server(front.url());
+    let straight = served.client();
+    make_tree(&home.join("src"), 30, "new");
+    fs::write(home.join("big"), Random::new(6).bytes(400_000)).unwrap();
+    for source in ["src", "big"] {
+        straight.ok(&["cp", home.join(source).to_str().unwrap(), "dev:/root/"]);
+    }
+    let refuses = "if mkdir /tmp/refused 2>/dev/null; then echo 'curl: (22) The requested URL returned error: 403' >&2; exit 22; fi\nexec $real \"$@\"";
+    replace(&served, "curl", refuses);
+    // What this machine sends goes by the front, what the VM sends goes straight to the storage.
+    for (source, target) in [("src", "dev:/root/copy"), ("big", "dev:/root/copy/big")] {
+        let (asked, sent) = (front.count("presign"), front.count("PUT /blobs/"));
+        home.ok(&["cp", source, target]);
+        assert_eq!(front.count("presign"), asked + 2, "{source}");
+        assert_eq!(front.count("PUT /blobs/"), sent + 2, "{source}");
+        served.sh("rmdir /tmp/refused");
+    }
+    let own = Home::with_server(served.url());
+    for (source, target) in [
+        ("dev:/root/src", "back"),
+        ("dev:/root/big", "back/big"),
+        ("dev:/root/big", "-"),
+        ("dev:/root/src", "-"),
+    ] {
+        let ran = own.run(&["cp", source, target]);
+        assert_eq!(ran.code, 0, "{source} {target}\n{ran}");
+        served.sh("rmdir /tmp/refused");
+    }
+    restore(&served, "curl");
+    own.ok(&["cp", "dev:/root/copy", "copy"]);
+    fs::rename(home.join("big"), home.join("src/big")).unwrap();
+    let whole = listing(&home.join("src"));
+    assert_eq!(listing(&own.join("back")), whole);
+    assert_eq!(listing(&own.join("copy")), whole);
+    assert_eq!(served.leftovers(), "");
 }
 
 /// Runs a line of shell in mounts of its own, where `small` is a folder of 1 MiB.

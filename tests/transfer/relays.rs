@@ -1,12 +1,14 @@
 //! From one VM into another: two guests with one storage.
 
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use fastvm::transfer::{Error, RelayRequest, RemotePath, Settings, Summary, relay};
 
-use crate::world::{KINDS, World, snapshot};
+use crate::world::{KINDS, Node, World, snapshot};
 
 /// Every pair of guests that can check what goes between them: one of these two has nothing but a checksum, the other has none.
 fn pairs() -> impl Iterator<Item = (&'static str, &'static str)> {
@@ -53,24 +55,26 @@ fn make_tree(world: &World) {
     fs::set_permissions(tree.join("private"), fs::Permissions::from_mode(0o700)).unwrap();
 }
 
+/// What lies in a folder. BusyBox knows whole seconds, and leaves links and folders the time they are made.
+fn seen(to: &str, folder: &Path) -> BTreeMap<PathBuf, Node> {
+    let mut nodes = snapshot(folder);
+    for node in nodes.values_mut() {
+        node.modified.1 = 0;
+        if node.kind == "link" || (node.kind == "folder" && to == "busybox") {
+            node.modified.0 = 0;
+        }
+    }
+    nodes
+}
+
 #[tokio::test]
 async fn a_tree_arrives_in_any_vm_and_its_bytes_do_not_pass_here() {
     for (from, to) in pairs() {
         let (one, other) = (World::new(from), World::new(to));
         make_tree(&one);
         let summary = copy(&one, "tree", &other, "copies/tree").await.unwrap();
-        let (mut sent, mut got) = (
-            snapshot(&one.remote("tree")),
-            snapshot(&other.remote("copies/tree")),
-        );
-        // BusyBox knows whole seconds, and leaves links and folders the time they are made.
-        for node in sent.values_mut().chain(got.values_mut()) {
-            node.modified.1 = 0;
-            if node.kind == "link" || (node.kind == "folder" && to == "busybox") {
-                node.modified.0 = 0;
-            }
-        }
-        assert_eq!(sent, got, "{from} to {to}");
+        let (sent, got) = (one.remote("tree"), other.remote("copies/tree"));
+        assert_eq!(seen(to, &sent), seen(to, &got), "{from} to {to}");
         assert_eq!(
             (summary.files, summary.folders, summary.wire_bytes),
             (4, 3, 0)
@@ -102,35 +106,46 @@ async fn a_file_arrives_with_its_mode_and_goes_into_a_folder() {
     }
 }
 
+/// Flips a bit in so many objects of a VM, each once.
+fn damage(world: &World, mut most: usize) {
+    let objects = world.root.path().join("objects");
+    let mut done = HashSet::new();
+    *world.guest.after_exec.lock().unwrap() = Some(Box::new(move |_| {
+        for object in fs::read_dir(&objects).unwrap() {
+            let path = object.unwrap().path();
+            let mut bytes = fs::read(&path).unwrap();
+            if most > 0 && !bytes.is_empty() && done.insert(path.clone()) {
+                most -= 1;
+                let middle = bytes.len() / 2;
+                bytes[middle] ^= 1;
+                fs::write(path, bytes).unwrap();
+            }
+        }
+    }));
+}
+
 #[tokio::test]
-async fn a_damaged_object_changes_nothing() {
+async fn a_damaged_object_is_sent_again_or_changes_nothing() {
     for kind in ["gnu", "gzip", "plain"] {
         let (one, other) = (World::new(kind), World::new(kind));
         make_tree(&one);
-        *one.guest.after_exec.lock().unwrap() = Some(Box::new({
-            let objects = one.root.path().join("objects");
-            let mut done = false;
-            move |_| {
-                for object in fs::read_dir(&objects).unwrap() {
-                    if std::mem::replace(&mut done, true) {
-                        return;
-                    }
-                    let path = object.unwrap().path();
-                    let mut bytes = fs::read(&path).unwrap();
-                    let middle = bytes.len() / 2;
-                    bytes[middle] ^= 1;
-                    fs::write(path, bytes).unwrap();
-                }
-            }
-        }));
-        let result = copy(&one, "tree", &other, "copy").await;
-        let Err(error) = result else {
-            panic!("{kind}: the damage was not found");
-        };
-        assert!(!other.remote("copy").exists(), "{kind}: {error}");
+        damage(&one, 1);
+        copy(&one, "tree", &other, "copy").await.unwrap();
+        let (sent, got) = (one.remote("tree"), other.remote("copy"));
+        assert_eq!(seen(kind, &sent), seen(kind, &got), "{kind}");
+        let sent = one.store.presigns.load(Ordering::SeqCst);
+        assert_eq!(sent, 2, "{kind}");
         one.assert_tidy();
         other.assert_tidy();
     }
+    let (one, other) = (World::new("gnu"), World::new("gnu"));
+    make_tree(&one);
+    damage(&one, usize::MAX);
+    let result = copy(&one, "tree", &other, "copy").await;
+    assert!(matches!(result, Err(Error::Guest { .. })), "{result:?}");
+    assert!(!other.remote("copy").exists());
+    one.assert_tidy();
+    other.assert_tidy();
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use crate::transfer::leftovers::tidy;
 use crate::transfer::pace::Pace;
 use crate::transfer::receive::{From, Ready};
 use crate::transfer::remote::{BlobStore, Guest};
+use crate::transfer::retry::Retries;
 use crate::transfer::script::{Made, Tools, Way};
 
 /// What an object holds.
@@ -53,6 +54,25 @@ impl Delivery {
 }
 
 impl<G: Guest, S: BlobStore> Job<'_, G, S> {
+    /// Has an object made and takes it in; again where the VM could not send it, for then nothing of it was taken.
+    pub(super) async fn delivered<T>(
+        &self,
+        (tools, codec): (&Tools, Codec),
+        holds: Holds,
+        mut take: impl AsyncFnMut(&Delivery) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut retries = Retries::default();
+        loop {
+            let delivery = self.deliver(tools, codec, holds).await?;
+            let taken = take(&delivery).await;
+            self.end(delivery).await;
+            match taken {
+                Err(error @ Error::Guest { .. }) => retries.again(error).await?,
+                taken => return taken,
+            }
+        }
+    }
+
     /// Prepares the way for one object.
     pub(super) async fn deliver(
         &self,

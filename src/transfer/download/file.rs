@@ -90,8 +90,8 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             is_big(status.size, self.settings.shards.first) && tools.has("curl") && tools.has("dd");
         let mut size = status.size;
         for _ in 0..READINGS {
-            let landing = self.landing(own_name(path), target, into).await?;
             if parts {
+                let landing = self.landing(own_name(path), target, into).await?;
                 let big = Big::new(0, Vec::new(), size);
                 if let Some(summary) = self.in_parts(path, tools, &big, landing).await? {
                     return Ok(summary);
@@ -101,10 +101,11 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
                     .warn(format!("{path} changed while being read; it is sent again"));
                 continue;
             }
-            let delivery = self.deliver(tools, codec, Holds::File).await?;
-            let got = self.file_once(path, &delivery, landing).await;
-            self.end(delivery).await;
-            if let Some(summary) = got? {
+            let take = async |delivery: &Delivery| {
+                let landing = self.landing(own_name(path), target, into).await?;
+                self.file_once(path, delivery, landing).await
+            };
+            if let Some(summary) = self.delivered((tools, codec), Holds::File, take).await? {
                 return Ok(summary);
             }
             self.progress

@@ -35,23 +35,20 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
                     None => None,
                 },
                 Found::File { path, tools, .. } => {
-                    let delivery = self
-                        .deliver(&tools, tools.codec(self.settings.compression)?, Holds::File)
-                        .await?;
-                    let got = self.stream_file(&path, &delivery, &mut output).await;
-                    self.end(delivery).await;
-                    got?
+                    let codec = tools.codec(self.settings.compression)?;
+                    let take = async |delivery: &Delivery| {
+                        self.stream_file(&path, delivery, &mut output).await
+                    };
+                    self.delivered((&tools, codec), Holds::File, take).await?
                 }
                 Found::Folder { path, tools } => {
                     tools.need(&["tar", "find", "stat"])?;
-                    let delivery = self
-                        .deliver(&tools, tools.codec(self.settings.compression)?, Holds::Tree)
-                        .await?;
-                    let got = self
-                        .stream_tree(&path, tools.flavor, &delivery, &mut output)
-                        .await;
-                    self.end(delivery).await;
-                    got?
+                    let codec = tools.codec(self.settings.compression)?;
+                    let take = async |delivery: &Delivery| {
+                        self.stream_tree(&path, tools.flavor, delivery, &mut output)
+                            .await
+                    };
+                    self.delivered((&tools, codec), Holds::Tree, take).await?
                 }
                 Found::Other => return Err(special(&source.path)),
             };

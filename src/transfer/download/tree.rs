@@ -34,7 +34,6 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         let codec = tools.codec(self.settings.compression)?;
         let only = self.chosen(path).await?;
         for reading in 1..=READINGS {
-            let delivery = self.deliver(tools, codec, Holds::Tree).await?;
             let share = if self.comes_in_parts(tools) {
                 Share::UpTo(self.settings.shards.first)
             } else {
@@ -45,18 +44,12 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             } else {
                 WhenChanged::Over
             };
-            let got = self
-                .tree_once(
-                    path,
-                    tools.flavor,
-                    only.as_deref(),
-                    &delivery,
-                    &target,
-                    (share, patience),
-                )
-                .await;
-            self.end(delivery).await;
-            match got? {
+            let take = async |delivery: &Delivery| {
+                let only = only.as_deref();
+                self.tree_once(path, tools, only, delivery, &target, (share, patience))
+                    .await
+            };
+            match self.delivered((tools, codec), Holds::Tree, take).await? {
                 Got::All(summary) => return Ok(summary),
                 Got::Changed => {}
                 Got::TooLarge => return self.parts(path, tools, codec, only, target).await,
@@ -91,7 +84,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
     async fn tree_once(
         &self,
         path: &str,
-        flavor: Flavor,
+        tools: &Tools,
         only: Option<&[Listed]>,
         delivery: &Delivery,
         target: &Path,
@@ -102,7 +95,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             SendTree {
                 path,
                 codec: delivery.codec,
-                flavor,
+                flavor: tools.flavor,
                 links: self.settings.links,
                 only,
                 share,
@@ -118,7 +111,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             announced.before.0 = only.len() as u64 + 1;
             announced.after.0 = announced.before.0;
         }
-        let said = Said::read(&announced, flavor, self.settings.incomplete, path)?;
+        let said = Said::read(&announced, tools.flavor, self.settings.incomplete, path)?;
         if !said.changed.is_empty() {
             if when_changed == WhenChanged::Again {
                 let count = said.changed.len();

@@ -1,13 +1,13 @@
 # ask FOLDER STAGE NONCE CODEC SUM FILE: answers questions about paths below a folder. They come as an object: a script that calls the functions
 # below, and 'whole NONCE' at its end.
-folder=$1 nonce=$3 codec=$4 sum=$5 file=$6
+folder=$1 questions=$2/questions-$$ nonce=$3 codec=$4 sum=$5 file=$6
 next_url
 statuses=$({ { fetch; echo "download=$?" >&4; } | { decode; echo "$codec=$?" >&4; } |
-    { cat >"$2/questions"; echo "write=$?" >&4; }; } 4>&1)
+    { cat >"$questions"; echo "write=$?" >&4; }; } 4>&1)
 [ -z "$file" ] || [ "$file" = - ] || rm -f -- "$file"
 settled "$statuses"
 if [ -n "$sum" ]; then
-    got=$(cksum <"$2/questions") || exit 44
+    got=$(cksum <"$questions") || exit 44
     [ "${got%% *}" = "$sum" ] || fail 43 "the checksum is ${got%% *} instead of $sum"
 fi
 cd -- "$folder" || exit 44
@@ -44,8 +44,8 @@ case $(stat -c "$stamp" . 2>/dev/null) in
     '' | *[!0-9.\ -]*) stamp='%s %Y' ;;
 esac
 whole() { whole=$1; }
-. "$2/questions"
-rm -f -- "$2/questions"
+. "$questions"
+rm -f -- "$questions"
 [ "$whole" = "$nonce" ] || fail 43 "the questions did not arrive whole"
 finished=1
 printf 'done'

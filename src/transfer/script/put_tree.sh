@@ -44,46 +44,63 @@ while [ $# -gt 0 ]; do
     number=$((number + 1))
 done
 if [ -f "$stage/gone.sh" ]; then (cd "$stage/tree" && . ../gone.sh) || exit 44; fi
-arrived=$(find "$stage/tree/." ! -name . -exec sh -c 'for each do printf .; done' sh {} + | wc -c)
-[ -z "$count" ] || [ "$role" = last ] || [ "$((arrived))" = "$count" ] || fail 43 "$((arrived)) members arrived instead of $count"
+# A folder goes only where there is a folder or nothing, anything else only where there is no folder. Known before the first move.
+arrived=$(cd "$stage/tree" && find . ! -name . -exec sh -c '
+to=$0
+for each do
+    if [ -L "$each" ] || [ ! -d "$each" ]; then
+        if [ -d "$to/$each" ] && [ ! -L "$to/$each" ]; then printf "%s/%s is a folder\n" "$to" "$each" >&4; fi
+    elif [ ! -d "$to/$each" ] && { [ -e "$to/$each" ] || [ -L "$to/$each" ]; }; then
+        printf "%s/%s is not a folder\n" "$to" "$each" >&4
+    fi
+done
+printf "+%s" "$#"' "$path" {} + 4>"$stage/clashes") || exit 44
+arrived=$((0$arrived))
+[ -z "$count" ] || [ "$role" = last ] || [ "$arrived" = "$count" ] || fail 43 "$arrived members arrived instead of $count"
 if [ -z "$nonce" ]; then
     odd=$(find "$stage/tree" ! -type f ! -type d ! -type l | head -c 1)
     [ -z "$odd" ] || fail 43 "the archive holds something that is neither file, folder nor link"
     find "$stage/tree" ! -type l \( -perm -4000 -o -perm -2000 \) -exec chmod u-s,g-s {} + || exit 44
 fi
 
-# A folder goes only where there is a folder or nothing, anything else only where there is no folder. Known before the first move.
-clashes=
-if [ -d "$path" ]; then
-    clashes=$(cd "$stage/tree" && {
-        find . ! -type d -exec sh -c 'to=$0; for each do if [ -d "$to/$each" ] && [ ! -L "$to/$each" ]; then printf "%s/%s is a folder\n" "$to" "$each"; fi; done' "$path" {} +
-        find . -type d -exec sh -c 'to=$0; for each do if [ ! -d "$to/$each" ] && { [ -e "$to/$each" ] || [ -L "$to/$each" ]; }; then printf "%s/%s is not a folder\n" "$to" "$each"; fi; done' "$path" {} +
-    })
-fi
-[ -z "$clashes" ] || fail 42 "$clashes"
+if [ -s "$stage/clashes" ]; then fail 42 "$(cat -- "$stage/clashes")"; fi
 
-# BusyBox mv refuses to replace a link that can't be followed for a reason other than that nothing is there.
-case $flavor in
-    gnu) move='to=$0; mv -f -- "$@" "$to/"' ;;
-    *) move='to=$0; for each do if [ -L "$to/${each##*/}" ] && [ ! -e "$to/${each##*/}" ]; then rm -f -- "$to/${each##*/}"; fi; done; mv -f -- "$@" "$to/"' ;;
-esac
+# place NAME...: into $to, by one rename each. BusyBox mv refuses to replace a link that can't be followed for a reason other than that nothing is there.
+place() {
+    if [ "$flavor" != gnu ]; then
+        for each do
+            if [ -L "$to/$each" ] && [ ! -e "$to/$each" ]; then rm -f -- "$to/$each"; fi
+        done
+    fi
+    mv -f -- "$@" "$to/" || exit 44
+}
 # merge STAGED FOLDER: each file by one rename, and each folder that is new by one.
-merge() {
-    find "$1/." ! -name . -prune ! -type d -exec sh -c "$move" "$2" {} + || exit 44
-    for each in "$1"/* "$1"/.[!.]* "$1"/..?*; do
-        [ -d "$each" ] || continue
-        if [ -d "$2/${each##*/}" ]; then
-            merge "$each" "$2/${each##*/}"
-        else
-            mv -- "$each" "$2/" || exit 44
+merge() (
+    cd -- "$1" || exit 44
+    to=$2
+    set --
+    for each in ./* ./.[!.]* ./..?*; do
+        if [ -d "$each" ] && [ ! -L "$each" ]; then
+            if [ -d "$to/$each" ]; then
+                merge "$each" "$to/$each" || exit 44
+                continue
+            fi
+        elif [ ! -e "$each" ] && [ ! -L "$each" ]; then
+            continue
+        fi
+        set -- "$@" "$each"
+        if [ $# = 500 ]; then
+            place "$@"
+            set --
         fi
     done
-}
+    [ $# = 0 ] || place "$@"
+)
 if [ -f "$stage/shared.sh" ]; then (umask 077 && cd "$path" && . "$stage/shared.sh") || exit 44; fi
 new=
 if [ "$role" = last ]; then new=$mode
 elif [ -d "$path" ]; then
-    merge "$stage/tree" "$path"
+    merge "$stage/tree" "$path" || exit 44
 else
     mv -- "$stage/tree" "$path" || exit 44
     new=1

@@ -68,8 +68,17 @@ struct Parts<'a, G, S> {
     route: Route<'a>,
     gauge: Gauge,
     numbers: AtomicUsize,
+    ready: watch::Receiver<Ready>,
+}
+
+/// How far the VM is prepared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Ready {
+    Not,
+    /// The private folder is there.
+    Begun,
     /// It is known that nothing is in the way.
-    clear: watch::Receiver<bool>,
+    Clear,
 }
 
 impl<G: Guest, S: BlobStore> Job<'_, G, S> {
@@ -99,27 +108,31 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         let missing = place.kind == script::Kind::Missing;
         let mode = tree.root.map_or(0o755, |meta| meta.mode | 0o700);
         let mode = missing.then_some(mode);
-        script::begin(self.guest, &place.path, &route.stage, mode, &[]).await?;
-        let (tell, clear) = watch::channel(false);
+        let (tell, ready) = watch::channel(Ready::Not);
         let parts = Parts {
             job: self,
             route,
             gauge: Gauge::new(self.settings.shards),
             numbers: AtomicUsize::new(0),
-            clear,
+            ready,
             tree,
         };
-        let there = parts.there(missing).await?;
-        let continued = there.iter().filter(|there| **there).count() as u64;
-        let clashes = async {
+        let prepare = async {
+            script::begin(self.guest, &place.path, &parts.route.stage, mode, &[]).await?;
+            // Whoever waits for it may have failed.
+            let _ = tell.send(Ready::Begun);
             if !missing {
                 parts.clashes().await?;
             }
-            // Whoever waits for it may have failed.
-            let _ = tell.send(true);
-            Ok(())
+            let _ = tell.send(Ready::Clear);
+            Ok::<_, Error>(())
         };
-        let ((), (outcomes, moved)) = tokio::try_join!(clashes, parts.fly(there))?;
+        let fly = async {
+            let there = parts.there(missing).await?;
+            let continued = there.iter().filter(|there| **there).count() as u64;
+            Ok((continued, parts.fly(there).await?))
+        };
+        let ((), (continued, (outcomes, moved))) = tokio::try_join!(prepare, fly)?;
         parts.last(missing).await?;
         let mut summary = summarize(&parts.tree, outcomes.into_iter().enumerate());
         summary.bytes = moved.bytes;
@@ -213,6 +226,7 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
             Work::Part(big, range) if range.is_empty() => self.file(big, Moved::default()).await,
             Work::Part(big, range) => {
                 let bytes = range.end - range.start;
+                self.wait_until(Ready::Begun).await?;
                 let wire = self.job.part(&self.route, &self.gauge, &big, range).await?;
                 let moved = Moved { bytes, wire };
                 if big.arrived() {
@@ -252,7 +266,7 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
                 .await?;
             drop(lane);
             wire += archives.iter().map(|sent| sent.wire_bytes).sum::<u64>();
-            self.wait_until_clear().await?;
+            self.wait_until(Ready::Clear).await?;
             let members = ledger.sent() + above;
             let put = self.put(&portion.name, Role::Part, Some(members), archives);
             match put.await {
@@ -375,7 +389,7 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
     async fn file(&self, big: Arc<Big>, moved: Moved) -> Result<Done, Error> {
         let still = big.still()?;
         if still == Still::Yes {
-            self.wait_until_clear().await?;
+            self.wait_until(Ready::Clear).await?;
             self.job.finish(&self.route, &big).await?;
             let stamp = |&entry| (entry, big.meta.size, big.meta.modified);
             self.note(big.entries.iter().map(stamp));
@@ -475,6 +489,7 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
             return Ok(there);
         }
         let places: Vec<_> = came.iter().map(|(_, place)| place.clone()).collect();
+        self.wait_until(Ready::Begun).await?;
         let stamps = self.job.stamps(&self.route, &places).await?;
         for ((index, _), stamp) in came.into_iter().zip(stamps) {
             let entry = &entries[index];
@@ -512,10 +527,10 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
         self.job.ask(&self.route, written.await?, 0).await.map(drop)
     }
 
-    async fn wait_until_clear(&self) -> Result<(), Error> {
-        let mut clear = self.clear.clone();
-        clear
-            .wait_for(|clear| *clear)
+    async fn wait_until(&self, wanted: Ready) -> Result<(), Error> {
+        let mut ready = self.ready.clone();
+        ready
+            .wait_for(|ready| *ready >= wanted)
             .await
             .map(drop)
             .map_err(|error| Error::Worker(error.to_string()))

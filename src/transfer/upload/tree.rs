@@ -42,12 +42,14 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         target: &str,
     ) -> Result<Summary, Error> {
         let chosen = Chosen::by(self.settings);
-        let tree = Arc::new(blocking(move || Tree::scan(&paths, position, chosen)).await?);
+        let scan = blocking(move || Tree::scan(&paths, position, chosen));
+        let (tree, place) = tokio::join!(scan, script::look(self.guest, target));
+        let tree = Arc::new(tree?);
         if !tree.unreadable.is_empty() && self.settings.incomplete == Incomplete::Stop {
             return Err(Error::Unreadable(tree.unreadable.clone()));
         }
         self.progress.total(Some(tree.bytes), Some(tree.files));
-        let place = script::look(self.guest, target).await?;
+        let place = place?;
         if matches!(place.kind, Kind::File | Kind::Other) {
             return Err(Error::Conflict {
                 path: place.path,
