@@ -45,16 +45,21 @@ while [ $# -gt 0 ]; do
 done
 if [ -f "$stage/gone.sh" ]; then (cd "$stage/tree" && . ../gone.sh) || exit 44; fi
 # A folder goes only where there is a folder or nothing, anything else only where there is no folder. Known before the first move.
-arrived=$(cd "$stage/tree" && find . ! -name . -exec sh -c '
-to=$0
+folders='to=$0
 for each do
-    if [ -L "$each" ] || [ ! -d "$each" ]; then
-        if [ -d "$to/$each" ] && [ ! -L "$to/$each" ]; then printf "%s/%s is a folder\n" "$to" "$each" >&4; fi
-    elif [ ! -d "$to/$each" ] && { [ -e "$to/$each" ] || [ -L "$to/$each" ]; }; then
+    if [ ! -d "$to/$each" ] && { [ -e "$to/$each" ] || [ -L "$to/$each" ]; }; then
         printf "%s/%s is not a folder\n" "$to" "$each" >&4
     fi
 done
-printf "+%s" "$#"' "$path" {} + 4>"$stage/clashes") || exit 44
+printf "+%s" "$#"'
+others='to=$0
+for each do
+    if [ -d "$to/$each" ] && [ ! -L "$to/$each" ]; then printf "%s/%s is a folder\n" "$to" "$each" >&4; fi
+done
+printf "+%s" "$#"'
+# BusyBox find forgets what it has collected within parentheses.
+arrived=$(cd "$stage/tree" && find . -type d ! -name . -exec sh -c "$folders" "$path" {} + \
+    -o ! -type d -exec sh -c "$others" "$path" {} + 4>"$stage/clashes") || exit 44
 arrived=$((0$arrived))
 [ -z "$count" ] || [ "$role" = last ] || [ "$arrived" = "$count" ] || fail 43 "$arrived members arrived instead of $count"
 if [ -z "$nonce" ]; then
@@ -65,36 +70,34 @@ fi
 
 if [ -s "$stage/clashes" ]; then fail 42 "$(cat -- "$stage/clashes")"; fi
 
-# place NAME...: into $to, by one rename each. BusyBox mv refuses to replace a link that can't be followed for a reason other than that nothing is there.
-place() {
-    if [ "$flavor" != gnu ]; then
-        for each do
-            if [ -L "$to/$each" ] && [ ! -e "$to/$each" ]; then rm -f -- "$to/$each"; fi
-        done
-    fi
-    mv -f -- "$@" "$to/" || exit 44
-}
-# merge STAGED FOLDER: each file by one rename, and each folder that is new by one.
+# BusyBox mv refuses to replace a link that can't be followed for a reason other than that nothing is there.
+case $flavor in
+    gnu) move='to=$0; exec mv -f -- "$@" "$to/"' ;;
+    *) move='to=$0; for each do if [ -L "$to/$each" ] && [ ! -e "$to/$each" ]; then rm -f -- "$to/$each"; fi; done; mv -f -- "$@" "$to/"' ;;
+esac
+# merge STAGED FOLDER: each file by one rename, and each folder that is new by one; the others are merged first.
 merge() (
     cd -- "$1" || exit 44
     to=$2
     set --
-    for each in ./* ./.[!.]* ./..?*; do
-        if [ -d "$each" ] && [ ! -L "$each" ]; then
-            if [ -d "$to/$each" ]; then
-                merge "$each" "$to/$each" || exit 44
-                continue
-            fi
-        elif [ ! -e "$each" ] && [ ! -L "$each" ]; then
-            continue
+    for each in ./*/ ./.[!.]*/ ./..?*/; do
+        each=${each%/}
+        if [ -d "$each" ] && [ ! -L "$each" ] && [ -d "$to/$each" ]; then
+            merge "$each" "$to/$each" || exit 44
+            set -- "$@" "$each"
         fi
-        set -- "$@" "$each"
-        if [ $# = 500 ]; then
-            place "$@"
+        if [ $# = 100 ]; then
+            rmdir -- "$@" || exit 44
             set --
         fi
     done
-    [ $# = 0 ] || place "$@"
+    [ $# = 0 ] || rmdir -- "$@" || exit 44
+    for each in ./* ./.[!.]* ./..?*; do
+        if [ -e "$each" ] || [ -L "$each" ]; then
+            find . ! -name . -prune -exec sh -c "$move" "$to" {} + || exit 44
+            break
+        fi
+    done
 )
 if [ -f "$stage/shared.sh" ]; then (umask 077 && cd "$path" && . "$stage/shared.sh") || exit 44; fi
 new=
