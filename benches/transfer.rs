@@ -1,6 +1,6 @@
 //! Copies against their peers, interleaved in one run, as ratios of medians, with the peak memory of each client.
 //!
-//! `cargo bench --bench transfer [-- mixed small sync big tiny]`; `FASTVM_BENCH_ROUNDS` sets the rounds (3). All clients speak
+//! `cargo bench --bench transfer [-- mixed pack small sync big tiny]`; `FASTVM_BENCH_ROUNDS` sets the rounds (3). All clients speak
 //! HTTP to one engine of this build. The official SDK is run by the interpreter in `FASTVM_TEST_PYTHON`, and left out
 //! without one; `FASTVM_BENCH_OTHER` is the path of a second build to compare with. The mixed tree is cut from the Rust toolchain: libraries, programs and documentation.
 #![expect(
@@ -20,19 +20,22 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use common::{FASTVM, Home, Serving};
+use common::scripted::{json, stream};
+use common::{FASTVM, Front, Home, Say, Serving};
 
 const KEY: &str = "bench-key";
 const VM: &str = "bench";
 const MIXED_BYTES: u64 = 200_000_000;
+const PACKED_BYTES: u64 = 650_000_000;
 const SMALL_FILES: usize = 20_000;
 const BIG_BYTES: u64 = 1 << 30;
 /// Runs of a small copy, which is too short to be timed thrice.
 const TINY_ROUNDS: usize = 30;
 /// Shell that gets the URLs of a staging object.
 const PRESIGN: &str = r#"urls=$(curl -sf -H "X-API-Key: $FASTVM_API_KEY" -H 'Content-Type: application/json' -d '{"path":"/tmp/bench"}' "$FASTVM_BASE_URL/v1/vms/$ID/files/presign"); UP=${urls#*\"uploadUrl\":\"}; UP=${UP%%\"*}; DOWN=${urls#*\"downloadUrl\":\"}; DOWN=${DOWN%%\"*}; "#;
-/// Shell that puts its input into it.
-const PUT: &str = r#"curl -sf -T - -H 'Content-Type: application/octet-stream' "$UP""#;
+/// A command that went well, as one answer and as a stream.
+const DONE: &str = r#"{"exitCode":0,"stdout":"done","stderr":"","timedOut":false,"stdoutTruncated":false,"stderrTruncated":false,"durationMs":1}"#;
+const DONE_STREAMED: &str = "{\"t\":\"o\",\"d\":\"ZG9uZQ==\"}\n{\"t\":\"x\",\"c\":0}\n";
 
 fn main() {
     // `cargo test` builds and starts benches too; only `cargo bench` measures.
@@ -51,6 +54,14 @@ fn main() {
         let tree = trees::mixed(folder.path(), MIXED_BYTES);
         bench.folder("mixed tree, 200 MB", &tree);
     }
+    if wanted("pack") {
+        let tar = "tar c -C \"$SOURCE\" . | zstd -q -1 -T0 | ";
+        let tree = trees::mixed(folder.path(), PACKED_BYTES);
+        bench.sent("mixed tree, 650 MB", &tree, (tar, "-"));
+        bench.sent("20,000 files of 3.3 KB", &small(folder.path()), (tar, "-"));
+        let file = big(folder.path());
+        bench.sent("1 GiB of random bytes", &file, ("", "\"$SOURCE\""));
+    }
     if wanted("small") {
         let tree = small(folder.path());
         bench.folder("20,000 files of 3.3 KB", &tree);
@@ -65,6 +76,11 @@ fn main() {
     if wanted("tiny") {
         bench.tiny();
     }
+}
+
+/// Shell that puts a file into a staging object.
+fn put(file: &str) -> String {
+    format!("curl -sf -T {file} -H 'Content-Type: application/octet-stream' \"$UP\"")
 }
 
 /// Files of words, 100 in a folder, none the same.
@@ -106,7 +122,7 @@ struct Cost {
 }
 
 struct Contender<'a> {
-    name: &'a str,
+    name: String,
     run: Box<dyn Fn() -> Cost + 'a>,
     /// Undoes what it did, outside the measurement.
     undo: Box<dyn Fn() + 'a>,
@@ -146,19 +162,16 @@ impl Bench {
         let tree = tree.to_str().unwrap();
         let forget = "\"$FASTVM\" exec \"$VM\" -- rm -rf /root/copy";
         let unpack = "\"$FASTVM\" exec \"$VM\" -- sh -c 'mkdir /root/copy; curl -s \"$1\" | zstd -dc | tar x -C /root/copy' sh \"$DOWN\"";
-        let tar_up = format!("{PRESIGN}tar c -C {tree} . | zstd -q -1 -T0 | {PUT}");
+        let tar_up = format!("{PRESIGN}tar c -C {tree} . | zstd -q -1 -T0 | {}", put("-"));
         let mut up = self.ours(
             format!("\"$FASTVM\" cp --quiet {tree} $VM:/root/copy"),
             forget,
         );
-        up.extend([
-            self.contender(
-                "tar | zstd -1 -T0 | curl, then curl | zstd | tar in the VM",
-                format!("{tar_up} && {unpack}"),
-                forget,
-            ),
-            self.contender("the same, until it is at the storage", tar_up, "true"),
-        ]);
+        up.extend([self.contender(
+            "tar | zstd -1 -T0 | curl, then curl | zstd | tar in the VM",
+            format!("{tar_up} && {unpack}"),
+            forget,
+        )]);
         up.extend(self.official(
             &format!("client.upload(vm, {tree:?}, '/root/copy')"),
             forget,
@@ -188,6 +201,46 @@ impl Bench {
         ));
         compare(&format!("{what}, out of a VM"), &down, self.rounds);
         self.sh("\"$FASTVM\" exec \"$VM\" -- rm -rf /root/from");
+    }
+
+    /// A copy as far as the storage: what would have the VM get and unpack something is answered in its place, at once. `straight`
+    /// is the shell before a `curl -T`, and what that sends.
+    fn sent(&self, what: &str, source: &Path, straight: (&str, &str)) {
+        let front = Front::new(&self.serving.url, "none", |asked| {
+            let takes_in = ["# put_tree", "# put_range", "# finish_file", "tar xzf"];
+            if asked.line.ends_with("/files/fetch") {
+                Say::Answer(json("200 OK", DONE))
+            } else if !takes_in.iter().any(|word| asked.body.contains(word)) {
+                Say::Pass
+            } else if asked.head.contains("x-ndjson") {
+                Say::Answer(stream(DONE_STREAMED))
+            } else {
+                Say::Answer(json("200 OK", DONE))
+            }
+        });
+        let (source, url) = (source.to_str().unwrap(), front.url());
+        let forget = "\"$FASTVM\" exec \"$VM\" -- sh -c 'rm -rf /root/copy /root/.fastvm-*'";
+        let mut ways = self.ours(
+            format!("export FASTVM_BASE_URL={url}; \"$FASTVM\" cp --quiet {source} $VM:/root/copy"),
+            forget,
+        );
+        let (before, sends) = straight;
+        ways.push(self.contender(
+            &format!("{before}curl -T"),
+            format!("{PRESIGN}SOURCE={source}; {before}{}", put(sends)),
+            "true",
+        ));
+        ways.extend(self.official(
+            &format!(
+                "client = fastvm.FastvmClient(base_url={url:?})\nclient.upload(vm, {source:?}, '/root/copy')"
+            ),
+            "true",
+        ));
+        compare(
+            &format!("{what}, as far as the storage"),
+            &ways,
+            self.rounds,
+        );
     }
 
     /// What is the same at both ends already.
@@ -229,21 +282,16 @@ impl Bench {
     fn file(&self, what: &str, file: &Path) {
         let path = file.to_str().unwrap();
         let forget = "\"$FASTVM\" exec \"$VM\" -- rm -f /root/file";
-        let put = format!(
-            "{PRESIGN}curl -sf -T {path} -H 'Content-Type: application/octet-stream' \"$UP\""
-        );
+        let put = format!("{PRESIGN}{}", put(path));
         let mut up = self.ours(
             format!("\"$FASTVM\" cp --quiet {path} $VM:/root/file"),
             forget,
         );
-        up.extend([
-            self.contender(
-                "curl -T, then curl in the VM",
-                format!("{put} && \"$FASTVM\" exec \"$VM\" -- curl -so /root/file \"$DOWN\""),
-                forget,
-            ),
-            self.contender("curl -T, until it is at the storage", put, "true"),
-        ]);
+        up.extend([self.contender(
+            "curl -T, then curl in the VM",
+            format!("{put} && \"$FASTVM\" exec \"$VM\" -- curl -so /root/file \"$DOWN\""),
+            forget,
+        )]);
         up.extend(self.official(
             &format!("client.upload(vm, {path:?}, '/root/file')"),
             forget,
@@ -312,9 +360,9 @@ impl Bench {
         contenders
     }
 
-    fn contender<'a>(&'a self, name: &'a str, script: String, undo: &'a str) -> Contender<'a> {
+    fn contender<'a>(&'a self, name: &str, script: String, undo: &'a str) -> Contender<'a> {
         Contender {
-            name,
+            name: name.to_owned(),
             run: Box::new(move || self.measure(&["sh", "-ec", &script])),
             undo: Box::new(move || self.sh(undo)),
         }
@@ -327,7 +375,7 @@ impl Bench {
             "import os, fastvm\nclient = fastvm.FastvmClient()\nvm = os.environ['ID']\n{call}\n"
         );
         Some(Contender {
-            name: "official SDK 0.7.0",
+            name: "official SDK 0.7.0".to_owned(),
             run: Box::new(move || self.measure(&[&python, "-c", &script])),
             undo: Box::new(move || self.sh(undo)),
         })

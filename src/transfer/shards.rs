@@ -116,7 +116,7 @@ impl Gauge {
         }
         let rate = state.bytes as f64 / seconds / state.window as f64;
         let size = (rate * TAKES.as_secs_f64()).min(self.shards.largest as f64);
-        let share = left / (2 * state.window as u64);
+        let share = left / state.window as u64;
         (size as u64).min(share).clamp(
             self.shards.first,
             self.shards.largest.max(self.shards.first),

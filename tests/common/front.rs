@@ -25,6 +25,8 @@ pub(crate) struct Asked {
     pub(crate) line: String,
     /// The head, in lower case.
     pub(crate) head: String,
+    /// What was posted.
+    pub(crate) body: String,
 }
 
 impl Asked {
@@ -95,13 +97,18 @@ impl Front {
 }
 
 fn serve(mut client: TcpStream, behind: Behind) -> io::Result<()> {
-    let (head, rest) = read_head(&mut client)?;
+    let (head, mut rest) = read_head(&mut client)?;
     let line = head.lines().next().unwrap_or_default();
     let line = line.split(['?', ' ']).take(2).collect::<Vec<_>>().join(" ");
-    let asked = Asked {
+    let mut asked = Asked {
         line,
         head: head.to_lowercase(),
+        body: String::new(),
     };
+    if asked.line.starts_with("POST") {
+        read_whole(&mut client, &asked.head, &mut rest)?;
+        asked.body = String::from_utf8_lossy(&rest).into_owned();
+    }
     behind.asked.lock().unwrap().push(asked.clone());
     let say = (behind.decide.lock().unwrap())(&asked);
     let loses = match say {
@@ -160,12 +167,21 @@ fn read_head(client: &mut TcpStream) -> io::Result<(String, Vec<u8>)> {
     }
 }
 
+fn length(head: &str) -> Option<usize> {
+    head.lines()
+        .find_map(|line| line.strip_prefix("content-length: "))
+        .map(|length| length.trim().parse().unwrap())
+}
+
+/// Reads the rest of a body whose length is announced.
+fn read_whole(client: &mut TcpStream, head: &str, body: &mut Vec<u8>) -> io::Result<()> {
+    let missing = length(head).unwrap_or(0).saturating_sub(body.len());
+    client.take(missing as u64).read_to_end(body).map(drop)
+}
+
 /// Reads a body to its end, so that the answer is not lost to a reset.
 fn read_body(client: &mut TcpStream, head: &str, mut body: Vec<u8>) -> io::Result<()> {
-    let length = head
-        .lines()
-        .find_map(|line| line.strip_prefix("content-length: "))
-        .map(|length| length.trim().parse::<usize>().unwrap());
+    let length = length(head);
     let chunked = head.contains("transfer-encoding: chunked");
     let mut buffer = [0; 64 * 1024];
     let mut read = body.len();

@@ -6,9 +6,10 @@
 # Without a NONCE another VM's tar made the archive: it holds the tree alone, with the modes of its folders. COUNT may be empty then.
 path=$1 stage=$2 nonce=$3 count=$4 mode=$5 time=$6 flavor=$7 role=$8
 shift 8
+# Long reads, in blocks of 512 bytes, wake up those at the other end of a pipe less often.
 case $flavor in
-    gnu) keep_links=--keep-directory-symlink ;;
-    *) keep_links= ;;
+    gnu) keep_links=--keep-directory-symlink long='-b 128' ;;
+    *) keep_links= long= ;;
 esac
 if [ ! -d "$path" ] && { [ -e "$path" ] || [ -L "$path" ]; }; then fail 42 "$path is not a folder"; fi
 if [ "$role" = whole ]; then parents "${stage%/*}"; fi
@@ -33,7 +34,7 @@ while [ $# -gt 0 ]; do
         [ "${got%% *}" = "$sum" ] || fail 43 "the checksum is ${got%% *} instead of $sum"
     fi
     statuses=$({ { fetch; echo "download=$?" >&4; } | { decode; echo "$codec=$?" >&4; } |
-        { (umask 0; tar -xopf - -C "$bottom" >&2); echo "tar=$?" >&4; cat >/dev/null; }; } 4>&1)
+        { umask 0; tar -xop $long -f - -C "$bottom" >&2; echo "tar=$?" >&4; cat >/dev/null; }; } 4>&1)
     settled "$statuses"
     [ -z "$file" ] || rm -f -- "$file"
     if [ -z "$nonce" ]; then break; fi
@@ -73,31 +74,33 @@ if [ -s "$stage/clashes" ]; then fail 42 "$(cat -- "$stage/clashes")"; fi
 # BusyBox mv refuses to replace a link that can't be followed for a reason other than that nothing is there.
 case $flavor in
     gnu) move='to=$0; exec mv -f -- "$@" "$to/"' ;;
-    *) move='to=$0; for each do if [ -L "$to/$each" ] && [ ! -e "$to/$each" ]; then rm -f -- "$to/$each"; fi; done; mv -f -- "$@" "$to/"' ;;
+    *) move='to=$0; for each do if [ -L "$to/$each" ] && [ ! -e "$to/$each" ]; then rm -f -- "$to/$each"; fi; done; exec mv -f -- "$@" "$to/"' ;;
 esac
-# merge STAGED FOLDER: each file by one rename, and each folder that is new by one; the others are merged first.
+# merge STAGED FOLDER: each file by one rename, and each folder that is new by one; the others are merged. Of more than a hundred files
+# find makes the command, for a shell takes long to.
 merge() (
     cd -- "$1" || exit 44
-    to=$2
+    to=$2 files=0
     set --
-    for each in ./*/ ./.[!.]*/ ./..?*/; do
-        each=${each%/}
-        if [ -d "$each" ] && [ ! -L "$each" ] && [ -d "$to/$each" ]; then
-            merge "$each" "$to/$each" || exit 44
-            set -- "$@" "$each"
+    for each in ./* ./.[!.]* ./..?*; do
+        if [ -d "$each" ] && [ ! -L "$each" ]; then
+            if [ -d "$to/$each" ]; then
+                merge "$each" "$to/$each" || exit 44
+                continue
+            fi
+        elif [ "$files" = 100 ] || { [ ! -e "$each" ] && [ ! -L "$each" ]; }; then
+            continue
+        else
+            files=$((files + 1))
         fi
-        if [ $# = 100 ]; then
-            rmdir -- "$@" || exit 44
+        set -- "$@" "$each"
+        if [ $# = 200 ]; then
+            sh -c "$move" "$to" "$@" || exit 44
             set --
         fi
     done
-    [ $# = 0 ] || rmdir -- "$@" || exit 44
-    for each in ./* ./.[!.]* ./..?*; do
-        if [ -e "$each" ] || [ -L "$each" ]; then
-            find . ! -name . -prune -exec sh -c "$move" "$to" {} + || exit 44
-            break
-        fi
-    done
+    [ $# = 0 ] || sh -c "$move" "$to" "$@" || exit 44
+    [ "$files" -lt 100 ] || find . ! -name . -prune ! -type d -exec sh -c "$move" "$to" {} + || exit 44
 )
 if [ -f "$stage/shared.sh" ]; then (umask 077 && cd "$path" && . "$stage/shared.sh") || exit 44; fi
 new=
