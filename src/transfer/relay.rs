@@ -97,9 +97,9 @@ impl<F: Guest, T: Guest, S: BlobStore> Relay<'_, F, T, S> {
     }
 
     async fn once(&self, target: &str, into: bool) -> Result<Summary, Error> {
-        match script::get(self.from, &self.source.path, 0).await? {
+        match script::get(self.from, &self.source.path, 0, None).await? {
             Found::File { path, tools, .. } => self.file(&path, &tools, target, into).await,
-            Found::Folder { path, tools } => {
+            Found::Folder { path, tools, .. } => {
                 let contents = self.source.path == "." || self.source.path.ends_with("/.");
                 let target = match own_name(&path) {
                     _ if !into || contents => target.to_owned(),

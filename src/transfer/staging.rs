@@ -5,6 +5,7 @@
 
 use std::convert::Infallible;
 use std::future::pending;
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -27,6 +28,8 @@ const AT_ONCE: usize = 8;
 pub(super) struct Staging<'a, S> {
     store: &'a S,
     leftovers: Leftovers,
+    /// Asked for before it was needed.
+    ahead: std::sync::Mutex<Option<StagingObject>>,
     spent: UnboundedSender<SignedUrl>,
     queue: Mutex<UnboundedReceiver<SignedUrl>>,
 }
@@ -37,9 +40,21 @@ impl<'a, S: BlobStore> Staging<'a, S> {
         Self {
             store,
             leftovers: leftovers.clone(),
+            ahead: std::sync::Mutex::default(),
             spent,
             queue: Mutex::new(queue),
         }
+    }
+
+    /// Asks for the first object beside other questions. Why there is none, whoever needs it is told.
+    pub(super) async fn ask_ahead(&self, name: &str) {
+        if let Ok(object) = self.store.presign(name).await {
+            *self.ahead() = Some(object);
+        }
+    }
+
+    fn ahead(&self) -> MutexGuard<'_, Option<StagingObject>> {
+        self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes an object whose bytes have arrived, or never will.
@@ -95,7 +110,11 @@ async fn empty(store: &impl BlobStore, upload: &SignedUrl) {
 
 impl<S: BlobStore> BlobStore for Staging<'_, S> {
     async fn presign(&self, name: &str) -> Result<StagingObject, RemoteError> {
-        let object = self.store.presign(name).await?;
+        let asked = self.ahead().take();
+        let object = match asked {
+            Some(object) => object,
+            None => self.store.presign(name).await?,
+        };
         self.leftovers.given_out(&object);
         Ok(object)
     }

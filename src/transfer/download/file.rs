@@ -62,7 +62,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             if reading == READINGS {
                 break;
             }
-            match script::get(self.guest, &source.path, SMALL).await? {
+            match script::get(self.guest, &source.path, SMALL, None).await? {
                 Found::Inline(again) => small = again,
                 Found::File {
                     path,

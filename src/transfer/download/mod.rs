@@ -21,7 +21,7 @@ use super::leftovers::sweep;
 use super::name;
 use super::progress::Progress;
 use super::remote::{BlobStore, Guest};
-use super::request::{DownloadRequest, DownloadTarget, RemotePath, Settings};
+use super::request::{DownloadRequest, DownloadTarget, Links, RemotePath, Settings};
 use super::script::{self, Found};
 use super::staging::Staging;
 use super::summary::Summary;
@@ -90,21 +90,22 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
     }
 
     async fn one(&self, source: &RemotePath, target: &Path, into: bool) -> Result<Summary, Error> {
-        match script::get(self.guest, &source.path, SMALL).await? {
+        let most = (self.settings.links == Links::Keep).then_some(self.settings.shards.first);
+        match script::get(self.guest, &source.path, SMALL, most).await? {
             Found::Inline(small) => self.small_file(source, small, target, into).await,
             Found::File {
                 path,
                 status,
                 tools,
             } => self.file(&path, status, &tools, target, into).await,
-            Found::Folder { path, tools } => {
+            Found::Folder { path, tools, large } => {
                 let contents = source.path == "." || source.path.ends_with("/.");
                 let target = if into && !contents {
                     target.join(own_name(&path)?)
                 } else {
                     target.to_owned()
                 };
-                self.tree(&path, &tools, target).await
+                self.tree(&path, (&tools, large), target).await
             }
             Found::Other => Err(special(&source.path)),
         }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use tokio::sync::watch;
 
 use super::big::Big;
 use super::delivery::Holds;
@@ -45,6 +46,16 @@ struct Arrival<'a, G, S> {
     landing: Arc<Parts>,
     gauge: Gauge,
     numbers: AtomicUsize,
+    /// All files are in their places.
+    landed: watch::Receiver<bool>,
+}
+
+/// When something is moved into place.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    AtOnce,
+    /// Links and folders.
+    AfterFiles,
 }
 
 /// What a piece of work came to.
@@ -71,7 +82,12 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         only: Option<Vec<Listed>>,
         target: PathBuf,
     ) -> Result<Summary, Error> {
-        let mut entries = script::survey(self.guest, path).await?;
+        let name = self.object_name();
+        let (entries, ()) = tokio::join!(
+            script::survey(self.guest, path),
+            self.store.ask_ahead(&name)
+        );
+        let mut entries = entries?;
         if let Some(only) = only {
             let only: HashSet<_> = only.into_iter().map(|listed| listed.path).collect();
             entries.retain(|entry| only.contains(&entry.path));
@@ -101,6 +117,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             Ok((landing, there))
         });
         let (landing, there) = landing.await?;
+        let (tell, landed) = watch::channel(false);
         let arrival = Arrival {
             job: self,
             path,
@@ -110,10 +127,17 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             landing: Arc::new(landing),
             gauge: Gauge::new(self.settings.shards),
             numbers: AtomicUsize::new(0),
+            landed,
         };
-        let mut summary = arrival.fly(&there).await?;
+        let files = async {
+            let summary = arrival.fly(&there).await?;
+            // Whoever waits for it may have failed.
+            let _ = tell.send(true);
+            Ok(summary)
+        };
+        let (mut summary, rest) = tokio::try_join!(files, arrival.rest())?;
+        summary.add(rest);
         summary.continued = there.iter().filter(|there| **there).count() as u64;
-        arrival.last(&mut summary).await?;
         summary.skipped.splice(0..0, special);
         Ok(summary)
     }
@@ -154,7 +178,7 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
 
     async fn work(&self, work: Work) -> Result<Done, Error> {
         match work {
-            Work::Batch(batch) => self.batch(&batch, Share::Part).await,
+            Work::Batch(batch) => self.batch(&batch, Share::Part, Turn::AtOnce).await,
             Work::Part(big, range) => {
                 let own = big.places.first().cloned().unwrap_or_default();
                 let path = format!("{}/{own}", self.path.trim_end_matches('/'));
@@ -217,7 +241,7 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
     }
 
     /// Brings some entries until they are in place.
-    async fn batch(&self, batch: &[usize], share: Share) -> Result<Done, Error> {
+    async fn batch(&self, batch: &[usize], share: Share, turn: Turn) -> Result<Done, Error> {
         let listed: Vec<_> = batch
             .iter()
             .map(|&index| Listed {
@@ -253,6 +277,9 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
                         path,
                         reason: SkipReason::Changed,
                     }));
+                    if turn == Turn::AfterFiles {
+                        self.wait_for_files().await?;
+                    }
                     let landing = self.landing.clone();
                     blocking(move || landing.place(&name)).await?;
                     self.note(batch.iter().copied());
@@ -323,8 +350,17 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
         brought
     }
 
-    /// Links, and folders with their modes and times.
-    async fn last(&self, summary: &mut Summary) -> Result<(), Error> {
+    async fn wait_for_files(&self) -> Result<(), Error> {
+        let mut landed = self.landed.clone();
+        let landed = landed.wait_for(|landed| *landed).await;
+        landed
+            .map(drop)
+            .map_err(|error| Error::Worker(error.to_string()))
+    }
+
+    /// Links, and folders with their modes and times: they come beside the files, and are put in place after them.
+    async fn rest(&self) -> Result<Summary, Error> {
+        let mut summary = Summary::default();
         let mut folders: Vec<(MemberPath, u32, Moment)> = Vec::new();
         for (number, batch) in rest(&self.entries).into_iter().enumerate() {
             let share = if number == 0 {
@@ -332,14 +368,15 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
             } else {
                 Share::Part
             };
-            let mut done = self.batch(&batch, share).await?;
+            let mut done = self.batch(&batch, share, Turn::AfterFiles).await?;
             folders.append(&mut done.unpacked.folders);
-            count(summary, done);
+            count(&mut summary, done);
         }
         let named = folders.iter().filter(|(path, ..)| !path.is_root());
         summary.folders = named.count() as u64;
         let landing = self.landing.clone();
-        blocking(move || landing.finish(&folders)).await
+        blocking(move || landing.finish(&folders)).await?;
+        Ok(summary)
     }
 
     /// Writes down what is in its place, as the survey found it: what is otherwise by now is brought again another time.

@@ -29,7 +29,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         mut output: Output,
     ) -> Result<Summary, Error> {
         for _ in 0..READINGS {
-            let got = match script::get(self.guest, &source.path, SMALL).await? {
+            let got = match script::get(self.guest, &source.path, SMALL, None).await? {
                 Found::Inline(small) => match whole(&small, &source.path)? {
                     Some(bytes) => Some(self.write_small(&bytes, &mut output).await?),
                     None => None,
@@ -41,7 +41,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
                     };
                     self.delivered((&tools, codec), Holds::File, take).await?
                 }
-                Found::Folder { path, tools } => {
+                Found::Folder { path, tools, .. } => {
                     tools.need(&["tar", "find", "stat"])?;
                     let codec = tools.codec(self.settings.compression)?;
                     let take = async |delivery: &Delivery| {

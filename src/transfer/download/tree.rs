@@ -27,12 +27,15 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
     pub(super) async fn tree(
         &self,
         path: &str,
-        tools: &Tools,
+        (tools, large): (&Tools, bool),
         target: PathBuf,
     ) -> Result<Summary, Error> {
         tools.need(&["tar", "find", "stat"])?;
         let codec = tools.codec(self.settings.compression)?;
         let only = self.chosen(path).await?;
+        if large && self.comes_in_parts(tools) {
+            return self.parts(path, tools, codec, only, target).await;
+        }
         for reading in 1..=READINGS {
             let share = if self.comes_in_parts(tools) {
                 Share::UpTo(self.settings.shards.first)

@@ -2,6 +2,7 @@
 
 use super::answer::{Answer, broken};
 use super::look::{Kind, Tools, absolute, kind};
+use super::put::text;
 use super::send::Status;
 use super::{Call, Patience, SMALL_OUTPUT};
 use crate::transfer::error::Error;
@@ -21,6 +22,8 @@ pub(in crate::transfer) enum Found {
     Folder {
         path: String,
         tools: Tools,
+        /// It was found to be more than was asked about.
+        large: bool,
     },
     /// Neither.
     Other,
@@ -36,11 +39,12 @@ pub(in crate::transfer) struct Inline {
     pub(in crate::transfer) sum: Option<u32>,
 }
 
-/// Looks at a source; a file of at most `limit` bytes comes with the answer.
+/// Looks at a source; a file of at most `limit` bytes comes with the answer. Of a folder it can tell whether it is more than `most`.
 pub(in crate::transfer) async fn get(
     guest: &impl Guest,
     path: &str,
     limit: u64,
+    most: Option<u64>,
 ) -> Result<Found, Error> {
     let script = concat!(
         include_str!("base.sh"),
@@ -48,7 +52,7 @@ pub(in crate::transfer) async fn get(
         include_str!("tools.sh"),
         include_str!("get.sh")
     );
-    let arguments = vec![path.to_owned(), limit.to_string()];
+    let arguments = vec![path.to_owned(), limit.to_string(), text(most)];
     let output_limit = SMALL_OUTPUT + usize::try_from(limit).unwrap_or(usize::MAX / 2);
     let call = Call {
         script,
@@ -69,6 +73,7 @@ pub(in crate::transfer) async fn get(
         Kind::Folder => Found::Folder {
             path: absolute(answer.rest)?,
             tools,
+            large: answer.get("large").is_ok(),
         },
         Kind::File => Found::File {
             path: absolute(answer.rest)?,

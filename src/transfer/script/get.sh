@@ -1,4 +1,5 @@
-# get PATH LIMIT: what is there; a file of at most LIMIT bytes is answered whole, between its status before and after.
+# get PATH LIMIT MOST: what is there; a file of at most LIMIT bytes is answered whole, between its status before and after. Of a folder it is
+# said whether its files are more than MOST bytes, at a KiB a name; without MOST that is not looked at.
 locate "$1"
 if [ ! -e "$path" ]; then fail 41 "$path: no such file or folder"; fi
 if [ -d "$path" ]; then kind=folder
@@ -20,6 +21,18 @@ if [ "$kind" = file ]; then
         finished=1
         exit 0
     fi
+fi
+if [ "$kind" = folder ] && [ -n "$3" ]; then
+    find "$path/." -type f -exec stat -c %s {} + 2>/dev/null | {
+        total=0
+        while read -r size; do
+            total=$((total + 1024 + size))
+            if [ "$total" -gt "$3" ]; then
+                printf 'large\n'
+                break
+            fi
+        done
+    }
 fi
 tell_tools
 printf 'path\n%s' "$path"

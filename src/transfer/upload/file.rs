@@ -172,7 +172,12 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
     }
 
     async fn large_file(&self, file: Opened, target: &RemotePath) -> Result<Summary, Error> {
-        let place = script::look(self.guest, &target.path).await?;
+        let name = self.object_name("first");
+        let (place, ()) = tokio::join!(
+            script::look(self.guest, &target.path),
+            self.store.ask_ahead(&name)
+        );
+        let place = place?;
         let data = file.meta.size.min(file.meta.allocated);
         if is_big(data, self.settings.shards.first) && place.tools.has("dd") {
             self.check_space(&place, data)?;

@@ -43,7 +43,12 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
     ) -> Result<Summary, Error> {
         let chosen = Chosen::by(self.settings);
         let scan = blocking(move || Tree::scan(&paths, position, chosen));
-        let (tree, place) = tokio::join!(scan, script::look(self.guest, target));
+        let name = self.object_name("first");
+        let (tree, place, ()) = tokio::join!(
+            scan,
+            script::look(self.guest, target),
+            self.store.ask_ahead(&name)
+        );
         let tree = Arc::new(tree?);
         if !tree.unreadable.is_empty() && self.settings.incomplete == Incomplete::Stop {
             return Err(Error::Unreadable(tree.unreadable.clone()));
