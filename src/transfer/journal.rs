@@ -1,12 +1,14 @@
 //! What of a copy has arrived and what stands in the VM, written down as it happens, so that a copy that was cut off is taken up again.
 //!
-//! One file for each copy, in the form of lines: `f SIZE TIME PATH` for a file in its place, `s PATH` for a folder of ours in the VM and
-//! `g PATH` once that is gone; paths in hexadecimal digits. A line that was cut off is ignored.
+//! One file for each copy, in the form of lines: `f SIZE TIME PATH` for a file in its place, `p SIZE TIME START END PATH TEMP` for a part of a
+//! large one in the VM, `s PATH` for a folder of ours in the VM and `g PATH` once that is gone; paths in hexadecimal digits. A line that was
+//! cut off is ignored.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -20,7 +22,18 @@ use super::moment::Moment;
 pub struct Journal {
     path: PathBuf,
     files: HashMap<MemberPath, (u64, Moment)>,
+    begun: HashMap<MemberPath, Begun>,
     state: Mutex<State>,
+}
+
+/// What an earlier try brought of a large file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Begun {
+    stamp: (u64, Moment),
+    /// Where it stands in the VM.
+    pub(super) temp: String,
+    /// In order.
+    pub(super) ranges: Vec<Range<u64>>,
 }
 
 #[derive(Debug)]
@@ -47,6 +60,7 @@ impl Journal {
         let mut journal = Self {
             path,
             files: HashMap::new(),
+            begun: HashMap::new(),
             state: Mutex::new(State {
                 file: None,
                 stages: HashSet::new(),
@@ -69,7 +83,12 @@ impl Journal {
             .split_inclusive('\n')
             .filter_map(|line| line.strip_suffix('\n'))
         {
-            read(line, &mut journal.files, &mut state.stages);
+            read(
+                line,
+                &mut journal.files,
+                &mut journal.begun,
+                &mut state.stages,
+            );
         }
         // Whatever was cut off is closed by a line break.
         if !text.is_empty() && !text.ends_with('\n') {
@@ -96,6 +115,30 @@ impl Journal {
     /// Size and time of a file that arrived in an earlier try.
     pub(super) fn arrived_before(&self, place: &MemberPath) -> Option<(u64, Moment)> {
         self.files.get(place).copied()
+    }
+
+    /// What an earlier try brought of a large file of this size and time.
+    pub(super) fn begun(&self, place: &MemberPath, stamp: (u64, Moment)) -> Option<Begun> {
+        let begun = self.begun.get(place);
+        begun.filter(|begun| begun.stamp == stamp).cloned()
+    }
+
+    /// Whether an earlier try left parts of a large file in this folder.
+    pub(super) fn holds_parts(&self, stage: &str) -> bool {
+        self.begun.values().any(|begun| is_in(&begun.temp, stage))
+    }
+
+    /// Notes a part of a large file.
+    pub(super) fn brought(
+        &self,
+        place: &MemberPath,
+        (size, modified): (u64, Moment),
+        temp: &str,
+        Range { start, end }: &Range<u64>,
+    ) {
+        let (place, temp) = (hex(place.as_bytes()), hex(temp.as_bytes()));
+        let line = format!("p {size} {modified} {start} {end} {place} {temp}\n");
+        self.write(&mut self.state(), &line);
     }
 
     /// Notes files that are in their place.
@@ -172,22 +215,51 @@ fn claim(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
+fn is_in(path: &str, folder: &str) -> bool {
+    path.strip_prefix(folder)
+        .is_some_and(|rest| rest.starts_with('/'))
+}
+
 fn read(
     line: &str,
     files: &mut HashMap<MemberPath, (u64, Moment)>,
+    begun: &mut HashMap<MemberPath, Begun>,
     stages: &mut HashSet<String>,
 ) -> Option<()> {
     let words: Vec<_> = line.split(' ').collect();
     match words.as_slice() {
         ["f", size, modified, path] => {
             let place = MemberPath::parse(&unhex(path)?).ok()?;
+            begun.remove(&place);
             files.insert(place, (size.parse().ok()?, Moment::parse(modified)?));
+        }
+        ["p", size, modified, start, end, path, temp] => {
+            let place = MemberPath::parse(&unhex(path)?).ok()?;
+            let fresh = Begun {
+                stamp: (size.parse().ok()?, Moment::parse(modified)?),
+                temp: String::from_utf8(unhex(temp)?).ok()?,
+                ranges: Vec::new(),
+            };
+            let range: Range<u64> = start.parse().ok()?..end.parse().ok()?;
+            let known = begun.entry(place).or_insert_with(|| fresh.clone());
+            if (&known.temp, known.stamp) != (&fresh.temp, fresh.stamp) {
+                *known = fresh;
+            }
+            let at = known
+                .ranges
+                .partition_point(|other| other.start < range.start);
+            let apart = |other: &Range<u64>| other.end <= range.start || range.end <= other.start;
+            if !range.is_empty() && range.end <= known.stamp.0 && known.ranges.iter().all(apart) {
+                known.ranges.insert(at, range);
+            }
         }
         ["s", path] => {
             stages.insert(String::from_utf8(unhex(path)?).ok()?);
         }
         ["g", path] => {
-            stages.remove(&String::from_utf8(unhex(path)?).ok()?);
+            let path = String::from_utf8(unhex(path)?).ok()?;
+            begun.retain(|_, begun| !is_in(&begun.temp, &path));
+            stages.remove(&path);
         }
         _ => {}
     }

@@ -127,18 +127,27 @@ pub(super) async fn settle<T>(
     result
 }
 
-/// Removes from the VM what an earlier try of the same copy left there when it was killed.
-pub(super) async fn sweep(guest: &impl Guest, leftovers: &Leftovers) -> Result<(), Error> {
-    let left = leftovers.journal().map(|journal| journal.left());
-    let left = left.unwrap_or_default();
+/// Removes from the VM what an earlier try of the same copy left there when it was killed, but for folders that hold parts of a large file:
+/// these are answered, and are on the list from now on.
+pub(super) async fn sweep(guest: &impl Guest, leftovers: &Leftovers) -> Result<Vec<String>, Error> {
+    let Some(journal) = leftovers.journal() else {
+        return Ok(Vec::new());
+    };
+    let (kept, left): (Vec<_>, Vec<_>) = journal
+        .left()
+        .into_iter()
+        .partition(|path| journal.holds_parts(path));
+    for path in &kept {
+        leftovers.add(path);
+    }
     if left.is_empty() {
-        return Ok(());
+        return Ok(kept);
     }
     script::remove(guest, &left).await?;
     for path in left {
         leftovers.remove(&path);
     }
-    Ok(())
+    Ok(kept)
 }
 
 /// Removes from the VM and the storage what an interrupted transfer left there. Asks nothing of either when there is nothing.

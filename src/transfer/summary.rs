@@ -18,6 +18,8 @@ pub struct Summary {
     pub unchanged: u64,
     /// Files that an earlier try of the same copy had brought.
     pub continued: u64,
+    /// Bytes of these, and of parts of large files that an earlier try had brought.
+    pub continued_bytes: u64,
     /// Paths that only got another mode, time or owner.
     pub adjusted: u64,
     /// Paths removed at the destination.
@@ -37,6 +39,7 @@ impl Summary {
         self.wire_bytes += other.wire_bytes;
         self.unchanged += other.unchanged;
         self.continued += other.continued;
+        self.continued_bytes += other.continued_bytes;
         self.adjusted += other.adjusted;
         self.deleted += other.deleted;
         self.skipped.extend(other.skipped);

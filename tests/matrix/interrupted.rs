@@ -199,3 +199,37 @@ fn a_copy_that_was_killed_is_done_by_the_next_which_tidies_up_too() {
 fn a_copy_that_was_killed_100_times_each_way_is_done_by_the_next_which_tidies_up_too() {
     kills(100, 300, 22);
 }
+
+/// T48.
+#[test]
+fn the_parts_of_a_large_file_outlive_a_kill_and_are_not_sent_twice() {
+    let served = Served::start();
+    let link = Link {
+        latency: Duration::ZERO,
+        rate: Some(40 * 1024 * 1024),
+        slice: None,
+    };
+    let proxy = FaultProxy::with_storage(served.url(), link, "uploadUrl");
+    let home = Home::with_server(&proxy.url());
+    let size = 40 << 20;
+    fs::write(home.join("big"), Random::new(8).bytes(size)).unwrap();
+    let words = ["cp", "-j", "1", "big", "dev:/root/big"];
+    let mut child = start(&home, &words);
+    while proxy.moved(Way::Up) < 30 << 20 && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    signal(&child, "KILL");
+    assert_eq!(ended(child).code, 137);
+    let before = proxy.moved(Way::Up);
+    let ran = home.run(&[&words[..], &["-q", ".continuedBytes"]].concat());
+    assert_eq!(ran.code, 0, "{ran}");
+    let continued: u64 = ran.stdout.trim().parse().unwrap();
+    assert!(continued >= 8 << 20, "{continued}");
+    let sent = proxy.moved(Way::Up) - before;
+    assert!(sent < (42 << 20) - continued, "{sent} {continued}");
+    let back = home.join("back");
+    let straight = served.client();
+    straight.ok(&["cp", "dev:/root/big", back.to_str().unwrap()]);
+    assert!(fs::read(back).unwrap() == fs::read(home.join("big")).unwrap());
+    assert_eq!(served.left_in_vm(), "");
+}

@@ -452,7 +452,7 @@ async fn too_long(how: fn(&Path)) {
 }
 
 /// As a new process would begin the same copy.
-fn with_journal(world: &World) -> (Settings, Arc<Journal>) {
+pub(super) fn with_journal(world: &World) -> (Settings, Arc<Journal>) {
     let folder = world.root.path().join("state");
     // A child of another test may hold what it inherited until it has become the program it is to be.
     let tries = std::iter::repeat_with(|| {

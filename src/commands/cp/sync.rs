@@ -9,6 +9,7 @@ use crate::commands::naming::Named;
 use crate::context::Context;
 use crate::error::Error;
 use crate::output::control::visible;
+use crate::output::human;
 use crate::transfer::sync::{self, Choice, Outlook, Proof, Take, plan_download, plan_upload};
 use crate::transfer::{self, DownloadTarget, Settings, Summary, UploadSource};
 
@@ -155,9 +156,13 @@ pub(super) fn besides(summary: &Summary) -> String {
         (summary.deleted, "deleted"),
     ];
     let told = parts.iter().filter(|(count, _)| *count > 0);
-    let told: Vec<_> = told
+    let mut told: Vec<_> = told
         .map(|(count, word)| format!("{count} {word}"))
         .collect();
+    if summary.continued == 0 && summary.continued_bytes > 0 {
+        let bytes = human::size(summary.continued_bytes);
+        told.insert(0, format!("{bytes} there from an earlier try"));
+    }
     if told.is_empty() {
         String::new()
     } else {

@@ -138,6 +138,9 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         let (mut summary, rest) = tokio::try_join!(files, arrival.rest())?;
         summary.add(rest);
         summary.continued = there.iter().filter(|there| **there).count() as u64;
+        let continued = arrival.entries.iter().zip(&there);
+        let continued = continued.filter(|(_, there)| **there);
+        summary.continued_bytes = continued.map(|(entry, _)| entry.size).sum();
         summary.skipped.splice(0..0, special);
         Ok(summary)
     }

@@ -21,7 +21,7 @@ files() {
 }
 folders() {
     for each do
-        if [ ! -d "$each" ] && { [ -e "$each" ] || [ -L "$each" ]; }; then fail 42 "$folder/${each#./} is not a folder"; fi
+        if { [ -e "$each" ] || [ -L "$each" ]; } && [ ! -d "$each" ]; then fail 42 "$folder/${each#./} is not a folder"; fi
     done
 }
 # stamps PATH...: a digit for each, 1 for a file that is there, and then a line with size and time for each of those.

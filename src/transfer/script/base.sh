@@ -44,7 +44,7 @@ parents() {
     if [ -z "$1" ] || [ -d "$1" ]; then return; fi
     up=$1
     while [ -n "$up" ] && [ ! -d "$up" ]; do
-        if [ -e "$up" ] || [ -L "$up" ]; then fail 42 "$up is not a folder"; fi
+        if { [ -e "$up" ] || [ -L "$up" ]; } && [ ! -d "$up" ]; then fail 42 "$up is not a folder"; fi
         made_top=$up
         up=${up%/*}
     done

@@ -7,7 +7,7 @@ for each do
         .fastvm-?*) rm -rf -- "$each" || exit 44 ;;
     esac
 done
-if [ ! -d "$path" ] && { [ -e "$path" ] || [ -L "$path" ]; }; then fail 42 "$path is not a folder"; fi
+if { [ -e "$path" ] || [ -L "$path" ]; } && [ ! -d "$path" ]; then fail 42 "$path is not a folder"; fi
 parents "${new_stage%/*}"
 if [ -n "$mode" ] && [ ! -d "$path" ]; then
     [ -n "$made_top" ] || made_top=$path

@@ -1,6 +1,7 @@
 //! The scripts that run in the VM, and what they answer. They are POSIX shell for GNU and BusyBox tools, go as `sh -c` with their parameters
 //! as arguments, and get signed URLs on their standard input.
 
+mod adopt;
 mod answer;
 mod apply;
 mod get;
@@ -13,6 +14,7 @@ mod scan;
 mod send;
 mod survey;
 
+pub(super) use adopt::{Adopt, adopt};
 pub(super) use apply::{Change, apply};
 pub(super) use get::{Found, Inline, get};
 pub(super) use hash::{Digest, hash};

@@ -11,7 +11,7 @@ case $flavor in
     gnu) keep_links=--keep-directory-symlink long='-b 128' ;;
     *) keep_links= long= ;;
 esac
-if [ ! -d "$path" ] && { [ -e "$path" ] || [ -L "$path" ]; }; then fail 42 "$path is not a folder"; fi
+if { [ -e "$path" ] || [ -L "$path" ]; } && [ ! -d "$path" ]; then fail 42 "$path is not a folder"; fi
 if [ "$role" = whole ]; then parents "${stage%/*}"; fi
 [ -d "$stage" ] || mkdir -m 700 -- "$stage" || exit 44
 bottom=$stage
@@ -45,10 +45,11 @@ while [ $# -gt 0 ]; do
     number=$((number + 1))
 done
 if [ -f "$stage/gone.sh" ]; then (cd "$stage/tree" && . ../gone.sh) || exit 44; fi
-# A folder goes only where there is a folder or nothing, anything else only where there is no folder. Known before the first move.
+# A folder goes only where there is a folder or nothing, anything else only where there is no folder. Known before the first move. Another
+# part may make a folder right now: whether something is a folder is asked last.
 folders='to=$0
 for each do
-    if [ ! -d "$to/$each" ] && { [ -e "$to/$each" ] || [ -L "$to/$each" ]; }; then
+    if { [ -e "$to/$each" ] || [ -L "$to/$each" ]; } && [ ! -d "$to/$each" ]; then
         printf "%s/%s is not a folder\n" "$to" "$each" >&4
     fi
 done

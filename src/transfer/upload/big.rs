@@ -7,15 +7,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::Job;
 use super::file::one_file;
 use super::parts::Route;
+use super::{Job, blocking};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 
 use crate::transfer::READINGS;
+use crate::transfer::checksum::Checksum;
 use crate::transfer::error::Error;
 use crate::transfer::folder::{Folder, Meta};
+use crate::transfer::member::MemberPath;
 use crate::transfer::pack::{Stop, holes};
 use crate::transfer::progress::{Progress, Steady};
 use crate::transfer::remote::{BlobStore, Guest};
@@ -32,6 +34,8 @@ const PIECE: usize = 128 * 1024;
 pub(super) struct Big {
     /// Its entry in the tree and those that are other names of it; none for a file that goes alone.
     pub(super) entries: Vec<usize>,
+    /// Its place in the copy.
+    pub(super) place: MemberPath,
     /// As the user knows it.
     pub(super) shown: PathBuf,
     pub(super) file: File,
@@ -44,6 +48,8 @@ pub(super) struct Big {
     /// How often it was read before.
     pub(super) reading: u32,
     pub(super) ranges: Vec<Range<u64>>,
+    /// Parts that an earlier try brought.
+    taken_over: usize,
     left: AtomicUsize,
 }
 
@@ -61,18 +67,36 @@ impl Big {
     /// Plans the parts that hold data, as the file is now.
     pub(super) fn cut(mut self, sizes: PartSizes) -> std::io::Result<Self> {
         self.meta = Folder::file_meta(&self.file)?;
-        self.ranges = ranges(
-            &holes::parts(&self.file, self.meta.size)?,
-            self.meta.size,
-            sizes,
-        );
-        self.left = AtomicUsize::new(self.ranges.len());
+        self.plan(&holes::parts(&self.file, self.meta.size)?, sizes);
         Ok(self)
+    }
+
+    /// Plans all parts but those that are there, as the file was when they were looked at.
+    pub(super) fn cut_rest(mut self, there: &[Range<u64>], sizes: PartSizes) -> Self {
+        self.taken_over = there.len();
+        self.plan(&gaps(there, self.meta.size), sizes);
+        self
+    }
+
+    fn plan(&mut self, parts: &[holes::Part], sizes: PartSizes) {
+        self.ranges = ranges(parts, self.meta.size, sizes);
+        self.left = AtomicUsize::new(self.ranges.len());
+    }
+
+    pub(super) fn is_sparse(&self) -> Result<bool, Error> {
+        let parts = holes::parts(&self.file, self.meta.size);
+        let parts = parts.map_err(|error| Error::local("read", &self.shown, error))?;
+        Ok(parts != [(0, self.meta.size)])
+    }
+
+    /// How many parts must be in the VM in the end.
+    pub(super) fn parts(&self) -> u64 {
+        (self.ranges.len() + self.taken_over) as u64
     }
 
     /// A file to be cut.
     pub(super) fn new(
-        entries: Vec<usize>,
+        (entries, place): (Vec<usize>, MemberPath),
         shown: PathBuf,
         (file, meta): (File, Meta),
         (folder, names): (String, Vec<u8>),
@@ -80,6 +104,7 @@ impl Big {
     ) -> Self {
         Self {
             entries,
+            place,
             shown,
             file,
             meta,
@@ -88,6 +113,7 @@ impl Big {
             number,
             reading: 0,
             ranges: Vec::new(),
+            taken_over: 0,
             left: AtomicUsize::new(0),
         }
     }
@@ -96,6 +122,7 @@ impl Big {
     pub(super) fn again(&self, sizes: PartSizes) -> std::io::Result<Self> {
         Self {
             entries: self.entries.clone(),
+            place: self.place.clone(),
             shown: self.shown.clone(),
             file: self.file.try_clone()?,
             meta: self.meta,
@@ -104,6 +131,7 @@ impl Big {
             number: self.number,
             reading: self.reading + 1,
             ranges: Vec::new(),
+            taken_over: 0,
             left: AtomicUsize::new(0),
         }
         .cut(sizes)
@@ -136,38 +164,94 @@ impl Big {
         })
     }
 
-    fn temp(&self, stage: &str) -> String {
+    pub(super) fn temp(&self, stage: &str) -> String {
         format!("{stage}/file-{}-{}", self.number, self.reading)
     }
 
-    /// Writes a part, with zeros for what is no longer there: a file that changed goes again as a whole.
+    /// Writes a part.
     fn read_into(
         &self,
         range: Range<u64>,
         out: &mut impl Write,
         progress: &dyn Progress,
     ) -> Result<(), Stop> {
-        let mut buffer = vec![0; PIECE];
-        let mut at = range.start;
-        while at < range.end {
-            let room = PIECE.min(usize::try_from(range.end - at).unwrap_or(PIECE));
-            let got = match Folder::read_at(&self.file, &mut buffer[..room], at) {
-                Ok(0) => {
-                    buffer[..room].fill(0);
-                    room
-                }
-                Ok(got) => got,
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => {
-                    return Err(Stop::Failed(Error::local("read", &self.shown, error)));
+        read(&self.file, range, |bytes| {
+            out.write_all(bytes)?;
+            progress.advance(bytes.len() as u64);
+            Ok(())
+        })
+        .map_err(|reading| match reading {
+            Reading::From(error) => Stop::Failed(Error::local("read", &self.shown, error)),
+            Reading::Into(error) => Stop::Closed(error),
+        })
+    }
+
+    /// The checksums of parts.
+    pub(super) async fn sums(
+        &self,
+        ranges: Vec<Range<u64>>,
+    ) -> Result<Vec<(Range<u64>, u32)>, Error> {
+        let shown = self.shown.clone();
+        let failed = move |error| Error::local("read", &shown, error);
+        let file = self.file.try_clone().map_err(&failed)?;
+        blocking(move || {
+            let sum = |range: Range<u64>| {
+                let mut sum = Checksum::default();
+                let read = read(&file, range.clone(), |bytes| {
+                    sum.update(bytes);
+                    Ok(())
+                });
+                match read {
+                    Ok(()) => Ok((range, sum.finish())),
+                    Err(Reading::From(error) | Reading::Into(error)) => Err(failed(error)),
                 }
             };
-            out.write_all(&buffer[..got])?;
-            progress.advance(got as u64);
-            at += got as u64;
-        }
-        Ok(())
+            ranges.into_iter().map(sum).collect()
+        })
+        .await
     }
+}
+
+enum Reading {
+    From(std::io::Error),
+    Into(std::io::Error),
+}
+
+/// Passes on a part of a file, with zeros for what is no longer there: a file that changed goes again as a whole.
+fn read(
+    file: &File,
+    range: Range<u64>,
+    mut pass_on: impl FnMut(&[u8]) -> std::io::Result<()>,
+) -> Result<(), Reading> {
+    let mut buffer = vec![0; PIECE];
+    let mut at = range.start;
+    while at < range.end {
+        let room = PIECE.min(usize::try_from(range.end - at).unwrap_or(PIECE));
+        let got = match Folder::read_at(file, &mut buffer[..room], at) {
+            Ok(0) => {
+                buffer[..room].fill(0);
+                room
+            }
+            Ok(got) => got,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err(Reading::From(error)),
+        };
+        pass_on(&buffer[..got]).map_err(Reading::Into)?;
+        at += got as u64;
+    }
+    Ok(())
+}
+
+/// What lies between ranges in order.
+fn gaps(there: &[Range<u64>], size: u64) -> Vec<holes::Part> {
+    let ends = there.iter().map(|range| range.end);
+    let starts = there.iter().map(|range| range.start);
+    let gaps = std::iter::once(0)
+        .chain(ends)
+        .zip(starts.chain(std::iter::once(size)));
+    gaps.filter(|(from, to)| from < to)
+        .map(|(from, to)| (from, to - from))
+        .collect()
 }
 
 /// Cuts what holds data into ranges that begin at whole blocks.
@@ -250,6 +334,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
                 Err(error) => retries.again(error).await?,
             }
         }
+        self.note_part(route, big, &range);
         Ok(wire_bytes)
     }
 
@@ -262,7 +347,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
                 folder: &big.folder,
                 temp: &temp,
                 size: big.meta.size,
-                parts: big.ranges.len() as u64,
+                parts: big.parts(),
                 mode: big.meta.mode,
                 modified: big.meta.modified,
                 names: big.names.clone(),
@@ -274,14 +359,35 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         }
     }
 
+    /// Plans the parts of a file, without those that an earlier try brought; answers the bytes of these too.
+    pub(super) async fn cut(
+        &self,
+        route: &Route<'_>,
+        big: Big,
+        sizes: PartSizes,
+    ) -> Result<(Big, u64), Error> {
+        let there = self.take_over(route, &big).await?;
+        let big = if there.is_empty() {
+            let shown = big.shown.clone();
+            big.cut(sizes)
+                .map_err(|error| Error::local("read", shown, error))?
+        } else {
+            big.cut_rest(&there, sizes)
+        };
+        let continued = there.iter().map(|range| range.end - range.start).sum();
+        // The rest of what is not sent are holes.
+        self.progress.advance(big.holes().saturating_sub(continued));
+        Ok((big, continued))
+    }
+
     /// Sends a file that goes alone, as often as it changes meanwhile, and puts it in place.
     pub(super) async fn in_parts(&self, route: &Route<'_>, big: Big) -> Result<Summary, Error> {
         let gauge = Gauge::new(self.settings.shards);
         let shown = big.shown.clone();
         let failed = |error| Error::local("read", &shown, error);
-        let mut big = Arc::new(big.cut(gauge.parts(u64::MAX)).map_err(failed)?);
+        let (big, continued) = self.cut(route, big, gauge.parts(u64::MAX)).await?;
+        let mut big = Arc::new(big);
         let mut wire_bytes = 0;
-        self.progress.advance(big.holes());
         loop {
             let mut waiting = big.ranges.iter().cloned();
             let mut flying = FuturesUnordered::new();
@@ -304,7 +410,10 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             match big.still()? {
                 Still::Yes => {
                     self.finish(route, &big).await?;
-                    return Ok(one_file(big.meta.size, wire_bytes));
+                    return Ok(Summary {
+                        continued_bytes: continued,
+                        ..one_file(big.meta.size, wire_bytes)
+                    });
                 }
                 Still::Again => {
                     self.changed_again(&big);

@@ -280,7 +280,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         let sent = async {
             let mode = into.then_some(0o755);
             script::begin(self.guest, folder, &stage, mode, &[]).await?;
-            let big = Big::new(Vec::new(), file.path.clone(), opened, names, 0);
+            let big = Big::new((Vec::new(), own), file.path.clone(), opened, names, 0);
             let sent = self.in_parts(&route, big).await?;
             script::remove(self.guest, std::slice::from_ref(&stage)).await?;
             Ok(sent)

@@ -1,6 +1,7 @@
 //! From this machine into a VM.
 
 mod big;
+mod earlier;
 mod file;
 mod parts;
 mod plan;
@@ -15,7 +16,7 @@ use std::time::Instant;
 
 use super::codec::{Codec, threads};
 use super::error::Error;
-use super::leftovers::{settle, sweep};
+use super::leftovers::{settle, sweep, tidy};
 use super::progress::Progress;
 use super::remote::{BlobStore, Guest};
 use super::request::{RemotePath, Settings, UploadRequest, UploadSource};
@@ -43,6 +44,7 @@ pub async fn upload(
         settings,
     } = request;
     let store = Staging::new(store, &settings.leftovers);
+    let watch = progress.clone();
     let job = Job {
         guest,
         store: &store,
@@ -50,14 +52,21 @@ pub async fn upload(
         settings: &settings,
         nonce: super::nonce(),
     };
-    sweep(guest, &settings.leftovers).await?;
+    let kept = sweep(guest, &settings.leftovers).await?;
     let sending = async {
         match source {
             UploadSource::Stream(input) => job.stream(input, &target).await,
             UploadSource::Paths(paths) => job.paths(paths, &target).await,
         }
     };
-    let mut summary = store.beside(sending).await?;
+    let sent = store.beside(sending).await;
+    // Where its own folder could not be removed, the VM can't be reached, and the next try may use these.
+    if settings.leftovers.paths().len() == kept.len() {
+        for path in &kept {
+            tidy(guest, &settings.leftovers, &*watch, path).await;
+        }
+    }
+    let mut summary = sent?;
     summary.seconds = started.elapsed().as_secs_f64();
     Ok(summary)
 }

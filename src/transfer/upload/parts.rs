@@ -45,8 +45,8 @@ pub(super) struct Route<'a> {
 /// What a piece of work came to.
 enum Done {
     Batch(Vec<(usize, Outcome)>, Moved),
-    /// A file is open; these entries are no names of it any more.
-    Opened(Arc<Big>, Vec<usize>),
+    /// A file is open; these entries are no names of it any more, and so many bytes of it are there.
+    Opened(Arc<Big>, Vec<usize>, u64),
     /// It is no file any more.
     Lost(Vec<usize>, Outcome),
     Part(Moved),
@@ -59,6 +59,12 @@ enum Done {
 struct Moved {
     bytes: u64,
     wire: u64,
+}
+
+/// What came of opening a file that is to go in parts.
+enum Opening {
+    File(Big, Vec<usize>),
+    Lost(Vec<usize>, Outcome),
 }
 
 /// A tree on its way.
@@ -132,12 +138,13 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             let continued = there.iter().filter(|there| **there).count() as u64;
             Ok((continued, parts.fly(there).await?))
         };
-        let ((), (continued, (outcomes, moved))) = tokio::try_join!(prepare, fly)?;
+        let ((), (continued, (outcomes, moved, continued_bytes))) = tokio::try_join!(prepare, fly)?;
         parts.last(missing).await?;
         let mut summary = summarize(&parts.tree, outcomes.into_iter().enumerate());
         summary.bytes = moved.bytes;
         summary.wire_bytes = moved.wire;
         summary.continued = continued;
+        summary.continued_bytes = continued_bytes;
         summary.files = summary.files.saturating_sub(continued);
         Ok(summary)
     }
@@ -153,7 +160,8 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
 
 impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
     /// Keeps as many shards in the air as make sense, until all have landed.
-    async fn fly(&self, there: Vec<bool>) -> Result<(Vec<Outcome>, Moved), Error> {
+    async fn fly(&self, there: Vec<bool>) -> Result<(Vec<Outcome>, Moved, u64), Error> {
+        let mut continued = self.bytes_of(&there);
         let begun = there.iter().map(|there| match there {
             true => Outcome::Sent,
             false => Outcome::Waiting,
@@ -170,7 +178,7 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
                 }
             }
             let Some(done) = flying.next().await else {
-                return Ok((outcomes, all));
+                return Ok((outcomes, all, continued));
             };
             let mut moved = Moved::default();
             match done? {
@@ -180,7 +188,8 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
                     }
                     moved = by;
                 }
-                Done::Opened(big, strays) => {
+                Done::Opened(big, strays, there) => {
+                    continued += there;
                     if !strays.is_empty() {
                         plan.insert_entries(strays);
                     }
@@ -338,7 +347,8 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
         let (tree, number, size) = (self.tree.clone(), self.number(), self.gauge.parts(u64::MAX));
         let (folder, incomplete) = (self.route.place.path.clone(), self.job.settings.incomplete);
         let progress = self.job.progress.clone();
-        blocking(move || {
+        let place = self.tree.place(&self.tree.entries[entries[0]]);
+        let opening = blocking(move || {
             let entry = &tree.entries[entries[0]];
             let shown = tree.shown(entry);
             progress.file(&name::shown(tree.place(entry).as_bytes()));
@@ -352,18 +362,18 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
             });
             let file = match opened {
                 Ok(file) => file,
-                Err(error) if gone(&error) => return Ok(Done::Lost(entries, Outcome::Vanished)),
+                Err(error) if gone(&error) => return Ok(Opening::Lost(entries, Outcome::Vanished)),
                 Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
                     if incomplete == Incomplete::Stop {
                         return Err(Error::Unreadable(vec![shown]));
                     }
-                    return Ok(Done::Lost(entries, Outcome::Unreadable));
+                    return Ok(Opening::Lost(entries, Outcome::Unreadable));
                 }
                 Err(error) => return Err(failed(error)),
             };
             let meta = Folder::file_meta(&file).map_err(failed)?;
             if meta.kind != Kind::File {
-                return Ok(Done::Lost(entries, Outcome::Special));
+                return Ok(Opening::Lost(entries, Outcome::Special));
             }
             let (names, strays) = entries.into_iter().partition(|&entry| {
                 let entry = &tree.entries[entry];
@@ -377,12 +387,25 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
             for &entry in &names {
                 beside::quoted(&tree.place(&tree.entries[entry]), &mut words).map_err(failed)?;
             }
-            let big = Big::new(names, shown.clone(), (file, meta), (folder, words), number);
-            let big = big.cut(size).map_err(failed)?;
-            progress.advance(big.holes());
-            Ok(Done::Opened(Arc::new(big), strays))
-        })
-        .await
+            let (file, named) = ((file, meta), (folder, words));
+            let big = Big::new((names, place), shown, file, named, number);
+            Ok(Opening::File(big, strays))
+        });
+        let (big, strays) = match opening.await? {
+            Opening::File(big, strays) => (big, strays),
+            Opening::Lost(entries, outcome) => return Ok(Done::Lost(entries, outcome)),
+        };
+        self.wait_until(Ready::Begun).await?;
+        let (big, continued) = self.job.cut(&self.route, big, size).await?;
+        Ok(Done::Opened(Arc::new(big), strays, continued))
+    }
+
+    fn bytes_of(&self, there: &[bool]) -> u64 {
+        let entries = self.tree.entries.iter().zip(there);
+        entries
+            .filter(|(_, there)| **there)
+            .map(|(entry, _)| entry.size)
+            .sum()
     }
 
     /// Ends a file whose parts have all arrived.

@@ -1,0 +1,50 @@
+//! What an earlier try of the same copy left of a file in the VM.
+
+use std::ops::Range;
+
+use super::answer::broken;
+use super::{BLOCK, Call, Patience, SMALL_OUTPUT};
+use crate::transfer::error::Error;
+use crate::transfer::remote::Guest;
+
+/// Parts of a file, and what their checksums must be.
+#[derive(Debug)]
+pub(in crate::transfer) struct Adopt<'a> {
+    /// Where it stands, and where this copy puts it together.
+    pub(in crate::transfer) old: &'a str,
+    pub(in crate::transfer) new: &'a str,
+    pub(in crate::transfer) parts: &'a [(Range<u64>, u32)],
+    /// What it is of, for messages.
+    pub(in crate::transfer) path: &'a str,
+}
+
+/// Takes the file over if some of it is right; answers for each part whether it is. Nothing is answered where there is no file.
+pub(in crate::transfer) async fn adopt(
+    guest: &impl Guest,
+    adopt: Adopt<'_>,
+) -> Result<Vec<bool>, Error> {
+    let script = concat!(include_str!("base.sh"), include_str!("adopt.sh"));
+    let mut arguments = vec![adopt.old.to_owned(), adopt.new.to_owned()];
+    for (range, sum) in adopt.parts {
+        let block = range.start / BLOCK;
+        let size = range.end - range.start;
+        arguments.extend([block.to_string(), size.to_string(), sum.to_string()]);
+    }
+    let call = Call {
+        script,
+        arguments,
+        stdin: Vec::new(),
+        output_limit: SMALL_OUTPUT + adopt.parts.len(),
+        patience: Patience::Transfer,
+        action: "look at what an earlier try brought",
+        path: adopt.path,
+    };
+    let answer = call.run(guest).await?.stdout;
+    let digits = answer.strip_suffix(b"done").ok_or_else(broken)?;
+    let digits = digits.iter().map(|digit| match digit {
+        b'0' => Ok(false),
+        b'1' => Ok(true),
+        _ => Err(broken()),
+    });
+    digits.collect()
+}

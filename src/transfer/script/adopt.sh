@@ -1,0 +1,16 @@
+# adopt OLD NEW (BLOCK SIZE SUM)...: a file that an earlier copy left, to where this one puts it together. For each part, at a place in blocks
+# of 64 KiB, it is said whether the bytes are those of the checksum; if none are, the file stays where it is.
+old=$1 new=$2 same= answers=
+shift 2
+if [ -f "$old" ] && [ ! -L "$old" ]; then
+    while [ $# -gt 0 ]; do
+        got=$({ dd bs=65536 skip="$1" count=0 2>/dev/null; head -c "$2" | cksum; } <"$old") || exit 44
+        answer=0
+        if [ "$got" = "$3 $2" ]; then answer=1 same=1; fi
+        answers=$answers$answer
+        shift 3
+    done
+fi
+if [ -n "$same" ]; then mv -f -- "$old" "$new" || exit 44; fi
+finished=1
+printf '%sdone' "$answers"
