@@ -63,7 +63,7 @@ struct Moved {
 
 /// What came of opening a file that is to go in parts.
 enum Opening {
-    File(Big, Vec<usize>),
+    File(Box<Big>, Vec<usize>),
     Lost(Vec<usize>, Outcome),
 }
 
@@ -389,10 +389,10 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
             }
             let (file, named) = ((file, meta), (folder, words));
             let big = Big::new((names, place), shown, file, named, number);
-            Ok(Opening::File(big, strays))
+            Ok(Opening::File(Box::new(big), strays))
         });
         let (big, strays) = match opening.await? {
-            Opening::File(big, strays) => (big, strays),
+            Opening::File(big, strays) => (*big, strays),
             Opening::Lost(entries, outcome) => return Ok(Done::Lost(entries, outcome)),
         };
         self.wait_until(Ready::Begun).await?;
