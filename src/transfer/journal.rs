@@ -23,6 +23,8 @@ pub struct Journal {
     path: PathBuf,
     files: HashMap<MemberPath, (u64, Moment)>,
     begun: HashMap<MemberPath, Begun>,
+    /// Folders in the VM, from earlier tries.
+    earlier: HashSet<String>,
     state: Mutex<State>,
 }
 
@@ -61,6 +63,7 @@ impl Journal {
             path,
             files: HashMap::new(),
             begun: HashMap::new(),
+            earlier: HashSet::new(),
             state: Mutex::new(State {
                 file: None,
                 stages: HashSet::new(),
@@ -90,26 +93,29 @@ impl Journal {
                 &mut state.stages,
             );
         }
-        // Whatever was cut off is closed by a line break.
+        // Whatever was cut off is closed, so that it will not be taken for a whole line.
         if !text.is_empty() && !text.ends_with('\n') {
-            file.write_all(b"\n")?;
+            file.write_all(b" cut off\n")?;
         }
+        journal.earlier.clone_from(&state.stages);
         state.arrived = !journal.files.is_empty();
         state.file = Some(file);
         Ok(Some(journal))
     }
 
-    /// The copy ended well.
+    /// The copy ended well. What could not be removed from the VM is left to the next one.
     pub fn end(&self) {
         let mut state = self.state();
-        if state.file.take().is_some() {
+        if state.stages.is_empty() && state.file.take().is_some() {
             let _ = fs::remove_file(&self.path);
         }
     }
 
     /// Folders that an earlier try left in the VM.
     pub(super) fn left(&self) -> Vec<String> {
-        self.state().stages.iter().cloned().collect()
+        let state = self.state();
+        let left = self.earlier.intersection(&state.stages);
+        left.cloned().collect()
     }
 
     /// Size and time of a file that arrived in an earlier try.
@@ -121,6 +127,12 @@ impl Journal {
     pub(super) fn begun(&self, place: &MemberPath, stamp: (u64, Moment)) -> Option<Begun> {
         let begun = self.begun.get(place);
         begun.filter(|begun| begun.stamp == stamp).cloned()
+    }
+
+    /// Bytes of large files that earlier tries left in the VM.
+    pub(super) fn kept_bytes(&self) -> u64 {
+        let ranges = self.begun.values().flat_map(|begun| &begun.ranges);
+        ranges.map(|range| range.end - range.start).sum()
     }
 
     /// Whether an earlier try left parts of a large file in this folder.
@@ -318,8 +330,20 @@ mod tests {
         assert_eq!(second.left(), ["/root/.fastvm-b"]);
         assert_eq!(second.arrived_before(&place(b"a/\xff\n")), Some((3, time)));
         assert_eq!(second.arrived_before(&place(b"a")), None);
+        second.brought(&place(b"big"), (9, time), "/root/.fastvm-b/file", &(0..4));
+        second.brought(&place(b"big"), (9, time), "/root/.fastvm-b/file", &(6..9));
         second.end();
         drop(second);
+        let third = open().unwrap();
+        assert_eq!(third.arrived_before(&place(b"a")), None, "it was cut off");
+        assert!(third.holds_parts("/root/.fastvm-b"));
+        assert!(!third.holds_parts("/root/.fastvm"));
+        let begun = third.begun(&place(b"big"), (9, time)).unwrap();
+        assert_eq!((begun.ranges, third.kept_bytes()), (vec![0..4, 6..9], 7));
+        assert_eq!(third.begun(&place(b"big"), (8, time)), None);
+        third.gone("/root/.fastvm-b");
+        third.end();
+        drop(third);
         assert!(!path.exists());
     }
 

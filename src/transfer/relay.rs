@@ -56,7 +56,7 @@ pub async fn relay(
     let mut summary = Summary::default();
     let into = request.target.into || request.sources.len() > 1;
     for source in &request.sources {
-        let relay = Relay {
+        let mut relay = Relay {
             from,
             source,
             leftovers: &request.source_leftovers,
@@ -86,13 +86,15 @@ struct Relay<'a, F, T, S> {
 
 impl<F: Guest, T: Guest, S: BlobStore> Relay<'_, F, T, S> {
     /// Goes on until it has arrived, whatever happens to the bytes on their way.
-    async fn one(&self, target: &str, into: bool) -> Result<Summary, Error> {
+    async fn one(&mut self, target: &str, into: bool) -> Result<Summary, Error> {
         let mut retries = Retries::default();
         loop {
             match self.once(target, into).await {
                 Err(error) => retries.again(error).await?,
                 summary => return summary,
             }
+            // A script of this try may still be at work in its folder.
+            self.arrival.nonce = nonce();
         }
     }
 

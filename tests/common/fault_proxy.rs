@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 
 use super::detour::Detour;
 
+/// How long a connection on which nothing moves is held.
+const DEAD: Duration = Duration::from_secs(90);
+
 /// What a wire is like when nothing breaks.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Link {
@@ -35,7 +38,7 @@ pub(crate) enum Break {
     Cut,
     /// The client's side is told of an error.
     Reset,
-    /// Nothing moves on it any more.
+    /// Nothing moves on it any more; in the end a system gives it up.
     Stall,
 }
 
@@ -295,9 +298,11 @@ fn write(
             }
             Parcel::Break(Break::Stall) => {
                 still.store(true, Ordering::SeqCst);
-                while !wire.closed.load(Ordering::SeqCst) {
+                let until = Instant::now() + DEAD;
+                while !wire.closed.load(Ordering::SeqCst) && Instant::now() < until {
                     thread::sleep(Duration::from_millis(50));
                 }
+                let _ = client.shutdown(Shutdown::Both);
                 break;
             }
         }

@@ -451,6 +451,25 @@ async fn too_long(how: fn(&Path)) {
     world.assert_tidy();
 }
 
+/// find takes no second pair of braces in a command.
+#[tokio::test]
+async fn a_target_may_be_named_as_find_names_its_files() {
+    for kind in ["gnu", "busybox"] {
+        for settings in [small(), Settings::default()] {
+            let world = world(kind);
+            for _ in 0..2 {
+                let copy = world.upload_with(&["src"], "a{}b/{}", settings.clone());
+                copy.await.unwrap();
+            }
+            assert_same(
+                &view(kind, &world.remote("a{}b/{}")),
+                &expected(kind, &world.local("src")),
+            );
+            world.assert_tidy();
+        }
+    }
+}
+
 /// As a new process would begin the same copy.
 pub(super) fn with_journal(world: &World) -> (Settings, Arc<Journal>) {
     let folder = world.root.path().join("state");

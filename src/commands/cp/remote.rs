@@ -15,6 +15,8 @@ use crate::wire::exec::ExecRequest;
 /// The longest that a step in the VM may take, in seconds: a day, as a transfer has no limit of its own.
 const TRANSFER_LIMIT: i64 = 24 * 60 * 60;
 const BRIEF_LIMIT: i64 = 30;
+/// How long the answer to a brief one may take: longer than the service gives it, so that its own word comes first.
+const BRIEF_PATIENCE: Duration = Duration::from_secs(45);
 
 /// One VM.
 #[derive(Clone, Debug)]
@@ -33,19 +35,17 @@ impl Guest for Remote {
                 Patience::Transfer => TRANSFER_LIMIT,
             }),
         };
-        let mut stream = self.client.exec(&self.vm, &request).await.map_err(failed)?;
-        let mut output = GuestOutput::default();
-        loop {
-            match stream.next().await.map_err(failed)? {
-                Event::Stdout(bytes) => collect(&mut output.stdout, &bytes, command.output_limit)?,
-                Event::Stderr(bytes) => collect(&mut output.stderr, &bytes, command.output_limit)?,
-                Event::Exit(ended) => {
-                    output.code = ended.code;
-                    output.timed_out = ended.timed_out;
-                    return Ok(output);
-                }
-            }
+        let run = self.run(&request, command.output_limit);
+        if command.patience == Patience::Transfer {
+            return run.await;
         }
+        let answer = tokio::time::timeout(BRIEF_PATIENCE, run).await;
+        answer.unwrap_or_else(|_| {
+            Err(failed(api::Error::TimedOut {
+                server: self.client.server(),
+                limit: format!("{} s", BRIEF_PATIENCE.as_secs()),
+            }))
+        })
     }
 
     async fn fetch(&self, url: &SignedUrl, path: &str) -> Result<GuestOutput, RemoteError> {
@@ -89,6 +89,28 @@ impl BlobStore for Remote {
         use futures_util::TryStreamExt as _;
         let stream = self.client.get_object(url, from).await.map_err(failed)?;
         Ok(Box::pin(stream.map_err(failed)))
+    }
+}
+
+impl Remote {
+    async fn run(
+        &self,
+        request: &ExecRequest,
+        output_limit: usize,
+    ) -> Result<GuestOutput, RemoteError> {
+        let mut stream = self.client.exec(&self.vm, request).await.map_err(failed)?;
+        let mut output = GuestOutput::default();
+        loop {
+            match stream.next().await.map_err(failed)? {
+                Event::Stdout(bytes) => collect(&mut output.stdout, &bytes, output_limit)?,
+                Event::Stderr(bytes) => collect(&mut output.stderr, &bytes, output_limit)?,
+                Event::Exit(ended) => {
+                    output.code = ended.code;
+                    output.timed_out = ended.timed_out;
+                    return Ok(output);
+                }
+            }
+        }
     }
 }
 

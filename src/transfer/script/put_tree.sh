@@ -46,22 +46,23 @@ while [ $# -gt 0 ]; do
 done
 if [ -f "$stage/gone.sh" ]; then (cd "$stage/tree" && . ../gone.sh) || exit 44; fi
 # A folder goes only where there is a folder or nothing, anything else only where there is no folder. Known before the first move. Another
-# part may make a folder right now: whether something is a folder is asked last.
-folders='to=$0
-for each do
+# part may make a folder right now: whether something is a folder is asked last. find takes no {} in a command but its own, so that the
+# target is no argument.
+to=$path
+export to
+folders='for each do
     if { [ -e "$to/$each" ] || [ -L "$to/$each" ]; } && [ ! -d "$to/$each" ]; then
         printf "%s/%s is not a folder\n" "$to" "$each" >&4
     fi
 done
 printf "+%s" "$#"'
-others='to=$0
-for each do
+others='for each do
     if [ -d "$to/$each" ] && [ ! -L "$to/$each" ]; then printf "%s/%s is a folder\n" "$to" "$each" >&4; fi
 done
 printf "+%s" "$#"'
 # BusyBox find forgets what it has collected within parentheses.
-arrived=$(cd "$stage/tree" && find . -type d ! -name . -exec sh -c "$folders" "$path" {} + \
-    -o ! -type d -exec sh -c "$others" "$path" {} + 4>"$stage/clashes") || exit 44
+arrived=$(cd "$stage/tree" && find . -type d ! -name . -exec sh -c "$folders" sh {} + \
+    -o ! -type d -exec sh -c "$others" sh {} + 4>"$stage/clashes") || exit 44
 arrived=$((0$arrived))
 [ -z "$count" ] || [ "$role" = last ] || [ "$arrived" = "$count" ] || fail 43 "$arrived members arrived instead of $count"
 if [ -z "$nonce" ]; then
@@ -74,19 +75,20 @@ if [ -s "$stage/clashes" ]; then fail 42 "$(cat -- "$stage/clashes")"; fi
 
 # BusyBox mv refuses to replace a link that can't be followed for a reason other than that nothing is there.
 case $flavor in
-    gnu) move='to=$0; exec mv -f -- "$@" "$to/"' ;;
-    *) move='to=$0; for each do if [ -L "$to/$each" ] && [ ! -e "$to/$each" ]; then rm -f -- "$to/$each"; fi; done; exec mv -f -- "$@" "$to/"' ;;
+    gnu) move='exec mv -f -- "$@" "$to/"' ;;
+    *) move='for each do if [ -L "$to/$each" ] && [ ! -e "$to/$each" ]; then rm -f -- "$to/$each"; fi; done; exec mv -f -- "$@" "$to/"' ;;
 esac
 # merge STAGED FOLDER: each file by one rename, and each folder that is new by one; the others are merged. Of more than a hundred files
 # find makes the command, for a shell takes long to.
 merge() (
     cd -- "$1" || exit 44
     to=$2 files=0
+    export to
     set --
     for each in ./* ./.[!.]* ./..?*; do
         if [ -d "$each" ] && [ ! -L "$each" ]; then
             if [ -d "$to/$each" ]; then
-                merge "$each" "$to/$each" || exit 44
+                merge "$each" "$to/${each#./}" || exit 44
                 continue
             fi
         elif [ "$files" = 100 ] || { [ ! -e "$each" ] && [ ! -L "$each" ]; }; then
@@ -96,12 +98,12 @@ merge() (
         fi
         set -- "$@" "$each"
         if [ $# = 200 ]; then
-            sh -c "$move" "$to" "$@" || exit 44
+            sh -c "$move" sh "$@" || exit 44
             set --
         fi
     done
-    [ $# = 0 ] || sh -c "$move" "$to" "$@" || exit 44
-    [ "$files" -lt 100 ] || find . ! -name . -prune ! -type d -exec sh -c "$move" "$to" {} + || exit 44
+    [ $# = 0 ] || sh -c "$move" sh "$@" || exit 44
+    [ "$files" -lt 100 ] || find . ! -name . -prune ! -type d -exec sh -c "$move" sh {} + || exit 44
 )
 if [ -f "$stage/shared.sh" ]; then (umask 077 && cd "$path" && . "$stage/shared.sh") || exit 44; fi
 new=

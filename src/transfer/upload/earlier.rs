@@ -33,7 +33,12 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             parts: &parts,
             path: &big.shown.display().to_string(),
         };
-        let same = script::adopt(self.guest, adopt).await?;
+        let same = match script::adopt(self.guest, adopt).await {
+            Ok(same) => same,
+            Err(error @ Error::Remote(_)) => return Err(error),
+            // What can't be looked at is sent again.
+            Err(_) => return Ok(Vec::new()),
+        };
         let there = begun.ranges.iter().zip(same);
         let there: Vec<_> = there
             .filter(|(_, same)| *same)

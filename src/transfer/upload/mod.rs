@@ -159,6 +159,10 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
     }
 
     pub(super) fn check_space(&self, place: &Place, needed: u64) -> Result<(), Error> {
+        // What is taken over stands there already.
+        let journal = self.settings.leftovers.journal();
+        let kept = journal.map_or(0, |journal| journal.kept_bytes());
+        let needed = needed.saturating_sub(kept);
         match place.free_bytes {
             Some(free) if free < needed => Err(Error::NoSpace {
                 place: format!("{} in the VM", place.path),

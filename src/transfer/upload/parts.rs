@@ -1,6 +1,7 @@
 //! A tree that is larger than a shard: several shards at once, each moved into place as soon as it has arrived whole.
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -136,9 +137,23 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         let fly = async {
             let there = parts.there(missing).await?;
             let continued = there.iter().filter(|there| **there).count() as u64;
-            Ok((continued, parts.fly(there).await?))
+            Ok::<_, Error>((continued, parts.fly(there).await?))
         };
-        let ((), (continued, (outcomes, moved, continued_bytes))) = tokio::try_join!(prepare, fly)?;
+        let (mut prepare, mut fly) = (pin!(prepare), pin!(fly));
+        let flown = tokio::select! {
+            prepared = &mut prepare => {
+                prepared?;
+                fly.await
+            }
+            flown = &mut fly => {
+                // What is being made in the VM can be removed once it is there.
+                let prepared = prepare.await;
+                let flown = flown?;
+                prepared?;
+                Ok(flown)
+            }
+        };
+        let (continued, (outcomes, moved, continued_bytes)) = flown?;
         parts.last(missing).await?;
         let mut summary = summarize(&parts.tree, outcomes.into_iter().enumerate());
         summary.bytes = moved.bytes;
