@@ -16,6 +16,8 @@ pub(crate) enum Say {
     Answer(String),
     /// The engine gets it, and the client nothing.
     LoseAnswer,
+    /// Nobody gets anything, for as long as the client waits.
+    Silence,
 }
 
 /// A request, as far as a test tells it apart.
@@ -116,6 +118,10 @@ fn serve(mut client: TcpStream, behind: Behind) -> io::Result<()> {
             read_body(&mut client, &asked.head, rest)?;
             client.write_all(answer.as_bytes())?;
             return client.shutdown(Shutdown::Write);
+        }
+        Say::Silence => {
+            read_body(&mut client, &asked.head, rest)?;
+            return client.read(&mut [0]).map(drop);
         }
         Say::Pass => false,
         Say::LoseAnswer => true,
