@@ -90,7 +90,7 @@ impl<G: Guest, S: BlobStore> Carrier<'_, G, S> {
             );
         }
         let root = &up.work.there.folder;
-        let stage = format!("{}/.fastvm-{}", root.trim_end_matches('/'), nonce());
+        let stage = upload::stage(root, &nonce());
         let from = format!("{stage}/new");
         let changes = up
             .work

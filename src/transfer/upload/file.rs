@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::big::Big;
 use super::parts::Route;
-use super::{Job, parent_of};
+use super::{Job, parent_of, stage};
 use crate::transfer::checksum::Checksum;
 use crate::transfer::codec::Codec;
 use crate::transfer::error::Error;
@@ -22,7 +22,7 @@ use crate::transfer::script::{self, Object, Place, PutFile};
 use crate::transfer::send::{Output, send};
 use crate::transfer::shards::is_big;
 use crate::transfer::summary::Summary;
-use crate::transfer::{READINGS, SMALL};
+use crate::transfer::{READINGS, SMALL, nonce};
 
 const PIECE: usize = 128 * 1024;
 
@@ -186,11 +186,11 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         self.check_space(&place, file.meta.size)?;
         let codec = place.tools.codec(self.settings.compression)?;
         let into = target.into || place.kind == script::Kind::Folder;
-        let stage = self.stage(if into {
+        let beside = if into {
             &place.path
         } else {
             parent_of(&place.path)
-        });
+        };
         let file = Arc::new(file);
         let mut wire_bytes = 0;
         let mut retries = Retries::default();
@@ -222,6 +222,8 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
                 }
                 continue;
             };
+            let nonce = nonce();
+            let stage = stage(beside, &nonce);
             self.settings.leftovers.add(&stage);
             let put = async {
                 let object = self
@@ -231,7 +233,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
                     path: &place.path,
                     into,
                     name: &file.name,
-                    nonce: &self.nonce,
+                    nonce: &nonce,
                     size: meta.size,
                     sum: sent.sum,
                     mode: Some(meta.mode),

@@ -114,7 +114,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
 
     /// The private folder beside a file, or in a folder that is there.
     pub(super) fn stage(&self, folder: &str) -> String {
-        format!("{}/.fastvm-{}", folder.trim_end_matches('/'), self.nonce)
+        stage(folder, &self.nonce)
     }
 
     /// Where the VM finds an object for a stage that is made for the first of them.
@@ -171,6 +171,11 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             _ => Ok(()),
         }
     }
+}
+
+/// The private folder of one try. A script of an earlier one may still be at work, and removes its own at its end.
+pub(super) fn stage(folder: &str, nonce: &str) -> String {
+    format!("{}/.fastvm-{nonce}", folder.trim_end_matches('/'))
 }
 
 /// The folder that a path lies in; both absolute.

@@ -4,8 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::plan::Plan;
-use super::{Job, blocking, parent_of};
-use crate::transfer::READINGS;
+use super::{Job, blocking, parent_of, stage};
 use crate::transfer::codec::Codec;
 use crate::transfer::error::Error;
 use crate::transfer::folder;
@@ -19,6 +18,7 @@ use crate::transfer::script::{self, Kind, Place, PutTree, Role};
 use crate::transfer::send::{Encoding, Output, Sent, send};
 use crate::transfer::summary::{SkipReason, Skipped, Summary};
 use crate::transfer::tree::{Chosen, Position, Tree};
+use crate::transfer::{READINGS, nonce};
 
 /// An archive at the storage, and the members it says it holds.
 pub(super) type Archive = Sent<u64>;
@@ -84,11 +84,11 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
 
     /// Sends a tree that is one shard until it is in place.
     async fn whole(&self, tree: Arc<Tree>, place: &Place, codec: Codec) -> Result<Summary, Error> {
-        let stage = self.stage(if place.kind == Kind::Folder {
+        let beside = if place.kind == Kind::Folder {
             &place.path
         } else {
             parent_of(&place.path)
-        });
+        };
         let mut portion = Portion {
             name: String::new(),
             entries: (0..tree.entries.len()).collect(),
@@ -104,6 +104,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
                 .iter()
                 .map(|archive| archive.wire_bytes)
                 .sum::<u64>();
+            let stage = stage(beside, &nonce());
             self.settings.leftovers.add(&stage);
             let put = self.unpack(&tree, &ledger, place, &stage, codec, archives);
             match self.settle(&stage, put.await).await {
