@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use flate2::read::MultiGzDecoder;
 
 use super::gzip::ParallelGzip;
+use super::zstandard::Zstandard;
 
 /// Largest window a stream from a VM may ask for, as a power of two: 8 MiB is what `zstd -19` uses.
 const WINDOW: u32 = 23;
@@ -32,14 +33,7 @@ impl Codec {
     /// Compresses on so many threads.
     pub(super) fn encoder<W: Write>(self, out: W, threads: usize) -> io::Result<Encoder<W>> {
         Ok(match self {
-            Self::Zstd => {
-                let mut encoder = zstd::stream::write::Encoder::new(out, 1)?;
-                encoder.include_checksum(true)?;
-                if threads > 1 {
-                    encoder.multithread(u32::try_from(threads).unwrap_or(1))?;
-                }
-                Encoder::Zstd(encoder)
-            }
+            Self::Zstd => Encoder::Zstd(Zstandard::new(out, threads)?),
             Self::Gzip => Encoder::Gzip(ParallelGzip::new(out, threads.max(1))),
             Self::None => Encoder::None(out),
         })
@@ -63,7 +57,7 @@ impl Codec {
 
 /// A writer that encodes; without [`finish`](Encoder::finish) what it wrote is not complete.
 pub(super) enum Encoder<W: Write> {
-    Zstd(zstd::stream::write::Encoder<'static, W>),
+    Zstd(Zstandard<W>),
     Gzip(ParallelGzip<W>),
     None(W),
 }
@@ -106,6 +100,7 @@ pub(super) fn threads(objects: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transfer::shrink::random;
 
     fn encode(codec: Codec, bytes: &[u8]) -> Vec<u8> {
         let mut encoder = codec.encoder(Vec::new(), 2).unwrap();
@@ -121,9 +116,12 @@ mod tests {
 
     #[test]
     fn every_cut_and_every_flip_in_the_content_is_found() {
-        let content: Vec<u8> = (0..20_000_u32)
+        // Some that shrinks, and some that is stored.
+        let mut content: Vec<u8> = (0..20_000_u32)
             .flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes())
             .collect();
+        content.extend(random(600_000));
+        content.extend([7; 10_000]);
         for codec in [Codec::Zstd, Codec::Gzip] {
             let encoded = encode(codec, &content);
             assert_eq!(decode(codec, &encoded).unwrap(), content);

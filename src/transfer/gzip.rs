@@ -9,10 +9,10 @@ use std::thread::JoinHandle;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+use super::shrink::Trial;
+
 /// Large enough that members cost next to nothing in size, small enough that all threads are busy early.
 const BLOCK: usize = 1024 * 1024;
-/// How much of a block is tried to learn whether it shrinks.
-const SAMPLE: usize = 16 * 1024;
 
 /// A block on its way to a thread, and where the member goes.
 type Job = (Vec<u8>, Sender<io::Result<Vec<u8>>>);
@@ -35,11 +35,12 @@ impl<W: Write> ParallelGzip<W> {
         let work = |_| {
             let queue = queue.clone();
             std::thread::spawn(move || {
+                let mut trial = Trial::new();
                 loop {
                     let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
                     let Ok((block, answer)) = job else { return };
                     // Nobody waits for it any more when the stream was given up.
-                    let _ = answer.send(member(&block));
+                    let _ = answer.send(member(&block, &mut trial));
                 }
             })
         };
@@ -105,32 +106,19 @@ impl<W: Write> Write for ParallelGzip<W> {
 }
 
 /// One block as a file of its own; stored where compression is wasted.
-fn member(block: &[u8]) -> io::Result<Vec<u8>> {
-    let level = if shrinks(block)? {
+fn member(block: &[u8], trial: &mut io::Result<Trial>) -> io::Result<Vec<u8>> {
+    // Without a trial all is compressed.
+    let shrinks = match trial {
+        Ok(trial) => trial.shrinks(block)?,
+        Err(_) => true,
+    };
+    let level = if shrinks {
         Compression::fast()
     } else {
         Compression::none()
     };
-    compress(block, level)
-}
-
-/// Whether the start and the middle get smaller by more than a twenty-fifth.
-fn shrinks(block: &[u8]) -> io::Result<bool> {
-    if block.len() <= 4 * SAMPLE {
-        return Ok(true);
-    }
-    let middle = block.len() / 2;
-    for sample in [&block[..SAMPLE], &block[middle..middle + SAMPLE]] {
-        if compress(sample, Compression::fast())?.len() < SAMPLE - SAMPLE / 25 {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-fn compress(bytes: &[u8], level: Compression) -> io::Result<Vec<u8>> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 2), level);
-    encoder.write_all(bytes)?;
+    let mut encoder = GzEncoder::new(Vec::with_capacity(block.len() / 2), level);
+    encoder.write_all(block)?;
     encoder.finish()
 }
 
@@ -141,18 +129,12 @@ fn lost() -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transfer::shrink::random;
     use std::io::Read as _;
 
     #[test]
     fn blocks_come_out_in_order_and_random_ones_are_stored() {
-        let mut state = 1_u64;
-        let mut random = || {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
-            (state >> 56) as u8
-        };
-        let mut content: Vec<u8> = (0..3 * BLOCK + 5).map(|_| random()).collect();
+        let mut content = random(3 * BLOCK + 5);
         content.extend(vec![7; 2 * BLOCK]);
         for length in [0, 1, BLOCK, content.len()] {
             let mut gzip = ParallelGzip::new(Vec::new(), 3);

@@ -415,7 +415,7 @@ impl FileLanding {
             .map_err(|error| Error::local("write", &self.target, error))
     }
 
-    /// Moves the written file into place, to survive a crash from here on.
+    /// Moves the written file into place. Where it replaces one, it is on the disk before: a crash leaves the old one or the new one.
     pub(super) fn place(
         self,
         file: &fs::File,
@@ -428,13 +428,15 @@ impl FileLanding {
             None => Folder::file_meta(file).map_err(failed)?.modified,
         };
         Folder::settle_file(file, mode, modified).map_err(failed)?;
-        file.sync_all().map_err(failed)?;
         let name = self.target.file_name().unwrap_or_default();
+        let replaces = self.stage.parent.meta(name).is_ok();
+        if replaces {
+            file.sync_all().map_err(failed)?;
+        }
         self.stage
             .folder()
             .and_then(|folder| folder.rename(OsStr::new(TREE), &self.stage.parent, name))
-            .map_err(failed)?;
-        self.stage.parent.sync().map_err(failed)
+            .map_err(failed)
     }
 }
 

@@ -57,11 +57,13 @@ mod retry;
 mod script;
 mod selection;
 mod send;
+mod shrink;
 mod staging;
 mod stderr;
 mod tree;
 mod unpack;
 mod upload;
+mod zstandard;
 
 pub use download::download;
 pub use endpoint::{Endpoint, System, parse};

@@ -220,15 +220,6 @@ impl Folder {
     pub(in crate::transfer) fn free_bytes(&self) -> io::Result<u64> {
         Ok(u64::MAX)
     }
-
-    #[expect(
-        clippy::unnecessary_wraps,
-        clippy::unused_self,
-        reason = "the same shape as where it can fail"
-    )]
-    pub(in crate::transfer) fn sync(&self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 fn meta(data: &Metadata) -> Meta {

@@ -196,11 +196,6 @@ impl Folder {
         let stat = fs::fstatvfs(&self.0)?;
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
-
-    /// Makes sure that names in this folder survive a crash.
-    pub(in crate::transfer) fn sync(&self) -> io::Result<()> {
-        Ok(fs::fsync(&self.0)?)
-    }
 }
 
 /// Opens one entry. On Linux the kernel itself refuses links and ways out; elsewhere, and where a sandbox forbids that call, the
