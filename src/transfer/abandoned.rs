@@ -1,10 +1,11 @@
 //! Tells a private folder that is at work from one that a killed transfer left: whoever works in one holds a lock on it, and the system
 //! lets go of the lock with the process.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io;
 
-use super::folder::Folder;
+use super::folder::{Folder, Kind};
 
 const PREFIX: &[u8] = b".fastvm-";
 const NONCE: usize = 32;
@@ -28,6 +29,54 @@ pub(super) fn make_held(parent: &Folder, name: &OsStr) -> io::Result<Folder> {
         if is_there {
             return Ok(made);
         }
+    }
+}
+
+/// A private folder that a killed transfer left, held by this one, which may take files out of it. The rest goes when this is dropped.
+#[derive(Debug)]
+pub(super) struct Inherited {
+    parent: Folder,
+    name: OsString,
+    folder: Option<Folder>,
+}
+
+impl Inherited {
+    /// Nothing where there is no such folder, or its transfer is at work.
+    pub(super) fn claim(parent: Folder, name: &str) -> Option<Self> {
+        let name = OsString::from(name);
+        if !is_of_ours(&name) {
+            return None;
+        }
+        let folder = parent.folder(&name).ok()?;
+        folder.try_hold().ok()?;
+        Some(Self {
+            parent,
+            name,
+            folder: Some(folder),
+        })
+    }
+
+    pub(super) fn is(&self, name: &str) -> bool {
+        self.name == name
+    }
+
+    /// Moves a file of it into another folder, and opens it; only one that has no other name.
+    pub(super) fn take(&self, name: &OsStr, into: &Folder, new_name: &OsStr) -> io::Result<File> {
+        let folder = self.folder.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        let file = folder.open_written(name)?;
+        let meta = Folder::file_meta(&file)?;
+        if meta.kind != Kind::File || meta.links != 1 {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        folder.rename(name, into, new_name)?;
+        Ok(file)
+    }
+}
+
+impl Drop for Inherited {
+    fn drop(&mut self) {
+        self.folder.take();
+        self.parent.remove_tree(&self.name);
     }
 }
 
@@ -78,5 +127,32 @@ mod tests {
         drop(held);
         sweep(&folder);
         assert!(!there(&nonce("a")));
+    }
+
+    #[test]
+    fn a_file_of_an_inherited_folder_is_taken_and_the_rest_goes() {
+        let root = tempfile::tempdir().unwrap();
+        let open = || Folder::open(root.path()).unwrap();
+        let name = format!(".fastvm-{}", "a".repeat(32));
+        let held = make_held(&open(), name.as_ref()).unwrap();
+        let path = root.path().join(&name);
+        fs::write(path.join("file"), "some").unwrap();
+        fs::write(path.join("twice"), "more").unwrap();
+        fs::hard_link(path.join("twice"), root.path().join("of the user")).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", path.join("link")).unwrap();
+        assert!(Inherited::claim(open(), &name).is_none(), "it is at work");
+        drop(held);
+        assert!(Inherited::claim(open(), "of the user").is_none());
+        let inherited = Inherited::claim(open(), &name).unwrap();
+        sweep(&open());
+        let take = |name: &str| inherited.take(name.as_ref(), &open(), "taken".as_ref());
+        for refused in ["twice", "link", "../of the user", "nothing"] {
+            assert!(take(refused).is_err(), "{refused}");
+        }
+        take("file").unwrap();
+        drop(inherited);
+        assert!(!path.exists());
+        assert_eq!(fs::read(root.path().join("taken")).unwrap(), b"some");
+        assert_eq!(fs::read(root.path().join("of the user")).unwrap(), b"more");
     }
 }

@@ -1,5 +1,12 @@
 //! The checksum of POSIX `cksum`, which nearly every VM can compute.
 
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+
+use super::folder::Folder;
+
+const PIECE: usize = 128 * 1024;
 const POLYNOMIAL: u32 = 0x04c1_1db7;
 
 const TABLE: [u32; 256] = {
@@ -56,6 +63,28 @@ impl Checksum {
         let index = self.value.to_be_bytes()[0] ^ byte;
         self.value = (self.value << 8) ^ TABLE[usize::from(index)];
     }
+}
+
+/// The checksums of parts of a file; of a part that is not all there, of what there is.
+pub(super) fn of_parts(file: &File, parts: Vec<Range<u64>>) -> io::Result<Vec<(Range<u64>, u32)>> {
+    let mut buffer = vec![0; PIECE];
+    let mut sum_up = |part: Range<u64>| {
+        let (mut sum, mut at) = (Checksum::default(), part.start);
+        while at < part.end {
+            let room = PIECE.min(usize::try_from(part.end - at).unwrap_or(PIECE));
+            match Folder::read_at(file, &mut buffer[..room], at) {
+                Ok(0) => break,
+                Ok(got) => {
+                    sum.update(&buffer[..got]);
+                    at += got as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((part, sum.finish()))
+    };
+    parts.into_iter().map(&mut sum_up).collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What of a copy has arrived and what stands in the VM, written down as it happens, so that a copy that was cut off is taken up again.
 //!
 //! One file for each copy, in the form of lines: `f SIZE TIME PATH` for a file in its place, `p SIZE TIME START END PATH TEMP` for a part of a
-//! large one in the VM, `s PATH` for a folder of ours in the VM and `g PATH` once that is gone; paths in hexadecimal digits. A line that was
+//! large one beside it, `s PATH` for a folder of ours in the VM and `g PATH` once that is gone; paths in hexadecimal digits. A line that was
 //! cut off is ignored.
 
 use std::collections::{HashMap, HashSet};
@@ -16,6 +16,7 @@ use ring::digest::{Context, SHA256};
 
 use super::member::MemberPath;
 use super::moment::Moment;
+use super::script::BLOCK;
 
 /// The journal of one copy. It is gone when the copy ended well, and when nothing was written down.
 #[derive(Debug)]
@@ -31,8 +32,9 @@ pub struct Journal {
 /// What an earlier try brought of a large file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Begun {
-    stamp: (u64, Moment),
-    /// Where it stands in the VM.
+    /// Size and time of the source.
+    pub(super) stamp: (u64, Moment),
+    /// Where it stands: the path in the VM, or the name of the folder here and its own.
     pub(super) temp: String,
     /// In order.
     pub(super) ranges: Vec<Range<u64>>,
@@ -43,6 +45,7 @@ struct State {
     file: Option<File>,
     /// In the VM, from an earlier copy or this one.
     stages: HashSet<String>,
+    /// Files, or parts of them in an earlier try.
     arrived: bool,
 }
 
@@ -98,7 +101,7 @@ impl Journal {
             file.write_all(b" cut off\n")?;
         }
         journal.earlier.clone_from(&state.stages);
-        state.arrived = !journal.files.is_empty();
+        state.arrived = !journal.files.is_empty() || !journal.begun.is_empty();
         state.file = Some(file);
         Ok(Some(journal))
     }
@@ -127,6 +130,13 @@ impl Journal {
     pub(super) fn begun(&self, place: &MemberPath, stamp: (u64, Moment)) -> Option<Begun> {
         let begun = self.begun.get(place);
         begun.filter(|begun| begun.stamp == stamp).cloned()
+    }
+
+    /// Folders here that earlier tries may have left with parts of large files.
+    pub(super) fn stages(&self) -> Vec<String> {
+        let stages = self.begun.values().map(|begun| begun.temp.split_once('/'));
+        let stages: HashSet<_> = stages.flatten().map(|(stage, _)| stage).collect();
+        stages.into_iter().map(str::to_owned).collect()
     }
 
     /// Bytes of large files that earlier tries left in the VM.
@@ -261,7 +271,10 @@ fn read(
                 .ranges
                 .partition_point(|other| other.start < range.start);
             let apart = |other: &Range<u64>| other.end <= range.start || range.end <= other.start;
-            if !range.is_empty() && range.end <= known.stamp.0 && known.ranges.iter().all(apart) {
+            let whole = range.start.is_multiple_of(BLOCK)
+                && (range.end.is_multiple_of(BLOCK) || range.end == known.stamp.0);
+            let fits = !range.is_empty() && range.end <= known.stamp.0;
+            if whole && fits && known.ranges.iter().all(apart) {
                 known.ranges.insert(at, range);
             }
         }
@@ -303,6 +316,8 @@ mod tests {
         MemberPath::parse(path).unwrap()
     }
 
+    const SIZE: u64 = 2 * BLOCK + 9;
+
     #[test]
     fn a_journal_tells_the_next_try_what_arrived_and_what_was_left() {
         let folder = tempfile::tempdir().unwrap();
@@ -330,17 +345,26 @@ mod tests {
         assert_eq!(second.left(), ["/root/.fastvm-b"]);
         assert_eq!(second.arrived_before(&place(b"a/\xff\n")), Some((3, time)));
         assert_eq!(second.arrived_before(&place(b"a")), None);
-        second.brought(&place(b"big"), (9, time), "/root/.fastvm-b/file", &(0..4));
-        second.brought(&place(b"big"), (9, time), "/root/.fastvm-b/file", &(6..9));
+        let temp = "/root/.fastvm-b/file";
+        for part in [
+            0..BLOCK,
+            2 * BLOCK..SIZE,
+            2 * BLOCK..SIZE,
+            1..BLOCK,
+            0..2 * SIZE,
+        ] {
+            second.brought(&place(b"big"), (SIZE, time), temp, &part);
+        }
         second.end();
         drop(second);
         let third = open().unwrap();
         assert_eq!(third.arrived_before(&place(b"a")), None, "it was cut off");
         assert!(third.holds_parts("/root/.fastvm-b"));
         assert!(!third.holds_parts("/root/.fastvm"));
-        let begun = third.begun(&place(b"big"), (9, time)).unwrap();
-        assert_eq!((begun.ranges, third.kept_bytes()), (vec![0..4, 6..9], 7));
-        assert_eq!(third.begun(&place(b"big"), (8, time)), None);
+        let begun = third.begun(&place(b"big"), (SIZE, time)).unwrap();
+        assert_eq!(begun.ranges, [0..BLOCK, 2 * BLOCK..SIZE]);
+        assert_eq!(third.kept_bytes(), SIZE - BLOCK);
+        assert_eq!(third.begun(&place(b"big"), (SIZE - 1, time)), None);
         third.gone("/root/.fastvm-b");
         third.end();
         drop(third);

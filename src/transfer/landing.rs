@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::abandoned;
+use super::abandoned::{self, Inherited};
 use super::error::Error;
 use super::folder::{Descent, Folder, Kind};
 use super::member::MemberPath;
@@ -42,6 +42,27 @@ impl Stage {
     fn folder(&self) -> io::Result<Folder> {
         self.parent.folder(&self.name)
     }
+
+    /// What a file in it is called in a journal.
+    fn temp(&self, name: &str) -> String {
+        format!("{}/{name}", self.name.display())
+    }
+
+    /// Takes over a file that an earlier try was writing; nothing if it is not there.
+    fn take_over(&self, earlier: &[Inherited], temp: &str, name: &str) -> Option<fs::File> {
+        let (stage, old) = temp.split_once('/')?;
+        let inherited = earlier.iter().find(|inherited| inherited.is(stage))?;
+        let into = self.folder().ok()?;
+        inherited
+            .take(OsStr::new(old), &into, OsStr::new(name))
+            .ok()
+    }
+}
+
+/// What killed tries of the same copy left in a folder, by the names of their stages; a sweep leaves it alone as long as it is held.
+fn inherit(parent: &Folder, stages: &[String]) -> Vec<Inherited> {
+    let claim = |name: &String| Inherited::claim(parent.folder(OsStr::new(".")).ok()?, name);
+    stages.iter().filter_map(claim).collect()
 }
 
 /// How often a stage that will not go is removed again, and after which time.
@@ -74,11 +95,21 @@ pub(super) struct TreeLanding {
     /// The folder that is there already.
     existing: Option<Folder>,
     stage: Stage,
+    inherited: Vec<Inherited>,
 }
 
 impl TreeLanding {
     /// Makes room for a folder at `target`.
     pub(super) fn prepare(target: &Path, nonce: &str) -> Result<Self, Error> {
+        Self::prepare_after(&[], target, nonce)
+    }
+
+    /// As [`prepare`](Self::prepare), and keeps these stages of killed tries, for their files to be taken over.
+    pub(super) fn prepare_after(
+        stages: &[String],
+        target: &Path,
+        nonce: &str,
+    ) -> Result<Self, Error> {
         let target_buf = target.to_owned();
         match fs::metadata(target) {
             Ok(meta) if meta.is_dir() => {
@@ -86,14 +117,18 @@ impl TreeLanding {
                     Folder::open(target)
                         .map_err(|error| Error::local("open the folder", target, error))
                 };
+                let existing = open()?;
+                let mut inherited = inherit(&existing, stages);
                 // A copy that made this folder worked beside it.
                 if let Ok((beside, _)) = Folder::open_parent(target) {
+                    inherited.extend(inherit(&beside, stages));
                     abandoned::sweep(&beside);
                 }
                 Ok(Self {
-                    existing: Some(open()?),
+                    existing: Some(existing),
                     stage: Stage::new(open()?, nonce, Vec::new())?,
                     target: target_buf,
+                    inherited,
                 })
             }
             Ok(_) => Err(conflict(target, "there is something that is not a folder")),
@@ -104,6 +139,7 @@ impl TreeLanding {
                 let (parent, made) = make_parents(target)?;
                 Ok(Self {
                     existing: None,
+                    inherited: inherit(&parent, stages),
                     stage: Stage::new(parent, nonce, made)?,
                     target: target_buf,
                 })
@@ -137,6 +173,7 @@ impl TreeLanding {
             target,
             existing,
             mut stage,
+            inherited,
         } = self;
         let failed = |error| Error::local("make the folder", &target, error);
         let new = existing.is_none();
@@ -153,6 +190,7 @@ impl TreeLanding {
             new,
             stage,
             target,
+            inherited,
         })
     }
 
@@ -215,9 +253,25 @@ pub(super) struct Parts {
     place: Mutex<Arc<Folder>>,
     new: bool,
     stage: Stage,
+    inherited: Vec<Inherited>,
 }
 
 impl Parts {
+    /// Takes over a file of an earlier try, by its name in the journal; nothing if it is not there.
+    pub(super) fn take_over(&self, temp: &str, name: &str) -> Option<fs::File> {
+        self.stage.take_over(&self.inherited, temp, name)
+    }
+
+    /// Removes what else earlier tries left.
+    pub(super) fn let_go(&mut self) {
+        self.inherited.clear();
+    }
+
+    /// What a file beside the copy is called in a journal.
+    pub(super) fn temp(&self, name: &str) -> String {
+        self.stage.temp(name)
+    }
+
     /// An empty folder to unpack a part into.
     pub(super) fn open(&self, name: &str) -> Result<Arc<Folder>, Error> {
         let failed = |error| Error::local("make the folder", &self.target, error);
@@ -371,27 +425,30 @@ pub(super) struct FileLanding {
 }
 
 impl FileLanding {
-    /// Makes room for a file at `target`; onto a folder, or when told so, it goes into it under `own_name`.
+    /// Makes room for a file at a place, and takes over what an earlier try had written of it under this name in the journal.
     pub(super) fn prepare(
-        target: &Path,
-        into: bool,
-        own_name: &OsStr,
+        target: PathBuf,
         nonce: &str,
-    ) -> Result<Self, Error> {
-        let inside = into || fs::metadata(target).is_ok_and(|meta| meta.is_dir());
-        let target = if inside {
-            target.join(own_name)
-        } else {
-            target.to_owned()
-        };
+        earlier: Option<&str>,
+    ) -> Result<(Self, Option<fs::File>), Error> {
         if fs::metadata(&target).is_ok_and(|meta| meta.is_dir()) {
             return Err(conflict(&target, "there is a folder"));
         }
         let (parent, made) = make_parents(&target)?;
-        Ok(Self {
-            stage: Stage::new(parent, nonce, made)?,
-            target,
-        })
+        let stages = earlier.and_then(|temp| temp.split_once('/'));
+        let stages: Vec<_> = stages
+            .map(|(stage, _)| stage.to_owned())
+            .into_iter()
+            .collect();
+        let inherited = inherit(&parent, &stages);
+        let stage = Stage::new(parent, nonce, made)?;
+        let taken = earlier.and_then(|temp| stage.take_over(&inherited, temp, TREE));
+        Ok((Self { target, stage }, taken))
+    }
+
+    /// What the file is called in a journal while it is written.
+    pub(super) fn temp(&self) -> String {
+        self.stage.temp(TREE)
     }
 
     pub(super) fn target(&self) -> &Path {

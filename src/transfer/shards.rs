@@ -1,5 +1,6 @@
 //! How a copy is cut into shards, and how many of them are on their way at once.
 
+use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -62,6 +63,17 @@ impl PartSizes {
         let size = size.min(self.largest.max(self.first));
         (size / BLOCK).max(1) * BLOCK
     }
+}
+
+/// What lies between parts in order.
+pub(super) fn gaps(there: &[Range<u64>], size: u64) -> Vec<Range<u64>> {
+    let ends = there.iter().map(|part| part.end);
+    let starts = there.iter().map(|part| part.start);
+    let gaps = std::iter::once(0)
+        .chain(ends)
+        .zip(starts.chain(std::iter::once(size)));
+    let gaps = gaps.filter(|(from, to)| from < to);
+    gaps.map(|(from, to)| from..to).collect()
 }
 
 /// Measures a transfer to size what comes next.

@@ -233,3 +233,139 @@ fn the_parts_of_a_large_file_outlive_a_kill_and_are_not_sent_twice() {
     assert!(fs::read(back).unwrap() == fs::read(home.join("big")).unwrap());
     assert_eq!(served.left_in_vm(), "");
 }
+
+/// A large file in a VM, behind a wire slow enough to be cut.
+struct Large {
+    served: Served,
+    proxy: FaultProxy,
+    home: Home,
+}
+
+const MIB: u64 = 1 << 20;
+const LARGE: u64 = 40 * MIB;
+
+impl Large {
+    /// At `/root/src/big`, beside a small file.
+    fn new() -> Self {
+        let served = Served::start();
+        let link = Link {
+            latency: Duration::ZERO,
+            rate: Some(40 * MIB),
+            slice: None,
+        };
+        let proxy = FaultProxy::with_storage(served.url(), link, "downloadUrl");
+        let home = Home::with_server(&proxy.url());
+        fs::create_dir(home.join("src")).unwrap();
+        let bytes = Random::new(9).bytes(usize::try_from(LARGE).unwrap());
+        fs::write(home.join("src/big"), bytes).unwrap();
+        fs::write(home.join("src/small"), "small").unwrap();
+        let straight = served.client();
+        straight.ok(&["cp", home.join("src").to_str().unwrap(), "dev:/root/src"]);
+        Self {
+            served,
+            proxy,
+            home,
+        }
+    }
+
+    /// Kills a copy when so many bytes have moved.
+    fn killed(&self, words: &[&str], bytes: u64) {
+        let before = self.proxy.moved(Way::Down);
+        let mut child = start(&self.home, words);
+        while self.proxy.moved(Way::Down) < before + bytes && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        signal(&child, "KILL");
+        assert_eq!(ended(child).code, 137);
+    }
+
+    /// The same copy to its end; says what it took over. What came is right, and nothing else is left.
+    fn done(&self, words: &[&str], copy: &str) -> u64 {
+        let before = self.proxy.moved(Way::Down);
+        let ran = self.home.run(&[words, &["-q", ".continuedBytes"]].concat());
+        assert_eq!(ran.code, 0, "{ran}");
+        let continued: u64 = ran.stdout.trim().parse().unwrap();
+        let came = self.proxy.moved(Way::Down) - before;
+        let sources = words.iter().filter(|word| word.contains(':')).count() as u64;
+        let most = sources * LARGE + 2 * MIB - continued;
+        assert!(came < most, "{came} {continued}");
+        let got = fs::read(self.home.join(copy)).unwrap();
+        assert!(got == fs::read(self.home.join("src/big")).unwrap());
+        assert_eq!(ours_below(self.home.path()), Vec::<String>::new());
+        continued
+    }
+
+    /// The file that was being written.
+    fn begun(&self) -> fs::File {
+        let below = |folder: &Path| -> Vec<_> {
+            let entries = fs::read_dir(folder).unwrap();
+            entries.map(|entry| entry.unwrap().path()).collect()
+        };
+        let stages = below(self.home.path()).into_iter().filter(|path| {
+            let name = path.file_name().unwrap().to_string_lossy();
+            name.starts_with(".fastvm-")
+        });
+        let mut files = stages.flat_map(|stage| below(&stage));
+        fs::File::options()
+            .write(true)
+            .open(files.next().unwrap())
+            .unwrap()
+    }
+}
+
+/// T48.
+#[test]
+fn the_parts_of_a_large_file_that_came_here_outlive_two_kills_and_do_not_come_twice() {
+    let large = Large::new();
+    let words = ["cp", "-j", "1", "dev:/root/src/big", "big"];
+    large.killed(&words, 20 * MIB);
+    large.killed(&words, 10 * MIB);
+    assert!(large.done(&words, "big") >= 16 * MIB);
+    let words = ["cp", "-j", "1", "dev:/root/src", "copy"];
+    large.killed(&words, 30 * MIB);
+    assert!(large.done(&words, "copy/big") >= 8 * MIB);
+    let small = fs::read(large.home.join("copy/small")).unwrap();
+    assert_eq!(small, b"small");
+}
+
+/// T48.
+#[test]
+fn parts_that_came_here_and_are_no_longer_the_same_come_again() {
+    use std::os::unix::fs::FileExt as _;
+    let large = Large::new();
+    let words = ["cp", "-j", "1", "dev:/root/src/big", "big"];
+    large.killed(&words, 30 * MIB);
+    let begun = large.begun();
+    begun.write_all_at(b"damage", 5).unwrap();
+    begun.write_all_at(b"damage", LARGE - 9).unwrap();
+    begun.write_all_at(b"damage", LARGE + 5).unwrap();
+    assert!((8 * MIB..LARGE).contains(&large.done(&words, "big")));
+    fs::remove_file(large.home.join("big")).unwrap();
+    large.killed(&words, 30 * MIB);
+    let touch = ["exec", "dev", "--", "touch", "/root/src/big"];
+    large.served.client().ok(&touch);
+    assert_eq!(large.done(&words, "big"), 0);
+}
+
+/// T48.
+#[test]
+fn files_that_came_here_do_not_come_again_when_one_of_several_was_cut_off() {
+    let large = Large::new();
+    let straight = large.served.client();
+    let link = ["exec", "dev", "--", "cp", "/root/src/big", "/root/first"];
+    straight.ok(&link);
+    fs::create_dir(large.home.join("into")).unwrap();
+    let words = [
+        "cp",
+        "-j",
+        "1",
+        "dev:/root/first",
+        "dev:/root/src/big",
+        "into/",
+    ];
+    large.killed(&words, 60 * MIB);
+    let continued = large.done(&words, "into/big");
+    assert!(continued >= LARGE, "{continued}");
+    let first = fs::read(large.home.join("into/first")).unwrap();
+    assert!(first == fs::read(large.home.join("src/big")).unwrap());
+}

@@ -7,11 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Job;
 use super::delivery::Holds;
+use super::earlier::Earlier;
 use crate::transfer::archive::Fault;
 use crate::transfer::codec::Codec;
 use crate::transfer::error::Error;
 use crate::transfer::folder::Folder;
 use crate::transfer::member::MemberPath;
+use crate::transfer::moment::Moment;
 use crate::transfer::progress::{Progress, Steady};
 use crate::transfer::receive::{Input, receive};
 use crate::transfer::remote::{BlobStore, Guest};
@@ -31,6 +33,8 @@ pub(super) struct Big {
     pub(super) size: u64,
     /// How often it was read before.
     pub(super) reading: u32,
+    /// What an earlier try brought of it.
+    pub(super) earlier: Option<Earlier>,
     left: AtomicUsize,
     state: Mutex<State>,
 }
@@ -50,9 +54,29 @@ impl Big {
             places,
             size,
             reading: 0,
+            earlier: None,
             left: AtomicUsize::new(0),
             state: Mutex::default(),
         }
+    }
+
+    /// The same file, of which an earlier try brought something.
+    pub(super) fn after(self, earlier: Option<Earlier>) -> Self {
+        let file = earlier.as_ref().map(|earlier| earlier.file.clone());
+        let state = State {
+            file,
+            ..State::default()
+        };
+        Self {
+            earlier,
+            state: Mutex::new(state),
+            ..self
+        }
+    }
+
+    /// Parts that an earlier try brought, in order.
+    pub(super) fn there(&self) -> &[Range<u64>] {
+        self.earlier.as_ref().map_or(&[], |earlier| &earlier.there)
     }
 
     /// The same file, to be read once more, as large as it is now.
@@ -87,6 +111,12 @@ impl Big {
         Ok(file)
     }
 
+    /// Size and time that all parts agreed on so far.
+    pub(super) fn stamp(&self) -> Option<(u64, Moment)> {
+        let status = self.status().filter(|_| !self.has_changed())?;
+        Some((status.size, status.modified))
+    }
+
     /// What all parts agreed on; nothing if it changed meanwhile.
     pub(super) fn settled(&self) -> Option<Status> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -104,7 +134,9 @@ impl Big {
     fn saw(&self, before: Status, after: Status) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let first = *state.status.get_or_insert(before);
+        let is_other = |earlier: &Earlier| earlier.modified != before.modified;
         state.changed |= before != first || after != first;
+        state.changed |= self.earlier.as_ref().is_some_and(is_other);
         state.status = Some(after);
     }
 
@@ -130,7 +162,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             range.start / BLOCK,
             (range.end - range.start).div_ceil(BLOCK),
         );
-        let mut is_new = true;
+        let mut is_new = big.earlier.as_ref().is_none_or(|earlier| earlier.is_clear);
         while !big.has_changed() {
             progress.again();
             let delivery = self.deliver(tools, codec, Holds::Tree).await?;

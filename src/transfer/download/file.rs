@@ -1,20 +1,25 @@
 //! One file out of a VM: inside one command when it is small, else by a staging object.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 
 use super::big::Big;
 use super::delivery::{Delivery, Holds};
+use super::earlier::Earlier;
 use super::plan::ranges;
 use super::{Job, blocking, changed, check_space, own_name};
 use crate::transfer::archive::Fault;
 use crate::transfer::checksum::Checksum;
 use crate::transfer::error::Error;
+use crate::transfer::journal::Begun;
 use crate::transfer::landing::FileLanding;
+use crate::transfer::member::MemberPath;
+use crate::transfer::moment::Moment;
 use crate::transfer::progress::Progress;
 use crate::transfer::receive::{Input, receive};
 use crate::transfer::remote::{BlobStore, Guest};
@@ -83,17 +88,40 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         target: &Path,
         into: bool,
     ) -> Result<Summary, Error> {
+        let size = status.size;
+        self.progress.total((size > 0).then_some(size), Some(1));
+        let (place, stamp) = (own_place(path), (size, status.modified));
+        let at = goal(own_name(path), target.to_owned(), into)?;
+        if size > 0 && self.is_there(&place, stamp, at).await? {
+            self.progress.advance(size);
+            return Ok(Summary {
+                continued: 1,
+                continued_bytes: size,
+                ..Summary::default()
+            });
+        }
+        self.bring((path, tools), (&place, stamp), target, into)
+            .await
+    }
+
+    async fn bring(
+        &self,
+        (path, tools): (&str, &Tools),
+        (place, stamp): (&MemberPath, (u64, Moment)),
+        target: &Path,
+        into: bool,
+    ) -> Result<Summary, Error> {
         let codec = tools.codec(self.settings.compression)?;
-        self.progress
-            .total((status.size > 0).then_some(status.size), Some(1));
+        let mut size = stamp.0;
         let parts =
-            is_big(status.size, self.settings.shards.first) && tools.has("curl") && tools.has("dd");
-        let mut size = status.size;
-        for _ in 0..READINGS {
+            is_big(size, self.settings.shards.first) && tools.has("curl") && tools.has("dd");
+        for reading in 0..READINGS {
             if parts {
-                let landing = self.landing(own_name(path), target, into).await?;
-                let big = Big::new(0, Vec::new(), size);
-                if let Some(summary) = self.in_parts(path, tools, &big, landing).await? {
+                let begun = self.begun(place, stamp).filter(|_| reading == 0);
+                let about = ((path, tools), place, size);
+                let (landing, big) = self.begin(about, begun, target, into).await?;
+                let brought = self.in_parts(path, tools, (&big, place), landing);
+                if let Some(summary) = brought.await? {
                     return Ok(summary);
                 }
                 size = big.again().size;
@@ -143,6 +171,9 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             receive(self.guest, self.store, ready, write).await?;
         check_size(path, before, size)?;
         blocking(move || landing.place(&file, before.mode, Some(before.modified))).await?;
+        if before.size > 0 {
+            self.note_file(&own_place(path), (size, before.modified));
+        }
         Ok(Some(Summary {
             files: 1,
             bytes: size,
@@ -151,19 +182,41 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         }))
     }
 
+    /// Makes room for a file in parts, with what an earlier try brought of it.
+    async fn begin(
+        &self,
+        (source, place, size): ((&str, &Tools), &MemberPath, u64),
+        begun: Option<Begun>,
+        target: &Path,
+        into: bool,
+    ) -> Result<(FileLanding, Big), Error> {
+        let temp = begun.as_ref().map(|begun| begun.temp.clone());
+        let name = own_name(source.0);
+        let (landing, file) = self.landing_after(temp, name, target, into).await?;
+        let temp = landing.temp();
+        let earlier = match file.zip(begun) {
+            Some(taken) => Some(self.keep(source, (place, &temp), taken).await?),
+            None => None,
+        };
+        Ok((landing, Big::new(0, Vec::new(), size).after(earlier)))
+    }
+
     /// One reading of a file, several parts at once; nothing if it did not hold still.
     async fn in_parts(
         &self,
         path: &str,
         tools: &Tools,
-        big: &Big,
+        (big, place): (&Big, &MemberPath),
         landing: FileLanding,
     ) -> Result<Option<Summary>, Error> {
         let codec = tools.codec(self.settings.compression)?;
-        check_space(landing.free_bytes(), big.size, landing.target())?;
+        let continued = big.earlier.as_ref().map_or(0, Earlier::bytes);
+        let needed = big.size - continued;
+        check_space(landing.free_bytes(), needed, landing.target())?;
         let gauge = Gauge::new(self.settings.shards);
         let file = big.file(|| landing.create())?;
-        let mut waiting = ranges(big.size, gauge.parts(u64::MAX)).into_iter();
+        let temp = &landing.temp();
+        let mut waiting = ranges(big.there(), big.size, gauge.parts(u64::MAX)).into_iter();
         let mut flying = FuturesUnordered::new();
         let mut wire_bytes = 0;
         loop {
@@ -171,17 +224,18 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
                 let Some(range) = waiting.next() else { break };
                 let (bytes, file, gauge) = (range.end - range.start, file.clone(), &gauge);
                 flying.push(async move {
-                    let wire = self
-                        .part((path, tools, codec), gauge, (big, range), file)
-                        .await?;
+                    let about = (path, tools, codec);
+                    let wire = self.part(about, gauge, (big, range.clone()), file).await?;
                     gauge.landed(bytes);
-                    Ok::<_, Error>(wire)
+                    Ok::<_, Error>((wire, range))
                 });
             }
-            match flying.next().await {
-                Some(wire) => wire_bytes += wire?,
-                None => break,
-            }
+            let Some(landed) = flying.next().await else {
+                break;
+            };
+            let (wire, part) = landed?;
+            wire_bytes += wire;
+            self.note_part(place, big.stamp(), temp, &part);
         }
         let Some(status) = big.settled() else {
             return Ok(None);
@@ -193,31 +247,56 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             landing.place(&file, status.mode, Some(status.modified))
         })
         .await?;
+        self.note_file(place, (size, status.modified));
         Ok(Some(Summary {
             files: 1,
             bytes: size,
             wire_bytes,
+            continued_bytes: continued,
             ..Summary::default()
         }))
     }
 
     async fn landing(
         &self,
-        name: Result<std::ffi::OsString, Error>,
+        name: Result<OsString, Error>,
         target: &Path,
         into: bool,
     ) -> Result<FileLanding, Error> {
+        let (landing, _) = self.landing_after(None, name, target, into).await?;
+        Ok(landing)
+    }
+
+    /// Makes room for a file; takes over what an earlier try was writing, by its name in the journal.
+    async fn landing_after(
+        &self,
+        earlier: Option<String>,
+        name: Result<OsString, Error>,
+        target: &Path,
+        into: bool,
+    ) -> Result<(FileLanding, Option<File>), Error> {
         let (target, nonce) = (target.to_owned(), self.nonce.clone());
         blocking(move || {
-            // A name is needed only in a folder.
-            let name = match name {
-                Err(error) if into || target.is_dir() => return Err(error),
-                name => name.unwrap_or_default(),
-            };
-            FileLanding::prepare(&target, into, &name, &nonce)
+            let target = goal(name, target, into)?;
+            FileLanding::prepare(target, &nonce, earlier.as_deref())
         })
         .await
     }
+}
+
+/// Where a file goes: onto a folder it goes into it; only there a name is needed.
+fn goal(name: Result<OsString, Error>, target: PathBuf, into: bool) -> Result<PathBuf, Error> {
+    if into || target.is_dir() {
+        Ok(target.join(name?))
+    } else {
+        Ok(target)
+    }
+}
+
+/// What a file that comes alone is called in a journal.
+fn own_place(path: &str) -> MemberPath {
+    let own = path.rsplit('/').next().unwrap_or_default();
+    MemberPath::parse(own.as_bytes()).unwrap_or_default()
 }
 
 /// The content of a small file, if it held still.

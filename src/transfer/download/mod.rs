@@ -2,6 +2,7 @@
 
 mod big;
 mod delivery;
+mod earlier;
 mod file;
 mod parts;
 mod plan;

@@ -1,6 +1,7 @@
 //! A folder that is larger than a shard: several shards at once, each moved into place as soon as it has arrived whole.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,6 +12,7 @@ use tokio::sync::watch;
 
 use super::big::Big;
 use super::delivery::Holds;
+use super::earlier::Earlier;
 use super::plan::{Plan, Work, rest};
 use super::tree::Said;
 use super::{Job, blocking, check_space};
@@ -18,7 +20,7 @@ use crate::transfer::READINGS;
 use crate::transfer::codec::Codec;
 use crate::transfer::error::Error;
 use crate::transfer::folder::Kind;
-use crate::transfer::journal::Journal;
+use crate::transfer::journal::{Begun, Journal};
 use crate::transfer::landing::{Parts, TreeLanding};
 use crate::transfer::member::MemberPath;
 use crate::transfer::moment::Moment;
@@ -64,6 +66,8 @@ struct Done {
     unpacked: Unpacked,
     skipped: Vec<Skipped>,
     wire: u64,
+    /// Bytes of a file that an earlier try had brought.
+    continued: u64,
     /// A file that changed while its parts were read.
     again: Option<Arc<Big>>,
 }
@@ -106,17 +110,32 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         let (nonce, planned, at) = (self.nonce.clone(), entries.clone(), target.clone());
         let journal = self.settings.leftovers.journal().cloned();
         let landing = blocking(move || {
-            let landing = TreeLanding::prepare(&at, &nonce)?;
-            check_space(landing.free_bytes(), data, &at)?;
-            let landing = landing.begin()?;
+            let stages = journal.as_ref().map(|journal| journal.stages());
+            let stages = stages.unwrap_or_default();
+            let landing = TreeLanding::prepare_after(&stages, &at, &nonce)?;
+            let free = landing.free_bytes();
+            let mut landing = landing.begin()?;
             landing.check(planned.iter().map(|entry| (&entry.path, entry.kind)))?;
-            let there = journal.map_or_else(
-                || vec![false; planned.len()],
-                |journal| there(&landing, &planned, &journal),
-            );
-            Ok((landing, there))
+            let Some(journal) = journal else {
+                check_space(free, data, &at)?;
+                return Ok((landing, vec![false; planned.len()], Vec::new()));
+            };
+            let there = there(&landing, &planned, &journal);
+            let begun = begun(&landing, &planned, &there, &journal);
+            landing.let_go();
+            let kept = begun.iter().flat_map(|(_, _, begun)| &begun.ranges);
+            let kept: u64 = kept.map(|part| part.end - part.start).sum();
+            check_space(free, data.saturating_sub(kept), &at)?;
+            Ok((landing, there, begun))
         });
-        let (landing, there) = landing.await?;
+        let (landing, there, taken) = landing.await?;
+        let mut begun = HashMap::new();
+        for (index, file, earlier) in taken {
+            let place = &entries[index].path;
+            let (source, temp) = (below(path, place), landing.temp(&staged(index, 0)));
+            let kept = self.keep((&source, tools), (place, &temp), (file, earlier));
+            begun.insert(index, kept.await?);
+        }
         let (tell, landed) = watch::channel(false);
         let arrival = Arrival {
             job: self,
@@ -130,7 +149,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             landed,
         };
         let files = async {
-            let summary = arrival.fly(&there).await?;
+            let summary = arrival.fly(&there, begun).await?;
             // Whoever waits for it may have failed.
             let _ = tell.send(true);
             Ok(summary)
@@ -140,7 +159,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         summary.continued = there.iter().filter(|there| **there).count() as u64;
         let continued = arrival.entries.iter().zip(&there);
         let continued = continued.filter(|(_, there)| **there);
-        summary.continued_bytes = continued.map(|(entry, _)| entry.size).sum();
+        summary.continued_bytes += continued.map(|(entry, _)| entry.size).sum::<u64>();
         summary.skipped.splice(0..0, special);
         Ok(summary)
     }
@@ -148,9 +167,9 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
 
 impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
     /// Keeps as many shards in the air as make sense, until all have landed.
-    async fn fly(&self, there: &[bool]) -> Result<Summary, Error> {
+    async fn fly(&self, there: &[bool], begun: HashMap<usize, Earlier>) -> Result<Summary, Error> {
         let mut summary = Summary::default();
-        let mut plan = Plan::new(self.entries.clone(), there);
+        let mut plan = Plan::new(self.entries.clone(), there, begun);
         for (entry, there) in self.entries.iter().zip(there) {
             if *there {
                 self.job.progress.advance(entry.size);
@@ -184,16 +203,16 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
             Work::Batch(batch) => self.batch(&batch, Share::Part, Turn::AtOnce).await,
             Work::Part(big, range) => {
                 let own = big.places.first().cloned().unwrap_or_default();
-                let path = format!("{}/{own}", self.path.trim_end_matches('/'));
+                let path = below(self.path, &own);
                 self.job.progress.file(&name::shown(own.as_bytes()));
                 let staged = file_name(&big);
                 let file = big.file(|| self.landing.create(&staged))?;
                 let about = (path.as_str(), self.tools, self.codec);
                 let bytes = range.end - range.start;
-                let wire = self
-                    .job
-                    .part(about, &self.gauge, (&big, range), file)
-                    .await?;
+                let part = (big.as_ref(), range.clone());
+                let wire = self.job.part(about, &self.gauge, part, file).await?;
+                let temp = self.landing.temp(&staged);
+                self.job.note_part(&own, big.stamp(), &temp, &range);
                 let mut done = Done {
                     wire,
                     ..Done::default()
@@ -239,6 +258,7 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
         })
         .await?;
         done.unpacked.files = big.places.len() as u64;
+        done.continued = big.earlier.as_ref().map_or(0, Earlier::bytes);
         self.note(std::iter::once(big.number));
         Ok(())
     }
@@ -344,7 +364,7 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
                 unpacked,
                 skipped: said.skipped,
                 wire,
-                again: None,
+                ..Done::default()
             };
             Ok((done, said.changed))
         };
@@ -414,14 +434,42 @@ fn there(landing: &Parts, entries: &[Surveyed], journal: &Journal) -> Vec<bool> 
     entries.iter().zip(found).map(same).collect()
 }
 
+/// Takes over the large files of which an earlier try brought something, as the VM still has them.
+fn begun(
+    landing: &Parts,
+    entries: &[Surveyed],
+    there: &[bool],
+    journal: &Journal,
+) -> Vec<(usize, File, Begun)> {
+    let take_over = |(index, (entry, there)): (usize, (&Surveyed, &bool))| {
+        let begun = journal.begun(&entry.path, (entry.size, entry.modified));
+        let begun = begun.filter(|_| entry.kind == Kind::File && !there)?;
+        let name = staged(index, 0);
+        let file = landing.take_over(&begun.temp, &name)?;
+        Some((index, file, begun))
+    };
+    let entries = entries.iter().zip(there).enumerate();
+    entries.filter_map(take_over).collect()
+}
+
+/// A path below the folder that is copied, in the VM.
+fn below(folder: &str, path: &MemberPath) -> String {
+    format!("{}/{path}", folder.trim_end_matches('/'))
+}
+
 /// What the file is called while its parts arrive.
 fn file_name(big: &Big) -> String {
-    format!("file-{}-{}", big.number, big.reading)
+    staged(big.number, big.reading)
+}
+
+fn staged(number: usize, reading: u32) -> String {
+    format!("file-{number}-{reading}")
 }
 
 fn count(summary: &mut Summary, done: Done) {
     summary.files += done.unpacked.files;
-    summary.bytes += done.unpacked.bytes;
+    summary.bytes += done.unpacked.bytes + done.continued;
+    summary.continued_bytes += done.continued;
     summary.wire_bytes += done.wire;
     summary.skipped.extend(done.skipped);
     let special = done.unpacked.special.into_iter().map(|path| Skipped {

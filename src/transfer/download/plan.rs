@@ -5,10 +5,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::big::Big;
+use super::earlier::Earlier;
 use crate::transfer::folder::Kind;
 use crate::transfer::member::MemberPath;
 use crate::transfer::script::Surveyed;
-use crate::transfer::shards::{PartSizes, is_big};
+use crate::transfer::shards::{PartSizes, gaps, is_big};
 
 /// What an entry costs besides its content, in bytes.
 const HEAD: u64 = 1024;
@@ -34,12 +35,18 @@ pub(super) struct Plan {
     left: u64,
     /// The other names of a file, by its first.
     names: HashMap<usize, Vec<usize>>,
+    /// Large files of which an earlier try brought something.
+    begun: HashMap<usize, Earlier>,
     waiting: VecDeque<Work>,
 }
 
 impl Plan {
     /// Plans all files but those that are `there` already.
-    pub(super) fn new(entries: Arc<Vec<Surveyed>>, there: &[bool]) -> Self {
+    pub(super) fn new(
+        entries: Arc<Vec<Surveyed>>,
+        there: &[bool],
+        begun: HashMap<usize, Earlier>,
+    ) -> Self {
         let mut first: HashMap<&str, usize> = HashMap::new();
         let mut names: HashMap<usize, Vec<usize>> = HashMap::new();
         for (index, entry) in entries.iter().enumerate() {
@@ -59,6 +66,7 @@ impl Plan {
             left: to_go.map(|(entry, _)| HEAD + entry.data).sum(),
             taken,
             names,
+            begun,
             waiting: VecDeque::new(),
             entries,
         }
@@ -71,7 +79,7 @@ impl Plan {
 
     /// Brings in the parts of a file.
     pub(super) fn insert_file(&mut self, big: &Arc<Big>, sizes: PartSizes) {
-        let parts = ranges(big.size, sizes);
+        let parts = ranges(big.there(), big.size, sizes);
         big.expect(parts.len());
         self.waiting.extend(
             parts
@@ -97,7 +105,8 @@ impl Plan {
             let entry = &self.entries[index];
             // A command line holds text only.
             let text = std::str::from_utf8(entry.path.as_bytes()).is_ok();
-            let big = is_big(entry.data, size) && text;
+            let large = is_big(entry.data, size) || self.begun.contains_key(&index);
+            let big = large && text;
             let full = weight + HEAD + entry.data > size || names > NAMES;
             if !big && weight > 0 && full {
                 break;
@@ -113,8 +122,9 @@ impl Plan {
                 let place = |&other: &usize| self.entries[other].path.clone();
                 let places: Vec<MemberPath> =
                     std::iter::once(&index).chain(&others).map(place).collect();
-                let file = Arc::new(Big::new(index, places, entry.size));
-                self.insert_file(&file, sizes);
+                let file = Big::new(index, places, entry.size);
+                let file = file.after(self.begun.remove(&index));
+                self.insert_file(&Arc::new(file), sizes);
                 continue;
             }
             weight += HEAD * (1 + others.len() as u64) + entry.data;
@@ -150,14 +160,16 @@ pub(super) fn rest(entries: &[Surveyed]) -> Vec<Vec<usize>> {
     batches
 }
 
-/// A file in parts that begin at whole blocks.
-pub(super) fn ranges(size: u64, sizes: PartSizes) -> Vec<Range<u64>> {
+/// What is not there of a file, in parts that begin at whole blocks.
+pub(super) fn ranges(there: &[Range<u64>], size: u64, sizes: PartSizes) -> Vec<Range<u64>> {
     let mut ranges = Vec::new();
-    let mut at = 0;
-    while at < size {
-        let end = (at + sizes.of(ranges.len())).min(size);
-        ranges.push(at..end);
-        at = end;
+    for gap in gaps(there, size) {
+        let mut at = gap.start;
+        while at < gap.end {
+            let end = (at + sizes.of(ranges.len())).min(gap.end);
+            ranges.push(at..end);
+            at = end;
+        }
     }
     ranges
 }

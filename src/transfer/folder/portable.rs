@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata};
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -41,6 +42,22 @@ impl Folder {
                 "not a regular file",
             )),
         }
+    }
+
+    /// Opens a file in this folder to go on writing it.
+    pub(in crate::transfer) fn open_written(&self, name: &OsStr) -> io::Result<File> {
+        match self.meta(name)?.kind {
+            Kind::File => File::options()
+                .read(true)
+                .write(true)
+                .open(self.0.join(name)),
+            _ => Err(io::ErrorKind::InvalidInput.into()),
+        }
+    }
+
+    /// No holes are made here.
+    pub(in crate::transfer) fn clear_part(_file: &File, _part: &Range<u64>) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     /// Makes a file; one that exists is an error.

@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::Path;
@@ -50,6 +51,24 @@ impl Folder {
     pub(in crate::transfer) fn create_file(&self, name: &OsStr) -> io::Result<File> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         Ok(open_below(&self.0, name, flags, Mode::RUSR | Mode::WUSR)?.into())
+    }
+
+    /// Opens a file in this folder to go on writing it.
+    pub(in crate::transfer) fn open_written(&self, name: &OsStr) -> io::Result<File> {
+        let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+        Ok(open_below(&self.0, name, flags, Mode::empty())?.into())
+    }
+
+    /// Makes a hole of a part of a file; fails where the file system knows none.
+    #[cfg(target_os = "linux")]
+    pub(in crate::transfer) fn clear_part(file: &File, part: &Range<u64>) -> io::Result<()> {
+        let how = fs::FallocateFlags::PUNCH_HOLE | fs::FallocateFlags::KEEP_SIZE;
+        Ok(fs::fallocate(file, how, part.start, part.end - part.start)?)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(in crate::transfer) fn clear_part(_file: &File, _part: &Range<u64>) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     /// Makes a folder for its owner alone.

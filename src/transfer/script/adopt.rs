@@ -1,4 +1,4 @@
-//! What an earlier try of the same copy left of a file in the VM.
+//! Which parts of a file in the VM are the same as here, and the taking over of what an earlier try of the same copy left there.
 
 use std::ops::Range;
 
@@ -10,9 +10,10 @@ use crate::transfer::remote::Guest;
 /// Parts of a file, and what their checksums must be.
 #[derive(Debug)]
 pub(in crate::transfer) struct Adopt<'a> {
-    /// Where it stands, and where this copy puts it together.
+    /// Where it stands.
     pub(in crate::transfer) old: &'a str,
-    pub(in crate::transfer) new: &'a str,
+    /// Where this copy puts it together; nothing to only look at it.
+    pub(in crate::transfer) new: Option<&'a str>,
     pub(in crate::transfer) parts: &'a [(Range<u64>, u32)],
     /// What it is of, for messages.
     pub(in crate::transfer) path: &'a str,
@@ -24,7 +25,10 @@ pub(in crate::transfer) async fn adopt(
     adopt: Adopt<'_>,
 ) -> Result<Vec<bool>, Error> {
     let script = concat!(include_str!("base.sh"), include_str!("adopt.sh"));
-    let mut arguments = vec![adopt.old.to_owned(), adopt.new.to_owned()];
+    let mut arguments = vec![
+        adopt.old.to_owned(),
+        adopt.new.unwrap_or_default().to_owned(),
+    ];
     for (range, sum) in adopt.parts {
         let block = range.start / BLOCK;
         let size = range.end - range.start;

@@ -1,8 +1,8 @@
 # adopt OLD NEW (BLOCK SIZE SUM)...: a file that an earlier copy left, to where this one puts it together. For each part, at a place in blocks
-# of 64 KiB, it is said whether the bytes are those of the checksum; if none are, the file stays where it is.
+# of 64 KiB, it is said whether the bytes are those of the checksum; if none are, the file stays where it is. Without NEW it is only looked at.
 old=$1 new=$2 same= answers=
 shift 2
-if [ -f "$old" ] && [ ! -L "$old" ]; then
+if [ -f "$old" ] && { [ -z "$new" ] || [ ! -L "$old" ]; }; then
     while [ $# -gt 0 ]; do
         got=$({ dd bs=65536 skip="$1" count=0 2>/dev/null; head -c "$2" | cksum; } <"$old") || exit 44
         answer=0
@@ -11,6 +11,6 @@ if [ -f "$old" ] && [ ! -L "$old" ]; then
         shift 3
     done
 fi
-if [ -n "$same" ]; then mv -f -- "$old" "$new" || exit 44; fi
+if [ -n "$same" ] && [ -n "$new" ]; then mv -f -- "$old" "$new" || exit 44; fi
 finished=1
 printf '%sdone' "$answers"

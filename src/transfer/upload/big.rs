@@ -14,7 +14,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 
 use crate::transfer::READINGS;
-use crate::transfer::checksum::Checksum;
+use crate::transfer::checksum;
 use crate::transfer::error::Error;
 use crate::transfer::folder::{Folder, Meta};
 use crate::transfer::member::MemberPath;
@@ -24,7 +24,7 @@ use crate::transfer::remote::{BlobStore, Guest};
 use crate::transfer::retry::Retries;
 use crate::transfer::script::{self, BLOCK, FinishFile, PutRange};
 use crate::transfer::send::{Output, send};
-use crate::transfer::shards::{Gauge, PartSizes};
+use crate::transfer::shards::{Gauge, PartSizes, gaps};
 use crate::transfer::summary::Summary;
 
 const PIECE: usize = 128 * 1024;
@@ -74,7 +74,9 @@ impl Big {
     /// Plans all parts but those that are there, as the file was when they were looked at.
     pub(super) fn cut_rest(mut self, there: &[Range<u64>], sizes: PartSizes) -> Self {
         self.taken_over = there.len();
-        self.plan(&gaps(there, self.meta.size), sizes);
+        let gaps = gaps(there, self.meta.size).into_iter();
+        let gaps: Vec<_> = gaps.map(|gap| (gap.start, gap.end - gap.start)).collect();
+        self.plan(&gaps, sizes);
         self
     }
 
@@ -194,21 +196,7 @@ impl Big {
         let shown = self.shown.clone();
         let failed = move |error| Error::local("read", &shown, error);
         let file = self.file.try_clone().map_err(&failed)?;
-        blocking(move || {
-            let sum = |range: Range<u64>| {
-                let mut sum = Checksum::default();
-                let read = read(&file, range.clone(), |bytes| {
-                    sum.update(bytes);
-                    Ok(())
-                });
-                match read {
-                    Ok(()) => Ok((range, sum.finish())),
-                    Err(Reading::From(error) | Reading::Into(error)) => Err(failed(error)),
-                }
-            };
-            ranges.into_iter().map(sum).collect()
-        })
-        .await
+        blocking(move || checksum::of_parts(&file, ranges).map_err(failed)).await
     }
 }
 
@@ -240,18 +228,6 @@ fn read(
         at += got as u64;
     }
     Ok(())
-}
-
-/// What lies between ranges in order.
-fn gaps(there: &[Range<u64>], size: u64) -> Vec<holes::Part> {
-    let ends = there.iter().map(|range| range.end);
-    let starts = there.iter().map(|range| range.start);
-    let gaps = std::iter::once(0)
-        .chain(ends)
-        .zip(starts.chain(std::iter::once(size)));
-    gaps.filter(|(from, to)| from < to)
-        .map(|(from, to)| (from, to - from))
-        .collect()
 }
 
 /// Cuts what holds data into ranges that begin at whole blocks.

@@ -29,7 +29,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         let temp = big.temp(&route.stage);
         let adopt = Adopt {
             old: &begun.temp,
-            new: &temp,
+            new: Some(&temp),
             parts: &parts,
             path: &big.shown.display().to_string(),
         };

@@ -1,0 +1,155 @@
+//! What an earlier try of the same copy, which was killed, brought of a large file.
+
+use std::fs::File;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::{Job, blocking};
+use crate::transfer::checksum;
+use crate::transfer::error::Error;
+use crate::transfer::folder::{Folder, Kind, Meta};
+use crate::transfer::journal::Begun;
+use crate::transfer::member::MemberPath;
+use crate::transfer::moment::Moment;
+use crate::transfer::remote::{BlobStore, Guest};
+use crate::transfer::script::{self, Adopt, Tools};
+use crate::transfer::shards::gaps;
+
+/// A file that is taken over, beside its place.
+#[derive(Clone, Debug)]
+pub(super) struct Earlier {
+    pub(super) file: Arc<File>,
+    /// Parts that are the same in the VM, in order; never all, for one must tell how the file is now.
+    pub(super) there: Vec<Range<u64>>,
+    /// Nothing is written elsewhere.
+    pub(super) is_clear: bool,
+    /// The time of the VM's file, then and now.
+    pub(super) modified: Moment,
+}
+
+impl Earlier {
+    /// Clears all that is not there.
+    fn clear(file: Arc<File>, there: Vec<Range<u64>>, begun: &Begun) -> std::io::Result<Self> {
+        let (size, modified) = begun.stamp;
+        let is_clear = if there.is_empty() {
+            file.set_len(0)?;
+            true
+        } else {
+            let clear = |gap: &Range<u64>| Folder::clear_part(&file, gap).is_ok();
+            gaps(&there, size).iter().all(clear)
+        };
+        Ok(Self {
+            file,
+            there,
+            is_clear,
+            modified,
+        })
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.there.iter().map(|part| part.end - part.start).sum()
+    }
+}
+
+impl<G: Guest, S: BlobStore> Job<'_, G, S> {
+    /// What an earlier try brought of a file of this size and time.
+    pub(super) fn begun(&self, place: &MemberPath, stamp: (u64, Moment)) -> Option<Begun> {
+        let journal = self.settings.leftovers.journal()?;
+        journal.begun(place, stamp)
+    }
+
+    /// Keeps of a file what is the same in the VM, and clears the rest. The journal calls it `temp` from now on.
+    pub(super) async fn keep(
+        &self,
+        (path, tools): (&str, &Tools),
+        (place, temp): (&MemberPath, &str),
+        (file, begun): (File, Begun),
+    ) -> Result<Earlier, Error> {
+        let file = Arc::new(file);
+        let mut there = self.same((path, tools), &file, &begun.ranges).await?;
+        if gaps(&there, begun.stamp.0).is_empty() {
+            there.pop();
+        }
+        for part in &there {
+            self.note_part(place, Some(begun.stamp), temp, part);
+        }
+        let path = PathBuf::from(path);
+        let earlier = blocking(move || {
+            Earlier::clear(file, there, &begun).map_err(|error| Error::local("write", path, error))
+        });
+        let earlier = earlier.await?;
+        self.progress.advance(earlier.bytes());
+        Ok(earlier)
+    }
+
+    /// Which of these parts are the same at both ends.
+    async fn same(
+        &self,
+        (path, tools): (&str, &Tools),
+        file: &Arc<File>,
+        parts: &[Range<u64>],
+    ) -> Result<Vec<Range<u64>>, Error> {
+        if !tools.has("cksum") {
+            return Ok(Vec::new());
+        }
+        let (file, ranges, shown) = (file.clone(), parts.to_vec(), PathBuf::from(path));
+        let sums = blocking(move || {
+            checksum::of_parts(&file, ranges).map_err(|error| Error::local("read", shown, error))
+        });
+        let parts = sums.await?;
+        let look = Adopt {
+            old: path,
+            new: None,
+            parts: &parts,
+            path,
+        };
+        let same = match script::adopt(self.guest, look).await {
+            Ok(same) => same,
+            Err(error @ Error::Remote(_)) => return Err(error),
+            // What can't be looked at is brought again.
+            Err(_) => return Ok(Vec::new()),
+        };
+        let same = parts.into_iter().zip(same).filter(|(_, same)| *same);
+        Ok(same.map(|((part, _), _)| part).collect())
+    }
+
+    /// Writes down a part that has arrived, and where it stands; not of a file that changed.
+    pub(super) fn note_part(
+        &self,
+        place: &MemberPath,
+        stamp: Option<(u64, Moment)>,
+        temp: &str,
+        part: &Range<u64>,
+    ) {
+        if let (Some(journal), Some(stamp)) = (self.settings.leftovers.journal(), stamp) {
+            journal.brought(place, stamp, temp, part);
+        }
+    }
+
+    /// Writes down a file that is in its place.
+    pub(super) fn note_file(&self, place: &MemberPath, (size, modified): (u64, Moment)) {
+        if let Some(journal) = self.settings.leftovers.journal() {
+            journal.arrived(std::iter::once((place.clone(), size, modified)));
+        }
+    }
+
+    /// Whether an earlier try brought a file that is now as it was then at both ends.
+    pub(super) async fn is_there(
+        &self,
+        place: &MemberPath,
+        stamp: (u64, Moment),
+        target: PathBuf,
+    ) -> Result<bool, Error> {
+        let journal = self.settings.leftovers.journal();
+        if journal.and_then(|journal| journal.arrived_before(place)) != Some(stamp) {
+            return Ok(false);
+        }
+        blocking(move || {
+            let found = Folder::open_parent(&target).and_then(|(folder, name)| folder.meta(&name));
+            let same = |meta: Meta| meta.kind == Kind::File && (meta.size, meta.modified) == stamp;
+            Ok(found.is_ok_and(same))
+        })
+        .await
+    }
+}
