@@ -4,36 +4,28 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 
+use crc::{CRC_32_CKSUM, Crc, Digest, Table};
+
 use super::folder::Folder;
 
 const PIECE: usize = 128 * 1024;
-const POLYNOMIAL: u32 = 0x04c1_1db7;
 
-const TABLE: [u32; 256] = {
-    let mut table = [0; 256];
-    let mut index = 0;
-    while index < 256 {
-        let mut value = (index as u32) << 24;
-        let mut bit = 0;
-        while bit < 8 {
-            value = if value & 0x8000_0000 == 0 {
-                value << 1
-            } else {
-                (value << 1) ^ POLYNOMIAL
-            };
-            bit += 1;
-        }
-        table[index] = value;
-        index += 1;
-    }
-    table
-};
+static ALGORITHM: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_CKSUM);
 
 /// A running checksum.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone)]
 pub(super) struct Checksum {
-    value: u32,
+    digest: Digest<'static, u32, Table<16>>,
     length: u64,
+}
+
+impl Default for Checksum {
+    fn default() -> Self {
+        Self {
+            digest: ALGORITHM.digest(),
+            length: 0,
+        }
+    }
 }
 
 impl Checksum {
@@ -44,24 +36,16 @@ impl Checksum {
     }
 
     pub(super) fn update(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.push(byte);
-        }
+        self.digest.update(bytes);
         self.length += bytes.len() as u64;
     }
 
+    /// The length goes in too, the lowest byte first and no zeros after the last.
     pub(super) fn finish(mut self) -> u32 {
-        let mut length = self.length;
-        while length > 0 {
-            self.push(length.to_le_bytes()[0]);
-            length >>= 8;
-        }
-        !self.value
-    }
-
-    fn push(&mut self, byte: u8) {
-        let index = self.value.to_be_bytes()[0] ^ byte;
-        self.value = (self.value << 8) ^ TABLE[usize::from(index)];
+        let length = self.length.to_le_bytes();
+        let bytes = (u64::BITS - self.length.leading_zeros()).div_ceil(8) as usize;
+        self.digest.update(&length[..bytes]);
+        self.digest.finalize()
     }
 }
 

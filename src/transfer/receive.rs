@@ -170,7 +170,7 @@ impl<R: Read> Read for Summed<R> {
         let got = self.from.read(into)?;
         if let Some((expected, sum)) = &mut self.sum {
             sum.update(&into[..got]);
-            if got == 0 && !into.is_empty() && sum.finish() != *expected {
+            if got == 0 && !into.is_empty() && sum.clone().finish() != *expected {
                 return Err(io::Error::new(
                     io::ErrorKind::InvalidData,
                     "its checksum differs",
