@@ -18,10 +18,10 @@ use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use common::scripted::{json, stream};
-use common::{FASTVM, Front, Home, Say, Serving};
+use common::{FASTVM, FaultProxy, Front, Home, Link, Say, Serving};
 
 const KEY: &str = "bench-key";
 const VM: &str = "bench";
@@ -320,33 +320,35 @@ impl Bench {
     }
 
     /// What is so small that only the requests count.
+    /// A small file, near and a little away.
     fn tiny(&self) {
         fs::write(self.home.join("tiny"), "x".repeat(1000)).unwrap();
+        self.tiny_at("a file of 1000 bytes", &self.serving.url);
+        let link = Link {
+            latency: Duration::from_millis(10),
+            rate: None,
+            slice: None,
+        };
+        let away = FaultProxy::with_storage(&self.serving.url, link, "uploadUrl");
+        self.tiny_at("a file of 1000 bytes, 20 ms of round trip", &away.url());
+    }
+
+    fn tiny_at(&self, what: &str, url: &str) {
+        let ours = |name: &str, words: &str| {
+            let script = format!("export FASTVM_BASE_URL={url}; \"$FASTVM\" {words}");
+            self.contender(name, script, "true")
+        };
         let mut contenders = vec![
-            self.contender(
-                "fastvm exec true",
-                "\"$FASTVM\" exec \"$VM\" -- true x".to_owned(),
-                "true",
-            ),
-            self.contender(
-                "fastvm cp, in",
-                "\"$FASTVM\" cp --quiet \"$HOME/tiny\" $VM:/root/tiny".to_owned(),
-                "true",
-            ),
-            self.contender(
-                "fastvm cp, out",
-                "\"$FASTVM\" cp --quiet $VM:/root/tiny \"$HOME/copy\"".to_owned(),
-                "true",
-            ),
+            ours("fastvm exec true", "exec \"$VM\" -- true x"),
+            ours("fastvm cp, in", "cp --quiet \"$HOME/tiny\" $VM:/root/tiny"),
+            ours("fastvm cp, out", "cp --quiet $VM:/root/tiny \"$HOME/copy\""),
         ];
-        contenders.extend(self.official(
-            &format!(
-                "client.upload(vm, {:?}, '/root/tiny')",
-                self.home.join("tiny")
-            ),
-            "true",
-        ));
-        compare("a file of 1000 bytes", &contenders, TINY_ROUNDS);
+        let tiny = self.home.join("tiny");
+        let upload = format!(
+            "client = fastvm.FastvmClient(base_url={url:?})\nclient.upload(vm, {tiny:?}, '/root/tiny')"
+        );
+        contenders.extend(self.official(&upload, "true"));
+        compare(what, &contenders, TINY_ROUNDS);
     }
 
     /// Our copy, and that of another build if there is one.

@@ -191,13 +191,14 @@ pub(crate) async fn run(context: &mut Context, args: CpArgs) -> Result<Exit, Err
             }
             let error = left_behind(signal.error(), &leftovers.paths(), &vm.label());
             let from = source.as_ref().unwrap_or(&vm).label();
-            return Err(left_behind(error, &source_leftovers.paths(), &from));
+            let error = left_behind(error, &source_leftovers.paths(), &from);
+            return Err(journal::hint(error, journal.as_deref()));
         }
     };
     watch.close();
     let summary = result.map_err(|error| {
         let named = about(&error);
-        explain(error, &named)
+        journal::hint(explain(error, &named), journal.as_deref())
     })?;
     if let Some(journal) = journal {
         journal.end();

@@ -40,13 +40,23 @@ pub(super) struct Begun {
     pub(super) ranges: Vec<Range<u64>>,
 }
 
+impl Begun {
+    fn is_in_vm(&self) -> bool {
+        self.temp.starts_with('/')
+    }
+}
+
 #[derive(Debug)]
 struct State {
     file: Option<File>,
     /// In the VM, from an earlier copy or this one.
     stages: HashSet<String>,
-    /// Files, or parts of them in an earlier try.
-    arrived: bool,
+    /// Files have arrived, in this try or an earlier one.
+    files: bool,
+    /// Parts of large ones have arrived in the VM.
+    parts: bool,
+    /// Parts of large ones may stand here, from an earlier try.
+    here: bool,
 }
 
 impl Journal {
@@ -70,7 +80,9 @@ impl Journal {
             state: Mutex::new(State {
                 file: None,
                 stages: HashSet::new(),
-                arrived: false,
+                files: false,
+                parts: false,
+                here: false,
             }),
         };
         if !journal.path.exists() {
@@ -101,7 +113,9 @@ impl Journal {
             file.write_all(b" cut off\n")?;
         }
         journal.earlier.clone_from(&state.stages);
-        state.arrived = !journal.files.is_empty() || !journal.begun.is_empty();
+        state.files = !journal.files.is_empty();
+        state.parts = journal.begun.values().any(Begun::is_in_vm);
+        state.here = journal.begun.values().any(|begun| !begun.is_in_vm());
         state.file = Some(file);
         Ok(Some(journal))
     }
@@ -112,6 +126,13 @@ impl Journal {
         if state.stages.is_empty() && state.file.take().is_some() {
             let _ = fs::remove_file(&self.path);
         }
+    }
+
+    /// Whether the next try of the same copy has less to do: files are in their places, or parts of one stand in the VM.
+    #[must_use]
+    pub fn goes_on(&self) -> bool {
+        let state = self.state();
+        state.files || state.parts && !state.stages.is_empty()
     }
 
     /// Folders that an earlier try left in the VM.
@@ -160,7 +181,9 @@ impl Journal {
     ) {
         let (place, temp) = (hex(place.as_bytes()), hex(temp.as_bytes()));
         let line = format!("p {size} {modified} {start} {end} {place} {temp}\n");
-        self.write(&mut self.state(), &line);
+        let mut state = self.state();
+        state.parts = true;
+        self.write(&mut state, &line);
     }
 
     /// Notes files that are in their place.
@@ -170,7 +193,7 @@ impl Journal {
             let _ = writeln!(lines, "f {size} {modified} {}", hex(place.as_bytes()));
         }
         let mut state = self.state();
-        state.arrived |= !lines.is_empty();
+        state.files |= !lines.is_empty();
         self.write(&mut state, &lines);
     }
 
@@ -209,7 +232,8 @@ impl Journal {
 impl Drop for Journal {
     fn drop(&mut self) {
         let state = self.state();
-        if state.file.is_some() && !state.arrived && state.stages.is_empty() {
+        let is_of_use = state.files || state.here || !state.stages.is_empty();
+        if state.file.is_some() && !is_of_use {
             let _ = fs::remove_file(&self.path);
         }
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{Random, assert_whole, ended, make_tree, ours_below, signal, start};
-use crate::common::{FaultProxy, Home, Link, Served, Way, listing};
+use crate::common::{FaultProxy, Home, Link, Ran, Served, Way, listing};
 
 /// Both directions between a serving engine and a client, over a wire slow enough to be interrupted on.
 struct Stage {
@@ -270,13 +270,17 @@ impl Large {
 
     /// Kills a copy when so many bytes have moved.
     fn killed(&self, words: &[&str], bytes: u64) {
+        assert_eq!(self.cut_off(words, bytes, "KILL").code, 137);
+    }
+
+    fn cut_off(&self, words: &[&str], bytes: u64, name: &str) -> Ran {
         let before = self.proxy.moved(Way::Down);
         let mut child = start(&self.home, words);
         while self.proxy.moved(Way::Down) < before + bytes && child.try_wait().unwrap().is_none() {
             std::thread::sleep(Duration::from_millis(5));
         }
-        signal(&child, "KILL");
-        assert_eq!(ended(child).code, 137);
+        signal(&child, name);
+        ended(child)
     }
 
     /// The same copy to its end; says what it took over. What came is right, and nothing else is left.
@@ -368,4 +372,28 @@ fn files_that_came_here_do_not_come_again_when_one_of_several_was_cut_off() {
     assert!(continued >= LARGE, "{continued}");
     let first = fs::read(large.home.join("into/first")).unwrap();
     assert!(first == fs::read(large.home.join("src/big")).unwrap());
+}
+
+/// T37.
+#[test]
+fn an_interrupted_copy_says_what_to_do_where_something_has_arrived() {
+    let large = Large::new();
+    fs::create_dir(large.home.join("many")).unwrap();
+    for index in 0..24 {
+        let bytes = Random::new(index).bytes(1 << 20);
+        fs::write(large.home.join(&format!("many/{index}")), bytes).unwrap();
+    }
+    let many = large.home.join("many");
+    let straight = large.served.client();
+    straight.ok(&["cp", many.to_str().unwrap(), "dev:/root/many"]);
+    let words = ["cp", "-j", "1", "dev:/root/many", "copy"];
+    let hint = "run the same command again: what has arrived is not sent twice";
+    let ran = large.cut_off(&words, 16 * MIB, "INT");
+    assert_eq!(ran.code, 130, "{ran}");
+    assert!(ran.stderr.contains(hint), "{ran}");
+    large.home.ok(&words);
+    assert_eq!(listing(&large.home.join("copy")), listing(&many));
+    let ran = large.cut_off(&["cp", "dev:/root/src/big", "big"], 5 * MIB, "INT");
+    assert_eq!(ran.code, 130, "{ran}");
+    assert!(!ran.stderr.contains(hint), "{ran}");
 }
