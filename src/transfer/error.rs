@@ -141,6 +141,8 @@ impl Error {
 pub enum RemoteClass {
     /// The network or a busy server: the same request may work in a moment. Also a stall.
     Retryable,
+    /// Nobody heard how a command in the VM ended, and it is over: it may be run again where it does the same again.
+    Lost,
     /// The signed URL is no longer valid; a new one may be asked for.
     Expired,
     /// Anything else: trying again does not help.

@@ -82,6 +82,7 @@ pub use request::{
     Compression, DownloadRequest, DownloadTarget, Incomplete, Links, RemotePath, Settings,
     UploadRequest, UploadSource,
 };
+pub use script::{is_running, running};
 pub use selection::Selection;
 pub use shards::Shards;
 pub use summary::{SkipReason, Skipped, Summary};

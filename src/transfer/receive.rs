@@ -10,7 +10,7 @@ use super::archive::Fault;
 use super::channel::{Inlet, Piece, channel};
 use super::checksum::Checksum;
 use super::codec::Codec;
-use super::error::{Error, RemoteClass};
+use super::error::{Error, RemoteClass, RemoteError};
 use super::pace::Pace;
 use super::remote::{BlobStore, Guest};
 use super::retry::Retries;
@@ -136,7 +136,11 @@ async fn feed_pieces(
     while at < size {
         let piece = match script::piece(guest, stage, at / script::BLOCK, BLOCKS).await {
             Err(Error::Remote(error)) => {
-                retries.wait(error, &[RemoteClass::Retryable]).await?;
+                let again = [RemoteClass::Retryable, RemoteClass::Lost];
+                if let Err(error) = retries.wait(error, &again).await {
+                    // Bytes were taken already: to run the command that made them again does not help.
+                    return Err(RemoteError::new(RemoteClass::Final, error.into_source()).into());
+                }
                 continue;
             }
             piece => piece?,

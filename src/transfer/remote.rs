@@ -17,6 +17,8 @@ use crate::secret::SignedUrl;
 pub struct GuestCommand {
     /// Program and arguments, passed without a shell.
     pub argv: Vec<String>,
+    /// A word among the arguments that no other command has; [`running`](super::running) looks for it.
+    pub name: String,
     /// All of its standard input. It may hold signed URLs.
     pub stdin: Vec<u8>,
     /// Bytes of each output the caller has use for; more is a failure of the command.

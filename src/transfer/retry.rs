@@ -36,7 +36,11 @@ impl Retries {
     pub(super) async fn again(&mut self, error: Error) -> Result<(), Error> {
         match error {
             Error::Remote(error) => {
-                let again = [RemoteClass::Retryable, RemoteClass::Expired];
+                let again = [
+                    RemoteClass::Retryable,
+                    RemoteClass::Lost,
+                    RemoteClass::Expired,
+                ];
                 Ok(self.wait(error, &again).await?)
             }
             error if script::lost_on_the_way(&error) && self.failures + 1 < TRIES => {

@@ -16,6 +16,8 @@ pub(crate) enum Say {
     Answer(String),
     /// The engine gets it, and the client nothing.
     LoseAnswer,
+    /// The engine gets it, and the client nothing, for as long as it waits.
+    HoldAnswer,
     /// Nobody gets anything, for as long as the client waits.
     Silence,
 }
@@ -96,6 +98,15 @@ impl Front {
             .filter(|asked| asked.line.contains(part) && !asked.empties())
             .count()
     }
+
+    /// How many requests posted something that holds this.
+    pub(crate) fn count_posted(&self, part: &str) -> usize {
+        let asked = self.asked.lock().unwrap();
+        asked
+            .iter()
+            .filter(|asked| asked.body.contains(part))
+            .count()
+    }
 }
 
 fn serve(mut client: TcpStream, behind: Behind) -> io::Result<()> {
@@ -124,7 +135,7 @@ fn serve(mut client: TcpStream, behind: Behind) -> io::Result<()> {
             return client.read(&mut [0]).map(drop);
         }
         Say::Pass => false,
-        Say::LoseAnswer => true,
+        Say::LoseAnswer | Say::HoldAnswer => true,
     };
     let mut server = TcpStream::connect(behind.server)?;
     let kept: Vec<_> = head
@@ -138,6 +149,10 @@ fn serve(mut client: TcpStream, behind: Behind) -> io::Result<()> {
     if loses {
         // It has done its work when its answer ends.
         io::copy(&mut server, &mut io::sink())?;
+        if matches!(say, Say::HoldAnswer) {
+            // The other thread reads from the client until it leaves.
+            return body.join().map_or(Ok(()), |copied| copied.map(drop));
+        }
         client.shutdown(Shutdown::Both)?;
     } else {
         let mut detour = behind.detour;

@@ -1,5 +1,6 @@
 //! The VM and its storage, through the API, as a transfer needs them.
 
+use std::future::Future;
 use std::time::Duration;
 
 use crate::api::exec::Event;
@@ -7,7 +8,7 @@ use crate::api::{self, Client};
 use crate::secret::SignedUrl;
 use crate::transfer::{
     BlobStore, Body, ByteStream, Guest, GuestCommand, GuestOutput, Patience, RemoteClass,
-    RemoteError, StagingObject,
+    RemoteError, StagingObject, is_running, running,
 };
 use crate::wire::base64;
 use crate::wire::exec::ExecRequest;
@@ -18,6 +19,15 @@ const BRIEF_LIMIT: i64 = 30;
 /// How long the answer to a brief one may take: longer than the service gives it, so that its own word comes first.
 const BRIEF_PATIENCE: Duration = Duration::from_secs(45);
 
+/// After so long without a word from a command that moves data, the VM is asked whether it is still there.
+const SILENCE: Duration = Duration::from_secs(30);
+/// How long the last word of a command that is no longer there may be on its way.
+const LAST_WORD: Duration = Duration::from_secs(5);
+/// Questions in a row that fail, until a command whose connection was lost is given up.
+const QUESTIONS: u32 = 4;
+/// Slower than this, in bytes a second, the standard input of a command counts as stalled.
+const SLOWEST: u64 = 1024;
+
 /// One VM.
 #[derive(Clone, Debug)]
 pub(super) struct Remote {
@@ -27,25 +37,10 @@ pub(super) struct Remote {
 
 impl Guest for Remote {
     async fn exec(&self, command: GuestCommand) -> Result<GuestOutput, RemoteError> {
-        let request = ExecRequest {
-            command: command.argv,
-            stdin: (!command.stdin.is_empty()).then(|| base64::encode(&command.stdin)),
-            timeout_sec: Some(match command.patience {
-                Patience::Brief => BRIEF_LIMIT,
-                Patience::Transfer => TRANSFER_LIMIT,
-            }),
-        };
-        let run = self.run(&request, command.output_limit);
-        if command.patience == Patience::Transfer {
-            return run.await;
+        match command.patience {
+            Patience::Brief => self.brief(&command).await,
+            Patience::Transfer => self.run(&command).await,
         }
-        let answer = tokio::time::timeout(BRIEF_PATIENCE, run).await;
-        answer.unwrap_or_else(|_| {
-            Err(failed(api::Error::TimedOut {
-                server: self.client.server(),
-                limit: format!("{} s", BRIEF_PATIENCE.as_secs()),
-            }))
-        })
     }
 
     async fn fetch(&self, url: &SignedUrl, path: &str) -> Result<GuestOutput, RemoteError> {
@@ -93,35 +88,133 @@ impl BlobStore for Remote {
 }
 
 impl Remote {
-    async fn run(
-        &self,
-        request: &ExecRequest,
-        output_limit: usize,
-    ) -> Result<GuestOutput, RemoteError> {
-        let mut stream = self.client.exec(&self.vm, request).await.map_err(failed)?;
+    /// A command that is over within half a minute, or has failed.
+    async fn brief(&self, command: &GuestCommand) -> Result<GuestOutput, RemoteError> {
+        let request = request(command, BRIEF_LIMIT);
+        let run = async {
+            let mut stream = self.client.exec(&self.vm, &request).await.map_err(failed)?;
+            let mut output = GuestOutput::default();
+            loop {
+                let event = stream.next().await.map_err(failed)?;
+                if collect(&mut output, event, command.output_limit)? {
+                    return Ok(output);
+                }
+            }
+        };
+        let answer = tokio::time::timeout(BRIEF_PATIENCE, run).await;
+        answer.unwrap_or_else(|_| {
+            Err(failed(api::Error::TimedOut {
+                server: self.client.server(),
+                limit: format!("{} s", BRIEF_PATIENCE.as_secs()),
+            }))
+        })
+    }
+
+    /// A command that may take long, and say nothing meanwhile.
+    async fn run(&self, command: &GuestCommand) -> Result<GuestOutput, RemoteError> {
+        let request = request(command, TRANSFER_LIMIT);
+        let name = command.name.as_str();
+        let patience = SILENCE + Duration::from_secs(command.stdin.len() as u64 / SLOWEST);
+        let begun = self.client.exec(&self.vm, &request);
+        let mut stream = match self.watched(begun, name, patience).await? {
+            Ok(stream) => stream,
+            Err(error) => return Err(self.settled(error, name).await),
+        };
         let mut output = GuestOutput::default();
         loop {
-            match stream.next().await.map_err(failed)? {
-                Event::Stdout(bytes) => collect(&mut output.stdout, &bytes, output_limit)?,
-                Event::Stderr(bytes) => collect(&mut output.stderr, &bytes, output_limit)?,
-                Event::Exit(ended) => {
-                    output.code = ended.code;
-                    output.timed_out = ended.timed_out;
-                    return Ok(output);
+            match self.watched(stream.next(), name, SILENCE).await? {
+                Err(error) => return Err(self.settled(error, name).await),
+                Ok(event) => {
+                    if collect(&mut output, event, command.output_limit)? {
+                        return Ok(output);
+                    }
                 }
             }
         }
     }
+
+    /// The error of a command whose end nobody heard, once the command is over: sent again any sooner, two of them would write to one place.
+    async fn settled(&self, error: api::Error, name: &str) -> RemoteError {
+        if !matches!(error, api::Error::StreamLost | api::Error::Broken { .. }) {
+            return failed(error);
+        }
+        let mut failures = 0;
+        loop {
+            match self.is_running(name).await {
+                Ok(false) => return RemoteError::new(RemoteClass::Lost, error),
+                Ok(true) => failures = 0,
+                Err(unknown) if unknown.class() != RemoteClass::Retryable => return unknown,
+                Err(_) => failures += 1,
+            }
+            if failures == QUESTIONS {
+                return RemoteError::new(RemoteClass::Final, error);
+            }
+            tokio::time::sleep(Duration::from_secs(1 << failures)).await;
+        }
+    }
+
+    /// Waits for a word from a command for as long as it is there. A connection that something keeps open, and that carries nothing any
+    /// more, would be waited on for ever.
+    async fn watched<T>(
+        &self,
+        word: impl Future<Output = T>,
+        name: &str,
+        patience: Duration,
+    ) -> Result<T, RemoteError> {
+        tokio::pin!(word);
+        let mut patience = patience;
+        loop {
+            if let Ok(word) = tokio::time::timeout(patience, &mut word).await {
+                return Ok(word);
+            }
+            tokio::select! {
+                biased;
+                word = &mut word => return Ok(word),
+                there = self.is_running(name) => if !there? { break },
+            }
+            patience = SILENCE;
+        }
+        let last = tokio::time::timeout(LAST_WORD, word).await;
+        last.map_err(|_| {
+            let error = api::Error::Stalled {
+                server: self.client.server(),
+                limit: format!("{} s", patience.as_secs()),
+            };
+            RemoteError::new(RemoteClass::Lost, error)
+        })
+    }
+
+    async fn is_running(&self, name: &str) -> Result<bool, RemoteError> {
+        let answer = self.brief(&running(name)).await?;
+        Ok(is_running(&answer))
+    }
 }
 
-/// A guest that says more than it should is cut off instead of filling the memory here.
-fn collect(output: &mut Vec<u8>, bytes: &[u8], limit: usize) -> Result<(), RemoteError> {
-    if output.len() + bytes.len() > limit {
+fn request(command: &GuestCommand, limit: i64) -> ExecRequest {
+    ExecRequest {
+        command: command.argv.clone(),
+        stdin: (!command.stdin.is_empty()).then(|| base64::encode(&command.stdin)),
+        timeout_sec: Some(limit),
+    }
+}
+
+/// Adds what a command said; whether that was its end. A guest that says more than it should is cut off instead of filling the memory here.
+fn collect(output: &mut GuestOutput, event: Event, limit: usize) -> Result<bool, RemoteError> {
+    let (to, bytes) = match event {
+        Event::Stdout(bytes) => (&mut output.stdout, bytes),
+        Event::Stderr(bytes) => (&mut output.stderr, bytes),
+        Event::Exit(ended) => {
+            output.code = ended.code;
+            output.timed_out = ended.timed_out;
+            return Ok(true);
+        }
+    };
+    if to.len() + bytes.len() > limit {
         let text = format!("a command in the VM printed more than the {limit} bytes that it may");
         return Err(RemoteError::new(RemoteClass::Final, text));
     }
-    output.extend_from_slice(bytes);
-    Ok(())
+    to.extend_from_slice(&bytes);
+    Ok(false)
 }
 
 fn failed(error: api::Error) -> RemoteError {
@@ -133,6 +226,7 @@ fn failed(error: api::Error) -> RemoteError {
         | api::Error::Broken { .. }
         | api::Error::TimedOut { .. }
         | api::Error::Stalled { .. } => RemoteClass::Retryable,
+        api::Error::StreamLost => RemoteClass::Lost,
         api::Error::Storage { status, .. } if [400, 403].contains(&status.as_u16()) => {
             RemoteClass::Expired
         }

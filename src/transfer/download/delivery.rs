@@ -3,7 +3,7 @@
 use super::Job;
 use crate::secret::SignedUrl;
 use crate::transfer::codec::Codec;
-use crate::transfer::error::Error;
+use crate::transfer::error::{Error, RemoteClass};
 use crate::transfer::leftovers::tidy;
 use crate::transfer::pace::Pace;
 use crate::transfer::receive::{From, Ready};
@@ -54,7 +54,8 @@ impl Delivery {
 }
 
 impl<G: Guest, S: BlobStore> Job<'_, G, S> {
-    /// Has an object made and takes it in; again where the VM could not send it, for then nothing of it was taken.
+    /// Has an object made and takes it in; again where the VM could not send it, or it is unknown whether it did, for then nothing of it
+    /// was taken.
     pub(super) async fn delivered<T>(
         &self,
         (tools, codec): (&Tools, Codec),
@@ -67,7 +68,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             let taken = take(&delivery).await;
             self.end(delivery).await;
             match taken {
-                Err(error @ Error::Guest { .. }) => retries.again(error).await?,
+                Err(error) if nothing_was_sent(&error) => retries.again(error).await?,
                 taken => return taken,
             }
         }
@@ -125,5 +126,14 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         let Some(stage) = delivery.stage else { return };
         let leftovers = &self.settings.leftovers;
         tidy(self.guest, leftovers, &*self.progress, &stage).await;
+    }
+}
+
+/// Only a command in the VM fails like this; receiving does not.
+fn nothing_was_sent(error: &Error) -> bool {
+    match error {
+        Error::Guest { .. } => true,
+        Error::Remote(error) => error.class() == RemoteClass::Lost,
+        _ => false,
     }
 }

@@ -1,5 +1,6 @@
 # Begins every script: plain text, nothing inherited that changes a tool, nothing of ours left when it ends.
 set -u
+shift # a name for this run, by which running.sh finds it
 umask 022
 unset TAR_OPTIONS GZIP POSIXLY_CORRECT CDPATH ENV
 LC_ALL=C

@@ -10,9 +10,12 @@ mod list;
 mod look;
 mod parts;
 mod put;
+mod running;
 mod scan;
 mod send;
 mod survey;
+
+pub use running::{is_running, running};
 
 pub(super) use adopt::{Adopt, adopt};
 pub(super) use apply::{Change, apply};
@@ -29,6 +32,7 @@ pub(super) use send::{
 pub(super) use survey::{Surveyed, survey};
 
 use super::error::Error;
+use super::nonce;
 use super::remote::{Guest, GuestCommand, GuestOutput, Patience};
 use super::stderr;
 use crate::secret::SignedUrl;
@@ -63,12 +67,12 @@ struct Call<'a> {
 
 impl Call<'_> {
     async fn run(self, guest: &impl Guest) -> Result<GuestOutput, Error> {
-        let mut argv = ["sh", "-c", self.script, "fastvm"]
-            .map(str::to_owned)
-            .to_vec();
+        let name = nonce();
+        let mut argv = argv(self.script, &name);
         argv.extend(self.arguments);
         let command = GuestCommand {
             argv,
+            name,
             stdin: self.stdin,
             output_limit: self.output_limit,
             patience: self.patience,
@@ -76,6 +80,13 @@ impl Call<'_> {
         let output = guest.exec(command).await?;
         check(output, self.action, self.path)
     }
+}
+
+/// The first words of a command that runs a script, which has a name of its own.
+fn argv(script: &str, name: &str) -> Vec<String> {
+    ["sh", "-c", script, "fastvm", name]
+        .map(str::to_owned)
+        .to_vec()
 }
 
 /// Tells a success from the ways in which a script or a fetch fails.
