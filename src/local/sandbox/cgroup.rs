@@ -13,6 +13,9 @@ use super::spec::LimitsSupport;
 pub(super) const PROCESSES: u64 = 4096;
 /// How long processes may take to freeze, and a group to become empty.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// After so many looks a group of version 1 is thawed for an instant and frozen again: a process that forks or execs at the wrong moment can
+/// keep it from ever being frozen. (runc does the same.)
+const LOOKS_AT_ONCE: u32 = 200;
 const MIB: u64 = 1024 * 1024;
 
 /// Where groups of machines can be made.
@@ -187,7 +190,18 @@ fn set_frozen(note: &Path, frozen: bool) -> io::Result<bool> {
         if one.exists() {
             let state = if frozen { "FROZEN" } else { "THAWED" };
             fs::write(&one, state)?;
-            wait_until(|| Ok(fs::read_to_string(&one)?.trim() == state))?;
+            let mut looks = 0;
+            wait_until(|| {
+                if fs::read_to_string(&one)?.trim() == state {
+                    return Ok(true);
+                }
+                looks += 1;
+                if looks % LOOKS_AT_ONCE == 0 {
+                    fs::write(&one, "THAWED")?;
+                }
+                fs::write(&one, state)?;
+                Ok(false)
+            })?;
             return Ok(true);
         }
         if all.exists() {
