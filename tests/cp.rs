@@ -476,3 +476,26 @@ fn what_is_neither_file_folder_nor_link_is_counted_in_one_warning() {
         "{down}"
     );
 }
+
+#[test]
+fn sources_that_would_go_to_one_place_are_refused() {
+    let home = home_with_vm();
+    home.ok(&["--local", "launch", "-n", "other", "--quiet"]);
+    let make = "mkdir -p a/x b/x && touch a/x/1 b/x/2";
+    home.ok(&["--local", "exec", "dev", make]);
+    fs::create_dir(home.join("out")).unwrap();
+    for (sources, reason) in [
+        (["dev:a/x", "dev:b/x/"], "another source has the same name"),
+        (["dev:a/x", "dev:b/."], "can't be mixed with other sources"),
+    ] {
+        for target in ["out/", "other:out/"] {
+            let ran = home.run(&["--local", "cp", sources[0], sources[1], target]);
+            assert_ne!(ran.code, 0, "{ran}");
+            assert!(ran.stderr.contains(reason), "{ran}");
+        }
+    }
+    assert_eq!(listing(&home.join("out")), "");
+    home.ok(&["--local", "exec", "other", "test ! -e out"]);
+    home.ok(&["--local", "cp", "dev:a/x", "dev:b", "out/"]);
+    assert!(home.join("out/x/1").exists() && home.join("out/b/x/2").exists());
+}

@@ -80,10 +80,10 @@ impl Drop for Inherited {
     }
 }
 
-/// Removes what killed transfers left in a folder.
-pub(super) fn sweep(folder: &Folder) {
+/// Removes what killed transfers left in a folder, but for what is spared.
+pub(super) fn sweep(folder: &Folder, spared: &[String]) {
     for name in folder.names().unwrap_or_default() {
-        if !is_of_ours(&name) {
+        if !is_of_ours(&name) || spared.iter().any(|spared| name == spared.as_str()) {
             continue;
         }
         if let Ok(left) = folder.folder(&name)
@@ -119,13 +119,15 @@ mod tests {
         fs::create_dir_all(root.path().join(nonce("b")).join("tree")).unwrap();
         fs::create_dir(root.path().join(".fastvm-notes")).unwrap();
         fs::create_dir(root.path().join(nonce("g"))).unwrap();
+        fs::create_dir(root.path().join(nonce("d"))).unwrap();
         fs::write(root.path().join(nonce("c")), "a file").unwrap();
-        sweep(&folder);
+        sweep(&folder, &[nonce("d")]);
         let there = |name: &str| root.path().join(name).exists();
         assert!(there(&nonce("a")) && !there(&nonce("b")));
         assert!(there(".fastvm-notes") && there(&nonce("g")) && there(&nonce("c")));
+        assert!(there(&nonce("d")), "it is spared");
         drop(held);
-        sweep(&folder);
+        sweep(&folder, &[]);
         assert!(!there(&nonce("a")));
     }
 
@@ -144,7 +146,7 @@ mod tests {
         drop(held);
         assert!(Inherited::claim(open(), "of the user").is_none());
         let inherited = Inherited::claim(open(), &name).unwrap();
-        sweep(&open());
+        sweep(&open(), &[]);
         let take = |name: &str| inherited.take(name.as_ref(), &open(), "taken".as_ref());
         for refused in ["twice", "link", "../of the user", "nothing"] {
             assert!(take(refused).is_err(), "{refused}");

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::archive::Fault;
 use super::folder::Folder;
 use super::header::{self, Flavor, Head, Shape};
-use super::landing::TreeLanding;
+use super::landing::{Earlier, TreeLanding};
 use super::moment::Moment;
 use super::progress::Silent;
 use super::unpack::{Limits, Unpacked, unpack};
@@ -411,7 +411,7 @@ fn a_link_in_the_target_is_not_followed() {
     let into = ground.0.path().join("into");
     std::os::unix::fs::symlink("../outside", into.join("s")).unwrap();
     fs::write(into.join("keep"), b"old").unwrap();
-    let landing = TreeLanding::prepare(&into, "test").unwrap();
+    let landing = TreeLanding::prepare(&Earlier::default(), &into, "test").unwrap();
     let done = unpack(
         &Tar::default()
             .folder("s")
@@ -464,7 +464,8 @@ fn swap(rounds: usize) {
         .link("d/l", "x")
         .end();
     for round in 0..rounds {
-        let Ok(landing) = TreeLanding::prepare(&into, &round.to_string()) else {
+        let Ok(landing) = TreeLanding::prepare(&Earlier::default(), &into, &round.to_string())
+        else {
             continue;
         };
         let Ok(done) = landing

@@ -1,8 +1,8 @@
 //! What of a copy has arrived and what stands in the VM, written down as it happens, so that a copy that was cut off is taken up again.
 //!
 //! One file for each copy, in the form of lines: `f SIZE TIME PATH` for a file in its place, `p SIZE TIME START END PATH TEMP` for a part of a
-//! large one beside it, `s PATH` for a folder of ours in the VM and `g PATH` once that is gone; paths in hexadecimal digits. A line that was
-//! cut off is ignored.
+//! large one beside it, `s PATH` for a folder of ours in the VM and `g PATH` once that is gone; `n` when the target itself was made, `b BOOT`
+//! when what follows was written to disks since another start of the system, `x` when no file that arrived is to be believed. Paths are in hexadecimal digits. A line that was cut off is ignored.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
@@ -10,7 +10,7 @@ use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ring::digest::{Context, SHA256};
 
@@ -26,6 +26,10 @@ pub struct Journal {
     begun: HashMap<MemberPath, Begun>,
     /// Folders in the VM, from earlier tries.
     earlier: HashSet<String>,
+    /// An earlier try made the target.
+    is_new: bool,
+    /// This start of the system, where what arrives is on its disks.
+    boot: Option<String>,
     state: Mutex<State>,
 }
 
@@ -61,11 +65,12 @@ struct State {
 
 impl Journal {
     /// Opens the journal of the copy that `key` tells from all others; it says what the last try of the same copy came to. Nothing if that
-    /// is still running.
+    /// is still running. Where the files arrive on this machine, `boot` tells this start of it from others: a machine that went down may
+    /// not have written to its disk what it had told, so that files from before are not believed.
     ///
     /// # Errors
     /// When the folder can't be made or the file not read.
-    pub fn open(folder: &Path, key: &[&[u8]]) -> io::Result<Option<Self>> {
+    pub fn open(folder: &Path, key: &[&[u8]], boot: Option<String>) -> io::Result<Option<Self>> {
         let mut name = Context::new(&SHA256);
         for part in key {
             name.update(&(part.len() as u64).to_le_bytes());
@@ -77,6 +82,8 @@ impl Journal {
             files: HashMap::new(),
             begun: HashMap::new(),
             earlier: HashSet::new(),
+            is_new: false,
+            boot,
             state: Mutex::new(State {
                 file: None,
                 stages: HashSet::new(),
@@ -97,20 +104,37 @@ impl Journal {
             .state
             .get_mut()
             .unwrap_or_else(PoisonError::into_inner);
+        let mut written_at = None;
         for line in text
             .split_inclusive('\n')
             .filter_map(|line| line.strip_suffix('\n'))
         {
-            read(
-                line,
-                &mut journal.files,
-                &mut journal.begun,
-                &mut state.stages,
-            );
+            match line {
+                "n" => journal.is_new = true,
+                "x" => journal.files.clear(),
+                _ if line.starts_with("b ") => {
+                    journal.files.clear();
+                    written_at = Some(line[2..].to_owned());
+                }
+                _ => drop(read(
+                    line,
+                    &mut journal.files,
+                    &mut journal.begun,
+                    &mut state.stages,
+                )),
+            }
         }
         // Whatever was cut off is closed, so that it will not be taken for a whole line.
         if !text.is_empty() && !text.ends_with('\n') {
             file.write_all(b" cut off\n")?;
+        }
+        if let Some(boot) = journal
+            .boot
+            .as_ref()
+            .filter(|boot| written_at.as_ref() != Some(*boot))
+        {
+            journal.files.clear();
+            file.write_all(format!("b {boot}\n").as_bytes())?;
         }
         journal.earlier.clone_from(&state.stages);
         state.files = !journal.files.is_empty();
@@ -126,6 +150,25 @@ impl Journal {
         if state.stages.is_empty() && state.file.take().is_some() {
             let _ = fs::remove_file(&self.path);
         }
+    }
+
+    /// What arrived is not what was sent: no file is believed to be there.
+    pub(super) fn distrust(&self) {
+        let mut state = self.state();
+        if state.files {
+            state.files = false;
+            self.write(&mut state, "x\n");
+        }
+    }
+
+    /// Notes that the target is new: its mode and time come last.
+    pub(super) fn made_target(&self) {
+        self.write(&mut self.state(), "n\n");
+    }
+
+    /// Whether an earlier try made the target.
+    pub(super) fn is_new(&self) -> bool {
+        self.is_new
     }
 
     /// Whether the next try of the same copy has less to do: files are in their places, or parts of one stand in the VM.
@@ -153,15 +196,22 @@ impl Journal {
         begun.filter(|begun| begun.stamp == stamp).cloned()
     }
 
-    /// Folders here that earlier tries may have left with parts of large files.
-    pub(super) fn stages(&self) -> Vec<String> {
-        let stages = self.begun.values().map(|begun| begun.temp.split_once('/'));
+    /// Folders here that earlier tries may have left with parts of large files, of those sources that `which` says yes to.
+    fn stages(&self, which: impl Fn(&MemberPath) -> bool) -> Vec<String> {
+        let begun = self.begun.iter().filter(|(place, _)| which(place));
+        let stages = begun.map(|(_, begun)| begun.temp.split_once('/'));
         let stages: HashSet<_> = stages.flatten().map(|(stage, _)| stage).collect();
         stages.into_iter().map(str::to_owned).collect()
     }
 
+    /// Bytes that earlier tries brought into the VM.
+    pub(super) fn arrived_bytes(&self) -> u64 {
+        let files = self.files.values().map(|(size, _)| size).sum::<u64>();
+        files.saturating_add(self.kept_bytes())
+    }
+
     /// Bytes of large files that earlier tries left in the VM.
-    pub(super) fn kept_bytes(&self) -> u64 {
+    fn kept_bytes(&self) -> u64 {
         let ranges = self.begun.values().flat_map(|begun| &begun.ranges);
         ranges.map(|range| range.end - range.start).sum()
     }
@@ -218,6 +268,9 @@ impl Journal {
         }
         if state.file.is_none() {
             state.file = claim(&self.path).ok().flatten();
+            if let (Some(file), Some(boot)) = (&mut state.file, &self.boot) {
+                let _ = file.write_all(format!("b {boot}\n").as_bytes());
+            }
         }
         if let Some(file) = &mut state.file {
             let _ = file.write_all(lines.as_bytes());
@@ -226,6 +279,77 @@ impl Journal {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a journal says of one source of a download. Paths are those below the source.
+#[derive(Clone, Debug)]
+pub(super) struct Noted {
+    journal: Arc<Journal>,
+    /// A word that no other source has.
+    source: MemberPath,
+    /// What arrived before need not come again. Not so where a comparison has chosen: it knows better.
+    trusted: bool,
+}
+
+impl Noted {
+    pub(super) fn new(journal: &Arc<Journal>, source: &str, trusted: bool) -> Self {
+        let name = ring::digest::digest(&SHA256, source.as_bytes());
+        Self {
+            journal: journal.clone(),
+            source: MemberPath::default().join(hex(&name.as_ref()[..4]).as_bytes()),
+            trusted,
+        }
+    }
+
+    fn place(&self, path: &MemberPath) -> MemberPath {
+        self.source.join(path.as_bytes())
+    }
+
+    /// Size and time of a file that arrived in an earlier try.
+    pub(super) fn arrived_before(&self, path: &MemberPath) -> Option<(u64, Moment)> {
+        let arrived = || self.journal.arrived_before(&self.place(path));
+        self.trusted.then(arrived).flatten()
+    }
+
+    /// What an earlier try brought of a large file of this size and time.
+    pub(super) fn begun(&self, path: &MemberPath, stamp: (u64, Moment)) -> Option<Begun> {
+        self.journal.begun(&self.place(path), stamp)
+    }
+
+    /// Folders here that earlier tries may have left with parts of large files of this source.
+    pub(super) fn stages(&self) -> Vec<String> {
+        self.journal.stages(|place| place.is_below(&self.source))
+    }
+
+    /// Those of other sources, whose turn may come.
+    pub(super) fn others(&self) -> Vec<String> {
+        self.journal.stages(|place| !place.is_below(&self.source))
+    }
+
+    /// Notes a part of a large file.
+    pub(super) fn brought(
+        &self,
+        path: &MemberPath,
+        stamp: (u64, Moment),
+        temp: &str,
+        part: &Range<u64>,
+    ) {
+        self.journal.brought(&self.place(path), stamp, temp, part);
+    }
+
+    /// Notes files that are in their place.
+    pub(super) fn arrived(&self, files: impl Iterator<Item = (MemberPath, u64, Moment)>) {
+        let files = files.map(|(path, size, modified)| (self.place(&path), size, modified));
+        self.journal.arrived(files);
+    }
+
+    /// Whether the target is new, and nobody's but the copy's: from now on it is.
+    pub(super) fn made_target(&self, now: bool) -> bool {
+        if now {
+            self.journal.made_target();
+        }
+        now || self.journal.is_new()
     }
 }
 
@@ -345,7 +469,7 @@ mod tests {
     #[test]
     fn a_journal_tells_the_next_try_what_arrived_and_what_was_left() {
         let folder = tempfile::tempdir().unwrap();
-        let open = || Journal::open(folder.path(), &[b"from", b"to"]).unwrap();
+        let open = || Journal::open(folder.path(), &[b"from", b"to"], None).unwrap();
         let time = Moment {
             seconds: -5,
             nanos: 7,
@@ -398,10 +522,40 @@ mod tests {
     #[test]
     fn a_journal_without_news_leaves_no_file() {
         let folder = tempfile::tempdir().unwrap();
-        let journal = Journal::open(folder.path(), &[b"x"]).unwrap().unwrap();
+        let journal = Journal::open(folder.path(), &[b"x"], None)
+            .unwrap()
+            .unwrap();
         journal.stands("/.fastvm-a");
         journal.gone("/.fastvm-a");
         drop(journal);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn files_from_before_another_start_of_the_system_or_a_bad_proof_are_not_believed() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = |boot: &str| {
+            let journal = Journal::open(folder.path(), &[b"x"], Some(boot.to_owned()));
+            journal.unwrap().unwrap()
+        };
+        let time = Moment::default();
+        let bring = |journal: &Journal, name: &[u8]| {
+            journal.arrived([(place(name), 3, time)].into_iter());
+        };
+        let came = |journal: &Journal| {
+            [b"a", b"b", b"c"].map(|name| journal.arrived_before(&place(name)).is_some())
+        };
+        bring(&open("one"), b"a");
+        assert_eq!(came(&open("one")), [true, false, false]);
+        let second = open("two");
+        assert_eq!(came(&second), [false; 3]);
+        bring(&second, b"b");
+        drop(second);
+        let third = open("two");
+        assert_eq!(came(&third), [false, true, false]);
+        third.distrust();
+        bring(&third, b"c");
+        drop(third);
+        assert_eq!(came(&open("two")), [false, false, true]);
     }
 }

@@ -1,5 +1,6 @@
 //! Where a download lands: a private folder beside the target while it is unpacked, then one rename for each path that is new or replaced.
 
+use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
@@ -26,8 +27,13 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    fn new(parent: Folder, nonce: &str, made: Vec<PathBuf>) -> Result<Self, Error> {
-        abandoned::sweep(&parent);
+    fn new(
+        parent: Folder,
+        nonce: &str,
+        made: Vec<PathBuf>,
+        spared: &[String],
+    ) -> Result<Self, Error> {
+        abandoned::sweep(&parent, spared);
         let name = OsString::from(format!(".fastvm-{nonce}"));
         let held = abandoned::make_held(&parent, &name)
             .map_err(|error| Error::local("make the folder", PathBuf::from(&name), error))?;
@@ -48,6 +54,47 @@ impl Stage {
         format!("{}/{name}", self.name.display())
     }
 
+    /// Removes files from a folder in it, with all other names that they have there; answers how many names.
+    fn leave_out(&self, folder: &str, paths: &[MemberPath], target: &Path) -> Result<u64, Error> {
+        if paths.is_empty() {
+            return Ok(0);
+        }
+        let failed = |error| Error::local("leave out what changed", target, error);
+        let root = self
+            .folder()
+            .and_then(|stage| stage.folder(OsStr::new(folder)));
+        let root = Arc::new(root.map_err(failed)?);
+        let mut descent = Descent::new(root.clone());
+        let (mut removed, mut others) = (0, HashSet::new());
+        for path in paths {
+            let Some((parent, own)) = path.split() else {
+                continue;
+            };
+            let own = name::from_bytes(own).unwrap_or_default();
+            let Ok(folder) = descent.to(&parent) else {
+                continue;
+            };
+            let Ok(meta) = folder.meta(&own) else {
+                continue;
+            };
+            folder.remove_file(&own).map_err(failed)?;
+            removed += 1;
+            if meta.links > 1 {
+                others.insert(meta.identity);
+            }
+        }
+        drop(descent);
+        if others.is_empty() {
+            return Ok(removed);
+        }
+        Ok(removed + remove_files(&root, &others).map_err(failed)?)
+    }
+
+    /// Bytes free where the copy goes.
+    fn free_bytes(&self) -> u64 {
+        self.parent.free_bytes().unwrap_or(u64::MAX)
+    }
+
     /// Takes over a file that an earlier try was writing; nothing if it is not there.
     fn take_over(&self, earlier: &[Inherited], temp: &str, name: &str) -> Option<fs::File> {
         let (stage, old) = temp.split_once('/')?;
@@ -57,6 +104,40 @@ impl Stage {
             .take(OsStr::new(old), &into, OsStr::new(name))
             .ok()
     }
+}
+
+/// Removes what killed transfers left beside a place and, where it is a folder, in it.
+pub(super) fn sweep(place: &Path) {
+    if let Ok((beside, _)) = Folder::open_parent(place) {
+        abandoned::sweep(&beside, &[]);
+    }
+    if let Ok(within) = Folder::open(place) {
+        abandoned::sweep(&within, &[]);
+    }
+}
+
+/// Removes these files at any depth.
+fn remove_files(folder: &Folder, files: &HashSet<(u64, u64)>) -> io::Result<u64> {
+    let mut removed = 0;
+    for name in folder.names()? {
+        let meta = folder.meta(&name)?;
+        if meta.kind == Kind::Folder {
+            removed += remove_files(&folder.folder(&name)?, files)?;
+        } else if files.contains(&meta.identity) {
+            folder.remove_file(&name)?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
+/// What killed tries of the same copy may have left beside or in a place, by the names of their stages.
+#[derive(Debug, Default)]
+pub(super) struct Earlier {
+    /// Their files may be taken over.
+    pub(super) stages: Vec<String>,
+    /// They are of use to another source of the copy.
+    pub(super) spared: Vec<String>,
 }
 
 /// What killed tries of the same copy left in a folder, by the names of their stages; a sweep leaves it alone as long as it is held.
@@ -99,17 +180,8 @@ pub(super) struct TreeLanding {
 }
 
 impl TreeLanding {
-    /// Makes room for a folder at `target`.
-    pub(super) fn prepare(target: &Path, nonce: &str) -> Result<Self, Error> {
-        Self::prepare_after(&[], target, nonce)
-    }
-
-    /// As [`prepare`](Self::prepare), and keeps these stages of killed tries, for their files to be taken over.
-    pub(super) fn prepare_after(
-        stages: &[String],
-        target: &Path,
-        nonce: &str,
-    ) -> Result<Self, Error> {
+    /// Makes room for a folder at `target`, after killed tries of the same copy.
+    pub(super) fn prepare(earlier: &Earlier, target: &Path, nonce: &str) -> Result<Self, Error> {
         let target_buf = target.to_owned();
         match fs::metadata(target) {
             Ok(meta) if meta.is_dir() => {
@@ -118,15 +190,15 @@ impl TreeLanding {
                         .map_err(|error| Error::local("open the folder", target, error))
                 };
                 let existing = open()?;
-                let mut inherited = inherit(&existing, stages);
+                let mut inherited = inherit(&existing, &earlier.stages);
                 // A copy that made this folder worked beside it.
                 if let Ok((beside, _)) = Folder::open_parent(target) {
-                    inherited.extend(inherit(&beside, stages));
-                    abandoned::sweep(&beside);
+                    inherited.extend(inherit(&beside, &earlier.stages));
+                    abandoned::sweep(&beside, &earlier.spared);
                 }
                 Ok(Self {
                     existing: Some(existing),
-                    stage: Stage::new(open()?, nonce, Vec::new())?,
+                    stage: Stage::new(open()?, nonce, Vec::new(), &earlier.spared)?,
                     target: target_buf,
                     inherited,
                 })
@@ -139,8 +211,8 @@ impl TreeLanding {
                 let (parent, made) = make_parents(target)?;
                 Ok(Self {
                     existing: None,
-                    inherited: inherit(&parent, stages),
-                    stage: Stage::new(parent, nonce, made)?,
+                    inherited: inherit(&parent, &earlier.stages),
+                    stage: Stage::new(parent, nonce, made, &earlier.spared)?,
                     target: target_buf,
                 })
             }
@@ -164,11 +236,12 @@ impl TreeLanding {
 
     /// Bytes free where the copy goes.
     pub(super) fn free_bytes(&self) -> u64 {
-        self.stage.parent.free_bytes().unwrap_or(u64::MAX)
+        self.stage.free_bytes()
     }
 
-    /// Makes the target, unless it is there, for a copy that comes in parts.
-    pub(super) fn begin(self) -> Result<Parts, Error> {
+    /// Makes the target, unless it is there, for a copy that comes in parts. `is_new` is told whether it was made, and answers whether it
+    /// counts as new.
+    pub(super) fn begin(self, is_new: impl FnOnce(bool) -> bool) -> Result<Parts, Error> {
         let Self {
             target,
             existing,
@@ -187,11 +260,16 @@ impl TreeLanding {
         };
         Ok(Parts {
             place: Mutex::new(Arc::new(folder)),
-            new,
+            new: is_new(new),
             stage,
             target,
             inherited,
         })
+    }
+
+    /// Removes these from what was unpacked; answers how many names they had.
+    pub(super) fn leave_out(&self, paths: &[MemberPath]) -> Result<u64, Error> {
+        self.stage.leave_out(TREE, paths, &self.target)
     }
 
     /// Moves what was unpacked into place, then gives folders their modes and times. A folder that was there keeps its own.
@@ -267,6 +345,11 @@ impl Parts {
         self.inherited.clear();
     }
 
+    /// Bytes free where the copy goes.
+    pub(super) fn free_bytes(&self) -> u64 {
+        self.stage.free_bytes()
+    }
+
     /// What a file beside the copy is called in a journal.
     pub(super) fn temp(&self, name: &str) -> String {
         self.stage.temp(name)
@@ -292,6 +375,11 @@ impl Parts {
         drop(part);
         stage.remove_tree(OsStr::new(name));
         Ok(())
+    }
+
+    /// Removes these from a part that was unpacked; answers how many names they had.
+    pub(super) fn leave_out(&self, name: &str, paths: &[MemberPath]) -> Result<u64, Error> {
+        self.stage.leave_out(name, paths, &self.target)
     }
 
     /// Removes a part that is to come again.
@@ -413,6 +501,8 @@ impl Parts {
     /// Gives all folders their modes and times. One that was there keeps its own, if it is the target itself.
     pub(super) fn finish(&self, folders: &[(MemberPath, u32, Moment)]) -> Result<(), Error> {
         let place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        // Where it is in the target, the time of that would be the time of its going.
+        self.stage.parent.remove_tree(&self.stage.name);
         settle(place.clone(), &self.target, folders, self.new)
     }
 }
@@ -429,7 +519,7 @@ impl FileLanding {
     pub(super) fn prepare(
         target: PathBuf,
         nonce: &str,
-        earlier: Option<&str>,
+        (earlier, spared): (Option<&str>, &[String]),
     ) -> Result<(Self, Option<fs::File>), Error> {
         if fs::metadata(&target).is_ok_and(|meta| meta.is_dir()) {
             return Err(conflict(&target, "there is a folder"));
@@ -441,7 +531,7 @@ impl FileLanding {
             .into_iter()
             .collect();
         let inherited = inherit(&parent, &stages);
-        let stage = Stage::new(parent, nonce, made)?;
+        let stage = Stage::new(parent, nonce, made, spared)?;
         let taken = earlier.and_then(|temp| stage.take_over(&inherited, temp, TREE));
         Ok((Self { target, stage }, taken))
     }
@@ -457,7 +547,7 @@ impl FileLanding {
 
     /// Bytes free where the copy goes.
     pub(super) fn free_bytes(&self) -> u64 {
-        self.stage.parent.free_bytes().unwrap_or(u64::MAX)
+        self.stage.free_bytes()
     }
 
     /// An empty file to write.

@@ -150,6 +150,18 @@ pub(super) async fn sweep(guest: &impl Guest, leftovers: &Leftovers) -> Result<V
     Ok(kept)
 }
 
+/// Removes from the VM all that an earlier try of the same copy left there.
+pub(super) async fn sweep_all(
+    guest: &impl Guest,
+    leftovers: &Leftovers,
+    progress: &dyn Progress,
+) -> Result<(), Error> {
+    for path in sweep(guest, leftovers).await? {
+        tidy(guest, leftovers, progress, &path).await;
+    }
+    Ok(())
+}
+
 /// Removes from the VM and the storage what an interrupted transfer left there. Asks nothing of either when there is nothing.
 ///
 /// # Errors

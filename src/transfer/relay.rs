@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::codec::Codec;
-use super::download::{Said, special};
+use super::download::{Said, own_names, special};
 use super::error::Error;
 use super::leftovers::{Leftovers, tidy};
 use super::name;
@@ -51,6 +51,9 @@ pub async fn relay(
             argument: String::new(),
             reason: "there is nothing to copy".to_owned(),
         });
+    }
+    if request.sources.len() > 1 {
+        own_names(&request.sources)?;
     }
     let store = Staging::new(store, &request.settings.leftovers);
     let mut summary = Summary::default();
@@ -193,8 +196,9 @@ impl<F: Guest, T: Guest, S: BlobStore> Relay<'_, F, T, S> {
                 reason: SkipReason::Special,
             })
             .collect();
-        let chosen = !filter.is_empty() || !special.is_empty();
-        for reading in 1..=READINGS {
+        let mut chosen = !filter.is_empty() || !special.is_empty();
+        let mut left_out = special;
+        for reading in 1..=2 * READINGS {
             let object = self.presign().await?;
             let way = self.way(codec, object.upload);
             let tree = SendTree {
@@ -215,17 +219,22 @@ impl<F: Guest, T: Guest, S: BlobStore> Relay<'_, F, T, S> {
             };
             let incomplete = arrival.settings.incomplete;
             let said = Said::read(&announced, tools.flavor, incomplete, path)?;
-            if !said.changed.is_empty() {
-                if reading < READINGS {
-                    let count = said.changed.len();
-                    arrival.progress.warn(format!(
-                        "{count} files in the VM changed while being read; the folder is sent again"
-                    ));
-                    continue;
+            if reading < READINGS && !said.changed.is_empty() {
+                let count = said.changed.len();
+                arrival.progress.warn(format!(
+                    "{count} files in the VM changed while being read; the folder is sent again"
+                ));
+                continue;
+            }
+            if !said.torn.is_empty() {
+                if incomplete == Incomplete::Stop || said.all_changed() {
+                    return Err(Error::Changed(said.changed_paths(path)));
                 }
-                if incomplete == Incomplete::Stop {
-                    return Err(Error::Changed(said.changed));
-                }
+                // The other VM's tar would put them into place: the rest is read again without them.
+                listed.retain(|entry| !said.torn.contains(&entry.path));
+                left_out.extend(said.torn_and_skipped());
+                chosen = true;
+                continue;
             }
             arrival.check_space(&place, announced.before.1)?;
             let members = said.complete.then_some(listed.len() as u64);
@@ -237,16 +246,14 @@ impl<F: Guest, T: Guest, S: BlobStore> Relay<'_, F, T, S> {
             self.put(&place, &object.download, relayed).await?;
             let folders = listed.iter().filter(|entry| entry.kind == Entry::Folder);
             let folders = folders.count() as u64;
-            let changed = said.changed.into_iter().map(|path| Skipped {
-                path,
-                reason: SkipReason::Changed,
-            });
-            let left_out: Vec<_> = said.skipped.into_iter().chain(changed).collect();
+            let files = listed.len() as u64 - folders;
+            let files = files.saturating_sub(said.skipped.len() as u64);
+            left_out.extend(said.skipped);
             return Ok(Summary {
-                files: (listed.len() as u64 - folders).saturating_sub(left_out.len() as u64),
+                files,
                 folders,
                 bytes: announced.before.1,
-                skipped: special.into_iter().chain(left_out).collect(),
+                skipped: left_out,
                 ..Summary::default()
             });
         }

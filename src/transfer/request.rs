@@ -106,6 +106,13 @@ pub struct Settings {
     pub leftovers: Leftovers,
 }
 
+impl Settings {
+    /// Whether what arrived in an earlier try need not come again: not where a comparison has chosen, which knows better.
+    pub(super) fn trusts_notes(&self) -> bool {
+        self.only.entries().is_none()
+    }
+}
+
 /// What happens when some sources can't be read or don't hold still.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Incomplete {

@@ -247,13 +247,21 @@ const LARGE: u64 = 40 * MIB;
 impl Large {
     /// At `/root/src/big`, beside a small file.
     fn new() -> Self {
+        Self::on_the_way(Way::Down)
+    }
+
+    fn on_the_way(way: Way) -> Self {
         let served = Served::start();
         let link = Link {
             latency: Duration::ZERO,
             rate: Some(40 * MIB),
             slice: None,
         };
-        let proxy = FaultProxy::with_storage(served.url(), link, "downloadUrl");
+        let field = match way {
+            Way::Up => "uploadUrl",
+            Way::Down => "downloadUrl",
+        };
+        let proxy = FaultProxy::with_storage(served.url(), link, field);
         let home = Home::with_server(&proxy.url());
         fs::create_dir(home.join("src")).unwrap();
         let bytes = Random::new(9).bytes(usize::try_from(LARGE).unwrap());
@@ -396,4 +404,147 @@ fn an_interrupted_copy_says_what_to_do_where_something_has_arrived() {
     let ran = large.cut_off(&["cp", "dev:/root/src/big", "big"], 5 * MIB, "INT");
     assert_eq!(ran.code, 130, "{ran}");
     assert!(!ran.stderr.contains(hint), "{ran}");
+}
+
+/// A killed copy of a tree that is all in shards, one way; words that name it, and where the copy is seen here.
+fn killed_tree(large: &Large, way: Way) -> [&'static str; 2] {
+    let many = large.home.join("many");
+    fs::create_dir(&many).unwrap();
+    for index in 0..24 {
+        fs::write(
+            many.join(index.to_string()),
+            Random::new(index).bytes(1 << 20),
+        )
+        .unwrap();
+    }
+    fs::set_permissions(&many, std::os::unix::fs::PermissionsExt::from_mode(0o751)).unwrap();
+    let time = std::time::UNIX_EPOCH + Duration::from_secs(1_000_000_007);
+    fs::File::open(&many).unwrap().set_modified(time).unwrap();
+    let words = match way {
+        Way::Up => ["many", "dev:/root/copy"],
+        Way::Down => {
+            let source = many.to_str().unwrap();
+            large.served.client().ok(&["cp", source, "dev:/root/many"]);
+            ["dev:/root/many", "copy"]
+        }
+    };
+    let home = &large.home;
+    let arrived = || match way {
+        Way::Up => large
+            .served
+            .sh("ls /root/copy 2>/dev/null | wc -l")
+            .trim()
+            .parse()
+            .unwrap(),
+        Way::Down => fs::read_dir(home.join("copy")).map_or(0, |folder| {
+            let names = folder.map(|entry| entry.unwrap().file_name());
+            names
+                .filter(|name| !name.to_string_lossy().starts_with('.'))
+                .count()
+        }),
+    };
+    let mut child = start(home, &["cp", "-j", "1", words[0], words[1]]);
+    while arrived() < 5 && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    signal(&child, "KILL");
+    let ran = ended(child);
+    assert_eq!(ran.code, 137, "{ran}");
+    words
+}
+
+/// T48, T51.
+#[test]
+fn a_copy_that_was_taken_up_has_the_mode_and_time_of_its_folder_and_no_file_is_believed() {
+    use std::os::unix::fs::MetadataExt as _;
+    for way in [Way::Up, Way::Down] {
+        for words in [&["cp", "--sync", "--checksum"][..], &["cp"]] {
+            let large = Large::on_the_way(way);
+            let ends = killed_tree(&large, way);
+            let damage = "cd /root/copy && set -- [0-9]* && touch -r $1 /tmp/time && printf damage | dd of=$1 conv=notrunc 2>/dev/null && touch -r /tmp/time $1";
+            if words.len() > 1 && way == Way::Up {
+                large.served.sh(damage);
+            } else if words.len() > 1 {
+                let home = large.home.path().display();
+                let damage = damage.replace("/root/copy", &format!("{home}/copy"));
+                let damaged = std::process::Command::new("sh")
+                    .args(["-c", &damage])
+                    .status();
+                assert!(damaged.unwrap().success());
+            }
+            large.home.ok(&[words, &ends].concat());
+            assert_eq!(ours_below(large.home.path()), Vec::<String>::new());
+            assert_eq!(large.served.left_in_vm(), "");
+            if way == Way::Up {
+                let copy = large.home.join("copy");
+                let straight = large.served.client();
+                straight.ok(&["cp", "dev:/root/copy", copy.to_str().unwrap()]);
+            }
+            let (copy, many) = (large.home.join("copy"), large.home.join("many"));
+            assert_eq!(listing(&copy), listing(&many), "{way:?} {words:?}");
+            // A comparison takes the target for one that was there.
+            if words.len() == 1 {
+                let [copy, many] = [copy, many].map(|path| fs::metadata(path).unwrap());
+                assert_eq!(
+                    (copy.mode(), copy.mtime()),
+                    (many.mode(), many.mtime()),
+                    "{way:?}"
+                );
+            }
+        }
+    }
+}
+
+/// T48.
+#[test]
+fn a_comparison_that_finds_nothing_to_send_removes_what_a_killed_copy_left() {
+    for way in [Way::Up, Way::Down] {
+        let large = Large::on_the_way(way);
+        let ends = killed_tree(&large, way);
+        match way {
+            // Another name of the target has a journal of its own.
+            Way::Up => drop(large.home.ok(&["cp", "many", "dev:/root/./copy"])),
+            Way::Down => {
+                let (many, copy) = (large.home.join("many"), large.home.join("copy"));
+                let copied = std::process::Command::new("cp")
+                    .arg("-a")
+                    .args([many.join("."), copy])
+                    .status();
+                assert!(copied.unwrap().success());
+            }
+        }
+        large.home.ok(&["cp", "--sync", ends[0], ends[1]]);
+        assert_eq!(ours_below(large.home.path()), Vec::<String>::new());
+        assert_eq!(large.served.left_in_vm(), "");
+    }
+}
+
+/// T48.
+#[test]
+fn the_parts_of_a_later_source_are_kept_while_the_earlier_ones_come() {
+    let large = Large::new();
+    fs::create_dir(large.home.join("into")).unwrap();
+    let words = [
+        "cp",
+        "-j",
+        "1",
+        "dev:/root/src/small",
+        "dev:/root/src/big",
+        "into/",
+    ];
+    large.killed(&words, 30 * MIB);
+    let came = large
+        .home
+        .run(&[&words[..], &["-q", ".continuedBytes"]].concat());
+    assert!(
+        came.stdout.trim().parse::<u64>().unwrap() >= 8 * MIB,
+        "{came}"
+    );
+    fs::remove_dir_all(large.home.join("into")).unwrap();
+    fs::create_dir(large.home.join("into")).unwrap();
+    large.served.sh("cp -a /root/src /root/other");
+    let words = ["cp", "-j", "1", "dev:/root/other", "dev:/root/src", "into/"];
+    large.killed(&words, 70 * MIB);
+    let continued = large.done(&words, "into/src/big");
+    assert!(continued >= LARGE + 8 * MIB, "{continued}");
 }

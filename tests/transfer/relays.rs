@@ -6,7 +6,9 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
-use fastvm::transfer::{Error, RelayRequest, RemotePath, Settings, Summary, relay};
+use fastvm::transfer::{
+    Error, Incomplete, RelayRequest, RemotePath, Settings, SkipReason, Summary, relay,
+};
 
 use crate::world::{KINDS, Node, World, snapshot};
 
@@ -19,6 +21,16 @@ fn pairs() -> impl Iterator<Item = (&'static str, &'static str)> {
 }
 
 async fn copy(from: &World, source: &str, to: &World, target: &str) -> Result<Summary, Error> {
+    copy_with(from, source, to, target, Settings::default()).await
+}
+
+async fn copy_with(
+    from: &World,
+    source: &str,
+    to: &World,
+    target: &str,
+    settings: Settings,
+) -> Result<Summary, Error> {
     let path = |world: &World, path: &str| RemotePath {
         path: world.remote(path).to_str().unwrap().to_owned(),
         into: path.ends_with('/'),
@@ -26,7 +38,7 @@ async fn copy(from: &World, source: &str, to: &World, target: &str) -> Result<Su
     let request = RelayRequest {
         sources: vec![path(from, source)],
         target: path(to, target),
-        settings: Settings::default(),
+        settings,
         source_leftovers: Default::default(),
     };
     relay(
@@ -165,4 +177,39 @@ async fn pipes_and_set_uid_bits_stay_behind_and_a_missing_source_is_named() {
     assert_eq!(copied.permissions().mode() & 0o7777, 0o755);
     let error = copy(&one, "nothing", &other, "copy").await.unwrap_err();
     assert!(matches!(error, Error::RemoteMissing(_)), "{error}");
+}
+
+#[tokio::test]
+async fn what_changes_all_the_time_is_left_out_and_the_rest_arrives() {
+    let (from, to) = (World::new("gnu"), World::new("gnu"));
+    make_tree(&from);
+    let count = from.root.path().join("count");
+    let say = format!(
+        "echo x >>{0}; if [ $(wc -l <{0}) -le 3 ]; then echo 'tar: ./private/key: file changed as we read it' >&2; code=1; fi",
+        count.display()
+    );
+    from.wrap_tar("", &say);
+    fs::create_dir_all(to.remote("new/private")).unwrap();
+    fs::write(to.remote("new/private/key"), "old").unwrap();
+    let keep_going = Settings {
+        incomplete: Incomplete::KeepGoing,
+        ..Settings::default()
+    };
+    let summary = copy_with(&from, "tree", &to, "new", keep_going);
+    let summary = summary.await.unwrap();
+    let skipped: Vec<_> = summary
+        .skipped
+        .iter()
+        .map(|it| (it.path.as_path(), it.reason))
+        .collect();
+    assert_eq!(skipped, [(Path::new("private/key"), SkipReason::Changed)]);
+    assert_eq!(fs::read(to.remote("new/private/key")).unwrap(), b"old");
+    let (mut got, mut wanted) = (
+        seen("gnu", &to.remote("new")),
+        seen("gnu", &from.remote("tree")),
+    );
+    for nodes in [&mut got, &mut wanted] {
+        nodes.retain(|path, _| path != Path::new("") && !path.starts_with("private"));
+    }
+    assert_eq!(got, wanted);
 }

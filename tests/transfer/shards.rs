@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use fastvm::transfer::{Error, Journal, Leftovers, Settings, Shards};
+use fastvm::transfer::{
+    Error, Incomplete, Journal, Leftovers, Settings, Shards, SkipReason, Skipped,
+};
 
 use super::trees::rich;
 use super::world::{KINDS, World, assert_same, noise, snapshot, whole_seconds};
@@ -476,7 +478,7 @@ pub(super) fn with_journal(world: &World) -> (Settings, Arc<Journal>) {
     // A child of another test may hold what it inherited until it has become the program it is to be.
     let tries = std::iter::repeat_with(|| {
         std::thread::yield_now();
-        Journal::open(&folder, &[b"the copy"]).unwrap()
+        Journal::open(&folder, &[b"the copy"], None).unwrap()
     });
     let journal = Arc::new(tries.take(1_000_000).flatten().next().unwrap());
     let settings = Settings {
@@ -573,4 +575,112 @@ async fn what_changed_since_is_not_taken_for_what_arrived() {
         &snapshot(&world.remote("new")),
         &expected("gnu", &world.local("src")),
     );
+}
+
+#[tokio::test]
+async fn what_changes_all_the_time_is_left_out_with_its_other_names() {
+    for settings in [small(), Settings::default()] {
+        let world = world("gnu");
+        let say = "echo 'tar: ./m/one/f3: file changed as we read it' >&2; code=1";
+        world.wrap_tar("", say);
+        fs::create_dir_all(world.local("dst/m/one")).unwrap();
+        fs::write(world.local("dst/m/one/f3"), "old").unwrap();
+        let settings = Settings {
+            incomplete: Incomplete::KeepGoing,
+            ..settings
+        };
+        let summary = world
+            .download_with(&["src"], "dst", settings)
+            .await
+            .unwrap();
+        let changed = |skipped: &Skipped| skipped.reason == SkipReason::Changed;
+        assert!(summary.skipped.iter().any(changed), "{summary:?}");
+        assert_eq!(fs::read(world.local("dst/m/one/f3")).unwrap(), b"old");
+        assert!(!world.local("dst/z/f3-too").exists());
+        let (mut got, mut wanted) = (
+            snapshot(&world.local("dst")),
+            expected("gnu", &world.remote("src")),
+        );
+        for nodes in [&mut got, &mut wanted] {
+            for name in ["", "m", "m/one", "m/one/f3", "z/f3-too"] {
+                nodes.remove(Path::new(name));
+            }
+        }
+        assert_same(&got, &wanted);
+        world.assert_tidy();
+    }
+}
+
+#[tokio::test]
+async fn what_vanishes_from_a_vm_is_named_and_the_rest_comes() {
+    for settings in [small(), Settings::default()] {
+        let world = world("gnu");
+        let gone = ["m/one/f5", "z/f3-too"];
+        let paths = gone.map(|name| world.remote("src").join(name).display().to_string());
+        world.wrap_tar(&format!("rm -f {}", paths.join(" ")), "");
+        let shards = settings.shards == small().shards;
+        let summary = world
+            .download_with(&["src"], "new", settings)
+            .await
+            .unwrap();
+        if shards {
+            let mut reasons = summary.skipped.iter().map(|skipped| skipped.reason);
+            assert!(reasons.all(|reason| reason == SkipReason::Vanished));
+            assert!(!summary.skipped.is_empty());
+        }
+        let expected = expected("gnu", &world.remote("src"));
+        let mut got = snapshot(&world.local("new"));
+        got.retain(|path, _| expected.contains_key(path));
+        assert_eq!(got.len(), expected.len());
+        world.assert_tidy();
+    }
+}
+
+/// Does something when a part of the large file `m/large` leaves the VM for the first time.
+fn at_the_first_part(world: &World, act: impl Fn(&Path) + Send + 'static) {
+    let large = world.remote("src/m/large");
+    fs::write(&large, noise(500_001)).unwrap();
+    let mut is_first = true;
+    *world.guest.after_exec.lock().unwrap() = Some(Box::new(move |output| {
+        if output.stdout.starts_with(b"before 500001 ") && std::mem::take(&mut is_first) {
+            act(&large);
+        }
+    }));
+}
+
+#[tokio::test]
+async fn a_large_file_that_is_emptied_while_it_comes_is_empty_and_one_that_vanishes_is_named() {
+    // Not all parts are on their way at once.
+    let slowly = || {
+        let mut settings = small();
+        settings.shards.parallel = Some(1);
+        settings
+    };
+    for (source, place) in [("src", "new/m/large"), ("src/m/large", "new")] {
+        let world = world("gnu");
+        at_the_first_part(&world, |large| fs::write(large, "").unwrap());
+        let sources = [source];
+        let copy = world.download_with(&sources, "new", slowly());
+        let summary = copy.await.unwrap();
+        assert!(summary.skipped.is_empty(), "{summary:?}");
+        assert!(fs::read(world.local(place)).unwrap().is_empty(), "{source}");
+        world.assert_tidy();
+    }
+    let world = world("gnu");
+    at_the_first_part(&world, |large| fs::remove_file(large).unwrap());
+    let copy = world.download_with(&["src"], "new", slowly());
+    let summary = copy.await.unwrap();
+    let skipped = summary.skipped.into_iter();
+    let skipped: Vec<_> = skipped
+        .map(|skipped| (skipped.path, skipped.reason))
+        .collect();
+    assert_eq!(skipped, [("m/large".into(), SkipReason::Vanished)]);
+    let mut expected = expected("gnu", &world.remote("src"));
+    let mut got = snapshot(&world.local("new"));
+    for nodes in [&mut expected, &mut got] {
+        // Its time is that of the vanishing.
+        nodes.remove(Path::new("m"));
+    }
+    assert_same(&got, &expected);
+    world.assert_tidy();
 }

@@ -124,6 +124,20 @@ pub(crate) const HANGS: i32 = -1;
 pub(crate) const KINDS: &[&str] = &["gnu", "gzip", "busybox", "plain", "nocurl"];
 
 impl World {
+    /// Puts a tar into the VM that does this before it makes an archive, and after.
+    pub(crate) fn wrap_tar(&self, before: &str, after: &str) {
+        let tools = self.root.path().join("tools");
+        let real = self.root.path().join("real");
+        fs::create_dir(&real).unwrap();
+        fs::rename(tools.join("tar"), real.join("tar")).unwrap();
+        let script = format!(
+            "#!/bin/sh\nPATH={}:$PATH\ncase \" $* \" in *' -cf '*) ;; *) exec tar \"$@\" ;; esac\n{before}\ntar \"$@\"; code=$?\n{after}\nexit $code\n",
+            real.display()
+        );
+        fs::write(tools.join("tar"), script).unwrap();
+        fs::set_permissions(tools.join("tar"), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
     /// `gnu` has everything, `gzip` no zstd, `plain` no compressor, `nocurl` no curl, `busybox` is all BusyBox but for curl.
     pub(crate) fn new(kind: &str) -> Self {
         let root = tempfile::tempdir().unwrap();

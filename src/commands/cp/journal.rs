@@ -11,7 +11,7 @@ use crate::transfer::{DownloadTarget, Journal, Leftovers, UploadSource};
 /// The journal of this copy; none for what can't be taken up again, and when another process is at the same copy.
 pub(super) fn open(context: &Context, plan: &Plan, vm: &str) -> Option<Arc<Journal>> {
     let full = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
-    let key: Vec<Vec<u8>> = match plan {
+    let (key, boot): (Vec<Vec<u8>>, _) = match plan {
         Plan::Up {
             sources: UploadSource::Paths(paths),
             target,
@@ -23,11 +23,8 @@ pub(super) fn open(context: &Context, plan: &Plan, vm: &str) -> Option<Arc<Journ
                 target.path.clone().into_bytes(),
                 vec![u8::from(target.into)],
             ];
-            [b"up".to_vec(), vm.into()]
-                .into_iter()
-                .chain(target)
-                .chain(sources)
-                .collect()
+            let key = [b"up".to_vec(), vm.into()];
+            (key.into_iter().chain(target).chain(sources).collect(), None)
         }
         Plan::Down {
             sources,
@@ -39,20 +36,24 @@ pub(super) fn open(context: &Context, plan: &Plan, vm: &str) -> Option<Arc<Journ
                 .map(|source| source.path.clone().into_bytes());
             let target = full(path).into_os_string().into_encoded_bytes();
             let target = [target, vec![u8::from(*into)]];
-            [b"down".to_vec(), vm.into()]
-                .into_iter()
-                .chain(target)
-                .chain(sources)
-                .collect()
+            let key = [b"down".to_vec(), vm.into()];
+            let key = key.into_iter().chain(target).chain(sources).collect();
+            (key, boot())
         }
         _ => return None,
     };
     let key: Vec<_> = key.iter().map(Vec::as_slice).collect();
     // A copy without a journal is a copy too.
-    Journal::open(&context.paths.transfers, &key)
+    Journal::open(&context.paths.transfers, &key, boot)
         .ok()
         .flatten()
         .map(Arc::new)
+}
+
+/// What tells this start of the system from others; nothing where the system does not say.
+fn boot() -> Option<String> {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(id.trim().to_owned())
 }
 
 /// Leftovers that are written down where there is a journal.

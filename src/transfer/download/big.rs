@@ -45,6 +45,7 @@ struct State {
     /// As the first part found it.
     status: Option<Status>,
     changed: bool,
+    vanished: bool,
 }
 
 impl Big {
@@ -122,7 +123,7 @@ impl Big {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state
             .status
-            .filter(|status| !state.changed && status.size == self.size)
+            .filter(|status| !state.changed && !state.vanished && status.size == self.size)
     }
 
     fn status(&self) -> Option<Status> {
@@ -140,9 +141,22 @@ impl Big {
         state.status = Some(after);
     }
 
+    /// Notes that it is not there any more.
+    pub(super) fn vanished(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.vanished = true;
+    }
+
+    pub(super) fn has_vanished(&self) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.vanished
+    }
+
     fn has_changed(&self) -> bool {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.changed || state.status.is_some_and(|status| status.size != self.size)
+        state.changed
+            || state.vanished
+            || state.status.is_some_and(|status| status.size != self.size)
     }
 }
 

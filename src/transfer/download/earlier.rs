@@ -9,7 +9,8 @@ use super::{Job, blocking};
 use crate::transfer::checksum;
 use crate::transfer::error::Error;
 use crate::transfer::folder::{Folder, Kind, Meta};
-use crate::transfer::journal::Begun;
+use crate::transfer::journal::{Begun, Noted};
+use crate::transfer::landing;
 use crate::transfer::member::MemberPath;
 use crate::transfer::moment::Moment;
 use crate::transfer::remote::{BlobStore, Guest};
@@ -53,10 +54,18 @@ impl Earlier {
 }
 
 impl<G: Guest, S: BlobStore> Job<'_, G, S> {
+    /// What earlier tries may have left at the target.
+    pub(super) fn earlier(&self) -> landing::Earlier {
+        let noted = self.noted.as_ref();
+        landing::Earlier {
+            stages: noted.map(Noted::stages).unwrap_or_default(),
+            spared: noted.map(Noted::others).unwrap_or_default(),
+        }
+    }
+
     /// What an earlier try brought of a file of this size and time.
     pub(super) fn begun(&self, place: &MemberPath, stamp: (u64, Moment)) -> Option<Begun> {
-        let journal = self.settings.leftovers.journal()?;
-        journal.begun(place, stamp)
+        self.noted.as_ref()?.begun(place, stamp)
     }
 
     /// Keeps of a file what is the same in the VM, and clears the rest. The journal calls it `temp` from now on.
@@ -122,15 +131,15 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         temp: &str,
         part: &Range<u64>,
     ) {
-        if let (Some(journal), Some(stamp)) = (self.settings.leftovers.journal(), stamp) {
-            journal.brought(place, stamp, temp, part);
+        if let (Some(noted), Some(stamp)) = (&self.noted, stamp) {
+            noted.brought(place, stamp, temp, part);
         }
     }
 
     /// Writes down a file that is in its place.
     pub(super) fn note_file(&self, place: &MemberPath, (size, modified): (u64, Moment)) {
-        if let Some(journal) = self.settings.leftovers.journal() {
-            journal.arrived(std::iter::once((place.clone(), size, modified)));
+        if let Some(noted) = &self.noted {
+            noted.arrived(std::iter::once((place.clone(), size, modified)));
         }
     }
 
@@ -141,8 +150,8 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         stamp: (u64, Moment),
         target: PathBuf,
     ) -> Result<bool, Error> {
-        let journal = self.settings.leftovers.journal();
-        if journal.and_then(|journal| journal.arrived_before(place)) != Some(stamp) {
+        let noted = self.noted.as_ref();
+        if noted.and_then(|noted| noted.arrived_before(place)) != Some(stamp) {
             return Ok(false);
         }
         blocking(move || {

@@ -276,9 +276,10 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         into: bool,
     ) -> Result<(FileLanding, Option<File>), Error> {
         let (target, nonce) = (target.to_owned(), self.nonce.clone());
+        let spared = self.earlier().spared;
         blocking(move || {
             let target = goal(name, target, into)?;
-            FileLanding::prepare(target, &nonce, earlier.as_deref())
+            FileLanding::prepare(target, &nonce, (earlier.as_deref(), &spared))
         })
         .await
     }

@@ -6,11 +6,13 @@ mod earlier;
 mod file;
 mod parts;
 mod plan;
+mod said;
 mod stream;
 mod tree;
 
-pub(super) use tree::Said;
+pub(super) use said::Said;
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,6 +20,8 @@ use std::time::Instant;
 
 use super::SMALL;
 use super::error::Error;
+use super::journal::Noted;
+use super::landing;
 use super::leftovers::sweep;
 use super::name;
 use super::progress::Progress;
@@ -50,6 +54,7 @@ pub async fn download(
         progress,
         settings: &settings,
         nonce: super::nonce(),
+        noted: None,
     };
     sweep(guest, &settings.leftovers).await?;
     let mut summary = store.beside(job.all(&sources, target)).await?;
@@ -63,6 +68,8 @@ struct Job<'a, G, S> {
     progress: Arc<dyn Progress>,
     settings: &'a Settings,
     nonce: String,
+    /// What an earlier try of the same copy brought of the source at hand.
+    noted: Option<Noted>,
 }
 
 impl<G: Guest, S: BlobStore> Job<'_, G, S> {
@@ -81,16 +88,42 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             }
             (DownloadTarget::Path { path, into }, [source]) => self.one(source, &path, into).await,
             (DownloadTarget::Path { path, .. }, sources) => {
+                own_names(sources)?;
                 let mut summary = Summary::default();
                 for source in sources {
                     summary.add(self.one(source, &path, true).await?);
                 }
+                // What was spared for a source that had no use for it.
+                let sweep = move || {
+                    landing::sweep(&path);
+                    Ok(())
+                };
+                blocking(sweep).await?;
                 Ok(summary)
             }
         }
     }
 
     async fn one(&self, source: &RemotePath, target: &Path, into: bool) -> Result<Summary, Error> {
+        let trusted = self.settings.trusts_notes();
+        let noted = |journal| Noted::new(journal, &source.path, trusted);
+        let job = Job {
+            guest: self.guest,
+            store: self.store,
+            progress: self.progress.clone(),
+            settings: self.settings,
+            nonce: super::nonce(),
+            noted: self.settings.leftovers.journal().map(noted),
+        };
+        job.source(source, target, into).await
+    }
+
+    async fn source(
+        &self,
+        source: &RemotePath,
+        target: &Path,
+        into: bool,
+    ) -> Result<Summary, Error> {
         let most = (self.settings.links == Links::Keep).then_some(self.settings.shards.first);
         match script::get(self.guest, &source.path, SMALL, most).await? {
             Found::Inline(small) => self.small_file(source, small, target, into).await,
@@ -116,6 +149,27 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
     fn object_name(&self) -> String {
         format!("/tmp/.fastvm-{}/{}", self.nonce, super::nonce())
     }
+}
+
+/// Fails where two sources would go to one place.
+pub(super) fn own_names(sources: &[RemotePath]) -> Result<(), Error> {
+    let mut names = HashSet::new();
+    for source in sources {
+        let name = source.path.trim_end_matches('/').rsplit('/').next();
+        let name = name.unwrap_or_default();
+        let reason = if [".", ".."].contains(&name) {
+            "what a folder holds can't be mixed with other sources"
+        } else if names.insert(name) {
+            continue;
+        } else {
+            "another source has the same name"
+        };
+        return Err(Error::Refused {
+            path: source.path.clone(),
+            reason: reason.to_owned(),
+        });
+    }
+    Ok(())
 }
 
 pub(super) fn special(path: &str) -> Error {

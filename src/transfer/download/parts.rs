@@ -14,13 +14,13 @@ use super::big::Big;
 use super::delivery::Holds;
 use super::earlier::Earlier;
 use super::plan::{Plan, Work, rest};
-use super::tree::Said;
+use super::said::Said;
 use super::{Job, blocking, check_space};
 use crate::transfer::READINGS;
 use crate::transfer::codec::Codec;
 use crate::transfer::error::Error;
 use crate::transfer::folder::Kind;
-use crate::transfer::journal::{Begun, Journal};
+use crate::transfer::journal::{Begun, Noted};
 use crate::transfer::landing::{Parts, TreeLanding};
 use crate::transfer::member::MemberPath;
 use crate::transfer::moment::Moment;
@@ -108,24 +108,27 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         let files = entries.iter().filter(|entry| entry.kind != Kind::Folder);
         self.progress.total(Some(bytes), Some(files.count() as u64));
         let (nonce, planned, at) = (self.nonce.clone(), entries.clone(), target.clone());
-        let journal = self.settings.leftovers.journal().cloned();
+        let (noted, earlier) = (self.noted.clone(), self.earlier());
         let landing = blocking(move || {
-            let stages = journal.as_ref().map(|journal| journal.stages());
-            let stages = stages.unwrap_or_default();
-            let landing = TreeLanding::prepare_after(&stages, &at, &nonce)?;
-            let free = landing.free_bytes();
-            let mut landing = landing.begin()?;
+            let landing = TreeLanding::prepare(&earlier, &at, &nonce)?;
+            let mut landing = landing.begin(|made| {
+                let noted = noted.as_ref();
+                noted.map_or(made, |noted| noted.made_target(made))
+            })?;
             landing.check(planned.iter().map(|entry| (&entry.path, entry.kind)))?;
-            let Some(journal) = journal else {
-                check_space(free, data, &at)?;
+            let Some(noted) = noted else {
+                check_space(landing.free_bytes(), data, &at)?;
                 return Ok((landing, vec![false; planned.len()], Vec::new()));
             };
-            let there = there(&landing, &planned, &journal);
-            let begun = begun(&landing, &planned, &there, &journal);
+            let there = there(&landing, &planned, &noted);
+            let begun = begun(&landing, &planned, &there, &noted);
             landing.let_go();
             let kept = begun.iter().flat_map(|(_, _, begun)| &begun.ranges);
             let kept: u64 = kept.map(|part| part.end - part.start).sum();
-            check_space(free, data.saturating_sub(kept), &at)?;
+            let arrived = planned.iter().zip(&there).filter(|(_, there)| **there);
+            let arrived: u64 = arrived.map(|(entry, _)| entry.data).sum();
+            let needed = data.saturating_sub(kept.saturating_add(arrived));
+            check_space(landing.free_bytes(), needed, &at)?;
             Ok((landing, there, begun))
         });
         let (landing, there, taken) = landing.await?;
@@ -210,7 +213,13 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
                 let about = (path.as_str(), self.tools, self.codec);
                 let bytes = range.end - range.start;
                 let part = (big.as_ref(), range.clone());
-                let wire = self.job.part(about, &self.gauge, part, file).await?;
+                let wire = match self.job.part(about, &self.gauge, part, file).await {
+                    Err(Error::RemoteMissing(_)) => {
+                        big.vanished();
+                        0
+                    }
+                    brought => brought?,
+                };
                 let temp = self.landing.temp(&staged);
                 self.job.note_part(&own, big.stamp(), &temp, &range);
                 let mut done = Done {
@@ -232,18 +241,21 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
         let Some(status) = big.settled() else {
             self.landing.forget(&staged);
             done.unpacked.bytes = 0;
-            if big.reading + 1 < READINGS {
+            let has_vanished = big.has_vanished();
+            if !has_vanished && big.reading + 1 < READINGS {
                 done.again = Some(big.clone());
                 return Ok(());
             }
             let paths = big.places.iter().map(|place| name::shown(place.as_bytes()));
-            if self.job.settings.incomplete == Incomplete::Stop {
-                return Err(Error::Changed(paths.collect()));
-            }
-            done.skipped.extend(paths.map(|path| Skipped {
-                path,
-                reason: SkipReason::Changed,
-            }));
+            let reason = match has_vanished {
+                true => SkipReason::Vanished,
+                false if self.job.settings.incomplete == Incomplete::Stop => {
+                    return Err(Error::Changed(paths.collect()));
+                }
+                false => SkipReason::Changed,
+            };
+            done.skipped
+                .extend(paths.map(|path| Skipped { path, reason }));
             return Ok(());
         };
         let (landing, file) = (
@@ -285,18 +297,21 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
             let name = format!("part-{}", self.numbers.fetch_add(1, Ordering::Relaxed));
             let got = self.batch_once(&listed, share, (&name, bytes), &progress);
             match got.await {
-                Ok((mut done, changed)) => {
+                Ok((mut done, said)) => {
                     wire += done.wire;
                     readings += 1;
-                    if !changed.is_empty() && readings < READINGS {
+                    let is_still = said.changed.is_empty();
+                    if !is_still && readings < READINGS {
                         self.landing.forget(&name);
-                        self.changed_again(changed.len());
+                        self.changed_again(said.changed.len());
                         continue;
                     }
-                    if !changed.is_empty() && self.job.settings.incomplete == Incomplete::Stop {
-                        return Err(Error::Changed(changed));
+                    let stops = self.job.settings.incomplete == Incomplete::Stop;
+                    if !is_still && (stops || said.all_changed()) {
+                        return Err(Error::Changed(said.changed_paths(self.path)));
                     }
-                    done.skipped.extend(changed.into_iter().map(|path| Skipped {
+                    let changed = said.changed_paths(self.path).into_iter();
+                    done.skipped.extend(changed.map(|path| Skipped {
                         path,
                         reason: SkipReason::Changed,
                     }));
@@ -304,7 +319,13 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
                         self.wait_for_files().await?;
                     }
                     let landing = self.landing.clone();
-                    blocking(move || landing.place(&name)).await?;
+                    let left_out = blocking(move || {
+                        let left_out = landing.leave_out(&name, &said.torn)?;
+                        landing.place(&name)?;
+                        Ok(left_out)
+                    });
+                    let left_out = left_out.await?;
+                    done.unpacked.files = done.unpacked.files.saturating_sub(left_out);
                     self.note(batch.iter().copied());
                     done.wire = wire;
                     return Ok(done);
@@ -324,7 +345,7 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
         share: Share,
         (name, bytes): (&str, u64),
         progress: &Arc<Steady>,
-    ) -> Result<(Done, Vec<PathBuf>), Error> {
+    ) -> Result<(Done, Said), Error> {
         let job = self.job;
         let delivery = job.deliver(self.tools, self.codec, Holds::Tree).await?;
         let brought = async {
@@ -343,7 +364,7 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
                 ));
             };
             let incomplete = job.settings.incomplete;
-            let said = Said::read(&announced, self.tools.flavor, incomplete, self.path)?;
+            let mut said = Said::read(&announced, self.tools.flavor, incomplete, self.path)?;
             let members = listed.len() as u64 + u64::from(share == Share::Rest);
             let limits = Limits {
                 members,
@@ -362,11 +383,11 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
             }
             let done = Done {
                 unpacked,
-                skipped: said.skipped,
+                skipped: std::mem::take(&mut said.skipped),
                 wire,
                 ..Done::default()
             };
-            Ok((done, said.changed))
+            Ok((done, said))
         };
         let brought = brought.await;
         job.end(delivery).await;
@@ -404,10 +425,10 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
 
     /// Writes down what is in its place, as the survey found it: what is otherwise by now is brought again another time.
     fn note(&self, entries: impl Iterator<Item = usize>) {
-        if let Some(journal) = self.job.settings.leftovers.journal() {
+        if let Some(noted) = &self.job.noted {
             let entries = entries.map(|entry| &self.entries[entry]);
             let files = entries.filter(|entry| entry.kind == Kind::File);
-            journal.arrived(files.map(|entry| (entry.path.clone(), entry.size, entry.modified)));
+            noted.arrived(files.map(|entry| (entry.path.clone(), entry.size, entry.modified)));
         }
     }
 
@@ -419,12 +440,12 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
 }
 
 /// Which files an earlier try brought, that are now as they were then at both ends.
-fn there(landing: &Parts, entries: &[Surveyed], journal: &Journal) -> Vec<bool> {
+fn there(landing: &Parts, entries: &[Surveyed], noted: &Noted) -> Vec<bool> {
     let is_there = |entry: &Surveyed| {
         let stamp = Some((entry.size, entry.modified));
         entry.kind == Kind::File
             && entry.one_of.is_none()
-            && journal.arrived_before(&entry.path) == stamp
+            && noted.arrived_before(&entry.path) == stamp
     };
     let candidates: Vec<_> = entries.iter().map(is_there).collect();
     let paths = entries.iter().map(|entry| &entry.path).zip(&candidates);
@@ -439,10 +460,10 @@ fn begun(
     landing: &Parts,
     entries: &[Surveyed],
     there: &[bool],
-    journal: &Journal,
+    noted: &Noted,
 ) -> Vec<(usize, File, Begun)> {
     let take_over = |(index, (entry, there)): (usize, (&Surveyed, &bool))| {
-        let begun = journal.begun(&entry.path, (entry.size, entry.modified));
+        let begun = noted.begun(&entry.path, (entry.size, entry.modified));
         let begun = begun.filter(|_| entry.kind == Kind::File && !there)?;
         let name = staged(index, 0);
         let file = landing.take_over(&begun.temp, &name)?;

@@ -8,13 +8,15 @@ use super::big::Big;
 use super::earlier::Earlier;
 use crate::transfer::folder::Kind;
 use crate::transfer::member::MemberPath;
-use crate::transfer::script::Surveyed;
+use crate::transfer::script::{BLOCK, Surveyed};
 use crate::transfer::shards::{PartSizes, gaps, is_big};
 
 /// What an entry costs besides its content, in bytes.
 const HEAD: u64 = 1024;
 /// Bytes of names that go with one command.
 const NAMES: usize = 512 * 1024;
+/// Parts of one file.
+const MOST_PARTS: u64 = 64 * 1024;
 
 /// One piece of the work.
 #[derive(Debug)]
@@ -160,13 +162,19 @@ pub(super) fn rest(entries: &[Surveyed]) -> Vec<Vec<usize>> {
     batches
 }
 
-/// What is not there of a file, in parts that begin at whole blocks.
+/// What is not there of a file, in parts that begin at whole blocks: one for an empty file, which tells how it is now.
 pub(super) fn ranges(there: &[Range<u64>], size: u64, sizes: PartSizes) -> Vec<Range<u64>> {
+    // However large a VM says that a file is.
+    let least = (size / MOST_PARTS).next_multiple_of(BLOCK);
     let mut ranges = Vec::new();
+    if size == 0 {
+        ranges.push(0..0);
+    }
     for gap in gaps(there, size) {
         let mut at = gap.start;
         while at < gap.end {
-            let end = (at + sizes.of(ranges.len())).min(gap.end);
+            let part = sizes.of(ranges.len()).max(least);
+            let end = at.saturating_add(part).min(gap.end);
             ranges.push(at..end);
             at = end;
         }

@@ -3,19 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use super::delivery::{Delivery, Holds};
+use super::said::Said;
 use super::{Job, blocking, changed, check_space};
 use crate::transfer::READINGS;
 use crate::transfer::error::Error;
 use crate::transfer::folder::Kind;
-use crate::transfer::header::Flavor;
-use crate::transfer::landing::TreeLanding;
+use crate::transfer::landing::{Earlier, TreeLanding};
 use crate::transfer::member::MemberPath;
 use crate::transfer::receive::{Input, receive};
 use crate::transfer::remote::{BlobStore, Guest};
 use crate::transfer::request::Incomplete;
-use crate::transfer::script::{self, Announced, Entry, Listed, SendTree, Share, Tools};
+use crate::transfer::script::{self, Entry, Listed, SendTree, Share, Tools};
 use crate::transfer::selection::Picked;
-use crate::transfer::stderr;
 use crate::transfer::summary::{SkipReason, Skipped, Summary};
 use crate::transfer::unpack::{Limits, unpack};
 
@@ -123,8 +122,8 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
                 ));
                 return Ok(Got::Changed);
             }
-            if self.settings.incomplete == Incomplete::Stop {
-                return Err(Error::Changed(said.changed));
+            if self.settings.incomplete == Incomplete::Stop || said.all_changed() {
+                return Err(Error::Changed(said.changed_paths(path)));
             }
         }
         let members = announced.before.0.max(announced.after.0);
@@ -134,7 +133,12 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         let needed = chosen.map_or(bytes, |_| bytes.min(self.settings.only.bytes()));
         self.progress.total(Some(needed), Some(members));
         let (target_buf, nonce) = (target.to_owned(), self.nonce.clone());
-        let landing = blocking(move || TreeLanding::prepare(&target_buf, &nonce)).await?;
+        let earlier = Earlier {
+            stages: Vec::new(),
+            ..self.earlier()
+        };
+        let prepare = move || TreeLanding::prepare(&earlier, &target_buf, &nonce);
+        let landing = blocking(prepare).await?;
         check_space(landing.free_bytes(), needed, target)?;
 
         let limits = Limits {
@@ -163,13 +167,20 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         }
         let folders = std::mem::take(&mut unpacked.folders);
         let count = folders.iter().filter(|(path, ..)| !path.is_root()).count() as u64;
-        blocking(move || landing.place(&folders)).await?;
+        let torn = said.torn.clone();
+        let left_out = blocking(move || {
+            let left_out = landing.leave_out(&torn)?;
+            landing.place(&folders)?;
+            Ok(left_out)
+        });
+        unpacked.files = unpacked.files.saturating_sub(left_out.await?);
+        let changed = said.changed_paths(path);
         let mut skipped = said.skipped;
         skipped.extend(unpacked.special.into_iter().map(|path| Skipped {
             path,
             reason: SkipReason::Special,
         }));
-        skipped.extend(said.changed.into_iter().map(|path| Skipped {
+        skipped.extend(changed.into_iter().map(|path| Skipped {
             path,
             reason: SkipReason::Changed,
         }));
@@ -199,80 +210,4 @@ enum Got {
 enum WhenChanged {
     Again,
     Over,
-}
-
-/// What tar said about single members.
-pub(in crate::transfer) struct Said {
-    pub(in crate::transfer) changed: Vec<PathBuf>,
-    pub(in crate::transfer) skipped: Vec<Skipped>,
-    /// Nothing is missing from the archive.
-    pub(in crate::transfer) complete: bool,
-}
-
-impl Said {
-    /// GNU tar ends with 1 when something moved and with 2 when something could not be read, and names it. Other tars only fail, and
-    /// don't look whether something moved.
-    pub(in crate::transfer) fn read(
-        announced: &Announced,
-        flavor: Flavor,
-        incomplete: Incomplete,
-        path: &str,
-    ) -> Result<Self, Error> {
-        let mut said = Self {
-            changed: Vec::new(),
-            skipped: Vec::new(),
-            complete: announced.tar == 0,
-        };
-        if flavor == Flavor::Plain && !announced.still {
-            said.changed.push(PathBuf::from(path));
-            said.complete = false;
-            return Ok(said);
-        }
-        if announced.tar == 0 {
-            return Ok(said);
-        }
-        let text = stderr::clean(&announced.stderr);
-        let failed = || Error::Guest {
-            action: format!("read all of {path}"),
-            code: announced.tar,
-            stderr: text.clone(),
-        };
-        if flavor == Flavor::Plain
-            || announced.tar > 2
-            || (announced.tar == 2 && incomplete == Incomplete::Stop)
-        {
-            return Err(failed());
-        }
-        let everything = String::from_utf8_lossy(&announced.stderr);
-        for line in everything
-            .lines()
-            .filter_map(|line| line.strip_prefix("tar: "))
-        {
-            if let Some(name) = line.strip_suffix(": file changed as we read it") {
-                said.changed.push(shown(name));
-            } else if let Some(name) = line.strip_suffix(": File removed before we read it") {
-                said.skipped.push(Skipped {
-                    path: shown(name),
-                    reason: SkipReason::Vanished,
-                });
-            } else if let Some((name, _)) = line.split_once(": File shrank by ") {
-                said.changed.push(shown(name));
-            } else if let Some((name, _)) = line.split_once(": Cannot ") {
-                said.skipped.push(Skipped {
-                    path: shown(name),
-                    reason: SkipReason::Unreadable,
-                });
-            }
-        }
-        if said.changed.is_empty() && said.skipped.is_empty() {
-            Err(failed())
-        } else {
-            Ok(said)
-        }
-    }
-}
-
-/// tar escapes what is not plain in a name, so it is shown as tar writes it.
-fn shown(name: &str) -> PathBuf {
-    Path::new(name.trim_start_matches("./")).to_owned()
 }

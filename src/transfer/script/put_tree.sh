@@ -117,6 +117,9 @@ fi
 if [ -f "$stage/folders.tar" ]; then (umask 077; tar -xop $keep_links -f "$stage/folders.tar" -C "$path" >&2) || exit 44; fi
 if [ -f "$stage/modes.sh" ]; then (cd "$path" && . "$stage/modes.sh") || exit 44; fi
 if [ -n "$new" ] && [ -n "$nonce" ]; then
+    # Where it is in the folder, the time of that would be the time of its going.
+    rm -rf -- "$stage" || exit 44
+    stage=
     chmod "${mode:-755}" "$path" || exit 44
     [ -z "$time" ] || stamp "$path" "$time"
 fi

@@ -6,6 +6,7 @@ begin "$3" "$4"
 printf 'before %s\n' "$(status "$path")"
 statuses=$({ { dd if="$path" bs=65536 skip="$5" count="$6" 2>/dev/null; echo "read=$?" >&4; } | { encode; echo "$codec=$?" >&4; } |
     { sink; echo "upload=$?" >&4; }; } 4>&1)
+[ -e "$path" ] || fail 41 "$path: no such file"
 settled "$statuses"
 printf 'after %s\n' "$(status "$path")"
 hand_over

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::here::{open, parent};
 use super::work::Work;
+use crate::transfer::abandoned;
 use crate::transfer::error::Error;
 use crate::transfer::folder::{Descent, Folder, Kind};
 use crate::transfer::member::MemberPath;
@@ -19,6 +20,8 @@ pub(super) struct Stage {
     folder: Folder,
     name: OsString,
     path: PathBuf,
+    /// As long as this is open, no other transfer takes the folder for abandoned.
+    held: Option<Folder>,
 }
 
 /// What is new in a stage.
@@ -31,8 +34,13 @@ impl Stage {
         let path = target.join(&name);
         let failed = |error| Error::local("make the folder", &path, error);
         let folder = Folder::open(target).map_err(failed)?;
-        folder.create_folder(&name).map_err(failed)?;
-        Ok(Self { folder, name, path })
+        let held = Some(abandoned::make_held(&folder, &name).map_err(failed)?);
+        Ok(Self {
+            folder,
+            name,
+            path,
+            held,
+        })
     }
 
     /// Where to make what is new.
@@ -43,6 +51,7 @@ impl Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
+        self.held.take();
         self.folder.remove_tree(&self.name);
     }
 }

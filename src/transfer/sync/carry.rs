@@ -13,7 +13,8 @@ use super::up::Up;
 use super::verify::{listed, verify};
 use super::work::Work;
 use crate::transfer::error::Error;
-use crate::transfer::leftovers::settle;
+use crate::transfer::landing;
+use crate::transfer::leftovers::{settle, sweep_all};
 use crate::transfer::member::MemberPath;
 use crate::transfer::progress::Progress;
 use crate::transfer::remote::{BlobStore, Guest};
@@ -88,6 +89,9 @@ impl<G: Guest, S: BlobStore> Carrier<'_, G, S> {
                 self.send(&up, up.target.clone(), up.work.selection())
                     .await?,
             );
+        } else {
+            // Whatever a killed copy left, the copy itself would have removed.
+            sweep_all(self.guest, &self.settings.leftovers, &*self.progress).await?;
         }
         let root = &up.work.there.folder;
         let stage = upload::stage(root, &nonce());
@@ -144,6 +148,13 @@ impl<G: Guest, S: BlobStore> Carrier<'_, G, S> {
         let mut summary = Summary::default();
         if work.sends() {
             summary.add(self.receive(&source, &target, work.selection()).await?);
+        } else {
+            let place = target.clone();
+            let swept = tokio::task::spawn_blocking(move || landing::sweep(&place));
+            swept
+                .await
+                .map_err(|error| Error::Worker(error.to_string()))?;
+            sweep_all(self.guest, &self.settings.leftovers, &*self.progress).await?;
         }
         let changes = work.rebased(changes(&work, self.choice.owners, ""));
         let work = if changes.is_empty() {
@@ -199,10 +210,14 @@ impl<G: Guest, S: BlobStore> Carrier<'_, G, S> {
     }
 
     async fn prove(&self, work: &Work) -> Result<(), Error> {
-        if self.choice.verify {
-            verify(self.guest, work).await?;
+        if !self.choice.verify {
+            return Ok(());
         }
-        Ok(())
+        let proved = verify(self.guest, work).await;
+        if let (Err(_), Some(journal)) = (&proved, self.settings.leftovers.journal()) {
+            journal.distrust();
+        }
+        proved
     }
 
     fn count(&self, work: &Work, summary: &mut Summary) {

@@ -62,7 +62,8 @@ pub async fn upload(
     let sent = store.beside(sending).await;
     // Where its own folder could not be removed, the VM can't be reached, and the next try may use these.
     if settings.leftovers.paths().len() == kept.len() {
-        for path in &kept {
+        let standing = settings.leftovers.paths();
+        for path in kept.iter().filter(|path| standing.contains(path)) {
             tidy(guest, &settings.leftovers, &*watch, path).await;
         }
     }
@@ -159,9 +160,9 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
     }
 
     pub(super) fn check_space(&self, place: &Place, needed: u64) -> Result<(), Error> {
-        // What is taken over stands there already.
+        // What came before stands there already.
         let journal = self.settings.leftovers.journal();
-        let kept = journal.map_or(0, |journal| journal.kept_bytes());
+        let kept = journal.map_or(0, |journal| journal.arrived_bytes());
         let needed = needed.saturating_sub(kept);
         match place.free_bytes {
             Some(free) if free < needed => Err(Error::NoSpace {

@@ -17,6 +17,7 @@ use crate::transfer::SMALL;
 use crate::transfer::codec::{Codec, threads};
 use crate::transfer::error::Error;
 use crate::transfer::folder::{Descent, Folder, Kind};
+use crate::transfer::leftovers::tidy;
 use crate::transfer::moment::Moment;
 use crate::transfer::name;
 use crate::transfer::pack::{self, Extent, Ledger, Outcome, Shard, Stop, beside};
@@ -76,6 +77,8 @@ struct Parts<'a, G, S> {
     gauge: Gauge,
     numbers: AtomicUsize,
     ready: watch::Receiver<Ready>,
+    /// This copy made the target, in this try or an earlier one.
+    is_new: bool,
 }
 
 /// How far the VM is prepared.
@@ -113,6 +116,8 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
     async fn parts_by(&self, tree: Arc<Tree>, route: Route<'_>) -> Result<Summary, Error> {
         let place = route.place;
         let missing = place.kind == script::Kind::Missing;
+        let journal = self.settings.leftovers.journal();
+        let is_new = missing || journal.is_some_and(|journal| journal.is_new());
         let mode = tree.root.map_or(0o755, |meta| meta.mode | 0o700);
         let mode = missing.then_some(mode);
         let (tell, ready) = watch::channel(Ready::Not);
@@ -123,9 +128,13 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             numbers: AtomicUsize::new(0),
             ready,
             tree,
+            is_new,
         };
         let prepare = async {
             script::begin(self.guest, &place.path, &parts.route.stage, mode, &[]).await?;
+            if let Some(journal) = journal.filter(|_| missing) {
+                journal.made_target();
+            }
             // Whoever waits for it may have failed.
             let _ = tell.send(Ready::Begun);
             if !missing {
@@ -154,7 +163,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             }
         };
         let (continued, (outcomes, moved, continued_bytes)) = flown?;
-        parts.last(missing).await?;
+        parts.last().await?;
         let mut summary = summarize(&parts.tree, outcomes.into_iter().enumerate());
         summary.bytes = moved.bytes;
         summary.wire_bytes = moved.wire;
@@ -339,10 +348,7 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
             Role::Last => self.route.stage.clone(),
             _ => format!("{}/part-{name}", self.route.stage),
         };
-        let root = self
-            .tree
-            .root
-            .filter(|_| place.kind == script::Kind::Missing);
+        let root = self.tree.root.filter(|_| self.is_new);
         let put = PutTree {
             path: &place.path,
             stage: &stage,
@@ -438,12 +444,19 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
     }
 
     /// Gives all folders their modes and times, and makes those that nothing lies in.
-    async fn last(&self, missing: bool) -> Result<(), Error> {
+    async fn last(&self) -> Result<(), Error> {
         let entries = &self.tree.entries;
         let folders = (0..entries.len()).filter(|&entry| entries[entry].kind == Kind::Folder);
         let folders: Vec<_> = folders.collect();
-        if folders.is_empty() && !missing {
+        if folders.is_empty() && !self.is_new {
             return script::remove(self.job.guest, std::slice::from_ref(&self.route.stage)).await;
+        }
+        if let (true, Some(journal)) = (self.is_new, self.job.settings.leftovers.journal()) {
+            // What earlier tries left may lie in the target, whose time comes last.
+            for path in journal.left() {
+                let leftovers = &self.job.settings.leftovers;
+                tidy(self.job.guest, leftovers, &*self.job.progress, &path).await;
+            }
         }
         let mut portion = Portion {
             name: String::new(),
@@ -523,7 +536,7 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
             same.then_some((index, place))
         };
         let came: Vec<_> = entries.iter().enumerate().filter_map(came).collect();
-        if missing || came.is_empty() {
+        if missing || came.is_empty() || !self.job.settings.trusts_notes() {
             return Ok(there);
         }
         let places: Vec<_> = came.iter().map(|(_, place)| place.clone()).collect();
