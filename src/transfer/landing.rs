@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::abandoned::{self, Inherited};
 use super::error::Error;
-use super::folder::{Descent, Folder, Kind};
+use super::folder::{Descent, Folder, Kind, Meta};
 use super::member::MemberPath;
 use super::moment::Moment;
 use super::name;
@@ -451,11 +451,11 @@ impl Parts {
         self.place(&part)
     }
 
-    /// Size and time of each of these that is a file.
+    /// Each of these that is a file.
     pub(super) fn stamps<'a>(
         &self,
         paths: impl Iterator<Item = Option<&'a MemberPath>>,
-    ) -> Vec<Option<(u64, Moment)>> {
+    ) -> Vec<Option<Meta>> {
         let place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
         let mut descent = Descent::new(place.clone());
         let mut stamp = |path: &MemberPath| {
@@ -465,7 +465,7 @@ impl Parts {
                 .to(&parent)
                 .and_then(|folder| folder.meta(&own))
                 .ok()?;
-            (meta.kind == Kind::File).then_some((meta.size, meta.modified))
+            (meta.kind == Kind::File).then_some(meta)
         };
         paths.map(|path| path.and_then(&mut stamp)).collect()
     }

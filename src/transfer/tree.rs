@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::error::Error;
 use super::filter::Filter;
-use super::folder::{Folder, Kind, Meta};
+use super::folder::{Folder, Kind, Meta, PERMISSIONS};
 use super::member::{DEEPEST, MemberPath};
 use super::moment::Moment;
 use super::name;
@@ -91,6 +91,8 @@ pub(super) struct Entry {
     /// Below the source's folder.
     pub(super) path: MemberPath,
     pub(super) kind: Kind,
+    /// Permission bits of a file.
+    pub(super) mode: u32,
     /// Content of a file, in bytes, and that without holes.
     pub(super) size: u64,
     pub(super) data: u64,
@@ -106,6 +108,7 @@ impl Entry {
             source,
             path: MemberPath::default(),
             kind: Kind::Folder,
+            mode: 0,
             size: 0,
             data: 0,
             modified: Moment::default(),
@@ -403,6 +406,7 @@ impl Tree {
             source,
             path,
             kind: meta.kind,
+            mode: meta.mode & PERMISSIONS,
             size: content(meta.size),
             data: content(meta.size.min(meta.allocated)),
             modified: meta.modified,

@@ -472,6 +472,16 @@ fn a_copy_that_was_taken_up_has_the_mode_and_time_of_its_folder_and_no_file_is_b
                     .status();
                 assert!(damaged.unwrap().success());
             }
+            // A mode that changed between the tries is copied too.
+            let change = "chmod 640";
+            if way == Way::Down {
+                large.served.sh(&format!("{change} /root/many/*"));
+            }
+            let many = large.home.join("many").display().to_string();
+            let changed = std::process::Command::new("sh")
+                .args(["-c", &format!("{change} {many}/*")])
+                .status();
+            assert!(changed.unwrap().success());
             large.home.ok(&[words, &ends].concat());
             assert_eq!(ours_below(large.home.path()), Vec::<String>::new());
             assert_eq!(large.served.left_in_vm(), "");

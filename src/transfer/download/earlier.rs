@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::{Job, blocking};
 use crate::transfer::checksum;
 use crate::transfer::error::Error;
-use crate::transfer::folder::{Folder, Kind, Meta};
+use crate::transfer::folder::Folder;
 use crate::transfer::journal::{Begun, Noted};
 use crate::transfer::landing;
 use crate::transfer::member::MemberPath;
@@ -147,7 +147,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
     pub(super) async fn is_there(
         &self,
         place: &MemberPath,
-        stamp: (u64, Moment),
+        (stamp, mode): ((u64, Moment), u32),
         target: PathBuf,
     ) -> Result<bool, Error> {
         let noted = self.noted.as_ref();
@@ -156,8 +156,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         }
         blocking(move || {
             let found = Folder::open_parent(&target).and_then(|(folder, name)| folder.meta(&name));
-            let same = |meta: Meta| meta.kind == Kind::File && (meta.size, meta.modified) == stamp;
-            Ok(found.is_ok_and(same))
+            Ok(found.is_ok_and(|meta| meta.is_as(stamp, mode)))
         })
         .await
     }

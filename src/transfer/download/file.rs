@@ -92,7 +92,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         self.progress.total((size > 0).then_some(size), Some(1));
         let (place, stamp) = (own_place(path), (size, status.modified));
         let at = goal(own_name(path), target.to_owned(), into)?;
-        if size > 0 && self.is_there(&place, stamp, at).await? {
+        if size > 0 && self.is_there(&place, (stamp, status.mode), at).await? {
             self.progress.advance(size);
             return Ok(Summary {
                 continued: 1,

@@ -19,7 +19,7 @@ use super::{Job, blocking, check_space};
 use crate::transfer::READINGS;
 use crate::transfer::codec::Codec;
 use crate::transfer::error::Error;
-use crate::transfer::folder::Kind;
+use crate::transfer::folder::{Kind, Meta};
 use crate::transfer::journal::{Begun, Noted};
 use crate::transfer::landing::{Parts, TreeLanding};
 use crate::transfer::member::MemberPath;
@@ -451,7 +451,10 @@ fn there(landing: &Parts, entries: &[Surveyed], noted: &Noted) -> Vec<bool> {
     let paths = entries.iter().map(|entry| &entry.path).zip(&candidates);
     let paths = paths.map(|(path, candidate)| candidate.then_some(path));
     let found = landing.stamps(paths);
-    let same = |(entry, found): (&Surveyed, Option<_>)| found == Some((entry.size, entry.modified));
+    let same = |(entry, found): (&Surveyed, Option<Meta>)| {
+        let stamp = (entry.size, entry.modified);
+        found.is_some_and(|meta| meta.is_as(stamp, entry.mode))
+    };
     entries.iter().zip(found).map(same).collect()
 }
 

@@ -132,8 +132,7 @@ impl Said {
 }
 
 fn tale(line: &[u8]) -> Option<(MemberPath, Tale)> {
-    // Colons in names are escaped.
-    let colon = memchr::memmem::find(line, b": ")?;
+    let colon = end_of_name(line)?;
     let words = std::str::from_utf8(&line[colon + 2..]).ok()?;
     let tale = if words == "file changed as we read it" || words.starts_with("File shrank by ") {
         Tale::Changed
@@ -150,6 +149,20 @@ fn tale(line: &[u8]) -> Option<(MemberPath, Tale)> {
     };
     let member = MemberPath::parse(&unescaped(&line[..colon])?).ok()?;
     Some((member, tale))
+}
+
+/// Where the colon behind a name is: those in it have a backslash before them.
+fn end_of_name(line: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    while at < line.len() {
+        match line[at] {
+            b'\\' => at += 1,
+            b':' if line[at + 1..].starts_with(b" ") => return Some(at),
+            _ => {}
+        }
+        at += 1;
+    }
+    None
 }
 
 /// A name that GNU tar has written with a backslash before what is not plain.

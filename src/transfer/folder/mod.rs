@@ -28,6 +28,9 @@ pub(super) enum Kind {
     Special,
 }
 
+/// Bits of a mode that say who may do what.
+pub(super) const PERMISSIONS: u32 = 0o777;
+
 /// What the system says about an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Meta {
@@ -47,6 +50,12 @@ pub(super) struct Meta {
 }
 
 impl Meta {
+    /// Whether it is a file as it was noted, with these permissions where the system has any.
+    pub(super) fn is_as(&self, stamp: (u64, Moment), mode: u32) -> bool {
+        let permitted = !cfg!(unix) || self.mode & PERMISSIONS == mode & PERMISSIONS;
+        self.kind == Kind::File && (self.size, self.modified) == stamp && permitted
+    }
+
     /// Whether nothing was written meanwhile. The disk it takes may change later: systems put off where content goes.
     pub(super) fn holds_still(&self, now: &Self) -> bool {
         (self.identity, self.size, self.modified, self.changed)

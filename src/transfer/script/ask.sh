@@ -24,7 +24,7 @@ folders() {
         if { [ -e "$each" ] || [ -L "$each" ]; } && [ ! -d "$each" ]; then fail 42 "$folder/${each#./} is not a folder"; fi
     done
 }
-# stamps PATH...: a digit for each, 1 for a file that is there, and then a line with size and time for each of those.
+# stamps PATH...: a digit for each, 1 for a file that is there, and then a line with mode, size and time for each of those.
 stamps() {
     for each do
         shift
@@ -39,9 +39,9 @@ stamps() {
     [ $# = 0 ] && return
     stat -c "$stamp" -- "$@" || exit 44
 }
-stamp='%s %.9Y'
+stamp='%a %s %.9Y'
 case $(stat -c "$stamp" . 2>/dev/null) in
-    '' | *[!0-9.\ -]*) stamp='%s %Y' ;;
+    '' | *[!0-9.\ -]*) stamp='%a %s %Y' ;;
 esac
 whole() { whole=$1; }
 . "$questions"

@@ -3,7 +3,7 @@
 use super::answer::broken;
 use super::{Call, Patience};
 use crate::transfer::error::Error;
-use crate::transfer::folder::Kind;
+use crate::transfer::folder::{Kind, PERMISSIONS};
 use crate::transfer::member::MemberPath;
 use crate::transfer::moment::Moment;
 use crate::transfer::remote::Guest;
@@ -16,6 +16,8 @@ const LONGEST: usize = 512 * 1024 * 1024;
 pub(in crate::transfer) struct Surveyed {
     pub(in crate::transfer) path: MemberPath,
     pub(in crate::transfer) kind: Kind,
+    /// Permission bits.
+    pub(in crate::transfer) mode: u32,
     /// Content of a file, in bytes, and what of it stands on the disk.
     pub(in crate::transfer) size: u64,
     pub(in crate::transfer) data: u64,
@@ -73,7 +75,8 @@ fn numbers(line: &str) -> Result<Surveyed, Error> {
         return Err(broken());
     };
     let number = |word: &str| word.parse::<u64>().map_err(|_| broken());
-    let kind = match u32::from_str_radix(mode, 16).map_err(|_| broken())? & 0o17_0000 {
+    let mode = u32::from_str_radix(mode, 16).map_err(|_| broken())?;
+    let kind = match mode & 0o17_0000 {
         0o10_0000 => Kind::File,
         0o04_0000 => Kind::Folder,
         0o12_0000 => Kind::Link,
@@ -83,6 +86,7 @@ fn numbers(line: &str) -> Result<Surveyed, Error> {
     Ok(Surveyed {
         path: MemberPath::default(),
         kind,
+        mode: mode & PERMISSIONS,
         size,
         data: size.min(number(blocks)?.saturating_mul(512)),
         modified: Moment::parse(time).ok_or_else(broken)?,

@@ -549,8 +549,8 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
                 nanos: 0,
                 ..entry.modified
             };
-            there[index] =
-                stamp == Some((entry.size, entry.modified)) || stamp == Some((entry.size, whole));
+            let is_as_noted = |time| stamp == Some((entry.size, time, entry.mode));
+            there[index] = [entry.modified, whole].into_iter().any(is_as_noted);
             if there[index] {
                 self.job.progress.advance(entry.size);
             }

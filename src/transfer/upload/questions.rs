@@ -7,7 +7,7 @@ use super::parts::Route;
 use crate::transfer::SMALL;
 use crate::transfer::codec::Codec;
 use crate::transfer::error::Error;
-use crate::transfer::folder::Kind;
+use crate::transfer::folder::{Kind, PERMISSIONS};
 use crate::transfer::member::MemberPath;
 use crate::transfer::moment::Moment;
 use crate::transfer::pack::beside::quoted;
@@ -53,12 +53,12 @@ pub(super) fn clashes(tree: &Tree) -> io::Result<Vec<u8>> {
 }
 
 impl<G: Guest, S: BlobStore> Job<'_, G, S> {
-    /// Size and time of each of these, of those that are files in the VM.
+    /// Size, time and permissions of each of these, of those that are files in the VM.
     pub(super) async fn stamps(
         &self,
         route: &Route<'_>,
         places: &[MemberPath],
-    ) -> Result<Vec<Option<(u64, Moment)>>, Error> {
+    ) -> Result<Vec<Option<(u64, Moment, u32)>>, Error> {
         let mut questions = Vec::new();
         call("stamps", places.iter(), &mut questions)
             .map_err(|error| Error::local("list", std::path::PathBuf::from("the copy"), error))?;
@@ -73,9 +73,12 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
                     '0' => None,
                     '1' => {
                         let line = lines.next().ok_or_else(broken)?;
-                        let (size, time) = line.split_once(' ').ok_or_else(broken)?;
+                        let (mode, rest) = line.split_once(' ').ok_or_else(broken)?;
+                        let (size, time) = rest.split_once(' ').ok_or_else(broken)?;
+                        let mode = u32::from_str_radix(mode, 8).map_err(|_| broken())?;
                         let size = size.parse().map_err(|_| broken())?;
-                        Some((size, Moment::parse(time).ok_or_else(broken)?))
+                        let time = Moment::parse(time).ok_or_else(broken)?;
+                        Some((size, time, mode & PERMISSIONS))
                     }
                     _ => return Err(broken()),
                 };
