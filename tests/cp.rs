@@ -489,9 +489,15 @@ fn sources_that_would_go_to_one_place_are_refused() {
         (["dev:a/x", "dev:b/."], "can't be mixed with other sources"),
     ] {
         for target in ["out/", "other:out/"] {
-            let ran = home.run(&["--local", "cp", sources[0], sources[1], target]);
-            assert_ne!(ran.code, 0, "{ran}");
-            assert!(ran.stderr.contains(reason), "{ran}");
+            for more in [&[][..], &["--verify"]] {
+                if !more.is_empty() && target.contains(':') {
+                    continue;
+                }
+                let words = ["--local", "cp", sources[0], sources[1], target];
+                let ran = home.run(&[&words[..], more].concat());
+                assert_ne!(ran.code, 0, "{ran}");
+                assert!(ran.stderr.contains(reason), "{ran}");
+            }
         }
     }
     assert_eq!(listing(&home.join("out")), "");

@@ -46,6 +46,7 @@ pub(crate) struct Inner {
     pub(crate) key_source: String,
     pub(crate) headers: HeaderMap,
     pub(crate) timeout: Duration,
+    pub(crate) connect_timeout: Duration,
     pub(crate) retries: u32,
     pub(crate) dry_run: bool,
     pub(crate) log: Arc<dyn Log>,
@@ -70,17 +71,10 @@ impl Client {
             value.set_sensitive(true);
             headers.insert("x-api-key", value);
         }
-        let http = builder(options.connect_timeout, Protocols::Http2AndHttp1)?;
-        // A user's proxy would swallow requests to this very machine.
-        let http = if is_loopback(&base) {
-            http.no_proxy()
-        } else {
-            http
-        };
+        let connect_timeout = options.connect_timeout;
         Ok(Self(Arc::new(Inner {
-            http: http
-                .build()
-                .map_err(|error| set_up(error.without_url().to_string()))?,
+            http: http(&base, connect_timeout, Protocols::Http2AndHttp1)?,
+            connect_timeout,
             base,
             url_source: options.url_source,
             key_source: options.key_source,
@@ -89,6 +83,24 @@ impl Client {
             retries: options.retries,
             dry_run: options.dry_run,
             log: options.log,
+            storage: OnceLock::new(),
+        })))
+    }
+
+    /// The same client with a connection of its own, so that one that carries nothing any more does not matter.
+    pub fn apart(&self) -> Result<Self, Error> {
+        let inner = &self.0;
+        Ok(Self(Arc::new(Inner {
+            http: http(&inner.base, inner.connect_timeout, Protocols::Http1)?,
+            base: inner.base.clone(),
+            url_source: inner.url_source.clone(),
+            key_source: inner.key_source.clone(),
+            headers: inner.headers.clone(),
+            timeout: inner.timeout,
+            connect_timeout: inner.connect_timeout,
+            retries: inner.retries,
+            dry_run: inner.dry_run,
+            log: inner.log.clone(),
             storage: OnceLock::new(),
         })))
     }
@@ -102,6 +114,22 @@ impl Client {
     pub fn server(&self) -> String {
         server_of(&self.0.base)
     }
+}
+
+fn http(
+    base: &Url,
+    connect_timeout: Duration,
+    protocols: Protocols,
+) -> Result<reqwest::Client, Error> {
+    let http = builder(connect_timeout, protocols)?;
+    // A user's proxy would swallow requests to this very machine.
+    let http = if is_loopback(base) {
+        http.no_proxy()
+    } else {
+        http
+    };
+    http.build()
+        .map_err(|error| Error::SetUp(error.without_url().to_string()))
 }
 
 /// The one place where HTTP clients are set up: TLS by rustls with the system's roots, no redirects, no cookies.

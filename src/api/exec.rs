@@ -1,5 +1,8 @@
 //! Commands in a VM, as a stream of their output.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use reqwest::Response;
 use reqwest::header::CONTENT_TYPE;
 use serde::de::DeserializeOwned;
@@ -35,8 +38,17 @@ pub struct ExecStream {
     client: Client,
     response: Response,
     reader: EventReader,
-    /// Events of a server that answered at once instead of streaming, last first.
-    buffered: Option<Vec<Event>>,
+    /// The answer of a server that answers at once instead of streaming.
+    whole: Option<Whole>,
+    heard: Arc<AtomicU64>,
+}
+
+#[derive(Debug)]
+enum Whole {
+    /// As far as it has arrived.
+    Coming(Vec<u8>),
+    /// What is left of its events, last first.
+    Events(Vec<Event>),
 }
 
 impl Client {
@@ -49,16 +61,13 @@ impl Client {
             .headers()
             .get(CONTENT_TYPE)
             .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
-        let mut stream = ExecStream {
+        Ok(ExecStream {
             client: self.clone(),
             response,
             reader: EventReader::default(),
-            buffered: None,
-        };
-        if !streams {
-            stream.buffered = Some(stream.whole_answer().await?);
-        }
-        Ok(stream)
+            whole: (!streams).then(|| Whole::Coming(Vec::new())),
+            heard: Arc::default(),
+        })
     }
 
     /// Sends a request whose answer may take as long as a command does, and reads one object.
@@ -86,42 +95,54 @@ fn exec_request(vm: &str, command: &ExecRequest) -> Result<Request, Error> {
 }
 
 impl ExecStream {
-    /// The next event, or an error where the stream ended without its exit event.
+    /// The next event, or an error where the stream ended without its exit event. Nothing is lost when it is dropped.
     pub async fn next(&mut self) -> Result<Event, Error> {
-        if let Some(events) = &mut self.buffered {
-            return events.pop().ok_or(Error::StreamLost);
-        }
         loop {
-            match self.reader.next() {
-                Ok(Some(event)) => return Ok(event),
-                Ok(None) => {}
-                Err(Fault::Cut) => return Err(Error::StreamLost),
-                Err(Fault::Odd(reason)) => return Err(self.client.unexpected("exec", &reason)),
+            match &mut self.whole {
+                Some(Whole::Events(events)) => return events.pop().ok_or(Error::StreamLost),
+                Some(Whole::Coming(_)) => {}
+                None => match self.reader.next() {
+                    Ok(Some(event)) => return Ok(event),
+                    Ok(None) => {}
+                    Err(Fault::Cut) => return Err(Error::StreamLost),
+                    Err(Fault::Odd(reason)) => return Err(self.client.unexpected("exec", &reason)),
+                },
             }
-            match self.response.chunk().await {
-                Ok(Some(chunk)) => self.reader.feed(&chunk),
-                Ok(None) if self.reader.end() => {}
-                Ok(None) | Err(_) => return Err(Error::StreamLost),
+            let chunk = self.response.chunk().await;
+            let chunk = chunk.map_err(|_| Error::StreamLost)?;
+            let length = chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
+            self.heard.fetch_add(length, Ordering::Relaxed);
+            match (&mut self.whole, chunk) {
+                (Some(Whole::Coming(body)), Some(chunk)) => body.extend_from_slice(&chunk),
+                (Some(Whole::Coming(body)), None) => {
+                    let body = std::mem::take(body);
+                    self.whole = Some(Whole::Events(self.whole_answer(&body)?));
+                }
+                (_, Some(chunk)) => self.reader.feed(&chunk),
+                (_, None) if self.reader.end() => {}
+                (_, None) => return Err(Error::StreamLost),
             }
         }
     }
 
+    /// Bytes that have arrived, whole events or not.
+    pub fn heard(&self) -> Arc<AtomicU64> {
+        self.heard.clone()
+    }
+
     /// Whether an event is here already, so that there is no need to wait for the next.
     pub fn has_more(&self) -> bool {
-        match &self.buffered {
-            Some(events) => !events.is_empty(),
+        match &self.whole {
+            Some(Whole::Events(events)) => !events.is_empty(),
+            Some(Whole::Coming(_)) => false,
             None => self.reader.has_more(),
         }
     }
 
     /// The events of a buffered answer, last first.
-    async fn whole_answer(&mut self) -> Result<Vec<Event>, Error> {
-        let mut body = Vec::new();
-        while let Some(chunk) = self.response.chunk().await.map_err(|_| Error::StreamLost)? {
-            body.extend_from_slice(&chunk);
-        }
-        let answer: ExecResponse = serde_json::from_slice(&body)
-            .map_err(|error| self.client.unexpected("exec", &error))?;
+    fn whole_answer(&self, body: &[u8]) -> Result<Vec<Event>, Error> {
+        let answer: ExecResponse =
+            serde_json::from_slice(body).map_err(|error| self.client.unexpected("exec", &error))?;
         let ended = Ended {
             code: answer.exit_code,
             timed_out: answer.timed_out,

@@ -1,8 +1,10 @@
 //! What of a copy has arrived and what stands in the VM, written down as it happens, so that a copy that was cut off is taken up again.
 //!
 //! One file for each copy, in the form of lines: `f SIZE TIME PATH` for a file in its place, `p SIZE TIME START END PATH TEMP` for a part of a
-//! large one beside it, `s PATH` for a folder of ours in the VM and `g PATH` once that is gone; `n` when the target itself was made, `b BOOT`
-//! when what follows was written to disks since another start of the system, `x` when no file that arrived is to be believed. Paths are in hexadecimal digits. A line that was cut off is ignored.
+//! large one beside it, `s PATH` for a folder of ours in the VM and `g PATH` once that is gone; `n PATH` when a target
+//! was made, `b BOOT`
+//! when what follows was written to disks since another start of the system, `x` when none of all that
+//! is to be believed. Paths are in hexadecimal digits. A line that was cut off is ignored.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
@@ -26,8 +28,8 @@ pub struct Journal {
     begun: HashMap<MemberPath, Begun>,
     /// Folders in the VM, from earlier tries.
     earlier: HashSet<String>,
-    /// An earlier try made the target.
-    is_new: bool,
+    /// Targets that an earlier try made.
+    made: HashSet<Vec<u8>>,
     /// This start of the system, where what arrives is on its disks.
     boot: Option<String>,
     state: Mutex<State>,
@@ -82,7 +84,7 @@ impl Journal {
             files: HashMap::new(),
             begun: HashMap::new(),
             earlier: HashSet::new(),
-            is_new: false,
+            made: HashSet::new(),
             boot,
             state: Mutex::new(State {
                 file: None,
@@ -110,8 +112,11 @@ impl Journal {
             .filter_map(|line| line.strip_suffix('\n'))
         {
             match line {
-                "n" => journal.is_new = true,
-                "x" => journal.files.clear(),
+                "x" => {
+                    journal.files.clear();
+                    journal.made.clear();
+                }
+                _ if line.starts_with("n ") => journal.made.extend(unhex(&line[2..])),
                 _ if line.starts_with("b ") => {
                     journal.files.clear();
                     written_at = Some(line[2..].to_owned());
@@ -147,7 +152,9 @@ impl Journal {
     /// The copy ended well. What could not be removed from the VM is left to the next one.
     pub fn end(&self) {
         let mut state = self.state();
-        if state.stages.is_empty() && state.file.take().is_some() {
+        if !state.stages.is_empty() {
+            self.write(&mut state, "x\n");
+        } else if state.file.take().is_some() {
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -161,14 +168,14 @@ impl Journal {
         }
     }
 
-    /// Notes that the target is new: its mode and time come last.
-    pub(super) fn made_target(&self) {
-        self.write(&mut self.state(), "n\n");
+    /// Notes that a target is new: its mode and time come last.
+    pub(super) fn made_target(&self, target: &[u8]) {
+        self.write(&mut self.state(), &format!("n {}\n", hex(target)));
     }
 
-    /// Whether an earlier try made the target.
-    pub(super) fn is_new(&self) -> bool {
-        self.is_new
+    /// Whether an earlier try made this target.
+    pub(super) fn is_new(&self, target: &[u8]) -> bool {
+        self.made.contains(target)
     }
 
     /// Whether the next try of the same copy has less to do: files are in their places, or parts of one stand in the VM.
@@ -345,11 +352,13 @@ impl Noted {
     }
 
     /// Whether the target is new, and nobody's but the copy's: from now on it is.
-    pub(super) fn made_target(&self, now: bool) -> bool {
+    pub(super) fn made_target(&self, target: &Path, now: bool) -> bool {
+        let target = std::path::absolute(target).unwrap_or_else(|_| target.to_owned());
+        let target = target.as_os_str().as_encoded_bytes();
         if now {
-            self.journal.made_target();
+            self.journal.made_target(target);
         }
-        now || self.journal.is_new()
+        now || self.journal.is_new(target)
     }
 }
 
@@ -553,6 +562,11 @@ mod tests {
         drop(second);
         let third = open("two");
         assert_eq!(came(&third), [false, true, false]);
+        third.made_target(b"/new");
+        let again = || open("two");
+        drop(third);
+        let third = again();
+        assert!(third.is_new(b"/new") && !third.is_new(b"/other"));
         third.distrust();
         bring(&third, b"c");
         drop(third);

@@ -77,6 +77,10 @@ impl Stage {
             let Ok(meta) = folder.meta(&own) else {
                 continue;
             };
+            // That something came into a folder, or went, says nothing about what else is in it.
+            if meta.kind == Kind::Folder {
+                continue;
+            }
             folder.remove_file(&own).map_err(failed)?;
             removed += 1;
             if meta.links > 1 {
@@ -106,13 +110,13 @@ impl Stage {
     }
 }
 
-/// Removes what killed transfers left beside a place and, where it is a folder, in it.
-pub(super) fn sweep(place: &Path) {
+/// Removes what killed transfers left beside a place and, where it is a folder, in it, but for what is spared.
+pub(super) fn sweep(place: &Path, spared: &[String]) {
     if let Ok((beside, _)) = Folder::open_parent(place) {
-        abandoned::sweep(&beside, &[]);
+        abandoned::sweep(&beside, spared);
     }
     if let Ok(within) = Folder::open(place) {
-        abandoned::sweep(&within, &[]);
+        abandoned::sweep(&within, spared);
     }
 }
 

@@ -218,7 +218,8 @@ impl<F: Guest, T: Guest, S: BlobStore> Relay<'_, F, T, S> {
                 ));
             };
             let incomplete = arrival.settings.incomplete;
-            let said = Said::read(&announced, tools.flavor, incomplete, path)?;
+            let what = arrival.settings.what_counts();
+            let said = Said::read(&announced, tools.flavor, what, path)?;
             if reading < READINGS && !said.changed.is_empty() {
                 let count = said.changed.len();
                 arrival.progress.warn(format!(
@@ -226,13 +227,15 @@ impl<F: Guest, T: Guest, S: BlobStore> Relay<'_, F, T, S> {
                 ));
                 continue;
             }
-            if !said.torn.is_empty() {
-                if incomplete == Incomplete::Stop || said.all_changed() {
-                    return Err(Error::Changed(said.changed_paths(path)));
-                }
+            let stops = incomplete == Incomplete::Stop && !said.changed.is_empty();
+            if stops || said.all_changed {
+                return Err(Error::Changed(said.changed_paths(path)));
+            }
+            left_out.extend(said.torn_and_skipped());
+            let all = listed.len();
+            listed.retain(|entry| entry.kind == Entry::Folder || !said.torn.contains(&entry.path));
+            if listed.len() < all {
                 // The other VM's tar would put them into place: the rest is read again without them.
-                listed.retain(|entry| !said.torn.contains(&entry.path));
-                left_out.extend(said.torn_and_skipped());
                 chosen = true;
                 continue;
             }

@@ -107,6 +107,11 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// What it means that something can't be read.
+    pub(super) fn what_counts(&self) -> (Incomplete, Links) {
+        (self.incomplete, self.links)
+    }
+
     /// Whether what arrived in an earlier try need not come again: not where a comparison has chosen, which knows better.
     pub(super) fn trusts_notes(&self) -> bool {
         self.only.entries().is_none()

@@ -462,6 +462,11 @@ fn with_one_answer_less(say: &Say, script: &'static str, [source, target]: [&str
             listing(&home.join(kind)),
             "{context}"
         );
+        let time = |name: &str| {
+            let folder = fs::metadata(home.join(name)).unwrap();
+            folder.modified().unwrap()
+        };
+        assert_eq!(time(target), time(kind), "{context}");
     } else {
         let read = |name: &str| fs::read(home.join(name)).unwrap();
         assert!(read(target) == read(kind), "{context}");

@@ -213,3 +213,22 @@ async fn what_changes_all_the_time_is_left_out_and_the_rest_arrives() {
     }
     assert_eq!(got, wanted);
 }
+
+#[tokio::test]
+async fn a_folder_that_changes_all_the_time_arrives_with_its_mode() {
+    let (from, to) = (World::new("gnu"), World::new("gnu"));
+    make_tree(&from);
+    let say = "echo 'tar: ./private: file changed as we read it' >&2; code=1";
+    from.wrap_tar("", say);
+    let keep_going = Settings {
+        incomplete: Incomplete::KeepGoing,
+        ..Settings::default()
+    };
+    let summary = copy_with(&from, "tree", &to, "new", keep_going);
+    let skipped = summary.await.unwrap().skipped;
+    assert_eq!(skipped.len(), 1);
+    assert_eq!(
+        seen("gnu", &to.remote("new")),
+        seen("gnu", &from.remote("tree"))
+    );
+}

@@ -612,6 +612,29 @@ async fn what_changes_all_the_time_is_left_out_with_its_other_names() {
 }
 
 #[tokio::test]
+async fn a_folder_that_changes_all_the_time_costs_none_of_what_is_in_it() {
+    for name in ["./m", "."] {
+        for settings in [small(), Settings::default()] {
+            let world = world("gnu");
+            let say = format!("echo 'tar: {name}: file changed as we read it' >&2; code=1");
+            world.wrap_tar("", &say);
+            let settings = Settings {
+                incomplete: Incomplete::KeepGoing,
+                ..settings
+            };
+            let copy = world.download_with(&["src"], "new", settings);
+            let summary = copy.await.unwrap();
+            assert!(!summary.skipped.is_empty());
+            assert_same(
+                &snapshot(&world.local("new")),
+                &expected("gnu", &world.remote("src")),
+            );
+            world.assert_tidy();
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_vanishes_from_a_vm_is_named_and_the_rest_comes() {
     for settings in [small(), Settings::default()] {
         let world = world("gnu");

@@ -1,6 +1,7 @@
 //! The VM and its storage, through the API, as a transfer needs them.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::api::exec::Event;
@@ -23,8 +24,10 @@ const BRIEF_PATIENCE: Duration = Duration::from_secs(45);
 const SILENCE: Duration = Duration::from_secs(30);
 /// How long the last word of a command that is no longer there may be on its way.
 const LAST_WORD: Duration = Duration::from_secs(5);
-/// Questions in a row that fail, until a command whose connection was lost is given up.
+/// Questions in a row that fail, until a command that nothing is heard of is given up.
 const QUESTIONS: u32 = 4;
+/// Between two questions about a command whose connection was lost.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// Slower than this, in bytes a second, the standard input of a command counts as stalled.
 const SLOWEST: u64 = 1024;
 
@@ -116,13 +119,17 @@ impl Remote {
         let name = command.name.as_str();
         let patience = SILENCE + Duration::from_secs(command.stdin.len() as u64 / SLOWEST);
         let begun = self.client.exec(&self.vm, &request);
-        let mut stream = match self.watched(begun, name, patience).await? {
+        let silent = AtomicU64::new(0);
+        let begun = self.watched(begun, name, (patience, &silent)).await?;
+        let mut stream = match begun {
             Ok(stream) => stream,
             Err(error) => return Err(self.settled(error, name).await),
         };
+        let heard = stream.heard();
         let mut output = GuestOutput::default();
         loop {
-            match self.watched(stream.next(), name, SILENCE).await? {
+            let event = self.watched(stream.next(), name, (SILENCE, &heard));
+            match event.await? {
                 Err(error) => return Err(self.settled(error, name).await),
                 Ok(event) => {
                     if collect(&mut output, event, command.output_limit)? {
@@ -135,58 +142,84 @@ impl Remote {
 
     /// The error of a command whose end nobody heard, once the command is over: sent again any sooner, two of them would write to one place.
     async fn settled(&self, error: api::Error, name: &str) -> RemoteError {
-        if !matches!(error, api::Error::StreamLost | api::Error::Broken { .. }) {
+        // Where there was no connection, nothing was begun.
+        let may_be_at_work = match &error {
+            api::Error::StreamLost
+            | api::Error::Broken { .. }
+            | api::Error::TimedOut { .. }
+            | api::Error::Stalled { .. } => true,
+            api::Error::Status { status, .. } => status.is_server_error(),
+            _ => false,
+        };
+        if !may_be_at_work {
             return failed(error);
         }
-        let mut failures = 0;
+        let mut pause = Duration::from_millis(500);
         loop {
             match self.is_running(name).await {
-                Ok(false) => return RemoteError::new(RemoteClass::Lost, error),
-                Ok(true) => failures = 0,
-                Err(unknown) if unknown.class() != RemoteClass::Retryable => return unknown,
-                Err(_) => failures += 1,
+                Ok(Some(false)) => return RemoteError::new(RemoteClass::Lost, error),
+                Ok(Some(true)) => {}
+                Ok(None) => return RemoteError::new(RemoteClass::Final, error),
+                Err(unknown) => return unknown,
             }
-            if failures == QUESTIONS {
-                return RemoteError::new(RemoteClass::Final, error);
-            }
-            tokio::time::sleep(Duration::from_secs(1 << failures)).await;
+            tokio::time::sleep(pause).await;
+            pause = LONGEST_PAUSE.min(pause * 2);
         }
     }
 
     /// Waits for a word from a command for as long as it is there. A connection that something keeps open, and that carries nothing any
-    /// more, would be waited on for ever.
+    /// more, would be waited on for ever. As long as more and more is `heard`, the word is on its way.
     async fn watched<T>(
         &self,
         word: impl Future<Output = T>,
         name: &str,
-        patience: Duration,
+        (patience, heard): (Duration, &AtomicU64),
     ) -> Result<T, RemoteError> {
         tokio::pin!(word);
         let mut patience = patience;
         loop {
+            let before = heard.load(Ordering::Relaxed);
             if let Ok(word) = tokio::time::timeout(patience, &mut word).await {
                 return Ok(word);
+            }
+            patience = SILENCE;
+            if heard.load(Ordering::Relaxed) > before {
+                continue;
             }
             tokio::select! {
                 biased;
                 word = &mut word => return Ok(word),
-                there = self.is_running(name) => if !there? { break },
+                there = self.is_running(name) => if there? == Some(false) { break },
             }
-            patience = SILENCE;
         }
         let last = tokio::time::timeout(LAST_WORD, word).await;
         last.map_err(|_| {
             let error = api::Error::Stalled {
                 server: self.client.server(),
-                limit: format!("{} s", patience.as_secs()),
+                limit: format!("{} s", SILENCE.as_secs()),
             };
             RemoteError::new(RemoteClass::Lost, error)
         })
     }
 
-    async fn is_running(&self, name: &str) -> Result<bool, RemoteError> {
-        let answer = self.brief(&running(name)).await?;
-        Ok(is_running(&answer))
+    /// Whether a command is still there; nothing where the VM cannot tell. That a question fails says nothing about it.
+    async fn is_running(&self, name: &str) -> Result<Option<bool>, RemoteError> {
+        let apart = Self {
+            client: self.client.apart().map_err(failed)?,
+            vm: self.vm.clone(),
+        };
+        let mut failures = 0;
+        loop {
+            let error = match apart.brief(&running(name)).await {
+                Ok(answer) => return Ok(is_running(&answer)),
+                Err(error) => error,
+            };
+            failures += 1;
+            if error.class() == RemoteClass::Final || failures == QUESTIONS {
+                return Err(RemoteError::new(RemoteClass::Final, error.into_source()));
+            }
+            tokio::time::sleep(Duration::from_secs(1 << failures)).await;
+        }
     }
 }
 

@@ -95,7 +95,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
                 }
                 // What was spared for a source that had no use for it.
                 let sweep = move || {
-                    landing::sweep(&path);
+                    landing::sweep(&path, &[]);
                     Ok(())
                 };
                 blocking(sweep).await?;

@@ -113,7 +113,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             let landing = TreeLanding::prepare(&earlier, &at, &nonce)?;
             let mut landing = landing.begin(|made| {
                 let noted = noted.as_ref();
-                noted.map_or(made, |noted| noted.made_target(made))
+                noted.map_or(made, |noted| noted.made_target(&at, made))
             })?;
             landing.check(planned.iter().map(|entry| (&entry.path, entry.kind)))?;
             let Some(noted) = noted else {
@@ -307,7 +307,7 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
                         continue;
                     }
                     let stops = self.job.settings.incomplete == Incomplete::Stop;
-                    if !is_still && (stops || said.all_changed()) {
+                    if !is_still && (stops || said.all_changed) {
                         return Err(Error::Changed(said.changed_paths(self.path)));
                     }
                     let changed = said.changed_paths(self.path).into_iter();
@@ -363,8 +363,8 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
                     "a limit was kept that was not set".to_owned(),
                 ));
             };
-            let incomplete = job.settings.incomplete;
-            let mut said = Said::read(&announced, self.tools.flavor, incomplete, self.path)?;
+            let what = job.settings.what_counts();
+            let mut said = Said::read(&announced, self.tools.flavor, what, self.path)?;
             let members = listed.len() as u64 + u64::from(share == Share::Rest);
             let limits = Limits {
                 members,

@@ -6,7 +6,7 @@ use crate::transfer::error::Error;
 use crate::transfer::header::Flavor;
 use crate::transfer::member::MemberPath;
 use crate::transfer::name;
-use crate::transfer::request::Incomplete;
+use crate::transfer::request::{Incomplete, Links};
 use crate::transfer::script::Announced;
 use crate::transfer::stderr;
 use crate::transfer::summary::{SkipReason, Skipped};
@@ -14,13 +14,15 @@ use crate::transfer::summary::{SkipReason, Skipped};
 /// What became of the members of an archive that a VM's tar made.
 #[derive(Debug, Default)]
 pub(in crate::transfer) struct Said {
-    /// They moved while they were read. The root stands for all of them.
+    /// They moved while they were read.
     pub(in crate::transfer) changed: Vec<MemberPath>,
     /// What the archive holds of them is neither old nor new: those that moved, and those that could not be read to their end.
     pub(in crate::transfer) torn: Vec<MemberPath>,
     pub(in crate::transfer) skipped: Vec<Skipped>,
     /// Nothing is missing from the archive.
     pub(in crate::transfer) complete: bool,
+    /// It is not known which of them moved.
+    pub(in crate::transfer) all_changed: bool,
 }
 
 /// What a line of tar means for its member.
@@ -45,7 +47,7 @@ impl Said {
     pub(in crate::transfer) fn read(
         announced: &Announced,
         flavor: Flavor,
-        incomplete: Incomplete,
+        (incomplete, links): (Incomplete, Links),
         path: &str,
     ) -> Result<Self, Error> {
         let mut said = Self {
@@ -54,7 +56,7 @@ impl Said {
         };
         if flavor == Flavor::Plain && !announced.still {
             said.tell(MemberPath::default(), &Tale::Changed);
-            said.complete = false;
+            (said.complete, said.all_changed) = (false, true);
             return Ok(said);
         }
         if announced.tar == 0 {
@@ -73,7 +75,7 @@ impl Said {
             if ASIDES.iter().any(|aside| line.ends_with(aside.as_bytes())) {
                 continue;
             }
-            let (member, tale) = tale(line).ok_or_else(failed)?;
+            let (member, tale) = tale(line, links).ok_or_else(failed)?;
             said.tell(member, &tale);
         }
         let unreadable = |skipped: &Skipped| skipped.reason == SkipReason::Unreadable;
@@ -116,11 +118,6 @@ impl Said {
         })
     }
 
-    /// Whether it is unknown which of them moved.
-    pub(in crate::transfer) fn all_changed(&self) -> bool {
-        self.changed.iter().any(MemberPath::is_root)
-    }
-
     /// Those that moved, to be shown; the root by the path of the folder.
     pub(in crate::transfer) fn changed_paths(&self, folder: &str) -> Vec<PathBuf> {
         let shown = |member: &MemberPath| match member.is_root() {
@@ -131,14 +128,14 @@ impl Said {
     }
 }
 
-fn tale(line: &[u8]) -> Option<(MemberPath, Tale)> {
+fn tale(line: &[u8], links: Links) -> Option<(MemberPath, Tale)> {
     let colon = end_of_name(line)?;
     let words = std::str::from_utf8(&line[colon + 2..]).ok()?;
+    // Where links are followed, it may be one that leads nowhere.
+    let missing = words.starts_with("Cannot ") && words.ends_with(": No such file or directory");
     let tale = if words == "file changed as we read it" || words.starts_with("File shrank by ") {
         Tale::Changed
-    } else if words == "File removed before we read it"
-        || (words.starts_with("Cannot ") && words.ends_with(": No such file or directory"))
-    {
+    } else if words == "File removed before we read it" || (missing && links == Links::Keep) {
         Tale::Vanished
     } else if words.starts_with("Cannot ") {
         Tale::Unreadable
@@ -203,7 +200,7 @@ mod tests {
     #[test]
     fn what_tar_says_of_a_member_is_told_whatever_its_name() {
         let told = |line: &[u8]| {
-            let (member, tale) = tale(line)?;
+            let (member, tale) = tale(line, Links::Keep)?;
             let mut said = Said::default();
             said.tell(member.clone(), &tale);
             let reason = said.skipped.first().map(|skipped| skipped.reason);

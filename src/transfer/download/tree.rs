@@ -113,7 +113,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             announced.before.0 = only.len() as u64 + 1;
             announced.after.0 = announced.before.0;
         }
-        let said = Said::read(&announced, tools.flavor, self.settings.incomplete, path)?;
+        let said = Said::read(&announced, tools.flavor, self.settings.what_counts(), path)?;
         if !said.changed.is_empty() {
             if when_changed == WhenChanged::Again {
                 let count = said.changed.len();
@@ -122,7 +122,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
                 ));
                 return Ok(Got::Changed);
             }
-            if self.settings.incomplete == Incomplete::Stop || said.all_changed() {
+            if self.settings.incomplete == Incomplete::Stop || said.all_changed {
                 return Err(Error::Changed(said.changed_paths(path)));
             }
         }

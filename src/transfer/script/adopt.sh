@@ -2,7 +2,9 @@
 # of 64 KiB, it is said whether the bytes are those of the checksum; if none are, the file stays where it is. Without NEW it is only looked at.
 old=$1 new=$2 same= answers=
 shift 2
-if [ -f "$old" ] && { [ -z "$new" ] || [ ! -L "$old" ]; }; then
+# What has another name already is in its place: to write into it would not be seen as old or new.
+alone() { [ ! -L "$1" ] && [ "$(stat -c %h -- "$1")" = 1 ]; }
+if [ -f "$old" ] && { [ -z "$new" ] || alone "$old"; }; then
     while [ $# -gt 0 ]; do
         got=$({ dd bs=65536 skip="$1" count=0 2>/dev/null; head -c "$2" | cksum; } <"$old") || exit 44
         answer=0

@@ -63,7 +63,7 @@ pub(in crate::transfer) async fn get(
         action: "read the file",
         path,
     };
-    let output = call.run(guest).await?;
+    let output = call.ask(guest).await?;
     let (answer, end) = Answer::read(&output.stdout, &["data", "path"])?;
     if end == "data" {
         return inline(&answer, limit).map(Found::Inline);

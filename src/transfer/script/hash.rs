@@ -73,7 +73,7 @@ async fn run(
         action: "compute checksums",
         path: folder,
     };
-    let said = call.run(guest).await?.stdout;
+    let said = call.ask(guest).await?.stdout;
     Ok(said.strip_suffix(b"done").ok_or_else(broken)?.to_vec())
 }
 

@@ -43,7 +43,7 @@ pub(in crate::transfer) async fn list(
         action: "list the folder",
         path,
     };
-    let output = call.run(guest).await?;
+    let output = call.ask(guest).await?;
     let entries = output.stdout.strip_suffix(b"done").ok_or_else(broken)?;
     let mut entries: Vec<_> = entries.split(|&byte| byte == 0).collect();
     if entries.pop() != Some(b"") {

@@ -110,7 +110,7 @@ pub(in crate::transfer) async fn look(guest: &impl Guest, path: &str) -> Result<
         action: "look at the target",
         path,
     };
-    let output = call.run(guest).await?;
+    let output = call.ask(guest).await?;
     let (answer, _) = Answer::read(&output.stdout, &["path"])?;
     Ok(Place {
         kind: kind(answer.get("kind")?)?,

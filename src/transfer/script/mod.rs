@@ -31,9 +31,10 @@ pub(super) use send::{
 };
 pub(super) use survey::{Surveyed, survey};
 
-use super::error::Error;
+use super::error::{Error, RemoteClass};
 use super::nonce;
 use super::remote::{Guest, GuestCommand, GuestOutput, Patience};
+use super::retry::Retries;
 use super::stderr;
 use crate::secret::SignedUrl;
 
@@ -53,6 +54,7 @@ const PROGRAMS: [&str; 4] = ["find", "sha256sum", "stat", "xargs"];
 const CURL_LOST: [i32; 11] = [5, 6, 7, 18, 22, 28, 35, 52, 55, 56, 92];
 
 /// One run of a script.
+#[derive(Clone)]
 struct Call<'a> {
     script: &'static str,
     arguments: Vec<String>,
@@ -66,6 +68,17 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
+    /// Runs what changes nothing: again where nobody heard how it ended.
+    async fn ask(self, guest: &impl Guest) -> Result<GuestOutput, Error> {
+        let mut retries = Retries::default();
+        loop {
+            match self.clone().run(guest).await {
+                Err(Error::Remote(error)) => retries.wait(error, &[RemoteClass::Lost]).await?,
+                ran => return ran,
+            }
+        }
+    }
+
     async fn run(self, guest: &impl Guest) -> Result<GuestOutput, Error> {
         let name = nonce();
         let mut argv = argv(self.script, &name);

@@ -110,6 +110,8 @@ new=
 if [ "$role" = last ]; then new=$mode
 elif [ -d "$path" ]; then
     merge "$stage/tree" "$path" || exit 44
+    # With a MODE there was nothing before this copy: an earlier run of this has made it.
+    [ "$role" != whole ] || new=$mode
 else
     mv -- "$stage/tree" "$path" || exit 44
     new=1

@@ -15,7 +15,12 @@ pub fn running(name: &str) -> GuestCommand {
     }
 }
 
-/// What was answered to [`running`]; a VM that cannot tell is believed to be at work.
-pub fn is_running(answer: &GuestOutput) -> bool {
-    answer.timed_out || answer.code != 0 || answer.stdout != b"no"
+/// What was answered to [`running`]; nothing where the VM cannot tell.
+pub fn is_running(answer: &GuestOutput) -> Option<bool> {
+    match answer.stdout.as_slice() {
+        _ if answer.timed_out || answer.code != 0 => None,
+        b"yes" => Some(true),
+        b"no" => Some(false),
+        _ => None,
+    }
 }

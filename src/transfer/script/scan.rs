@@ -99,7 +99,7 @@ pub(in crate::transfer) async fn scan(
             action: "list all that is there",
             path,
         };
-        match call.run(guest).await {
+        match call.ask(guest).await {
             // Something may have vanished while it was looked at.
             Err(Error::Guest { .. }) if reading < READINGS => reading += 1,
             answer => break answer?,

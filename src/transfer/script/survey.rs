@@ -41,7 +41,7 @@ pub(in crate::transfer) async fn survey(
         action: "list the folder",
         path,
     };
-    let output = call.run(guest).await?;
+    let output = call.ask(guest).await?;
     let mut rest = output.stdout.strip_suffix(b"done").ok_or_else(broken)?;
     let mut all = Vec::new();
     while !rest.is_empty() {

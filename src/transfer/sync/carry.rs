@@ -13,6 +13,7 @@ use super::up::Up;
 use super::verify::{listed, verify};
 use super::work::Work;
 use crate::transfer::error::Error;
+use crate::transfer::journal::Noted;
 use crate::transfer::landing;
 use crate::transfer::leftovers::{settle, sweep_all};
 use crate::transfer::member::MemberPath;
@@ -150,7 +151,10 @@ impl<G: Guest, S: BlobStore> Carrier<'_, G, S> {
             summary.add(self.receive(&source, &target, work.selection()).await?);
         } else {
             let place = target.clone();
-            let swept = tokio::task::spawn_blocking(move || landing::sweep(&place));
+            let journal = self.settings.leftovers.journal();
+            let others = journal.map(|journal| Noted::new(journal, &source.path, false).others());
+            let others = others.unwrap_or_default();
+            let swept = tokio::task::spawn_blocking(move || landing::sweep(&place, &others));
             swept
                 .await
                 .map_err(|error| Error::Worker(error.to_string()))?;

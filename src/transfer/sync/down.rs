@@ -11,7 +11,7 @@ use super::state::Side;
 use super::there::There;
 use super::verify::check_programs;
 use super::work::Work;
-use crate::transfer::download::{own_name, special};
+use crate::transfer::download::{own_name, own_names, special};
 use crate::transfer::error::Error;
 use crate::transfer::folder;
 use crate::transfer::member::MemberPath;
@@ -50,6 +50,9 @@ pub async fn plan_download(
         });
     }
     let several = sources.len() > 1;
+    if several {
+        own_names(&sources)?;
+    }
     let mut outlook = Outlook {
         target: target.display().to_string(),
         ..Outlook::default()

@@ -117,7 +117,8 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         let place = route.place;
         let missing = place.kind == script::Kind::Missing;
         let journal = self.settings.leftovers.journal();
-        let is_new = missing || journal.is_some_and(|journal| journal.is_new());
+        let is_new =
+            missing || journal.is_some_and(|journal| journal.is_new(place.path.as_bytes()));
         let mode = tree.root.map_or(0o755, |meta| meta.mode | 0o700);
         let mode = missing.then_some(mode);
         let (tell, ready) = watch::channel(Ready::Not);
@@ -133,7 +134,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         let prepare = async {
             script::begin(self.guest, &place.path, &parts.route.stage, mode, &[]).await?;
             if let Some(journal) = journal.filter(|_| missing) {
-                journal.made_target();
+                journal.made_target(place.path.as_bytes());
             }
             // Whoever waits for it may have failed.
             let _ = tell.send(Ready::Begun);

@@ -227,12 +227,13 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
                 sent.sum,
             ));
         }
+        let root = tree.root.filter(|_| place.kind == Kind::Missing);
         let put = PutTree {
             path: &place.path,
             stage,
             nonce: &self.nonce,
             members: Some(ledger.sent()),
-            root: tree.root.map(|meta| (meta.mode, meta.modified)),
+            root: root.map(|meta| (meta.mode, meta.modified)),
             flavor: place.tools.flavor,
             codec,
             role: Role::Whole,
