@@ -558,3 +558,33 @@ fn the_parts_of_a_later_source_are_kept_while_the_earlier_ones_come() {
     let continued = large.done(&words, "into/src/big");
     assert!(continued >= LARGE + 8 * MIB, "{continued}");
 }
+
+/// T48.
+#[test]
+fn a_file_with_holes_that_was_cut_off_on_its_way_here_keeps_them() {
+    use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+    let large = Large::new();
+    let source = large.home.join("src/sparse");
+    let file = fs::File::create(&source).unwrap();
+    file.set_len(100 * MIB).unwrap();
+    let bytes = Random::new(10).bytes(20 << 20);
+    file.write_all_at(&bytes, 0).unwrap();
+    file.write_all_at(&bytes, 70 * MIB).unwrap();
+    let straight = large.served.client();
+    straight.ok(&["cp", source.to_str().unwrap(), "dev:/root/sparse"]);
+    let words = ["cp", "-j", "1", "dev:/root/sparse", "sparse"];
+    large.killed(&words, 14 * MIB);
+    let ran = large
+        .home
+        .run(&[&words[..], &["-q", ".continuedBytes"]].concat());
+    assert_eq!(ran.code, 0, "{ran}");
+    assert!(
+        ran.stdout.trim().parse::<u64>().unwrap() >= 8 * MIB,
+        "{ran}"
+    );
+    let copy = large.home.join("sparse");
+    assert!(fs::read(&copy).unwrap() == fs::read(&source).unwrap());
+    let [copy, source] = [copy, source].map(|path| fs::metadata(path).unwrap().blocks());
+    assert!(copy <= source + 2048, "{copy} {source}");
+    assert_eq!(ours_below(large.home.path()), Vec::<String>::new());
+}
