@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::common::scripted::answer;
@@ -250,16 +251,26 @@ impl Round {
             proxy.break_after(way, size * part / 1000, how);
         }
         let client = Home::with_server(&proxy.url()).beside(&place.home);
-        let mut child = self.command(place, &client).spawn().unwrap();
-        if let Some((signal, part)) = self.kill {
-            while proxy.moved(Way::Up) + proxy.moved(Way::Down) < size * part / 1000
-                && child.try_wait().unwrap().is_none()
-            {
-                std::thread::sleep(Duration::from_micros(200));
+        let child = self.command(place, &client).spawn().unwrap();
+        let (id, is_over) = (child.id(), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            if let Some((signal, part)) = self.kill {
+                let (proxy, is_over) = (&proxy, &is_over);
+                scope.spawn(move || {
+                    let moved = || proxy.moved(Way::Up) + proxy.moved(Way::Down);
+                    while moved() < size * part / 1000 && !is_over.load(Ordering::SeqCst) {
+                        std::thread::sleep(Duration::from_micros(200));
+                    }
+                    if !is_over.load(Ordering::SeqCst) {
+                        send(id, signal);
+                    }
+                });
             }
-            send(&child, signal);
-        }
-        Ran::of(&child.wait_with_output().unwrap())
+            // What it says is read meanwhile: it waits for room in the pipe.
+            let output = child.wait_with_output().unwrap();
+            is_over.store(true, Ordering::SeqCst);
+            Ran::of(&output)
+        })
     }
 
     fn expected(&self, place: &Place) -> u64 {
@@ -406,9 +417,9 @@ fn there(served: &Served, path: &str) -> Listing {
     )
 }
 
-fn send(child: &Child, signal: &str) {
+fn send(id: u32, signal: &str) {
     let _ = Command::new("kill")
-        .args(["-s", signal, &child.id().to_string()])
+        .args(["-s", signal, &id.to_string()])
         .stderr(Stdio::null())
         .status();
 }

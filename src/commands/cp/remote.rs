@@ -148,7 +148,9 @@ impl Remote {
             | api::Error::Broken { .. }
             | api::Error::TimedOut { .. }
             | api::Error::Stalled { .. } => true,
-            api::Error::Status { status, .. } => status.is_server_error(),
+            api::Error::Status {
+                status, retryable, ..
+            } => *retryable && status.is_server_error(),
             _ => false,
         };
         if !may_be_at_work {
