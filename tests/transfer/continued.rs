@@ -89,6 +89,9 @@ async fn a_large_file_of_a_tree_goes_on_too() {
     cut_off(&world, "src", 9).await;
     let summary = once_more(&world, "src").await.unwrap();
     assert!(summary.continued_bytes > 65536, "{summary:?}");
+    // The small one may have arrived whole.
+    let bytes = summary.bytes + 5 * summary.continued;
+    assert_eq!(bytes, SIZE + 5, "{summary:?}");
     assert!(fs::read(world.remote("new/big")).unwrap() == noise(SIZE as usize));
     assert_eq!(fs::read(world.remote("new/small")).unwrap(), b"small");
 }

@@ -186,7 +186,8 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
 impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
     /// Keeps as many shards in the air as make sense, until all have landed.
     async fn fly(&self, there: Vec<bool>) -> Result<(Vec<Outcome>, Moved, u64), Error> {
-        let mut continued = self.bytes_of(&there);
+        let whole = self.bytes_of(&there);
+        let mut continued = whole;
         let begun = there.iter().map(|there| match there {
             true => Outcome::Sent,
             false => Outcome::Waiting,
@@ -203,6 +204,8 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
                 }
             }
             let Some(done) = flying.next().await else {
+                // A file of which parts were there is one that this try copied.
+                all.bytes += continued - whole;
                 return Ok((outcomes, all, continued));
             };
             let mut moved = Moved::default();
