@@ -24,6 +24,11 @@ impl Terminal {
             width: width(stdout, stderr),
         }
     }
+
+    /// Columns of the terminal behind stderr as it is now: its window may have changed.
+    pub fn width_now() -> Option<u16> {
+        width(false, std::io::stderr().is_terminal())
+    }
 }
 
 #[cfg(unix)]

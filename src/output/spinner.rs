@@ -38,12 +38,12 @@ impl Ui {
         let text = Arc::new(Mutex::new(visible(text).into_owned()));
         let started = Instant::now();
         let drawn = (self.talk.drawing == Drawing::Drawn).then(|| {
-            let (text, width) = (Arc::clone(&text), self.talk.line_width());
+            let (text, room) = (Arc::clone(&text), self.talk.room());
             let line = move || {
                 drawn_line(
                     &text.lock().unwrap_or_else(PoisonError::into_inner),
                     started.elapsed(),
-                    width,
+                    room.now(),
                 )
             };
             Drawn::start(self.talk(), Arc::new(line))

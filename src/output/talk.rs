@@ -9,6 +9,19 @@ use indicatif::{MultiProgress, ProgressDrawTarget};
 use super::control::visible_lines;
 use super::json::{self, Hidden, Layout};
 use super::settings::{ProgressMode, Settings};
+use crate::config::Terminal;
+
+/// Columns of a line behind a spinner, at most.
+#[derive(Clone, Copy)]
+pub(super) struct Room(u16);
+
+impl Room {
+    /// As the window is now; the last column stays free, because some terminals wrap when it is used.
+    pub(super) fn now(self) -> usize {
+        let width = Terminal::width_now().map_or(self.0, |now| now.min(self.0));
+        usize::from(width).saturating_sub(3)
+    }
+}
 
 /// Lines on stderr and the progress drawn below them.
 pub struct Talk {
@@ -126,9 +139,9 @@ impl Talk {
         }
     }
 
-    /// Room for text behind a spinner; the last column stays free, because some terminals wrap when it is used.
-    pub(super) fn line_width(&self) -> usize {
-        usize::from(self.width.unwrap_or(80)).saturating_sub(3)
+    /// Room for text behind a spinner.
+    pub(super) fn room(&self) -> Room {
+        Room(self.width.unwrap_or(80))
     }
 
     /// The progress drawn on stderr.

@@ -39,8 +39,8 @@ impl Ui {
             told: now,
         }));
         let drawn = (self.talk.drawing == Drawing::Drawn).then(|| {
-            let (state, width) = (Arc::clone(&state), self.talk.line_width());
-            let line = move || lock(&state).meter.line(width, Instant::now());
+            let (state, room) = (Arc::clone(&state), self.talk.room());
+            let line = move || lock(&state).meter.line(room.now(), Instant::now());
             Drawn::start(self.talk(), Arc::new(line))
         });
         TransferBar {
