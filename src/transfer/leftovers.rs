@@ -156,10 +156,21 @@ pub(super) async fn sweep_all(
     leftovers: &Leftovers,
     progress: &dyn Progress,
 ) -> Result<(), Error> {
-    for path in sweep(guest, leftovers).await? {
+    sweep(guest, leftovers).await?;
+    tidy_earlier(guest, leftovers, progress).await;
+    Ok(())
+}
+
+/// Removes from the VM what of an earlier try of the same copy still stands there, one by one.
+pub(super) async fn tidy_earlier(
+    guest: &impl Guest,
+    leftovers: &Leftovers,
+    progress: &dyn Progress,
+) {
+    let left = leftovers.journal().map(|journal| journal.left());
+    for path in left.unwrap_or_default() {
         tidy(guest, leftovers, progress, &path).await;
     }
-    Ok(())
 }
 
 /// Removes from the VM and the storage what an interrupted transfer left there. Asks nothing of either when there is nothing.

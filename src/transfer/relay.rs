@@ -231,7 +231,12 @@ impl<F: Guest, T: Guest, S: BlobStore> Relay<'_, F, T, S> {
             if stops || said.all_changed {
                 return Err(Error::Changed(said.changed_paths(path)));
             }
-            left_out.extend(said.torn_and_skipped());
+            // A folder that changes again is named once.
+            for torn in said.torn_and_skipped() {
+                if !left_out.contains(&torn) {
+                    left_out.push(torn);
+                }
+            }
             let all = listed.len();
             listed.retain(|entry| entry.kind == Entry::Folder || !said.torn.contains(&entry.path));
             if listed.len() < all {

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs;
+use std::hash::Hash;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -141,16 +142,9 @@ impl Tree {
                 Position::Is => MemberPath::default(),
                 Position::Into => own_name(path)?,
             };
-            if paths.len() > 1 && (place.is_root() || !places.insert(place.clone())) {
-                let reason = if place.is_root() {
-                    "what a folder holds can't be mixed with other sources"
-                } else {
-                    "another source has the same name"
-                };
-                return Err(Error::Refused {
-                    path: path.display().to_string(),
-                    reason: reason.to_owned(),
-                });
+            if paths.len() > 1 {
+                let name = (!place.is_root()).then(|| place.clone());
+                apart(&mut places, name, || path.display().to_string())?;
             }
             tree.add(path, place)?;
         }
@@ -436,6 +430,23 @@ pub(super) fn gone(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
     )
+}
+
+/// Fails where one of several sources would go to the place of another; without a name it is what a folder holds.
+pub(super) fn apart<N: Eq + Hash>(
+    names: &mut HashSet<N>,
+    name: Option<N>,
+    path: impl FnOnce() -> String,
+) -> Result<(), Error> {
+    let reason = match name.map(|name| names.insert(name)) {
+        Some(true) => return Ok(()),
+        Some(false) => "another source has the same name",
+        None => "what a folder holds can't be mixed with other sources",
+    };
+    Err(Error::Refused {
+        path: path(),
+        reason: reason.to_owned(),
+    })
 }
 
 /// The last name of a path; `SRC/.` and `.` have none: what they hold is meant.

@@ -232,3 +232,25 @@ async fn a_folder_that_changes_all_the_time_arrives_with_its_mode() {
         seen("gnu", &from.remote("tree"))
     );
 }
+
+#[tokio::test]
+async fn a_folder_that_changes_beside_a_file_is_named_once() {
+    let (from, to) = (World::new("gnu"), World::new("gnu"));
+    make_tree(&from);
+    let count = from.root.path().join("count");
+    let say = format!(
+        "echo x >>{0}; code=1; echo 'tar: ./empty: file changed as we read it' >&2\nif [ $(wc -l <{0}) -le 3 ]; then echo 'tar: ./private/key: file changed as we read it' >&2; fi",
+        count.display()
+    );
+    from.wrap_tar("", &say);
+    let keep_going = Settings {
+        incomplete: Incomplete::KeepGoing,
+        ..Settings::default()
+    };
+    let summary = copy_with(&from, "tree", &to, "new", keep_going);
+    let skipped = summary.await.unwrap().skipped;
+    let mut skipped: Vec<_> = skipped.iter().map(|it| it.path.as_path()).collect();
+    skipped.sort();
+    assert_eq!(skipped, [Path::new("empty"), Path::new("private/key")]);
+    assert!(to.remote("new/hard").exists() && !to.remote("new/private/key").exists());
+}

@@ -123,7 +123,7 @@ impl Big {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state
             .status
-            .filter(|status| !state.changed && !state.vanished && status.size == self.size)
+            .filter(|status| !state.changed && status.size == self.size)
     }
 
     fn status(&self) -> Option<Status> {
@@ -144,7 +144,7 @@ impl Big {
     /// Notes that it is not there any more.
     pub(super) fn vanished(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.vanished = true;
+        (state.changed, state.vanished) = (true, true);
     }
 
     pub(super) fn has_vanished(&self) -> bool {
@@ -154,9 +154,7 @@ impl Big {
 
     fn has_changed(&self) -> bool {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.changed
-            || state.vanished
-            || state.status.is_some_and(|status| status.size != self.size)
+        state.changed || state.status.is_some_and(|status| status.size != self.size)
     }
 }
 

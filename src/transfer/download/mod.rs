@@ -30,6 +30,7 @@ use super::request::{DownloadRequest, DownloadTarget, Links, RemotePath, Setting
 use super::script::{self, Found};
 use super::staging::Staging;
 use super::summary::Summary;
+use super::tree::apart;
 
 /// Copies files and folders out of a VM, or one of them into a stream.
 ///
@@ -157,17 +158,8 @@ pub(super) fn own_names(sources: &[RemotePath]) -> Result<(), Error> {
     for source in sources {
         let name = source.path.trim_end_matches('/').rsplit('/').next();
         let name = name.unwrap_or_default();
-        let reason = if [".", ".."].contains(&name) {
-            "what a folder holds can't be mixed with other sources"
-        } else if names.insert(name) {
-            continue;
-        } else {
-            "another source has the same name"
-        };
-        return Err(Error::Refused {
-            path: source.path.clone(),
-            reason: reason.to_owned(),
-        });
+        let name = (![".", ".."].contains(&name)).then_some(name);
+        apart(&mut names, name, || source.path.clone())?;
     }
     Ok(())
 }

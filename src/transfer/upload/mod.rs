@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use super::codec::{Codec, threads};
 use super::error::Error;
-use super::leftovers::{settle, sweep, tidy};
+use super::leftovers::{settle, sweep, tidy_earlier};
 use super::progress::Progress;
 use super::remote::{BlobStore, Guest};
 use super::request::{RemotePath, Settings, UploadRequest, UploadSource};
@@ -62,10 +62,7 @@ pub async fn upload(
     let sent = store.beside(sending).await;
     // Where its own folder could not be removed, the VM can't be reached, and the next try may use these.
     if settings.leftovers.paths().len() == kept.len() {
-        let standing = settings.leftovers.paths();
-        for path in kept.iter().filter(|path| standing.contains(path)) {
-            tidy(guest, &settings.leftovers, &*watch, path).await;
-        }
+        tidy_earlier(guest, &settings.leftovers, &*watch).await;
     }
     let mut summary = sent?;
     summary.seconds = started.elapsed().as_secs_f64();

@@ -17,7 +17,7 @@ use crate::transfer::SMALL;
 use crate::transfer::codec::{Codec, threads};
 use crate::transfer::error::Error;
 use crate::transfer::folder::{Descent, Folder, Kind};
-use crate::transfer::leftovers::tidy;
+use crate::transfer::leftovers::tidy_earlier;
 use crate::transfer::moment::Moment;
 use crate::transfer::name;
 use crate::transfer::pack::{self, Extent, Ledger, Outcome, Shard, Stop, beside};
@@ -455,12 +455,10 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
         if folders.is_empty() && !self.is_new {
             return script::remove(self.job.guest, std::slice::from_ref(&self.route.stage)).await;
         }
-        if let (true, Some(journal)) = (self.is_new, self.job.settings.leftovers.journal()) {
+        if self.is_new {
             // What earlier tries left may lie in the target, whose time comes last.
-            for path in journal.left() {
-                let leftovers = &self.job.settings.leftovers;
-                tidy(self.job.guest, leftovers, &*self.job.progress, &path).await;
-            }
+            let leftovers = &self.job.settings.leftovers;
+            tidy_earlier(self.job.guest, leftovers, &*self.job.progress).await;
         }
         let mut portion = Portion {
             name: String::new(),
