@@ -47,6 +47,14 @@ pub enum Error {
     /// This computer or user cannot have isolated machines.
     #[error(transparent)]
     Sandbox(#[from] sandbox::Error),
+    /// The data folder is another user's. Even to look at it would change it.
+    #[error("{} belongs to user {owner}: run fastvm as that user, or name another folder in FASTVM_LOCAL_DIR", path.display())]
+    Foreign {
+        /// The data folder.
+        path: PathBuf,
+        /// The number of its user.
+        owner: u32,
+    },
     /// An engine works on the data folder.
     #[error("an engine is working on {}: stop it first", path.display())]
     Busy {

@@ -30,6 +30,7 @@ pub(crate) struct Folder {
 impl Folder {
     /// Opens a data folder, made with mode 0700 when missing.
     pub(crate) fn open(root: &Path) -> Result<Self, Error> {
+        check_owner(root)?;
         make_private(root)?;
         // Later system calls must not depend on the working folder of the process.
         let root = fs::canonicalize(root).map_err(Error::at(root))?;
@@ -125,6 +126,18 @@ impl Folder {
 
     pub(crate) fn layer(&self, id: &str) -> PathBuf {
         self.layers().join(id)
+    }
+}
+
+/// A folder that is not there yet will be ours.
+fn check_owner(path: &Path) -> Result<(), Error> {
+    match fs::metadata(path) {
+        Ok(found) if found.uid() != rustix::process::geteuid().as_raw() => Err(Error::Foreign {
+            path: path.to_owned(),
+            owner: found.uid(),
+        }),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::at(path)(error)),
+        _ => Ok(()),
     }
 }
 

@@ -1,7 +1,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use fastvm::local::sandbox::{Error, Host, HostOptions, Machine, Rootfs};
+use fastvm::local::sandbox::{Error, Host, HostOptions, Machine, Rootfs, VolumeMount};
 use uuid::Uuid;
 
 use crate::lab::{Lab, mounts_below, program, run, shell};
@@ -75,13 +75,60 @@ fn a_failed_boot_leaves_nothing() {
     let lab = Lab::new();
     let mut spec = lab.spec();
     lab.host.create_disk(&spec.upper).unwrap();
-    spec.layers = vec![PathBuf::from(&spec.upper)];
-    lab.host.discard(&spec.upper.join("root")).unwrap();
+    spec.volumes.push(VolumeMount {
+        source: lab.folder.join("missing"),
+        target: PathBuf::from("/mnt/volume"),
+        read_only: false,
+    });
     let error = lab.host.boot(&spec).unwrap_err();
     assert!(matches!(error, Error::Boot { .. }), "{error}");
-    assert!(error.to_string().contains("overlay on /"), "{error}");
+    assert!(
+        error.to_string().contains("mount on /mnt/volume"),
+        "{error}"
+    );
     assert!(!spec.work.exists());
     assert_eq!(fs::read_dir(&spec.run).unwrap().count(), 0);
+    spec.volumes.clear();
+    drop(lab.boot_as(spec)); // the disk is free again
+}
+
+#[test]
+fn a_layer_that_is_missing_or_lacks_its_root_is_named() {
+    let lab = Lab::new();
+    let mut spec = lab.spec();
+    let layer = lab.folder.join("layer");
+    spec.layers = vec![layer.clone()];
+    lab.host.create_disk(&spec.upper).unwrap();
+    for damage in ["missing", "empty"] {
+        if damage == "empty" {
+            fs::create_dir(&layer).unwrap();
+        }
+        let error = lab.host.boot(&spec).unwrap_err();
+        assert!(
+            matches!(&error, Error::Layer { layer: named } if *named == layer),
+            "{error}"
+        );
+        assert!(!spec.work.exists());
+    }
+}
+
+#[test]
+fn a_disk_has_one_machine_at_a_time() {
+    let lab = Lab::new();
+    let guest = lab.boot();
+    assert!(lab.host.is_in_use(&guest.spec.upper).unwrap());
+    let mut second = guest.spec.clone();
+    second.nonce = Uuid::new_v4();
+    second.run = lab.folder.join("second");
+    second.work = lab.folder.join("second-work");
+    let error = lab.host.boot(&second).unwrap_err();
+    assert!(matches!(error, Error::DiskInUse { .. }), "{error}");
+    guest.machine.stop_all().unwrap();
+    assert!(lab.host.is_in_use(&guest.spec.upper).unwrap()); // init need not answer
+    guest.machine.continue_all().unwrap();
+    assert_eq!(guest.says("echo alive"), "alive\n");
+    guest.machine.kill().unwrap();
+    assert!(!lab.host.is_in_use(&guest.spec.upper).unwrap());
 }
 
 #[test]

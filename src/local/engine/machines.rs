@@ -66,6 +66,10 @@ impl Core {
     /// machine if this process dies.
     pub(super) fn boot(&self, vm: &VmRow, layers: &[String]) -> Result<Arc<Known>, Error> {
         let folder = self.folder.vm(&vm.id);
+        let volumes = self.mounts(vm);
+        for volume in &volumes {
+            self.host.convert_volume(&volume.source)?;
+        }
         let machine = self.host.boot(&BootSpec {
             id: parse_id(&vm.id)?,
             nonce: parse_id(&vm.nonce)?,
@@ -77,7 +81,7 @@ impl Core {
                 .collect(),
             upper: self.folder.layer(&vm.upper),
             work: folder.join(format!("work-{}", vm.nonce)),
-            volumes: self.mounts(vm),
+            volumes,
             cpus: u32::try_from(vm.cpu).unwrap_or(1),
             memory_mib: u64::try_from(vm.memory_mib).unwrap_or(1024),
         })?;
@@ -112,8 +116,12 @@ impl Core {
         }
     }
 
-    /// Whether the machine of a VM is there now.
+    /// Whether the machine of a VM is there now. Nothing inside can delay the answer.
     pub(super) fn is_alive(&self, vm: &VmRow) -> Result<bool, Error> {
+        if self.host.is_in_use(&self.folder.layer(&vm.upper))? {
+            return Ok(true);
+        }
+        // One that an earlier version booted does not lock its disk.
         let (id, nonce) = (parse_id(&vm.id)?, parse_id(&vm.nonce)?);
         Ok(Machine::is_there(&self.folder.vm(&vm.id), id, nonce)?)
     }
@@ -138,6 +146,7 @@ impl Core {
     /// Notes that a machine ended without us, and gives the error that says so.
     pub(super) fn note_gone(&self, vm: &VmRow) -> Result<Error, Error> {
         self.machines.forget(&vm.id);
+        self.host.remove_traces(&self.folder.vm(&vm.id));
         let reason = if vm.host_boot == self.host_boot {
             "its machine ended; the disk is kept"
         } else {

@@ -37,6 +37,10 @@ const GATHER: Duration = Duration::from_millis(1);
 
 const SIGKILL: i32 = 9;
 
+/// The exit code of a program that was killed, and of a shell whose program was.
+const KILLED: i32 = 128 + SIGKILL;
+const OUT_OF_MEMORY: &[u8] = b"fastvm: a process was killed because the memory of the VM ran out\n";
+
 /// Which output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Channel {
@@ -80,6 +84,7 @@ pub(crate) struct Run {
     deadline: Option<Deadline>,
     timed_out: bool,
     ended: Option<Ended>,
+    explained: bool,
 }
 
 /// What is still to be written to the program.
@@ -146,6 +151,7 @@ impl Core {
                 .and_then(|limit| Deadline::from_std(now).checked_add(limit)),
             timed_out: false,
             ended: None,
+            explained: false,
         })
     }
 }
@@ -168,6 +174,9 @@ impl Run {
     pub(crate) async fn next(&mut self) -> Result<Event, Error> {
         loop {
             if let Some(end) = self.end() {
+                if self.explain_kill() {
+                    return Ok(Event::Output(Channel::Stderr));
+                }
                 return Ok(Event::End(end));
             }
             match self.ready().await? {
@@ -185,6 +194,22 @@ impl Run {
                 Ready::Silence => (self.stdout, self.stderr) = (None, None),
             }
         }
+    }
+
+    /// Puts a sentence into the output, once, if the program was killed because the memory of the VM ran out.
+    fn explain_kill(&mut self) -> bool {
+        let was_killed = self
+            .ended
+            .as_ref()
+            .is_some_and(|ended| ended.code == KILLED && !self.timed_out);
+        let explains = was_killed
+            && !std::mem::replace(&mut self.explained, true)
+            && self.process.get_ref().0.saw_memory_run_out();
+        if explains {
+            self.filled = OUT_OF_MEMORY.len();
+            self.buffer[..self.filled].copy_from_slice(OUT_OF_MEMORY);
+        }
+        explains
     }
 
     /// The end, once the program has ended and its output was read.

@@ -113,6 +113,7 @@ impl Core {
             Err(error) => return Err(error),
         }
         self.machines.forget(&vm.id);
+        self.host.remove_traces(&self.folder.vm(&vm.id));
         let (layers, blobs) = self.store.write(|transaction| {
             vms::remove(transaction, &vm.id)?;
             let upper = std::slice::from_ref(&vm.upper);

@@ -1,5 +1,6 @@
 //! The engine's side of a start: makes the control socket, runs the booter and hears how it went.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
@@ -8,24 +9,32 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rustix::net::RecvFlags;
+use rustix::thread::CpuSet;
 
-use super::booter::{NAME, PATIENCE};
+use super::booter::{BOOT_STEP_TIMEOUT, BOOTER};
 use super::cgroup;
 use super::discard;
+use super::disk_lock;
 use super::error::Error;
 use super::host::Host;
+use super::image::ROOT_TREE;
 use super::machine::Machine;
-use super::message::{BindPlan, BootPlan, BootReport, Exact, LowerPlan, OverlayPlan, uuid_text};
-use super::place::{group_note, socket_name};
+use super::message::{
+    BindPlan, BootPlan, BootReport, Exact, LowerKind, LowerPlan, OverlayPlan, uuid_text,
+};
+use super::place::{group_note, remove_traces, socket_name};
 use super::socket;
 use super::spec::BootSpec;
 
 /// How long a start may take in all; the steps of the booter end before.
-const WHOLE_START: Duration = PATIENCE.saturating_add(Duration::from_secs(2));
+const BOOT_TIMEOUT: Duration = BOOT_STEP_TIMEOUT.saturating_add(Duration::from_secs(2));
 
 pub(super) fn boot(host: &Host, spec: &BootSpec) -> Result<Machine, Error> {
+    let disk = disk_lock::lock(&spec.upper)?;
     discard::ensure_folder(&spec.run, 0o700)?;
-    let result = start(host, spec);
+    // With the disk locked, no earlier boot is alive.
+    remove_traces(&spec.run, None);
+    let result = start(host, spec, disk);
     if result.is_err() {
         let name = socket_name(spec.id, spec.nonce);
         cgroup::remove(&spec.run.join(group_note(&name)));
@@ -35,13 +44,13 @@ pub(super) fn boot(host: &Host, spec: &BootSpec) -> Result<Machine, Error> {
     result.map(|()| Machine::at(&spec.run, spec.id, spec.nonce))
 }
 
-fn start(host: &Host, spec: &BootSpec) -> Result<(), Error> {
+fn start(host: &Host, spec: &BootSpec, disk: File) -> Result<(), Error> {
     let plan = plan(host, spec)?;
     let control = bind(&spec.run, &socket_name(spec.id, spec.nonce))?;
     let (ours, theirs) = socket::pair().map_err(Error::Socket)?;
-    socket::set_timeout(ours.as_fd(), Some(WHOLE_START)).map_err(Error::Socket)?;
-    let mut booter = run_booter(&host.program, control, theirs)?;
-    let heard = socket::send(ours.as_fd(), &plan, &[])
+    socket::set_timeout(ours.as_fd(), Some(BOOT_TIMEOUT)).map_err(Error::Socket)?;
+    let mut booter = run_booter(host, spec, control, theirs)?;
+    let heard = socket::send(ours.as_fd(), &plan, &[disk.as_fd()])
         .and_then(|()| socket::receive::<BootReport>(ours.as_fd(), RecvFlags::empty()));
     let failed = |step: &str, source| Error::Boot {
         step: step.to_owned(),
@@ -49,8 +58,7 @@ fn start(host: &Host, spec: &BootSpec) -> Result<(), Error> {
     };
     let error = match heard {
         Ok(Some((BootReport::Ready, _))) => {
-            // It is about to end, which nobody has to wait for.
-            std::thread::spawn(move || booter.wait());
+            reap(booter);
             return Ok(());
         }
         Ok(Some((BootReport::Failed { step, errno }, _))) => {
@@ -64,6 +72,15 @@ fn start(host: &Host, spec: &BootSpec) -> Result<(), Error> {
     };
     stop(&mut booter, &ours);
     Err(error)
+}
+
+/// Waits in the background for a booter that is about to end. Without a thread for it, it is reaped when this process
+/// ends.
+fn reap(mut booter: Child) {
+    let wait = move || drop(booter.wait());
+    match std::thread::Builder::new().spawn(wait) {
+        Ok(_) | Err(_) => {}
+    }
 }
 
 /// Ends what a failed start has made. Every process of it holds the other end of the report socket, so
@@ -84,9 +101,17 @@ fn bind(run: &Path, name: &str) -> Result<OwnedFd, Error> {
     Ok(control)
 }
 
-fn run_booter(program: &Path, control: OwnedFd, report: OwnedFd) -> Result<Child, Error> {
+/// The arguments are marks by which the processes of a data folder are found.
+fn run_booter(
+    host: &Host,
+    spec: &BootSpec,
+    control: OwnedFd,
+    report: OwnedFd,
+) -> Result<Child, Error> {
+    let program = &host.program;
     Command::new(program)
-        .arg0(NAME)
+        .arg0(BOOTER)
+        .args([&host.mark, &spec.id.to_string()])
         .env_clear()
         .current_dir("/")
         .process_group(0)
@@ -99,31 +124,40 @@ fn run_booter(program: &Path, control: OwnedFd, report: OwnedFd) -> Result<Child
 
 /// Works out every path, so that the booter has nothing to decide.
 fn plan(host: &Host, spec: &BootSpec) -> Result<BootPlan, Error> {
+    for layer in &spec.layers {
+        if !layer.join(ROOT_TREE).is_dir() {
+            return Err(Error::Layer {
+                layer: layer.clone(),
+            });
+        }
+    }
     let mut overlays = Vec::new();
     std::fs::create_dir(&spec.work).map_err(Error::file(&spec.work))?;
     for tree in &host.image.trees {
         let work = spec.work.join(tree.name);
         std::fs::create_dir(&work).map_err(Error::file(&work))?;
-        let layers = spec.layers.iter().map(|layer| layer.join(tree.name));
-        let layers = layers
-            .filter(|layer| layer.is_dir())
-            .map(|path| (path, false));
+        let layers = spec.layers.iter().filter_map(|layer| {
+            let path = layer.join(tree.name);
+            // This computer may have got another folder since the layer was made.
+            path.is_dir().then_some((path, LowerKind::Layer))
+        });
         let lowers = layers.chain(tree.lowers.iter().cloned());
         overlays.push(OverlayPlan {
             target: Exact::from(tree.target),
             upper: Exact::from(absolute(&spec.upper.join(tree.name))?),
             work: Exact::from(absolute(&work)?),
             lowers: lowers
-                .map(|(path, map_owners)| {
+                .map(|(path, kind)| {
                     Ok(LowerPlan {
                         path: Exact::from(absolute(&path)?),
-                        map_owners,
+                        kind,
                     })
                 })
                 .collect::<Result<_, Error>>()?,
         });
     }
     let name = socket_name(spec.id, spec.nonce);
+    let processors = choose_processors(spec).map_err(Error::Socket)?;
     Ok(BootPlan {
         id: uuid_text::Uuid(spec.id),
         hostname: spec.hostname.clone(),
@@ -131,11 +165,30 @@ fn plan(host: &Host, spec: &BootSpec) -> Result<BootPlan, Error> {
         scratch: Exact::from(&host.image.scratch),
         overlays,
         binds: binds(host, spec)?,
-        cpus: spec.cpus,
+        hidden: host.image.hidden.iter().map(Exact::from).collect(),
+        groups: host
+            .groups
+            .plan(&host.mark, spec.id, spec.memory_mib, &processors),
+        processors,
         memory_mib: spec.memory_mib,
-        groups: host.groups.plan(spec.id, spec.memory_mib),
         group_note: Exact::from(absolute(&spec.run.join(group_note(&name)))?),
     })
+}
+
+/// As many processors as the machine has, others for each machine; none if it may use all.
+fn choose_processors(spec: &BootSpec) -> io::Result<Vec<usize>> {
+    let allowed = rustix::thread::sched_getaffinity(None)?;
+    let usable: Vec<usize> = (0..CpuSet::MAX_CPU)
+        .filter(|processor| allowed.is_set(*processor))
+        .collect();
+    let wanted = usize::try_from(spec.cpus).unwrap_or(usize::MAX);
+    if wanted == 0 || wanted >= usable.len() {
+        return Ok(Vec::new());
+    }
+    let first = usize::from(spec.id.as_bytes()[15]);
+    Ok((0..wanted)
+        .map(|turn| usable[(first + turn) % usable.len()])
+        .collect())
 }
 
 fn binds(host: &Host, spec: &BootSpec) -> Result<Vec<BindPlan>, Error> {
@@ -144,7 +197,6 @@ fn binds(host: &Host, spec: &BootSpec) -> Result<Vec<BindPlan>, Error> {
             source: Exact::from(path),
             target: Exact::from(path),
             read_only: true,
-            map_owners: true,
             system: true,
         })
     });
@@ -153,7 +205,6 @@ fn binds(host: &Host, spec: &BootSpec) -> Result<Vec<BindPlan>, Error> {
             source: Exact::from(absolute(&volume.source)?),
             target: Exact::from(&volume.target),
             read_only: volume.read_only,
-            map_owners: true,
             system: false,
         })
     });

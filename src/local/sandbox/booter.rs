@@ -1,7 +1,7 @@
 //! The short-lived process between the engine and init. It has one thread, so it may fork; it enters
 //! the namespaces, forks pid 1 and goes.
 
-use std::ffi::OsStr;
+use std::convert::Infallible;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -12,48 +12,106 @@ use rustix::net::RecvFlags;
 use rustix::process::WaitOptions;
 use rustix::thread::UnshareFlags;
 
+use super::cgroup::{self, Membership};
+use super::handles::Handles;
 use super::kernel::{self, Fork};
 use super::message::{BootPlan, BootReport};
 use super::step::{Failure, Step};
-use super::{cgroup, guest_root, init, overlay, ready, socket};
+use super::tree::{Owners, USERS};
+use super::{guest_root, init, kernel_limits, overlay, program_file, ready, socket};
 
-/// How the engine calls this program when it is to be a booter; processes inside see pid 1 under it.
-pub(super) const NAME: &str = "fastvm-init";
-/// Users that a machine of root has.
-const USERS: u32 = 65536;
+/// How the engine calls this program when it is to be a booter.
+pub(super) const BOOTER: &str = "fastvm-booter";
+/// How the booter calls itself once it runs from a file that nobody inside can change; processes inside see pid 1 under it.
+pub const INIT: &str = "fastvm-init";
 /// How the kernel calls users that a user namespace does not know.
 const UNMAPPED_USER: u32 = 65534;
 /// How long one process of a start waits for another.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const BOOT_STEP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Becomes the booter, then init, if that is what this process was started for; it comes back from
-/// that only to exit. Must be called before anything else is done, and costs one comparison.
+/// that only to exit. Must be called before anything else is done, and costs two comparisons.
 pub fn intercept() -> Option<ExitCode> {
     let name = std::env::args_os().next()?;
-    (name == OsStr::new(NAME)).then(|| match run() {
+    let outcome = match name.to_str()? {
+        BOOTER => restart(),
+        INIT => run(),
+        _ => return None,
+    };
+    Some(match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     })
 }
 
+/// The first stage: nothing is done here but what it takes to run from another file.
+fn restart() -> io::Result<()> {
+    kernel::close_from(3, false)?;
+    match restart_in_namespaces() {
+        Ok(never) => match never {},
+        Err(failure) => tell_failure(rustix::stdio::stdout(), failure),
+    }
+}
+
+fn restart_in_namespaces() -> Result<Infallible, Failure> {
+    if Owners::of_this_user() == Owners::Same {
+        let user = rustix::process::geteuid().as_raw();
+        let user_group = rustix::process::getegid().as_raw();
+        let limits = kernel_limits::shares();
+        kernel::unshare(UnshareFlags::NEWUSER).step("new user namespace")?;
+        fs::write("/proc/self/setgroups", "deny").step("user namespace without groups")?;
+        map_self(user, user_group).step("user mapping")?;
+        // Root of the machine lives one user namespace below, and cannot raise them.
+        kernel_limits::set(&limits);
+        kernel::unshare(UnshareFlags::NEWNS).step("new namespaces")?;
+    }
+    let arguments = program_file::arguments(INIT).step("program file")?;
+    program_file::restart(arguments)
+}
+
+/// What every process of a start passes on to init.
+struct Inherited {
+    control: OwnedFd,
+    report: OwnedFd,
+    /// Holds the lock on the disk of the machine.
+    disk_lock: OwnedFd,
+    groups: Membership,
+}
+
 fn run() -> io::Result<()> {
     kernel::close_from(3, false)?;
     let (control, report) = take_sockets()?;
-    let Some((plan, _)) = socket::receive::<BootPlan>(report.as_fd(), RecvFlags::empty())? else {
+    let Some((plan, descriptors)) =
+        socket::receive::<BootPlan>(report.as_fd(), RecvFlags::empty())?
+    else {
         return Ok(());
     };
-    let group = cgroup::enter(&plan).step("control group");
-    let result = group.and_then(|group| {
-        let group = group.as_ref().map(AsFd::as_fd);
-        if plan.first_user.is_some() {
-            boot_mapped(&plan, &control, &report, group)
-        } else {
-            boot_alone(&plan, &control, &report, group)
-        }
-    });
-    match result {
+    match boot(&plan, control, &report, descriptors) {
         Ok(()) => Ok(()),
         Err(failure) => tell_failure(report.as_fd(), failure),
+    }
+}
+
+fn boot(
+    plan: &BootPlan,
+    control: OwnedFd,
+    report: &OwnedFd,
+    descriptors: Vec<OwnedFd>,
+) -> Result<(), Failure> {
+    let disk_lock = descriptors
+        .into_iter()
+        .next()
+        .ok_or(io::ErrorKind::InvalidData)
+        .step("lock of the disk")?;
+    let inherited = Inherited {
+        control,
+        report: report.try_clone().step("report socket")?,
+        disk_lock,
+        groups: cgroup::enter(plan).step("control group")?,
+    };
+    match plan.first_user {
+        Some(first) => boot_mapped(plan, first, inherited),
+        None => boot_alone(plan, inherited),
     }
 }
 
@@ -79,7 +137,7 @@ fn take_sockets() -> io::Result<(OwnedFd, OwnedFd)> {
     rustix::stdio::dup2_stderr(&null)?;
     // 0 and 1 stay open for the life of the process.
     std::mem::forget((control, report));
-    socket::set_timeout(kept.1.as_fd(), Some(PATIENCE))?;
+    socket::set_timeout(kept.1.as_fd(), Some(BOOT_STEP_TIMEOUT))?;
     Ok(kept)
 }
 
@@ -90,28 +148,17 @@ const OWN_NAMESPACES: UnshareFlags = UnshareFlags::NEWPID
     .union(UnshareFlags::NEWCGROUP)
     .union(UnshareFlags::NEWNET);
 
-/// An ordinary user: this process becomes root of a user namespace, builds the root of the machine, and
+/// An ordinary user: this process, root of a user namespace since its first stage, builds the root of the machine, and
 /// goes on to a second user namespace, in which what it has built is locked.
-fn boot_alone(
-    plan: &BootPlan,
-    control: &OwnedFd,
-    report: &OwnedFd,
-    group: Option<BorrowedFd<'_>>,
-) -> Result<(), Failure> {
-    let user = rustix::process::geteuid().as_raw();
-    let user_group = rustix::process::getegid().as_raw();
-    kernel::unshare(UnshareFlags::NEWUSER).step("new user namespace")?;
-    fs::write("/proc/self/setgroups", "deny").step("user namespace without groups")?;
-    map_self(user, user_group).step("user mapping")?;
-    kernel::unshare(UnshareFlags::NEWNS).step("new namespaces")?;
+fn boot_alone(plan: &BootPlan, inherited: Inherited) -> Result<(), Failure> {
     let root = overlay::build(plan, None)?;
     rustix::process::fchdir(&root).step("root file system")?;
     kernel::unshare(UnshareFlags::NEWUSER).step("second user namespace")?;
     map_self(0, 0).step("second user mapping")?;
     kernel::unshare(OWN_NAMESPACES | UnshareFlags::NEWNS).step("new namespaces")?;
-    match kernel::fork_into(group).step("fork of init")? {
+    match kernel::fork_into(inherited.groups.birth()).step("fork of init")? {
         Fork::Parent(_) => Ok(()),
-        Fork::Child => leave_as_init(plan, control, report),
+        Fork::Child => leave_as_init(plan, inherited),
     }
 }
 
@@ -122,22 +169,20 @@ fn map_self(user: u32, group: u32) -> io::Result<()> {
 
 /// Root: a child goes ahead into the namespaces while this process, which may still do everything,
 /// maps its users and builds the root of the machine.
-fn boot_mapped(
-    plan: &BootPlan,
-    control: &OwnedFd,
-    report: &OwnedFd,
-    group: Option<BorrowedFd<'_>>,
-) -> Result<(), Failure> {
+fn boot_mapped(plan: &BootPlan, first_user: u32, inherited: Inherited) -> Result<(), Failure> {
     let (ours, theirs) = socket::pair().step("socket pair")?;
     for side in [&ours, &theirs] {
-        socket::set_timeout(side.as_fd(), Some(PATIENCE)).step("socket pair")?;
+        socket::set_timeout(side.as_fd(), Some(BOOT_STEP_TIMEOUT)).step("socket pair")?;
     }
     // The child shares it, until it takes its locked copy.
     kernel::unshare(UnshareFlags::NEWNS).step("new mount namespace")?;
-    let child = match kernel::fork_into(group).step("fork of the booter")? {
+    let child = match kernel::fork_into(inherited.groups.birth()).step("fork of the booter")? {
         Fork::Child => {
             drop(ours);
-            if let Err(failure) = go_ahead(plan, control, report, &theirs) {
+            let report = inherited.report.try_clone();
+            if let Err(failure) = go_ahead(plan, inherited, &theirs)
+                && let Ok(report) = report
+            {
                 tell_failure(report.as_fd(), failure).unwrap_or_default();
             }
             kernel::leave(0)
@@ -147,7 +192,7 @@ fn boot_mapped(
     drop(theirs);
     hear(&ours).step("answer of the new user namespace")?;
     let process = child.as_raw_nonzero();
-    let mapping = format!("0 {} {USERS}", plan.first_user.unwrap_or_default());
+    let mapping = format!("0 {first_user} {USERS}");
     fs::write(format!("/proc/{process}/uid_map"), &mapping).step("user mapping")?;
     fs::write(format!("/proc/{process}/gid_map"), &mapping).step("group mapping")?;
     let users = fs::File::open(format!("/proc/{process}/ns/user")).step("user namespace")?;
@@ -159,12 +204,8 @@ fn boot_mapped(
 }
 
 /// The child of [`boot_mapped`].
-fn go_ahead(
-    plan: &BootPlan,
-    control: &OwnedFd,
-    report: &OwnedFd,
-    parent: &OwnedFd,
-) -> Result<(), Failure> {
+fn go_ahead(plan: &BootPlan, inherited: Inherited, parent: &OwnedFd) -> Result<(), Failure> {
+    kernel_limits::become_owner(plan.id.0).step("owner of the user namespace")?;
     kernel::unshare(UnshareFlags::NEWUSER).step("new user namespace")?;
     say(parent, &[]).step("answer to the booter")?;
     kernel::unshare(OWN_NAMESPACES).step("new namespaces")?;
@@ -182,7 +223,7 @@ fn go_ahead(
     kernel::unshare(UnshareFlags::NEWNS).step("new namespaces")?;
     match kernel::fork().step("fork of init")? {
         Fork::Parent(_) => Ok(()),
-        Fork::Child => leave_as_init(plan, control, report),
+        Fork::Child => leave_as_init(plan, inherited),
     }
 }
 
@@ -194,31 +235,40 @@ fn become_root() -> io::Result<()> {
     Ok(())
 }
 
-fn enter(plan: &BootPlan, control: &OwnedFd) -> Result<(), Failure> {
-    guest_root::enter(plan)?;
-    ready::prepare(plan, control)
+fn enter(plan: &BootPlan, inherited: Inherited) -> Result<Handles, Failure> {
+    let inner = guest_root::enter(plan)?;
+    ready::prepare(plan, &inherited.control)?;
+    Ok(Handles {
+        control: inherited.control,
+        disk_lock: inherited.disk_lock,
+        program_groups: inherited.groups.into_program_groups(),
+        proc: inner.proc,
+        terminals: inner.terminals,
+        null: inner.null,
+    })
 }
 
-fn leave_as_init(plan: &BootPlan, control: &OwnedFd, report: &OwnedFd) -> ! {
-    let told = match enter(plan, control) {
-        Ok(()) => socket::send(report.as_fd(), &BootReport::Ready, &[]),
+fn leave_as_init(plan: &BootPlan, inherited: Inherited) -> ! {
+    let Ok(report) = inherited.report.try_clone() else {
+        kernel::leave(1)
+    };
+    let handles = match enter(plan, inherited) {
+        Ok(handles) => handles,
         Err(failure) => {
             tell_failure(report.as_fd(), failure).unwrap_or_default();
             kernel::leave(1)
         }
     };
-    // An engine that has gone away or lost patience must not leave a machine that nobody knows.
-    if told.is_err() {
+    // An engine that has gone away or waited too long must not leave a machine that nobody knows.
+    if socket::send(report.as_fd(), &BootReport::Ready, &[]).is_err()
+        || kernel::close_all_but(&handles.all()).is_err()
+    {
         kernel::leave(1)
     }
-    // The control socket becomes standard input, so that everything else can be closed at one go.
-    // Programs get their own standard input, hence never this one.
-    if rustix::stdio::dup2_stdin(control).is_err() || kernel::close_from(3, false).is_err() {
-        kernel::leave(1)
-    }
+    std::mem::forget(report);
     // An ordinary user is root inside; the root outside has no number there.
     let engine = plan.first_user.map_or(0, |_| UNMAPPED_USER);
-    init::serve(rustix::stdio::stdin(), engine)
+    init::serve(&handles, engine)
 }
 
 fn say(to: &OwnedFd, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use super::spec::LimitsSupport;
 /// Processes that a machine may have.
 pub(super) const PROCESSES: u64 = 4096;
 /// How long processes may take to freeze, and a group to become empty.
-const PATIENCE: Duration = Duration::from_secs(5);
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
 /// After so many looks a group of version 1 is thawed for an instant and frozen again: a process that forks or execs at the wrong moment can
 /// keep it from ever being frozen. (runc does the same.)
 const LOOKS_AT_ONCE: u32 = 200;
@@ -22,6 +22,7 @@ const MIB: u64 = 1024 * 1024;
 #[derive(Debug, Clone)]
 pub(super) struct Groups {
     pub(super) support: LimitsSupport,
+    /// By controller; with version 2 one for all.
     parents: Vec<(&'static str, PathBuf)>,
 }
 
@@ -30,19 +31,22 @@ impl Groups {
     pub(super) fn detect() -> Self {
         let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        let parents = unified_parent(&own, &mounts).map(|path| vec![("unified", path)]);
-        if let Some(parents) = parents {
+        if let Some((parent, controllers)) = unified_parent(&own, &mounts) {
+            let limits_processors = controllers.iter().any(|name| name == "cpuset");
             return Self {
-                support: LimitsSupport::Cgroup2,
-                parents,
+                support: LimitsSupport::Cgroup2 { limits_processors },
+                parents: vec![("unified", parent)],
             };
         }
-        let parents: Vec<_> = ["memory", "pids", "freezer"]
+        let parents: Vec<_> = ["memory", "pids", "freezer", "cpuset"]
             .into_iter()
             .filter_map(|name| Some((name, separate_parent(name, &own, &mounts)?)))
             .collect();
-        let support = if parents.iter().any(|(name, _)| *name == "memory") {
-            LimitsSupport::Cgroup1
+        let has = |wanted| parents.iter().any(|(name, _)| *name == wanted);
+        let support = if has("memory") {
+            LimitsSupport::Cgroup1 {
+                limits_processors: has("cpuset"),
+            }
         } else {
             LimitsSupport::ProcessLimits
         };
@@ -57,45 +61,99 @@ impl Groups {
         }
     }
 
-    /// The groups of one machine.
-    pub(super) fn plan(&self, id: uuid::Uuid, memory_mib: u64) -> Vec<GroupPlan> {
+    /// The groups of one machine. `mark` is that of its data folder.
+    pub(super) fn plan(
+        &self,
+        mark: &str,
+        id: uuid::Uuid,
+        memory_mib: u64,
+        processors: &[usize],
+    ) -> Vec<GroupPlan> {
         self.parents
             .iter()
             .map(|(kind, parent)| GroupPlan {
-                path: Exact::from(parent.join(format!("fastvm-{}", id.simple()))),
-                settings: settings(kind, memory_mib),
+                path: Exact::from(parent.join(group_name(mark, id))),
+                settings: self.settings(kind, parent, memory_mib, processors),
+                programs_only: *kind == "memory",
             })
             .collect()
     }
+
+    fn settings(
+        &self,
+        kind: &str,
+        parent: &Path,
+        memory_mib: u64,
+        processors: &[usize],
+    ) -> Vec<(String, String)> {
+        let one = |file: &str, value: String| (file.to_owned(), value);
+        let memory = (memory_mib > 0).then(|| (memory_mib * MIB).to_string());
+        let numbers: Vec<String> = processors.iter().map(ToString::to_string).collect();
+        let chosen = (!numbers.is_empty()).then(|| numbers.join(","));
+        let processes = one("pids.max", PROCESSES.to_string());
+        match kind {
+            "unified" => {
+                let limits = self.support.limits_processors();
+                let chosen = chosen.filter(|_| limits);
+                memory
+                    .map(|limit| one("memory.max", limit))
+                    .into_iter()
+                    .chain(chosen.map(|chosen| one("cpuset.cpus", chosen)))
+                    .chain([processes])
+                    .collect()
+            }
+            "memory" => memory
+                .map(|limit| one("memory.limit_in_bytes", limit))
+                .into_iter()
+                .collect(),
+            "pids" => vec![processes],
+            // A group of version 1 has neither until it is given both.
+            "cpuset" => {
+                let of_parent =
+                    |file: &str| fs::read_to_string(parent.join(file)).unwrap_or_default();
+                let all = || of_parent("cpuset.cpus").trim().to_owned();
+                vec![
+                    one("cpuset.mems", of_parent("cpuset.mems").trim().to_owned()),
+                    one("cpuset.cpus", chosen.unwrap_or_else(all)),
+                ]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Removes the groups of machines of a data folder that have ended, except those that `is_known` knows.
+    pub(super) fn remove_stale(&self, mark: &str, is_known: impl Fn(&str) -> bool) {
+        let prefix = group_name(mark, "");
+        for (_, parent) in &self.parents {
+            for group in fs::read_dir(parent).into_iter().flatten().flatten() {
+                let name = group.file_name();
+                let id = name.to_str().and_then(|name| name.strip_prefix(&prefix));
+                if id.is_some_and(|id| !is_known(id)) {
+                    // One that still holds processes stays.
+                    fs::remove_dir(group.path()).unwrap_or_default();
+                }
+            }
+        }
+    }
 }
 
-fn settings(kind: &str, memory_mib: u64) -> Vec<(String, String)> {
-    let memory = |file: &str| {
-        let limit = (file.to_owned(), (memory_mib * MIB).to_string());
-        (memory_mib > 0).then_some(limit)
-    };
-    let processes = ("pids.max".to_owned(), PROCESSES.to_string());
-    match kind {
-        "unified" => memory("memory.max")
-            .into_iter()
-            .chain([processes])
-            .collect(),
-        "memory" => memory("memory.limit_in_bytes").into_iter().collect(),
-        "pids" => vec![processes],
-        _ => Vec::new(),
-    }
+fn group_name(mark: &str, id: impl std::fmt::Display) -> String {
+    format!("fastvm-{mark}-{id}")
 }
 
 /// With version 2 a group that holds processes cannot have limited groups below it, so machines go
 /// beside the group of this process.
-fn unified_parent(own: &str, mounts: &str) -> Option<PathBuf> {
+fn unified_parent(own: &str, mounts: &str) -> Option<(PathBuf, Vec<String>)> {
     let path = own.lines().find_map(|line| line.strip_prefix("0::"))?;
     let parent = folder_of(Path::new(path).parent()?, mounts, "cgroup2", None)?;
     let controllers = fs::read_to_string(parent.join("cgroup.subtree_control")).ok()?;
-    let enabled: Vec<&str> = controllers.split_whitespace().collect();
-    let both = enabled.contains(&"memory") && enabled.contains(&"pids");
+    let enabled: Vec<String> = controllers.split_whitespace().map(str::to_owned).collect();
+    let both = ["memory", "pids"]
+        .iter()
+        .all(|name| enabled.iter().any(|one| one == name));
     // Moving a process needs this file of the group above both.
-    (both && is_writable(&parent) && is_writable(&parent.join("cgroup.procs"))).then_some(parent)
+    (both && is_writable(&parent) && is_writable(&parent.join("cgroup.procs")))
+        .then_some((parent, enabled))
 }
 
 /// With version 1 machines go below the group of this process.
@@ -130,14 +188,35 @@ fn is_writable(path: &Path) -> bool {
     rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok()
 }
 
+/// How the processes of a machine get into its groups.
+#[derive(Debug, Default)]
+pub(super) struct Membership {
+    /// A group of version 2, which init is born in.
+    birth: Option<OwnedFd>,
+    program_groups: Vec<OwnedFd>,
+}
+
+impl Membership {
+    /// Returns the group to fork init into, if this process is not in the groups of the machine itself.
+    pub(super) fn birth(&self) -> Option<BorrowedFd<'_>> {
+        self.birth.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Returns the files that a program writes 0 to, to become a member of a group that init is not in.
+    pub(super) fn into_program_groups(self) -> Vec<OwnedFd> {
+        self.program_groups
+    }
+}
+
 /// Makes the groups of a machine and puts this process into them, which must have one thread: what it
 /// forks is born in them. With version 2 it stays outside and gets the group to fork into.
 ///
 /// To move a process from one group to another, the kernel stops all forks of the computer for some
 /// milliseconds. Neither a thread that moves itself nor a birth costs that.
-pub(super) fn enter(plan: &BootPlan) -> io::Result<Option<OwnedFd>> {
+pub(super) fn enter(plan: &BootPlan) -> io::Result<Membership> {
+    let mut membership = Membership::default();
     if plan.groups.is_empty() {
-        return Ok(None);
+        return Ok(membership);
     }
     let paths: Vec<&Path> = plan.groups.iter().map(|group| group.path.path()).collect();
     let note: Vec<String> = paths
@@ -157,11 +236,28 @@ pub(super) fn enter(plan: &BootPlan) -> io::Result<Option<OwnedFd>> {
         }
         let members = path.join("tasks");
         if !members.exists() {
-            return Ok(Some(fs::File::open(path)?.into()));
+            membership.birth = Some(fs::File::open(path)?.into());
+        } else if group.programs_only {
+            let members = fs::OpenOptions::new().write(true).open(members)?;
+            membership.program_groups.push(members.into());
+        } else {
+            fs::write(members, "0")?;
         }
-        fs::write(members, "0")?;
     }
-    Ok(None)
+    Ok(membership)
+}
+
+/// Returns how many processes of a machine were killed because its memory ran out.
+pub(super) fn killed_for_memory(note: &Path) -> u64 {
+    let count = |text: String| {
+        let line = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
+        line.and_then(|count| count.trim().parse::<u64>().ok())
+    };
+    noted(note)
+        .iter()
+        .flat_map(|group| ["memory.events", "memory.oom_control"].map(|file| group.join(file)))
+        .filter_map(|file| count(fs::read_to_string(file).ok()?))
+        .sum()
 }
 
 /// Stops every process of a machine with its freezer; says whether there is one. Init stops as well.
@@ -235,13 +331,27 @@ pub(super) fn remove(note: &Path) {
     fs::remove_file(note).unwrap_or_default();
 }
 
+/// The same without waiting, for a machine that ended by itself: what is still busy stays, with its note.
+pub(super) fn try_remove(note: &Path) {
+    let is_gone = |group: &PathBuf| match fs::remove_dir(group) {
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+        Ok(()) => true,
+    };
+    let groups = noted(note);
+    // Each is tried, whatever becomes of the others.
+    let gone = groups.iter().filter(|group| is_gone(group)).count();
+    if gone == groups.len() {
+        fs::remove_file(note).unwrap_or_default();
+    }
+}
+
 fn noted(note: &Path) -> Vec<PathBuf> {
     let text = fs::read_to_string(note).unwrap_or_default();
     text.lines().map(PathBuf::from).collect()
 }
 
 fn wait_until(mut done: impl FnMut() -> io::Result<bool>) -> io::Result<()> {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + SETTLE_TIMEOUT;
     while !done()? {
         if Instant::now() > end {
             return Err(io::ErrorKind::TimedOut.into());

@@ -27,8 +27,8 @@ const LINKS: [(&str, &str); 5] = [
 pub(super) fn mount_all(root: &InnerRoot, first_user: Option<u32>) -> io::Result<()> {
     let owner = first_user.unwrap_or(0);
     let options = match first_user {
-        Some(first) => format!("mode=755,size=64m,uid={first},gid={first}"),
-        None => String::from("mode=755,size=64m"),
+        Some(first) => format!("mode=755,size=1m,uid={first},gid={first}"),
+        None => String::from("mode=755,size=1m"),
     };
     let target = root.ensure_folder(Path::new("/dev"))?;
     fs::create_dir("dev")?;

@@ -16,6 +16,18 @@ pub enum Error {
         /// How to get it, one line.
         hint: String,
     },
+    /// Another machine runs on the disk, and two would destroy it.
+    #[error("another machine runs on the disk {}", disk.display())]
+    DiskInUse {
+        /// The upper.
+        disk: PathBuf,
+    },
+    /// A layer of the disk is not there, or lacks a part.
+    #[error("layer {} is missing or damaged", layer.display())]
+    Layer {
+        /// The folder of the layer.
+        layer: PathBuf,
+    },
     /// A step of a start failed.
     #[error("the machine did not start: {step}: {source}")]
     Boot {
@@ -56,7 +68,11 @@ impl Error {
                 Some(source.kind())
             }
             Self::Socket(source) => Some(source.kind()),
-            Self::Gone | Self::Unsupported { .. } | Self::TimedOut(_) => None,
+            Self::Gone
+            | Self::Unsupported { .. }
+            | Self::TimedOut(_)
+            | Self::DiskInUse { .. }
+            | Self::Layer { .. } => None,
         }
     }
 

@@ -3,10 +3,11 @@
 use std::ffi::CString;
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
-use rustix::fs::{CWD, Mode};
+use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{
     MountFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount, move_mount, unmount,
 };
@@ -26,11 +27,20 @@ const MASKED_FILES: [&str; 6] = [
     "/proc/timer_list",
 ];
 const MASKED_FOLDERS: [&str; 4] = ["/proc/acpi", "/proc/asound", "/proc/scsi", "/sys/firmware"];
+/// How many terminals a machine may have; the kernel has 4096 for all.
+const TERMINALS: u32 = 256;
 const PLAIN: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV);
+
+/// Files of the machine as they are before any program of it has run.
+pub(super) struct Inner {
+    pub(super) proc: OwnedFd,
+    pub(super) terminals: OwnedFd,
+    pub(super) null: OwnedFd,
+}
 
 /// Makes the current folder, which is the top of the tree that was built, the root of this process,
 /// and drops everything else.
-pub(super) fn enter(plan: &BootPlan) -> Result<(), Failure> {
+pub(super) fn enter(plan: &BootPlan) -> Result<Inner, Failure> {
     change_root().step("root file system")?;
     // From here on every path is one of the machine, symbolic links included. The kernel lets a user
     // namespace mount these only while it can see others of the kind.
@@ -39,10 +49,25 @@ pub(super) fn enter(plan: &BootPlan) -> Result<(), Failure> {
     unmount(".", UnmountFlags::DETACH).step("old root file system")?;
     rustix::process::chdir("/").step("root file system")?;
     mount_terminals(plan).step("mount of /dev/pts")?;
-    mount_new("tmpfs", "/dev/shm", PLAIN, &memory_options(plan, "1777"))
+    mount_new("tmpfs", "/dev/shm", PLAIN, &memory_options(plan, "1777", 2))
         .step("mount of /dev/shm")?;
     mount_run(plan).step("mount of /run")?;
-    mask().step("masks of kernel files")
+    let proc =
+        clone_tree(Path::new("/proc"), OpenTreeFlags::empty()).step("detached copy of /proc")?;
+    mask().step("masks of kernel files")?;
+    Ok(Inner {
+        proc,
+        terminals: open("/dev/pts", OFlags::PATH | OFlags::DIRECTORY).step("folder /dev/pts")?,
+        null: open("/dev/null", OFlags::RDWR).step("device /dev/null")?,
+    })
+}
+
+fn open(path: &str, flags: OFlags) -> io::Result<OwnedFd> {
+    Ok(rustix::fs::open(
+        path,
+        flags | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?)
 }
 
 fn change_root() -> io::Result<()> {
@@ -83,20 +108,21 @@ fn mount_terminals(plan: &BootPlan) -> io::Result<()> {
         "devpts",
         "/dev/pts",
         MountFlags::NOSUID | MountFlags::NOEXEC,
-        &format!("newinstance,ptmxmode=0666,mode=0620{group}"),
+        &format!("newinstance,ptmxmode=0666,mode=0620,max={TERMINALS}{group}"),
     )
 }
 
-fn memory_options(plan: &BootPlan, mode: &str) -> String {
+/// A file system in memory of at most that part of the memory of the machine; all together take no more than it has.
+fn memory_options(plan: &BootPlan, mode: &str, part: u64) -> String {
     match plan.memory_mib {
         0 => format!("mode={mode}"),
-        all => format!("mode={mode},size={}m", all.div_ceil(2)),
+        all => format!("mode={mode},size={}m", all.div_ceil(part)),
     }
 }
 
 /// `/run` is fresh at each boot and holds what is different in each machine; `/etc` links there.
 fn mount_run(plan: &BootPlan) -> io::Result<()> {
-    mount_new("tmpfs", "/run", PLAIN, &memory_options(plan, "755"))?;
+    mount_new("tmpfs", "/run", PLAIN, &memory_options(plan, "755", 4))?;
     fs::DirBuilder::new().mode(0o1777).create("/run/lock")?;
     fs::DirBuilder::new().mode(0o755).create("/run/fastvm")?;
     let name = &plan.hostname;

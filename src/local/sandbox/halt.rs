@@ -1,15 +1,17 @@
 //! Stopping all processes of a machine by signals, where there is no freezer.
 
-use std::fs;
-use std::io;
-use std::path::Path;
+use std::ffi::CStr;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+
+use rustix::fs::{Dir, Mode, OFlags};
 
 use super::kernel;
 
 /// How long a process may take to stop.
-const PATIENCE: Duration = Duration::from_secs(2);
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 /// When a thread that waits in the kernel counts as stopped: one in `vfork` waits for a child that is
 /// stopped itself.
 const LONG_WAIT: Duration = Duration::from_millis(200);
@@ -17,17 +19,18 @@ const LONG_WAIT: Duration = Duration::from_millis(200);
 /// Whether all were stopped this way; else a signal would wake what somebody inside has stopped.
 static STOPPED: AtomicBool = AtomicBool::new(false);
 
-/// Stops all processes but init, and comes back when every thread has stopped.
-pub(super) fn stop_all() -> io::Result<()> {
+/// Stops all processes but init, and returns when every thread has stopped. `proc` is a `/proc` that nobody inside can
+/// mount anything on.
+pub(super) fn stop_all(proc: BorrowedFd<'_>) -> io::Result<()> {
     STOPPED.store(true, Ordering::Relaxed);
     let start = Instant::now();
     loop {
         signal_all(libc::SIGSTOP)?;
         let waiting = start.elapsed() < LONG_WAIT;
-        if !any_runs(waiting)? {
+        if !any_runs(proc, waiting)? {
             return Ok(());
         }
-        if start.elapsed() > PATIENCE {
+        if start.elapsed() > STOP_TIMEOUT {
             continue_all()?;
             return Err(io::Error::from_raw_os_error(libc::ETIMEDOUT));
         }
@@ -50,37 +53,52 @@ fn signal_all(signal: i32) -> io::Result<()> {
     }
 }
 
-fn any_runs(waiting_counts: bool) -> io::Result<bool> {
-    for entry in fs::read_dir("/proc")? {
+fn any_runs(proc: BorrowedFd<'_>, waiting_counts: bool) -> io::Result<bool> {
+    for entry in Dir::new(open(proc, c".", OFlags::DIRECTORY)?)? {
         let entry = entry?;
         let name = entry.file_name();
-        let is_process = name
-            .to_string_lossy()
-            .bytes()
-            .all(|one| one.is_ascii_digit());
-        if is_process && name != "1" && any_thread_runs(&entry.path().join("task"), waiting_counts)
-        {
+        if is_number(name) && name != c"1" && any_thread_runs(proc, name, waiting_counts) {
             return Ok(true);
         }
     }
     Ok(false)
 }
 
-/// One that has ended while it is looked at does not run.
-fn any_thread_runs(tasks: &Path, waiting_counts: bool) -> bool {
-    let Ok(threads) = fs::read_dir(tasks) else {
+fn is_number(name: &CStr) -> bool {
+    name.to_bytes().iter().all(u8::is_ascii_digit)
+}
+
+/// A process that has ended while it is looked at does not run.
+fn any_thread_runs(proc: BorrowedFd<'_>, process: &CStr, waiting_counts: bool) -> bool {
+    let threads = open(proc, process, OFlags::DIRECTORY)
+        .and_then(|process| open(process.as_fd(), c"task", OFlags::DIRECTORY))
+        .and_then(|tasks| Ok((Dir::read_from(&tasks)?, tasks)));
+    let Ok((threads, tasks)) = threads else {
         return false;
     };
     threads.filter_map(Result::ok).any(|thread| {
-        let line = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
-        // The name before the state may hold anything, a parenthesis too.
-        let state = line
-            .rsplit_once(") ")
-            .and_then(|(_, rest)| rest.chars().next());
-        match state {
-            None | Some('T' | 't' | 'Z' | 'X') => false,
-            Some('D') => waiting_counts,
-            Some(_) => true,
-        }
+        let name = thread.file_name();
+        is_number(name)
+            && match state(&tasks, name) {
+                None | Some(b'T' | b't' | b'Z' | b'X') => false,
+                Some(b'D') => waiting_counts,
+                Some(_) => true,
+            }
     })
+}
+
+/// Returns the letter that `stat` has for a thread, `None` if it has ended.
+fn state(tasks: &OwnedFd, thread: &CStr) -> Option<u8> {
+    let thread = open(tasks.as_fd(), thread, OFlags::DIRECTORY).ok()?;
+    let mut line = Vec::new();
+    let stat = open(thread.as_fd(), c"stat", OFlags::empty()).ok()?;
+    std::fs::File::from(stat).read_to_end(&mut line).ok()?;
+    // The name before the state may hold any bytes, a parenthesis too.
+    let end = memchr::memrchr(b')', &line)?;
+    line.get(end + 2).copied()
+}
+
+fn open(folder: BorrowedFd<'_>, name: &CStr, more: OFlags) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | more;
+    Ok(rustix::fs::openat(folder, name, flags, Mode::empty())?)
 }

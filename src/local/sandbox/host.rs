@@ -1,6 +1,9 @@
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+
+use twox_hash::XxHash64;
 
 use super::cgroup::Groups;
 use super::error::Error;
@@ -8,12 +11,13 @@ use super::image::{self, Image};
 use super::machine::Machine;
 use super::spec::{BootSpec, HostOptions, LimitsSupport, Mode};
 use super::tree::Owners;
-use super::{boot, copy, discard, trial};
+use super::{boot, copy, discard, disk_lock, place, trial, volume_owners};
 
 /// What this computer can do for its user: makes machines and the trees that they live on.
 #[derive(Debug, Clone)]
 pub struct Host {
     pub(super) program: PathBuf,
+    pub(super) mark: String,
     pub(super) image: Image,
     pub(super) owners: Owners,
     pub(super) groups: Groups,
@@ -32,12 +36,36 @@ impl Host {
         let owners = Owners::of_this_user();
         let mut host = Self {
             program: options.program,
+            mark: mark_of(&options.data),
             image: image::prepare(&images, &options.rootfs, owners)?,
             owners,
             groups: Groups::detect(),
         };
         trial::run_once(&mut host, &images, &options.rootfs)?;
         Ok(host)
+    }
+
+    /// Returns the mark of the data folder: the first argument of each process that runs a machine of it.
+    pub fn mark(&self) -> &str {
+        &self.mark
+    }
+
+    /// Whether a machine runs on a disk; it need not answer.
+    ///
+    /// # Errors
+    /// If the disk cannot be opened. One that is not there is in no use.
+    pub fn is_in_use(&self, upper: &Path) -> Result<bool, Error> {
+        disk_lock::is_locked(upper)
+    }
+
+    /// Removes the sockets, notes and control groups that a machine has left that ended by itself.
+    pub fn remove_traces(&self, run: &Path) {
+        place::remove_traces(run, None);
+    }
+
+    /// Removes the control groups that machines have left, except those that `is_known` knows by id, in 32 digits.
+    pub fn remove_stale_groups(&self, is_known: impl Fn(&str) -> bool) {
+        self.groups.remove_stale(&self.mark, is_known);
     }
 
     /// The program that is run again as booter and init.
@@ -63,7 +91,17 @@ impl Host {
         fs::DirBuilder::new()
             .mode(0o755)
             .create(path)
+            .and_then(|()| self.owners.give(path, 0, 0))
             .map_err(Error::file(path))
+    }
+
+    /// Gives the files of a volume to users of machines, where an earlier version gave them to those of this computer.
+    /// One that is converted already costs one look.
+    pub fn convert_volume(&self, path: &Path) -> Result<(), Error> {
+        match self.owners.first_user() {
+            Some(first) => volume_owners::convert(path, first),
+            None => Ok(()),
+        }
     }
 
     /// Starts a machine and waits until its init answers.
@@ -96,4 +134,14 @@ impl Host {
     pub fn discard(&self, path: &Path) -> Result<(), Error> {
         discard::discard(path)
     }
+}
+
+/// Returns what tells the machines of one data folder from those of others: 16 digits.
+pub fn mark_of(data: &Path) -> String {
+    // A folder that is gone still has a name.
+    let path = fs::canonicalize(data)
+        .or_else(|_| std::path::absolute(data))
+        .unwrap_or_else(|_| data.to_owned());
+    let hash = XxHash64::oneshot(0, path.as_os_str().as_bytes());
+    format!("{hash:016x}")
 }

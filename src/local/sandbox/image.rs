@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use super::discard;
 use super::error::Error;
 use super::etc;
+use super::hidden;
+use super::message::LowerKind;
 use super::spec::Rootfs;
 use super::tree::Owners;
 
@@ -23,6 +25,8 @@ pub(super) struct Image {
     pub(super) trees: Vec<ImageTree>,
     /// Folders of this computer that are the same inside, read-only.
     pub(super) binds: Vec<PathBuf>,
+    /// What is covered in them.
+    pub(super) hidden: Vec<PathBuf>,
     /// An empty folder to mount on.
     pub(super) scratch: PathBuf,
 }
@@ -32,8 +36,8 @@ pub(super) struct Image {
 pub(super) struct ImageTree {
     pub(super) name: &'static str,
     pub(super) target: &'static str,
-    /// Top first; whether the owners are those of this computer.
-    pub(super) lowers: Vec<(PathBuf, bool)>,
+    /// Top first.
+    pub(super) lowers: Vec<(PathBuf, LowerKind)>,
 }
 
 /// Top folders that hold the system: each is a link, a folder, or missing.
@@ -78,6 +82,8 @@ const FRESH: [(&str, u32); 27] = [
 ];
 /// What lies on every root file system, an unpacked one too.
 const FRAME: [&str; 7] = ["root", "tmp", "proc", "sys", "dev", "run", "etc"];
+/// The name of the tree that is `/`; every layer has it.
+pub(super) const ROOT_TREE: &str = "root";
 /// Stores of systems that keep their programs elsewhere.
 const STORES: [&str; 2] = ["/nix/store", "/gnu/store"];
 const PACKAGES: &str = "/var/lib/dpkg";
@@ -93,11 +99,12 @@ pub(super) fn prepare(images: &Path, rootfs: &Rootfs, owners: Owners) -> Result<
             let base = base_tree(images, "frame", 0, &|root| build_frame(root, owners))?;
             Ok(Image {
                 trees: vec![ImageTree {
-                    name: "root",
+                    name: ROOT_TREE,
                     target: "/",
-                    lowers: vec![(base, false), (path, true)],
+                    lowers: vec![(base, LowerKind::Layer), (path, LowerKind::Rootfs)],
                 }],
                 binds: Vec::new(),
+                hidden: Vec::new(),
                 scratch,
             })
         }
@@ -110,15 +117,16 @@ fn prepare_host(images: &Path, owners: Owners, scratch: PathBuf) -> Result<Image
     })?;
     let mut image = Image {
         trees: vec![ImageTree {
-            name: "root",
+            name: ROOT_TREE,
             target: "/",
-            lowers: vec![(base, false)],
+            lowers: vec![(base, LowerKind::Layer)],
         }],
         binds: STORES
             .iter()
             .map(PathBuf::from)
             .filter(|store| store.is_dir())
             .collect(),
+        hidden: Vec::new(),
         scratch,
     };
     let folders = SYSTEM
@@ -126,9 +134,14 @@ fn prepare_host(images: &Path, owners: Owners, scratch: PathBuf) -> Result<Image
         .filter(|(_, target)| is_real_folder(Path::new(target)));
     match owners {
         // Files of others belong to nobody inside, so writing above them could not work anyway.
-        Owners::Same => image
-            .binds
-            .extend(folders.map(|(_, target)| PathBuf::from(target))),
+        Owners::Same => {
+            image
+                .binds
+                .extend(folders.map(|(_, target)| PathBuf::from(target)));
+            let user = rustix::process::geteuid().as_raw();
+            let note = images.join(format!("hidden-{user}"));
+            image.hidden = hidden::find(&image.binds, &note)?;
+        }
         Owners::From(_) => {
             let packages =
                 Some(("dpkg", PACKAGES)).filter(|(_, target)| is_real_folder(Path::new(target)));
@@ -137,7 +150,7 @@ fn prepare_host(images: &Path, owners: Owners, scratch: PathBuf) -> Result<Image
                 .extend(folders.chain(packages).map(|(name, target)| ImageTree {
                     name,
                     target,
-                    lowers: vec![(PathBuf::from(target), true)],
+                    lowers: vec![(PathBuf::from(target), LowerKind::Host)],
                 }));
         }
     }

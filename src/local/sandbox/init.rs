@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SocketFlags};
 use rustix::process::{Pid, WaitOptions, WaitStatus};
 
+use super::handles::Handles;
 use super::kernel;
 use super::launch;
 use super::message::{Reply, Request};
@@ -47,7 +48,8 @@ enum Next {
 }
 
 /// Serves until it is killed. Callers are served if they are `engine`, a user as numbered inside.
-pub(super) fn serve(control: BorrowedFd<'_>, engine: u32) -> ! {
+pub(super) fn serve(handles: &Handles, engine: u32) -> ! {
+    let control = handles.control.as_fd();
     let Ok(children) = kernel::watch_children() else {
         kernel::leave(1)
     };
@@ -57,7 +59,7 @@ pub(super) fn serve(control: BorrowedFd<'_>, engine: u32) -> ! {
         let ready = wait_for_any(&children, control, &connections, &doomed);
         for (index, revents) in ready.connections.into_iter().enumerate().rev() {
             if !revents.is_empty()
-                && let Next::Close = answer(&mut connections[index])
+                && let Next::Close = answer(handles, &mut connections[index])
             {
                 doomed.extend(hang_up(&connections.swap_remove(index)));
             }
@@ -172,14 +174,14 @@ fn exit_of(status: WaitStatus) -> Exit {
     }
 }
 
-fn answer(connection: &mut Connection) -> Next {
+fn answer(handles: &Handles, connection: &mut Connection) -> Next {
     let request = socket::receive::<Request>(connection.socket.as_fd(), RecvFlags::DONTWAIT);
     let (request, descriptors) = match request {
         Ok(Some(request)) => request,
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Next::Keep,
         Ok(None) | Err(_) => return Next::Close,
     };
-    let result = perform(connection, request, &descriptors);
+    let result = perform(handles, connection, request, &descriptors);
     let (reply, next) = match result {
         Ok(Answer::Later) => return Next::Keep,
         Ok(Answer::Now(reply, next)) => (reply, next),
@@ -207,6 +209,7 @@ enum Answer {
 }
 
 fn perform(
+    handles: &Handles,
     connection: &mut Connection,
     request: Request,
     descriptors: &[OwnedFd],
@@ -215,12 +218,12 @@ fn perform(
     let pass = |descriptor| Answer::Descriptor(descriptor, Next::Close);
     match (request, &mut connection.holds) {
         (Request::Exec(request), Holds::Nothing) if request.console => {
-            let (master, slave) = terminal::open()?;
-            connection.holds = Holds::Process(launch::start(&request, &[slave])?);
+            let (master, slave) = terminal::open(&handles.terminals)?;
+            connection.holds = Holds::Process(launch::start(handles, &request, &[slave])?);
             Ok(Answer::Descriptor(master, Next::Keep))
         }
         (Request::Exec(request), Holds::Nothing) => {
-            connection.holds = Holds::Process(launch::start(&request, descriptors)?);
+            connection.holds = Holds::Process(launch::start(handles, &request, descriptors)?);
             Ok(Answer::Later)
         }
         (Request::Signal(signal), Holds::Process(leader)) => {
@@ -238,7 +241,7 @@ fn perform(
         (Request::IsIdle, Holds::Nothing) => {
             Ok(Answer::Now(Reply::Idle(has_no_children()), Next::Close))
         }
-        (Request::StopAll, Holds::Nothing) => halt::stop_all().map(done),
+        (Request::StopAll, Holds::Nothing) => halt::stop_all(handles.proc.as_fd()).map(done),
         (Request::ContinueAll, Holds::Nothing) => halt::continue_all().map(done),
         _ => Err(io::Error::from_raw_os_error(libc::EPROTO)),
     }

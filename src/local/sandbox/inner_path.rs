@@ -52,11 +52,20 @@ impl InnerRoot {
         Ok(folder)
     }
 
+    /// Opens a file or folder of the machine, only to mount on it.
+    pub(super) fn open_path(&self, path: &Path) -> io::Result<OwnedFd> {
+        self.open_with(path, OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW)
+    }
+
     fn open_folder(&self, path: &Path) -> io::Result<OwnedFd> {
+        self.open_with(path, FOLDER)
+    }
+
+    fn open_with(&self, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
         Ok(rustix::fs::openat2(
             &self.folder,
             path,
-            FOLDER,
+            flags,
             Mode::empty(),
             ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
         )?)

@@ -87,6 +87,38 @@ pub(super) fn execute(path: &CString, argv: &[CString], env: &[CString]) -> io::
     io::Error::last_os_error()
 }
 
+/// Replaces this process by the program in an open file, without environment; returns only the reason why it could not.
+pub(super) fn execute_descriptor(program: BorrowedFd<'_>, argv: &[CString]) -> io::Error {
+    let argv: Vec<*const libc::c_char> = argv
+        .iter()
+        .map(|text| text.as_ptr())
+        .chain([std::ptr::null()])
+        .collect();
+    let env = [std::ptr::null::<libc::c_char>()];
+    // SAFETY: the path is an empty C string, both arrays end with a null pointer and live, as do their strings, until
+    // the call returns.
+    unsafe {
+        libc::syscall(
+            libc::SYS_execveat,
+            program.as_raw_fd(),
+            c"".as_ptr(),
+            argv.as_ptr(),
+            env.as_ptr(),
+            libc::AT_EMPTY_PATH,
+        )
+    };
+    io::Error::last_os_error()
+}
+
+/// Makes this thread look at files as another user and group; the capabilities on files go with root's number.
+pub(super) fn set_file_system_user(user: u32, group: u32) {
+    // SAFETY: both calls take any number. They do not report failure, and cannot fail for root.
+    unsafe {
+        libc::setfsgid(group);
+        libc::setfsuid(user);
+    }
+}
+
 /// What a detached mount gets before it is attached.
 #[derive(Clone, Copy, Default)]
 pub(super) struct MountAttributes<'a> {
@@ -206,13 +238,34 @@ pub(super) fn close_from(first: u32, only_on_exec: bool) -> io::Result<()> {
     } else {
         0
     };
-    // SAFETY: callers own no Rust object for a descriptor above `first` that they use afterwards.
-    let result = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, flags) };
+    close_range(first, u32::MAX, flags)
+}
+
+fn close_range(first: u32, last: u32, flags: u32) -> io::Result<()> {
+    // SAFETY: callers own no Rust object for a descriptor in the range that they use afterwards.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
     if result == 0 {
         Ok(())
     } else {
         Err(io::Error::last_os_error())
     }
+}
+
+/// Closes every descriptor except these.
+pub(super) fn close_all_but(kept: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut kept: Vec<u32> = kept
+        .iter()
+        .filter_map(|descriptor| u32::try_from(descriptor.as_raw_fd()).ok())
+        .collect();
+    kept.sort_unstable();
+    let mut first = 0;
+    for descriptor in kept {
+        if first < descriptor {
+            close_range(first, descriptor - 1, 0)?;
+        }
+        first = descriptor + 1;
+    }
+    close_range(first, u32::MAX, 0)
 }
 
 /// Brings the loopback interface of this network namespace up.

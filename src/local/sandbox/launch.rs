@@ -2,13 +2,14 @@
 
 use std::ffi::{CString, OsStr};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::Mode;
 use rustix::process::{Pid, Resource, setrlimit};
 
+use super::handles::Handles;
 use super::kernel::{self, Fork};
 use super::message::{Exact, ExecRequest};
 use super::ready;
@@ -20,7 +21,11 @@ const NOT_RUNNABLE: i32 = 126;
 
 /// Starts a program in a session of its own. The descriptors are standard input where the request has
 /// one, output and error; for a console its terminal alone.
-pub(super) fn start(request: &ExecRequest, descriptors: &[OwnedFd]) -> io::Result<Pid> {
+pub(super) fn start(
+    handles: &Handles,
+    request: &ExecRequest,
+    descriptors: &[OwnedFd],
+) -> io::Result<Pid> {
     let wanted = match (request.console, request.stdin) {
         (true, _) => 1,
         (false, true) => 3,
@@ -32,7 +37,7 @@ pub(super) fn start(request: &ExecRequest, descriptors: &[OwnedFd]) -> io::Resul
     match kernel::fork()? {
         Fork::Parent(pid) => Ok(pid),
         Fork::Child => {
-            let code = match connect(descriptors) {
+            let code = match join_groups(handles).and_then(|()| connect(handles, descriptors)) {
                 Ok(()) => become_program(request),
                 Err(_) => NOT_RUNNABLE,
             };
@@ -41,7 +46,15 @@ pub(super) fn start(request: &ExecRequest, descriptors: &[OwnedFd]) -> io::Resul
     }
 }
 
-fn connect(descriptors: &[OwnedFd]) -> io::Result<()> {
+/// Init is in no group that limits memory, so that it is never killed for what programs take.
+fn join_groups(handles: &Handles) -> io::Result<()> {
+    for members in &handles.program_groups {
+        rustix::io::write(members, b"0")?;
+    }
+    Ok(())
+}
+
+fn connect(handles: &Handles, descriptors: &[OwnedFd]) -> io::Result<()> {
     rustix::process::setsid()?;
     let (input, output, error) = match descriptors {
         [terminal] => {
@@ -56,7 +69,7 @@ fn connect(descriptors: &[OwnedFd]) -> io::Result<()> {
     rustix::stdio::dup2_stderr(error)?;
     match input {
         Some(input) => rustix::stdio::dup2_stdin(input)?,
-        None => rustix::stdio::dup2_stdin(std::fs::File::open("/dev/null")?.as_fd())?,
+        None => rustix::stdio::dup2_stdin(&handles.null)?,
     }
     kernel::close_from(3, true)?;
     if let Some(limit) = ready::open_files() {

@@ -15,7 +15,7 @@ use super::discard;
 use super::error::Error;
 use super::guest_file::GuestFile;
 use super::message::{Reply, Request};
-use super::place::{PATIENCE, Place, ask, expect_descriptor, is_ready, socket_name};
+use super::place::{INIT_TIMEOUT, Place, ask, expect_descriptor, is_ready, socket_name};
 use super::process::Process;
 use super::spec::ExecSpec;
 use super::tree::Owners;
@@ -67,7 +67,7 @@ impl Machine {
 
     /// Starts a program. That it could not be found or run is told by its exit code.
     pub fn exec(&self, spec: &ExecSpec) -> Result<Process, Error> {
-        Process::start(self.place.reach()?, spec, self.place.owners)
+        Process::start(&self.place, spec)
     }
 
     /// Starts a program on a terminal of the machine, as the leader of a session; its standard input is
@@ -92,7 +92,7 @@ impl Machine {
             what: what(),
             source,
         };
-        if !is_ready(&dialled, PollFlags::OUT, PATIENCE).map_err(failed)? {
+        if !is_ready(&dialled, PollFlags::OUT, INIT_TIMEOUT).map_err(failed)? {
             return Err(Error::TimedOut(what()));
         }
         match socket_error(&dialled).map_err(|error| failed(error.into()))? {
@@ -183,7 +183,7 @@ impl Machine {
             Err(error) => return Err(failed(error)),
         }
         // The kernel ends and reaps every other process of the namespace before it reports this one.
-        if is_ready(&init, PollFlags::IN, PATIENCE).map_err(Error::Socket)? {
+        if is_ready(&init, PollFlags::IN, INIT_TIMEOUT).map_err(Error::Socket)? {
             Ok(())
         } else {
             Err(Error::TimedOut(String::from("end of the machine")))

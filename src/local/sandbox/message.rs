@@ -55,7 +55,10 @@ pub(super) struct BootPlan {
     pub(super) scratch: Exact,
     pub(super) overlays: Vec<OverlayPlan>,
     pub(super) binds: Vec<BindPlan>,
-    pub(super) cpus: u32,
+    /// Files and folders in the binds that nobody inside may see into.
+    pub(super) hidden: Vec<Exact>,
+    /// The processors that its processes may use; none means all.
+    pub(super) processors: Vec<usize>,
     pub(super) memory_mib: u64,
     /// Control groups to make for it; none where that is not possible.
     pub(super) groups: Vec<GroupPlan>,
@@ -69,6 +72,8 @@ pub(super) struct GroupPlan {
     pub(super) path: Exact,
     /// Files in it and what is written to them.
     pub(super) settings: Vec<(String, String)>,
+    /// Whether init stays out of it.
+    pub(super) programs_only: bool,
 }
 
 /// The same UUIDs as text; the crate is built without its own serde support.
@@ -104,8 +109,20 @@ pub(super) struct OverlayPlan {
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct LowerPlan {
     pub(super) path: Exact,
-    /// Whether its owners are those of this computer and must be shifted.
-    pub(super) map_owners: bool,
+    pub(super) kind: LowerKind,
+}
+
+/// Whose files a lower layer holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum LowerKind {
+    /// A layer of a machine; its owners are numbered as machines' users are.
+    Layer,
+    /// An unpacked system; its owners are shifted.
+    Rootfs,
+    /// Files of this computer: its owners are shifted, and a machine of root sees what a stranger on this computer could
+    /// read.
+    Host,
 }
 
 /// One folder of this computer that shows inside.
@@ -114,8 +131,7 @@ pub(super) struct BindPlan {
     pub(super) source: Exact,
     pub(super) target: Exact,
     pub(super) read_only: bool,
-    pub(super) map_owners: bool,
-    /// System folders bring the mounts below them, and no devices.
+    /// Whether it belongs to this computer, not to machines.
     pub(super) system: bool,
 }
 

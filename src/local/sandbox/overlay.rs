@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use rustix::fs::{CWD, StatVfsMountFlags};
+use rustix::fs::{CWD, FileType, StatVfsMountFlags};
 use rustix::mount::{
     MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, mount, mount_change,
     move_mount, open_tree,
@@ -20,8 +20,11 @@ use rustix::mount::{
 use super::device;
 use super::inner_path::InnerRoot;
 use super::kernel::{self, MountAttributes};
-use super::message::{BindPlan, BootPlan, LowerPlan, OverlayPlan};
+use super::message::{BindPlan, BootPlan, Exact, LowerKind, LowerPlan, OverlayPlan};
 use super::step::{Failure, Step};
+
+/// A user whom nothing belongs to.
+const STRANGER: u32 = 65534;
 
 /// Builds the root of a machine; it can be entered through the descriptor. This process must be in a
 /// mount namespace of its own; `users` maps the owners of what belongs to this computer.
@@ -63,10 +66,12 @@ pub(super) fn build(plan: &BootPlan, users: Option<BorrowedFd<'_>>) -> Result<Ow
         .step("root file system")?;
     for bind in &plan.binds {
         let step = format!("mount on {}", bind.target.path().display());
-        clone_bind(bind, users)
+        let mut name = || names.next().unwrap_or_default().to_string();
+        clone_bind(bind, users, &mut name)
             .and_then(|tree| attach(&root, &tree, bind.target.path()))
             .step(step)?;
     }
+    cover(&root, &plan.hidden).step("cover over private files")?;
     device::mount_all(&root, plan.first_user).step("mount of /dev")?;
     Ok(root.into_descriptor())
 }
@@ -81,10 +86,8 @@ fn mount_overlay(
     let mut name = || names.next().unwrap_or_default().to_string();
     let mut lowers = Vec::new();
     for lower in &overlay.lowers {
-        let name = name();
         let step = format!("layer {}", lower.path.path().display());
-        place_lower(lower, users, &name).step(step)?;
-        lowers.push(name);
+        lowers.push(place_lower(lower, users, &mut name).step(step)?);
     }
     let (upper, work, merged) = (name(), name(), name());
     let step = format!("overlay on {}", target.display());
@@ -110,12 +113,35 @@ fn mount_overlay(
     Ok(merged)
 }
 
-fn place_lower(lower: &LowerPlan, users: Option<BorrowedFd<'_>>, name: &str) -> io::Result<()> {
-    let (Some(users), true) = (users, lower.map_owners) else {
-        return symlink(lower.path.path(), name);
-    };
-    fs::create_dir(name)?;
-    let mount = clone_tree(lower.path.path(), OpenTreeFlags::empty())?;
+/// Makes a lower layer available here and returns its name.
+fn place_lower(
+    lower: &LowerPlan,
+    users: Option<BorrowedFd<'_>>,
+    names: &mut impl FnMut() -> String,
+) -> io::Result<String> {
+    let source = lower.path.path();
+    match (users, lower.kind) {
+        (None, _) | (_, LowerKind::Layer) => {
+            // Overlays follow the link; a layer that is missing is found here, and can be named.
+            fs::metadata(source)?;
+            let name = names();
+            symlink(source, &name)?;
+            Ok(name)
+        }
+        (Some(users), LowerKind::Rootfs) => place_shifted(source, users, names),
+        (Some(users), LowerKind::Host) => place_as_stranger(source, users, names),
+    }
+}
+
+/// Mounts a folder of this computer with its owners shifted, and returns its name here.
+fn place_shifted(
+    source: &Path,
+    users: BorrowedFd<'_>,
+    names: &mut impl FnMut() -> String,
+) -> io::Result<String> {
+    let name = names();
+    fs::create_dir(&name)?;
+    let mount = clone_tree(source, OpenTreeFlags::empty())?;
     kernel::set_mount_attributes(
         mount.as_fd(),
         MountAttributes {
@@ -128,19 +154,49 @@ fn place_lower(lower: &LowerPlan, users: Option<BorrowedFd<'_>>, name: &str) -> 
         &mount,
         "",
         CWD,
-        name,
+        &*name,
         MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
     )?;
-    Ok(())
+    Ok(name)
 }
 
-fn clone_bind(bind: &BindPlan, users: Option<BorrowedFd<'_>>) -> io::Result<OwnedFd> {
-    let depth = if bind.system {
-        OpenTreeFlags::AT_RECURSIVE
-    } else {
-        OpenTreeFlags::empty()
+/// The same, through an overlay whose maker is nobody: the kernel reads the files below an overlay with the rights of
+/// who mounted it, so that root inside, whose files these seem to be, reads what everybody may read, and no more.
+fn place_as_stranger(
+    source: &Path,
+    users: BorrowedFd<'_>,
+    names: &mut impl FnMut() -> String,
+) -> io::Result<String> {
+    let shifted = place_shifted(source, users, names)?;
+    let (empty, view) = (names(), names());
+    // An overlay without an upper needs two lowers.
+    fs::create_dir(&empty)?;
+    fs::create_dir(&view)?;
+    let options = CString::new(format!(
+        "lowerdir={shifted}:{empty},redirect_dir=off,metacopy=off,index=off"
+    ))?;
+    kernel::set_file_system_user(STRANGER, STRANGER);
+    let flags = MountFlags::NODEV | MountFlags::RDONLY;
+    let mounted = mount("overlay", &*view, "overlay", flags, &*options);
+    kernel::set_file_system_user(0, 0);
+    mounted?;
+    Ok(view)
+}
+
+fn clone_bind(
+    bind: &BindPlan,
+    users: Option<BorrowedFd<'_>>,
+    names: &mut impl FnMut() -> String,
+) -> io::Result<OwnedFd> {
+    let source = bind.source.path();
+    let mount = match users {
+        Some(users) if bind.system => {
+            let view = place_as_stranger(source, users, names)?;
+            clone_tree(Path::new(&view), OpenTreeFlags::empty())?
+        }
+        None if bind.system => clone_tree(source, OpenTreeFlags::AT_RECURSIVE)?,
+        _ => clone_tree(source, OpenTreeFlags::empty())?,
     };
-    let mount = clone_tree(bind.source.path(), depth)?;
     kernel::set_mount_attributes(
         mount.as_fd(),
         MountAttributes {
@@ -148,10 +204,39 @@ fn clone_bind(bind: &BindPlan, users: Option<BorrowedFd<'_>>) -> io::Result<Owne
             no_devices: true,
             no_set_user_id: true,
             recursive: bind.system,
-            user_namespace: users.filter(|_| bind.map_owners),
+            user_namespace: None,
         },
     )?;
     Ok(mount)
+}
+
+/// Puts something empty over each of these; what is not there any more needs none.
+fn cover(root: &InnerRoot, hidden: &[Exact]) -> io::Result<()> {
+    if hidden.is_empty() {
+        return Ok(());
+    }
+    fs::create_dir("nothing")?;
+    fs::File::create("no-content")?;
+    for path in hidden.iter().map(Exact::path) {
+        let target = match root.open_path(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            target => target?,
+        };
+        let is_folder = FileType::from_raw_mode(rustix::fs::fstat(&target)?.st_mode).is_dir();
+        let cover = clone_tree(
+            Path::new(if is_folder { "nothing" } else { "no-content" }),
+            OpenTreeFlags::empty(),
+        )?;
+        kernel::set_mount_attributes(
+            cover.as_fd(),
+            MountAttributes {
+                read_only: true,
+                ..MountAttributes::default()
+            },
+        )?;
+        attach_at(&cover, target.as_fd())?;
+    }
+    Ok(())
 }
 
 fn attach(root: &InnerRoot, tree: &OwnedFd, target: &Path) -> io::Result<()> {

@@ -1,8 +1,9 @@
 //! Where a machine is reached, and how init is asked.
 
+use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -11,13 +12,16 @@ use rustix::net::RecvFlags;
 use rustix::net::sockopt::socket_peercred;
 use uuid::Uuid;
 
+use super::cgroup;
 use super::error::Error;
 use super::message::{Reply, Request};
 use super::socket;
 use super::tree::Owners;
 
 /// How long init may take to answer, and a killed machine to vanish.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const INIT_TIMEOUT: Duration = Duration::from_secs(10);
+
+const NOTE_SUFFIX: &str = ".cgroups";
 
 /// Where init of one boot of a machine listens.
 #[derive(Debug)]
@@ -35,7 +39,35 @@ pub(super) fn socket_name(id: Uuid, nonce: Uuid) -> String {
 
 /// The file beside it that lists the control groups.
 pub(super) fn group_note(socket_name: &str) -> String {
-    format!("{socket_name}.cgroups")
+    format!("{socket_name}{NOTE_SUFFIX}")
+}
+
+/// Removes what boots of a machine have left in its run folder: sockets, notes, and the control groups that these list.
+/// The boot `kept` is left alone. None of the others may be alive.
+pub(super) fn remove_traces(run: &Path, kept: Option<&str>) {
+    for entry in fs::read_dir(run).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let Some(boot) = name.to_str().and_then(boot_of) else {
+            continue;
+        };
+        if kept == Some(boot) {
+            continue;
+        }
+        let path = run.join(&name);
+        if name.len() > boot.len() {
+            cgroup::try_remove(&path);
+        } else {
+            fs::remove_file(path).unwrap_or_default();
+        }
+    }
+}
+
+/// Returns the part of a file name that [`socket_name`] makes, if it is a socket or a note of control groups.
+fn boot_of(name: &str) -> Option<&str> {
+    let boot = name.strip_suffix(NOTE_SUFFIX).unwrap_or(name);
+    let (id, nonce) = boot.split_once('-')?;
+    let is_hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    (id.len() == 8 && nonce.len() == 32 && is_hex(id) && is_hex(nonce)).then_some(boot)
 }
 
 impl Place {
@@ -47,7 +79,7 @@ impl Place {
     /// Connects to init, and makes sure that it is the one of a machine of this user.
     pub(super) fn reach(&self) -> Result<OwnedFd, Error> {
         let socket = socket::unconnected().map_err(Error::Socket)?;
-        socket::set_timeout(socket.as_fd(), Some(PATIENCE)).map_err(Error::Socket)?;
+        socket::set_timeout(socket.as_fd(), Some(INIT_TIMEOUT)).map_err(Error::Socket)?;
         let connected = socket::with_address(&self.run, &self.name, |address| {
             rustix::net::connect(&socket, address)
         });

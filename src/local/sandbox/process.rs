@@ -1,5 +1,6 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Gid, Uid};
@@ -7,8 +8,10 @@ use rustix::io::Errno;
 use rustix::net::RecvFlags;
 use rustix::pipe::{PipeFlags, pipe_with};
 
+use super::cgroup;
 use super::error::Error;
 use super::message::{Exact, ExecRequest, Reply, Request};
+use super::place::Place;
 use super::socket;
 use super::spec::{ExecSpec, Exit, Stdin};
 use super::tree::Owners;
@@ -23,10 +26,13 @@ pub struct Process {
     /// What it complains about.
     pub stderr: OwnedFd,
     running: Running,
+    memory: MemoryWatch,
 }
 
 impl Process {
-    pub(super) fn start(control: OwnedFd, spec: &ExecSpec, owners: Owners) -> Result<Self, Error> {
+    pub(super) fn start(place: &Place, spec: &ExecSpec) -> Result<Self, Error> {
+        let (control, owners) = (place.reach()?, place.owners);
+        let memory = MemoryWatch::start(place.group_note());
         let (stdout, its_stdout) = pipe(owners).map_err(Error::Socket)?;
         let (stderr, its_stderr) = pipe(owners).map_err(Error::Socket)?;
         let piped = match spec.stdin {
@@ -49,7 +55,13 @@ impl Process {
             stdout,
             stderr,
             running: Running::new(control),
+            memory,
         })
+    }
+
+    /// Whether a process of the machine was killed since this one started because its memory ran out.
+    pub fn saw_memory_run_out(&self) -> bool {
+        self.memory.ran_out()
     }
 
     /// Readable when [`Process::try_wait`] has something to say.
@@ -70,6 +82,26 @@ impl Process {
     /// Signals its whole process group; one that has ended is fine.
     pub fn signal(&self, signal: i32) -> Result<(), Error> {
         self.running.signal(signal)
+    }
+}
+
+/// Counts the processes that were killed for want of memory.
+#[derive(Debug)]
+struct MemoryWatch {
+    group_note: PathBuf,
+    killed_before: u64,
+}
+
+impl MemoryWatch {
+    fn start(group_note: PathBuf) -> Self {
+        Self {
+            killed_before: cgroup::killed_for_memory(&group_note),
+            group_note,
+        }
+    }
+
+    fn ran_out(&self) -> bool {
+        cgroup::killed_for_memory(&self.group_note) > self.killed_before
     }
 }
 

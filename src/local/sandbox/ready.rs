@@ -42,20 +42,14 @@ pub(super) fn prepare(plan: &BootPlan, control: &OwnedFd) -> Result<(), Failure>
     rustix::io::ioctl_fionbio(control, true).step("control socket")
 }
 
-/// Lets the machine use as many processors as its type has, others for each machine.
+/// Programs may undo this; where there is a control group for processors they gain nothing by it.
 fn limit_processors(plan: &BootPlan) -> io::Result<()> {
-    let allowed = rustix::thread::sched_getaffinity(None)?;
-    let usable: Vec<usize> = (0..CpuSet::MAX_CPU)
-        .filter(|cpu| allowed.is_set(*cpu))
-        .collect();
-    let wanted = usize::try_from(plan.cpus).unwrap_or(usize::MAX);
-    if wanted == 0 || wanted >= usable.len() {
+    if plan.processors.is_empty() {
         return Ok(());
     }
-    let first = usize::from(plan.id.0.as_bytes()[15]);
     let mut chosen = CpuSet::new();
-    for turn in 0..wanted {
-        chosen.set(usable[(first + turn) % usable.len()]);
+    for processor in &plan.processors {
+        chosen.set(*processor);
     }
     Ok(rustix::thread::sched_setaffinity(None, &chosen)?)
 }

@@ -56,25 +56,54 @@ impl fmt::Display for Mode {
     }
 }
 
-/// What holds a machine to its memory and its number of processes. Processors are always shared out by
-/// affinity.
+/// What holds a machine to its memory, its number of processes and its processors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LimitsSupport {
     /// A control group of version 2: memory, processes, freezer.
-    Cgroup2,
+    Cgroup2 {
+        /// Whether it holds processors too.
+        limits_processors: bool,
+    },
     /// Control groups of version 1: memory, and processes and freezer where they may be made.
-    Cgroup1,
+    Cgroup1 {
+        /// Whether there is one that holds processors.
+        limits_processors: bool,
+    },
     /// No control group may be made: the limits of each process, so memory counts for each alone.
     ProcessLimits,
 }
 
+impl LimitsSupport {
+    /// Whether a program cannot use more processors than its machine has, whatever it asks for.
+    pub fn limits_processors(self) -> bool {
+        match self {
+            Self::Cgroup1 { limits_processors } | Self::Cgroup2 { limits_processors } => {
+                limits_processors
+            }
+            Self::ProcessLimits => false,
+        }
+    }
+}
+
 impl fmt::Display for LimitsSupport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Cgroup2 => "cgroup v2",
-            Self::Cgroup1 => "cgroup v1",
-            Self::ProcessLimits => "process limits only, memory is limited for each process alone",
-        })
+        let version = match self {
+            Self::Cgroup2 { .. } => "cgroup v2",
+            Self::Cgroup1 { .. } => "cgroup v1",
+            Self::ProcessLimits => {
+                return formatter.write_str(
+                    "no control groups: private memory is limited for each process alone, shared memory and what programs \
+                     mount in memory is not; programs can undo the limit of processors",
+                );
+            }
+        };
+        match self.limits_processors() {
+            true => write!(formatter, "{version}: memory, processes and processors"),
+            false => write!(
+                formatter,
+                "{version}: memory and processes; programs can undo the limit of processors"
+            ),
+        }
     }
 }
 

@@ -1,0 +1,43 @@
+//! What init holds open, so that it never looks up a path that root inside could have put something else on.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// The descriptors that init keeps for its whole life.
+#[derive(Debug)]
+pub(super) struct Handles {
+    /// Where the engine connects.
+    pub(super) control: OwnedFd,
+    /// Never used, only held: while it is open the disk of the machine is locked.
+    pub(super) disk_lock: OwnedFd,
+    /// Files that a process writes 0 to, to become a member of a control group that init is not in.
+    pub(super) program_groups: Vec<OwnedFd>,
+    /// A detached copy of `/proc`.
+    pub(super) proc: OwnedFd,
+    /// The folder `/dev/pts`.
+    pub(super) terminals: OwnedFd,
+    /// The device `/dev/null`.
+    pub(super) null: OwnedFd,
+}
+
+impl Handles {
+    /// Returns all of them, and the standard streams.
+    pub(super) fn all(&self) -> Vec<BorrowedFd<'_>> {
+        let own = [
+            &self.control,
+            &self.disk_lock,
+            &self.proc,
+            &self.terminals,
+            &self.null,
+        ];
+        let streams = [
+            rustix::stdio::stdin(),
+            rustix::stdio::stdout(),
+            rustix::stdio::stderr(),
+        ];
+        own.into_iter()
+            .chain(&self.program_groups)
+            .map(AsFd::as_fd)
+            .chain(streams)
+            .collect()
+    }
+}
