@@ -18,7 +18,7 @@ use super::kernel::{self, Fork};
 use super::message::{BootPlan, BootReport};
 use super::step::{Failure, Step};
 use super::tree::{Owners, USERS};
-use super::{guest_root, init, kernel_limits, overlay, program_file, ready, socket};
+use super::{guest_root, init, kernel_limits, overlay, program_file, ready, socket, terminal};
 
 /// How the engine calls this program when it is to be a booter.
 pub(super) const BOOTER: &str = "fastvm-booter";
@@ -174,6 +174,7 @@ fn boot_mapped(plan: &BootPlan, first_user: u32, inherited: Inherited) -> Result
     for side in [&ours, &theirs] {
         socket::set_timeout(side.as_fd(), Some(BOOT_STEP_TIMEOUT)).step("socket pair")?;
     }
+    let terminals = terminal::mount_apart(first_user).step("mount of /dev/pts")?;
     // The child shares it, until it takes its locked copy.
     kernel::unshare(UnshareFlags::NEWNS).step("new mount namespace")?;
     let child = match kernel::fork_into(inherited.groups.birth()).step("fork of the booter")? {
@@ -196,7 +197,7 @@ fn boot_mapped(plan: &BootPlan, first_user: u32, inherited: Inherited) -> Result
     fs::write(format!("/proc/{process}/uid_map"), &mapping).step("user mapping")?;
     fs::write(format!("/proc/{process}/gid_map"), &mapping).step("group mapping")?;
     let users = fs::File::open(format!("/proc/{process}/ns/user")).step("user namespace")?;
-    let root = overlay::build(plan, Some(users.as_fd()))?;
+    let root = overlay::build(plan, Some((users.as_fd(), &terminals)))?;
     say(&ours, &[root.as_fd()]).step("answer to the booter")?;
     // From here on the child, or init, tells how it goes.
     rustix::process::waitpid(Some(child), WaitOptions::empty()).step("end of the booter")?;

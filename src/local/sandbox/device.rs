@@ -23,8 +23,12 @@ const LINKS: [(&str, &str); 5] = [
     ("stderr", "/proc/self/fd/2"),
 ];
 
-/// Builds `/dev` in the current folder and moves it into place.
-pub(super) fn mount_all(root: &InnerRoot, first_user: Option<u32>) -> io::Result<()> {
+/// Builds `/dev` in the current folder, with these terminals if they are made already, and moves it into place.
+pub(super) fn mount_all(
+    root: &InnerRoot,
+    first_user: Option<u32>,
+    terminals: Option<&OwnedFd>,
+) -> io::Result<()> {
     let owner = first_user.unwrap_or(0);
     let options = match first_user {
         Some(first) => format!("mode=755,size=1m,uid={first},gid={first}"),
@@ -43,6 +47,16 @@ pub(super) fn mount_all(root: &InnerRoot, first_user: Option<u32>) -> io::Result
         let path = Path::new("dev").join(name);
         symlink(target, &path)?;
         lchown(&path, Some(owner), Some(owner))?;
+    }
+    if let Some(terminals) = terminals {
+        let path = Path::new("dev/pts");
+        move_mount(
+            terminals,
+            "",
+            CWD,
+            path,
+            MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
+        )?;
     }
     for name in DEVICES {
         let path = Path::new("dev").join(name);

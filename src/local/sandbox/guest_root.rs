@@ -15,6 +15,7 @@ use rustix::mount::{
 use super::message::BootPlan;
 use super::overlay::clone_tree;
 use super::step::{Failure, Step};
+use super::terminal;
 
 /// Kernel files that tell about or act on the whole computer. The kernel refuses what matters in them to
 /// whoever is not root outside; not to see them is tidier. Those that a kernel lacks are skipped.
@@ -27,8 +28,6 @@ const MASKED_FILES: [&str; 6] = [
     "/proc/timer_list",
 ];
 const MASKED_FOLDERS: [&str; 4] = ["/proc/acpi", "/proc/asound", "/proc/scsi", "/sys/firmware"];
-/// How many terminals a machine may have; the kernel has 4096 for all.
-const TERMINALS: u32 = 256;
 const PLAIN: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV);
 
 /// Files of the machine as they are before any program of it has run.
@@ -102,13 +101,14 @@ fn mount_kernel_files() -> io::Result<()> {
 }
 
 fn mount_terminals(plan: &BootPlan) -> io::Result<()> {
-    // The group tty exists only where more than one group is mapped.
-    let group = plan.first_user.map_or("", |_| ",gid=5");
+    if plan.first_user.is_some() {
+        return Ok(()); // they are there already
+    }
     mount_new(
         "devpts",
         "/dev/pts",
         MountFlags::NOSUID | MountFlags::NOEXEC,
-        &format!("newinstance,ptmxmode=0666,mode=0620,max={TERMINALS}{group}"),
+        &terminal::mount_options(),
     )
 }
 

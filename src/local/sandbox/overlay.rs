@@ -27,8 +27,13 @@ use super::step::{Failure, Step};
 const STRANGER: u32 = 65534;
 
 /// Builds the root of a machine; it can be entered through the descriptor. This process must be in a
-/// mount namespace of its own; `users` maps the owners of what belongs to this computer.
-pub(super) fn build(plan: &BootPlan, users: Option<BorrowedFd<'_>>) -> Result<OwnedFd, Failure> {
+/// mount namespace of its own. For a machine of root, `of_root` has its user namespace, which maps the owners of what
+/// belongs to this computer, and the mount of its terminals.
+pub(super) fn build(
+    plan: &BootPlan,
+    of_root: Option<(BorrowedFd<'_>, &OwnedFd)>,
+) -> Result<OwnedFd, Failure> {
+    let (users, terminals) = of_root.unzip();
     mount_change(
         "/",
         MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
@@ -72,7 +77,7 @@ pub(super) fn build(plan: &BootPlan, users: Option<BorrowedFd<'_>>) -> Result<Ow
             .step(step)?;
     }
     cover(&root, &plan.hidden).step("cover over private files")?;
-    device::mount_all(&root, plan.first_user).step("mount of /dev")?;
+    device::mount_all(&root, plan.first_user, terminals).step("mount of /dev")?;
     Ok(root.into_descriptor())
 }
 
