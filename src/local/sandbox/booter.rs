@@ -141,11 +141,10 @@ fn take_sockets() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(kept)
 }
 
-/// All but the user and the mount namespace.
+/// All but the user, the mount and the control group namespace; programs get the last one when they are in their groups.
 const OWN_NAMESPACES: UnshareFlags = UnshareFlags::NEWPID
     .union(UnshareFlags::NEWUTS)
     .union(UnshareFlags::NEWIPC)
-    .union(UnshareFlags::NEWCGROUP)
     .union(UnshareFlags::NEWNET);
 
 /// An ordinary user: this process, root of a user namespace since its first stage, builds the root of the machine, and
@@ -156,7 +155,7 @@ fn boot_alone(plan: &BootPlan, inherited: Inherited) -> Result<(), Failure> {
     kernel::unshare(UnshareFlags::NEWUSER).step("second user namespace")?;
     map_self(0, 0).step("second user mapping")?;
     kernel::unshare(OWN_NAMESPACES | UnshareFlags::NEWNS).step("new namespaces")?;
-    match kernel::fork_into(inherited.groups.birth()).step("fork of init")? {
+    match kernel::fork_into(inherited.groups.init()).step("fork of init")? {
         Fork::Parent(_) => Ok(()),
         Fork::Child => leave_as_init(plan, inherited),
     }
@@ -177,7 +176,7 @@ fn boot_mapped(plan: &BootPlan, first_user: u32, inherited: Inherited) -> Result
     let terminals = terminal::mount_apart(first_user).step("mount of /dev/pts")?;
     // The child shares it, until it takes its locked copy.
     kernel::unshare(UnshareFlags::NEWNS).step("new mount namespace")?;
-    let child = match kernel::fork_into(inherited.groups.birth()).step("fork of the booter")? {
+    let child = match kernel::fork_into(inherited.groups.init()).step("fork of the booter")? {
         Fork::Child => {
             drop(ours);
             let report = inherited.report.try_clone();
@@ -242,7 +241,7 @@ fn enter(plan: &BootPlan, inherited: Inherited) -> Result<Handles, Failure> {
     Ok(Handles {
         control: inherited.control,
         disk_lock: inherited.disk_lock,
-        program_groups: inherited.groups.into_program_groups(),
+        program_groups: inherited.groups.programs,
         proc: inner.proc,
         terminals: inner.terminals,
         null: inner.null,

@@ -3,10 +3,11 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::lchown;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::message::{BootPlan, Exact, GroupPlan};
+use super::message::{BootPlan, Exact, GroupPlan, Members};
 use super::spec::LimitsSupport;
 
 /// Processes that a machine may have.
@@ -16,6 +17,8 @@ const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
 /// After so many looks a group of version 1 is thawed for an instant and frozen again: a process that forks or execs at the wrong moment can
 /// keep it from ever being frozen. (runc does the same.)
 const LOOKS_AT_ONCE: u32 = 200;
+/// How the one hierarchy of version 2 is called here.
+const UNIFIED: &str = "unified";
 const MIB: u64 = 1024 * 1024;
 
 /// Where groups of machines can be made.
@@ -35,7 +38,7 @@ impl Groups {
             let limits_processors = controllers.iter().any(|name| name == "cpuset");
             return Self {
                 support: LimitsSupport::Cgroup2 { limits_processors },
-                parents: vec![("unified", parent)],
+                parents: vec![(UNIFIED, parent)],
             };
         }
         let parents: Vec<_> = ["memory", "pids", "freezer", "cpuset"]
@@ -69,14 +72,36 @@ impl Groups {
         memory_mib: u64,
         processors: &[usize],
     ) -> Vec<GroupPlan> {
+        let name = group_name(mark, id);
         self.parents
             .iter()
-            .map(|(kind, parent)| GroupPlan {
-                path: Exact::from(parent.join(group_name(mark, id))),
-                settings: self.settings(kind, parent, memory_mib, processors),
-                programs_only: *kind == "memory",
+            .flat_map(|(kind, parent)| {
+                let path = parent.join(&name);
+                let settings = self.settings(kind, parent, memory_mib, processors);
+                if *kind == UNIFIED {
+                    return self.split(&path, settings);
+                }
+                let members = match *kind {
+                    "memory" => Members::Programs,
+                    _ => Members::All,
+                };
+                vec![group(path, settings, members)]
             })
             .collect()
+    }
+
+    /// With version 2 a group that has limited groups below it holds no process itself.
+    fn split(&self, path: &Path, settings: Vec<(String, String)>) -> Vec<GroupPlan> {
+        let mut controllers = String::from("+memory +pids");
+        if self.support.limits_processors() {
+            controllers.push_str(" +cpuset");
+        }
+        let enable = vec![("cgroup.subtree_control".to_owned(), controllers)];
+        vec![
+            group(path.to_owned(), enable, Members::Nobody),
+            group(path.join("init"), Vec::new(), Members::Init),
+            group(path.join("programs"), settings, Members::Programs),
+        ]
     }
 
     fn settings(
@@ -92,7 +117,7 @@ impl Groups {
         let chosen = (!numbers.is_empty()).then(|| numbers.join(","));
         let processes = one("pids.max", PROCESSES.to_string());
         match kind {
-            "unified" => {
+            UNIFIED => {
                 let limits = self.support.limits_processors();
                 let chosen = chosen.filter(|_| limits);
                 memory
@@ -130,10 +155,20 @@ impl Groups {
                 let id = name.to_str().and_then(|name| name.strip_prefix(&prefix));
                 if id.is_some_and(|id| !is_known(id)) {
                     // One that still holds processes stays.
-                    fs::remove_dir(group.path()).unwrap_or_default();
+                    for below in ["init", "programs", ""] {
+                        fs::remove_dir(group.path().join(below)).unwrap_or_default();
+                    }
                 }
             }
         }
+    }
+}
+
+fn group(path: PathBuf, settings: Vec<(String, String)>, members: Members) -> GroupPlan {
+    GroupPlan {
+        path: Exact::from(path),
+        settings,
+        members,
     }
 }
 
@@ -191,20 +226,24 @@ fn is_writable(path: &Path) -> bool {
 /// How the processes of a machine get into its groups.
 #[derive(Debug, Default)]
 pub(super) struct Membership {
-    /// A group of version 2, which init is born in.
-    birth: Option<OwnedFd>,
-    program_groups: Vec<OwnedFd>,
+    /// A group of version 2 that init is born in.
+    init: Option<OwnedFd>,
+    pub(super) programs: ProgramGroups,
+}
+
+/// The groups of programs, which init is not in.
+#[derive(Debug, Default)]
+pub(super) struct ProgramGroups {
+    /// A group of version 2 that programs are born in.
+    pub(super) birth: Option<OwnedFd>,
+    /// Files of version 1 that a process writes 0 to, to become a member.
+    pub(super) tasks: Vec<OwnedFd>,
 }
 
 impl Membership {
     /// Returns the group to fork init into, if this process is not in the groups of the machine itself.
-    pub(super) fn birth(&self) -> Option<BorrowedFd<'_>> {
-        self.birth.as_ref().map(AsFd::as_fd)
-    }
-
-    /// Returns the files that a program writes 0 to, to become a member of a group that init is not in.
-    pub(super) fn into_program_groups(self) -> Vec<OwnedFd> {
-        self.program_groups
+    pub(super) fn init(&self) -> Option<BorrowedFd<'_>> {
+        self.init.as_ref().map(AsFd::as_fd)
     }
 }
 
@@ -234,17 +273,33 @@ pub(super) fn enter(plan: &BootPlan) -> io::Result<Membership> {
         for (file, value) in &group.settings {
             fs::write(path.join(file), value)?;
         }
-        let members = path.join("tasks");
-        if !members.exists() {
-            membership.birth = Some(fs::File::open(path)?.into());
-        } else if group.programs_only {
-            let members = fs::OpenOptions::new().write(true).open(members)?;
-            membership.program_groups.push(members.into());
+        let tasks = path.join("tasks");
+        if !tasks.exists() {
+            delegate(path, group.members, plan.first_user)?;
+            let opened = || Ok::<OwnedFd, io::Error>(fs::File::open(path)?.into());
+            match group.members {
+                Members::Init => membership.init = Some(opened()?),
+                Members::Programs => membership.programs.birth = Some(opened()?),
+                Members::Nobody | Members::All => {}
+            }
+        } else if group.members == Members::Programs {
+            let tasks = fs::OpenOptions::new().write(true).open(tasks)?;
+            membership.programs.tasks.push(tasks.into());
         } else {
-            fs::write(members, "0")?;
+            fs::write(tasks, "0")?;
         }
     }
     Ok(membership)
+}
+
+/// Lets init, which is root of the machine and no more, fork programs into their group. Nobody inside sees the file.
+fn delegate(group: &Path, members: Members, first_user: Option<u32>) -> io::Result<()> {
+    match first_user {
+        Some(first) if members != Members::Init => {
+            lchown(group.join("cgroup.procs"), Some(first), Some(first))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Returns how many processes of a machine were killed because its memory ran out.
@@ -274,9 +329,13 @@ pub(super) fn thaw(note: &Path) -> io::Result<bool> {
 pub(super) fn holds_frozen(note: &Path) -> bool {
     noted(note).iter().any(|group| {
         let read = |file: &str| fs::read_to_string(group.join(file)).unwrap_or_default();
-        let frozen =
-            read("freezer.state").trim() == "FROZEN" || read("cgroup.freeze").trim() == "1";
-        frozen && !read("cgroup.procs").is_empty()
+        let is_populated = || {
+            read("cgroup.events")
+                .lines()
+                .any(|line| line == "populated 1")
+        };
+        (read("freezer.state").trim() == "FROZEN" && !read("cgroup.procs").is_empty())
+            || (read("cgroup.freeze").trim() == "1" && is_populated())
     })
 }
 
@@ -317,7 +376,8 @@ fn set_frozen(note: &Path, frozen: bool) -> io::Result<bool> {
 
 /// Removes the groups of a machine whose processes are gone, and the note that names them.
 pub(super) fn remove(note: &Path) {
-    for group in noted(note) {
+    // Those below come after those above.
+    for group in noted(note).into_iter().rev() {
         // A process that has just died may count for a moment longer.
         let gone = wait_until(|| match fs::remove_dir(&group) {
             Err(error) if error.raw_os_error() == Some(libc::EBUSY) => Ok(false),
@@ -339,7 +399,7 @@ pub(super) fn try_remove(note: &Path) {
     };
     let groups = noted(note);
     // Each is tried, whatever becomes of the others.
-    let gone = groups.iter().filter(|group| is_gone(group)).count();
+    let gone = groups.iter().rev().filter(|group| is_gone(group)).count();
     if gone == groups.len() {
         fs::remove_file(note).unwrap_or_default();
     }

@@ -2,6 +2,8 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use super::cgroup::ProgramGroups;
+
 /// The descriptors that init keeps for its whole life.
 #[derive(Debug)]
 pub(super) struct Handles {
@@ -9,8 +11,7 @@ pub(super) struct Handles {
     pub(super) control: OwnedFd,
     /// Never used, only held: while it is open the disk of the machine is locked.
     pub(super) disk_lock: OwnedFd,
-    /// Files that a process writes 0 to, to become a member of a control group that init is not in.
-    pub(super) program_groups: Vec<OwnedFd>,
+    pub(super) program_groups: ProgramGroups,
     /// A detached copy of `/proc`.
     pub(super) proc: OwnedFd,
     /// The folder `/dev/pts`.
@@ -35,7 +36,8 @@ impl Handles {
             rustix::stdio::stderr(),
         ];
         own.into_iter()
-            .chain(&self.program_groups)
+            .chain(&self.program_groups.tasks)
+            .chain(&self.program_groups.birth)
             .map(AsFd::as_fd)
             .chain(streams)
             .collect()

@@ -2,12 +2,13 @@
 
 use std::ffi::{CString, OsStr};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::Mode;
 use rustix::process::{Pid, Resource, setrlimit};
+use rustix::thread::UnshareFlags;
 
 use super::handles::Handles;
 use super::kernel::{self, Fork};
@@ -34,7 +35,8 @@ pub(super) fn start(
     if request.argv.is_empty() || descriptors.len() != wanted {
         return Err(io::Error::from_raw_os_error(libc::EINVAL));
     }
-    match kernel::fork()? {
+    let group = handles.program_groups.birth.as_ref().map(AsFd::as_fd);
+    match kernel::fork_into(group)? {
         Fork::Parent(pid) => Ok(pid),
         Fork::Child => {
             let code = match join_groups(handles).and_then(|()| connect(handles, descriptors)) {
@@ -46,12 +48,12 @@ pub(super) fn start(
     }
 }
 
-/// Init is in no group that limits memory, so that it is never killed for what programs take.
+/// What programs see of control groups begins with their own.
 fn join_groups(handles: &Handles) -> io::Result<()> {
-    for members in &handles.program_groups {
-        rustix::io::write(members, b"0")?;
+    for tasks in &handles.program_groups.tasks {
+        rustix::io::write(tasks, b"0")?;
     }
-    Ok(())
+    Ok(kernel::unshare(UnshareFlags::NEWCGROUP)?)
 }
 
 fn connect(handles: &Handles, descriptors: &[OwnedFd]) -> io::Result<()> {

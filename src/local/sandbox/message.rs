@@ -72,8 +72,19 @@ pub(super) struct GroupPlan {
     pub(super) path: Exact,
     /// Files in it and what is written to them.
     pub(super) settings: Vec<(String, String)>,
-    /// Whether init stays out of it.
-    pub(super) programs_only: bool,
+    pub(super) members: Members,
+}
+
+/// Which processes of a machine are in a control group. Init is in none that limits memory, so that it is never killed
+/// for what programs take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Members {
+    /// None: there are groups for them below.
+    Nobody,
+    Init,
+    Programs,
+    All,
 }
 
 /// The same UUIDs as text; the crate is built without its own serde support.
