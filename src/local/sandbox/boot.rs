@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustix::net::RecvFlags;
 use rustix::thread::CpuSet;
 
-use super::booter::{BOOT_STEP_TIMEOUT, BOOTER};
+use super::booter::{BOOT_STEP_TIMEOUT, BOOTER, INIT};
 use super::cgroup;
 use super::discard;
 use super::disk_lock;
@@ -23,8 +23,10 @@ use super::message::{
     BindPlan, BootPlan, BootReport, Exact, LowerKind, LowerPlan, OverlayPlan, uuid_text,
 };
 use super::place::{group_note, remove_traces, socket_name};
+use super::program_file;
 use super::socket;
 use super::spec::BootSpec;
+use super::tree::Owners;
 
 /// How long a start may take in all; the steps of the booter end before.
 const BOOT_TIMEOUT: Duration = BOOT_STEP_TIMEOUT.saturating_add(Duration::from_secs(2));
@@ -101,16 +103,24 @@ fn bind(run: &Path, name: &str) -> Result<OwnedFd, Error> {
     Ok(control)
 }
 
-/// The arguments are marks by which the processes of a data folder are found.
+/// Root may mount, and saves the first stage of the booter. The arguments are marks by which the processes of a data
+/// folder are found.
 fn run_booter(
     host: &Host,
     spec: &BootSpec,
     control: OwnedFd,
     report: OwnedFd,
 ) -> Result<Child, Error> {
-    let program = &host.program;
-    Command::new(program)
-        .arg0(BOOTER)
+    let read_only = match host.owners {
+        Owners::From(_) => program_file::read_only_mount(&host.program).ok(),
+        Owners::Same => None,
+    };
+    let (program, name) = match &read_only {
+        Some(mount) => (program_file::descriptor_path(mount), INIT),
+        None => (host.program.clone(), BOOTER),
+    };
+    Command::new(&program)
+        .arg0(name)
         .args([&host.mark, &spec.id.to_string()])
         .env_clear()
         .current_dir("/")
@@ -119,7 +129,7 @@ fn run_booter(
         .stdout(Stdio::from(report))
         .stderr(Stdio::null())
         .spawn()
-        .map_err(Error::file(program))
+        .map_err(Error::file(&host.program))
 }
 
 /// Works out every path, so that the booter has nothing to decide.

@@ -24,7 +24,7 @@ const PROGRAM: &str = "/proc/self/exe";
 /// Replaces this process by the same program, run from a read-only mount that is attached nowhere, so that nobody can
 /// make it writable again. Needs the right to mount in the present mount namespace.
 pub(super) fn restart(arguments: Vec<CString>) -> Result<Infallible, Failure> {
-    let program = read_only_mount()
+    let program = read_only_mount(Path::new(PROGRAM))
         .or_else(|_| sealed_copy())
         .step("program file")?;
     Err(kernel::execute_descriptor(program.as_fd(), &arguments)).step("start of the program file")
@@ -40,12 +40,15 @@ pub(super) fn arguments(name: &str) -> io::Result<Vec<CString>> {
         .collect()
 }
 
-/// Fails if the file of this program has been removed or replaced since it was started.
-fn read_only_mount() -> io::Result<OwnedFd> {
+/// Returns a read-only mount of a program alone. Needs the right to mount in the present mount namespace.
+///
+/// # Errors
+/// If the program is this one, and its file has been removed or replaced since it was started.
+pub(super) fn read_only_mount(program: &Path) -> io::Result<OwnedFd> {
     // By its path: the running file belongs to the mount namespace that it was started in.
-    let path = fs::read_link(PROGRAM)?;
+    let path = fs::canonicalize(program)?;
     let mount = clone_tree(&path, OpenTreeFlags::empty())?;
-    if identity(Path::new(PROGRAM))? != identity(&descriptor_path(&mount))? {
+    if identity(program)? != identity(&descriptor_path(&mount))? {
         return Err(io::ErrorKind::NotFound.into());
     }
     kernel::set_mount_attributes(
@@ -59,7 +62,8 @@ fn read_only_mount() -> io::Result<OwnedFd> {
     Ok(mount)
 }
 
-fn descriptor_path(file: &OwnedFd) -> std::path::PathBuf {
+/// Returns a path by which this process, and one that it starts, opens a descriptor again.
+pub(super) fn descriptor_path(file: &OwnedFd) -> std::path::PathBuf {
     format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(file)).into()
 }
 
