@@ -42,6 +42,8 @@ impl Core {
         match held.vm.status.as_str() {
             status::RUNNING => {}
             status::PAUSED => self.go_on(&held.vm)?,
+            // The row may be wrong, and two machines on one disk would destroy it.
+            status::STOPPED if self.is_alive(&held.vm)? => self.go_on(&held.vm)?,
             status::STOPPED => self.start_again(&held.vm)?,
             other => {
                 return Err(Error::Conflict(format!(
