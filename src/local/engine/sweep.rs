@@ -24,6 +24,9 @@ impl Core {
         self.sweep_folder(&self.folder.volumes(), volumes::ids)?;
         self.sweep_folder(&self.folder.credentials(), credentials::ids)?;
         self.sweep_blobs()?;
+        // A VM has a row before it has groups.
+        self.host
+            .remove_stale_groups(|id| !matches!(self.vm_row(id), Err(Error::NotFound { .. })));
         self.empty_trash()?;
         self.resume_keeping()
     }

@@ -36,6 +36,7 @@ impl Core {
             let held = self.hold(&vm.id, Hold::Alone)?;
             self.abandon(&held.vm)?;
         }
+        self.host.remove_stale_groups(|_| false);
         self.settle(LONG);
         keeper::wait_for_end(&self.folder)
             .map_err(Error::file("cannot wait for the keeper of ttls"))?;

@@ -9,11 +9,14 @@ use std::time::{Duration, Instant};
 
 use super::message::{BootPlan, Exact, GroupPlan, Members};
 use super::spec::LimitsSupport;
+use super::trial;
 
 /// Processes that a machine may have.
 pub(super) const PROCESSES: u64 = 4096;
 /// How long processes may take to freeze, and a group to become empty.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The group of a trial that is older was left by a process that died.
+const LONGEST_TRIAL: Duration = Duration::from_secs(60);
 /// After so many looks a group of version 1 is thawed for an instant and frozen again: a process that forks or execs at the wrong moment can
 /// keep it from ever being frozen. (runc does the same.)
 const LOOKS_AT_ONCE: u32 = 200;
@@ -148,12 +151,17 @@ impl Groups {
 
     /// Removes the groups of machines of a data folder that have ended, except those that `is_known` knows.
     pub(super) fn remove_stale(&self, mark: &str, is_known: impl Fn(&str) -> bool) {
-        let prefix = group_name(mark, "");
+        let (own, of_trials) = (group_name(mark, ""), group_name(trial::MARK, ""));
         for (_, parent) in &self.parents {
             for group in fs::read_dir(parent).into_iter().flatten().flatten() {
                 let name = group.file_name();
-                let id = name.to_str().and_then(|name| name.strip_prefix(&prefix));
-                if id.is_some_and(|id| !is_known(id)) {
+                let name = name.to_str().unwrap_or_default();
+                let is_stale = match (name.strip_prefix(&own), name.strip_prefix(&of_trials)) {
+                    (Some(id), _) => !is_known(id),
+                    (None, Some(_)) => is_older(&group.path(), LONGEST_TRIAL),
+                    (None, None) => false,
+                };
+                if is_stale {
                     // One that still holds processes stays.
                     for below in ["init", "programs", ""] {
                         fs::remove_dir(group.path().join(below)).unwrap_or_default();
@@ -162,6 +170,12 @@ impl Groups {
             }
         }
     }
+}
+
+fn is_older(path: &Path, age: Duration) -> bool {
+    fs::metadata(path)
+        .and_then(|found| found.modified())
+        .is_ok_and(|made| made.elapsed().is_ok_and(|passed| passed > age))
 }
 
 fn group(path: PathBuf, settings: Vec<(String, String)>, members: Members) -> GroupPlan {

@@ -63,7 +63,7 @@ impl Host {
         place::remove_traces(run, None);
     }
 
-    /// Removes the control groups that machines have left, except those that `is_known` knows by id, in 32 digits.
+    /// Removes the control groups that machines have left, except those that `is_known` knows by id.
     pub fn remove_stale_groups(&self, is_known: impl Fn(&str) -> bool) {
         self.groups.remove_stale(&self.mark, is_known);
     }
