@@ -98,11 +98,7 @@ fn boot(
     report: &OwnedFd,
     descriptors: Vec<OwnedFd>,
 ) -> Result<(), Failure> {
-    let disk_lock = descriptors
-        .into_iter()
-        .next()
-        .ok_or(io::ErrorKind::InvalidData)
-        .step("lock of the disk")?;
+    let disk_lock = first(descriptors).step("lock of the disk")?;
     let inherited = Inherited {
         control,
         report: report.try_clone().step("report socket")?,
@@ -190,12 +186,13 @@ fn boot_mapped(plan: &BootPlan, first_user: u32, inherited: Inherited) -> Result
         Fork::Parent(child) => child,
     };
     drop(theirs);
-    hear(&ours).step("answer of the new user namespace")?;
+    let users = hear(&ours)
+        .and_then(first)
+        .step("answer of the new user namespace")?;
     let process = child.as_raw_nonzero();
     let mapping = format!("0 {first_user} {USERS}");
     fs::write(format!("/proc/{process}/uid_map"), &mapping).step("user mapping")?;
     fs::write(format!("/proc/{process}/gid_map"), &mapping).step("group mapping")?;
-    let users = fs::File::open(format!("/proc/{process}/ns/user")).step("user namespace")?;
     let root = overlay::build(plan, Some((users.as_fd(), &terminals)))?;
     say(&ours, &[root.as_fd()]).step("answer to the booter")?;
     // From here on the child, or init, tells how it goes.
@@ -207,19 +204,17 @@ fn boot_mapped(plan: &BootPlan, first_user: u32, inherited: Inherited) -> Result
 fn go_ahead(plan: &BootPlan, inherited: Inherited, parent: &OwnedFd) -> Result<(), Failure> {
     kernel_limits::become_owner(plan.id.0).step("owner of the user namespace")?;
     kernel::unshare(UnshareFlags::NEWUSER).step("new user namespace")?;
-    say(parent, &[]).step("answer to the booter")?;
+    // Opened here, because to open it from outside takes the right to trace this process.
+    let users = fs::File::open("/proc/self/ns/user").step("user namespace")?;
+    say(parent, &[users.as_fd()]).step("answer to the booter")?;
     kernel::unshare(OWN_NAMESPACES).step("new namespaces")?;
     // A parent that is gone has told why.
-    let Ok(root) = hear(parent) else {
+    let Ok(root) = hear(parent).and_then(first) else {
         kernel::leave(1)
     };
     become_root().step("root of the user namespace")?;
-    let root = root
-        .first()
-        .ok_or(io::ErrorKind::InvalidData)
-        .step("root file system")?;
     // The current folder moves to the copy with the process.
-    rustix::process::fchdir(root).step("root file system")?;
+    rustix::process::fchdir(&root).step("root file system")?;
     kernel::unshare(UnshareFlags::NEWNS).step("new namespaces")?;
     match kernel::fork().step("fork of init")? {
         Fork::Parent(_) => Ok(()),
@@ -269,6 +264,11 @@ fn leave_as_init(plan: &BootPlan, inherited: Inherited) -> ! {
     // An ordinary user is root inside; the root outside has no number there.
     let engine = plan.first_user.map_or(0, |_| UNMAPPED_USER);
     init::serve(&handles, engine)
+}
+
+fn first(descriptors: Vec<OwnedFd>) -> io::Result<OwnedFd> {
+    let found = descriptors.into_iter().next();
+    found.ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
 fn say(to: &OwnedFd, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {

@@ -6,6 +6,8 @@ use std::os::unix::fs::lchown;
 use std::path::Path;
 use std::sync::OnceLock;
 
+use rustix::thread::CapabilitySet;
+
 /// How the users inside a machine are numbered outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Owners {
@@ -21,13 +23,13 @@ const FIRST_USER: u32 = 1_000_000;
 pub(super) const USERS: u32 = 65536;
 
 impl Owners {
-    /// Returns what fits the user of this process. Root of a container that knows too few users is treated like an
-    /// ordinary user.
+    /// Returns what fits the user of this process. Root of a container that may not mount, or knows too few users, is
+    /// treated like an ordinary user.
     pub(super) fn of_this_user() -> Self {
         static OWNERS: OnceLock<Owners> = OnceLock::new();
         *OWNERS.get_or_init(|| {
             let knows_users = || ["uid_map", "gid_map"].into_iter().all(maps_machine_users);
-            if rustix::process::geteuid().is_root() && knows_users() {
+            if rustix::process::geteuid().is_root() && may_mount() && knows_users() {
                 Self::From(FIRST_USER)
             } else {
                 Self::Same
@@ -54,6 +56,11 @@ impl Owners {
             ),
         }
     }
+}
+
+fn may_mount() -> bool {
+    rustix::thread::capabilities(None)
+        .is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN))
 }
 
 /// Whether the user namespace of this process knows all users that machines are mapped to.

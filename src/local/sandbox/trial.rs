@@ -99,11 +99,12 @@ fn explain(error: Error, images: &Path) -> Error {
              `profile fastvm /path/to/fastvm flags=(unconfined) { userns, }`"
         }
         ("new user namespace" | "new namespaces", Some(libc::EPERM)) => {
-            "this container or its seccomp profile forbids namespaces; run it outside, or the \
-             container with --privileged"
+            "this container forbids namespaces: run the container with `--security-opt seccomp=unconfined` or \
+             `--privileged`, or fastvm outside"
         }
         (step, Some(libc::EPERM)) if step.contains("/proc") => {
-            "this container hides parts of /proc; run it outside, or the container with --privileged"
+            "this container hides parts of /proc: run the container with `--security-opt systempaths=unconfined` or \
+             `--privileged`, or fastvm outside"
         }
         (step, _) if step.starts_with("overlay") || step.starts_with("layer") => {
             return Error::unsupported(
