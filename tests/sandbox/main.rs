@@ -14,6 +14,7 @@ mod layers;
 mod life;
 mod limits;
 mod ports;
+mod syscalls;
 mod volumes;
 
 use std::process::Command;

@@ -5,7 +5,7 @@
 //!   reaches it), with a [`Process`], a [`Console`] or a [`GuestFile`] in it; `copy`, `content` and `discard`
 //!   care for trees; `image` and `etc` say what of this computer shows inside; `trial` whether machines work.
 //! - A start: `boot` (the engine's side) → `booter` (single-threaded, between the two; `cgroup`) → `overlay`, `device`
-//!   and `inner_path` (the root is built) → `guest_root` and `ready` (pid 1 moves in, under the filters of `keys` and `owners`).
+//!   and `inner_path` (the root is built) → `guest_root` and `ready` (pid 1 moves in, under `syscall_filter`).
 //! - Inside: `init` serves; `launch`, `ports`, `terminal`, `parcel` and `halt` do what it is asked.
 //! - Between: `message` and `socket`. Below: `kernel`, the system calls without a safe form.
 
@@ -20,7 +20,6 @@ mod discard;
 mod disk_lock;
 mod error;
 mod etc;
-mod filter;
 mod guest_file;
 mod guest_root;
 mod halt;
@@ -32,12 +31,10 @@ mod init;
 mod inner_path;
 mod kernel;
 mod kernel_limits;
-mod keys;
 mod launch;
 mod machine;
 mod message;
 mod overlay;
-mod owners;
 mod parcel;
 mod place;
 mod ports;
@@ -47,6 +44,9 @@ mod ready;
 mod socket;
 mod spec;
 mod step;
+mod syscall_filter;
+mod syscall_rules;
+mod syscall_table;
 mod terminal;
 mod tree;
 mod trial;

@@ -9,10 +9,9 @@ use rustix::thread::CpuSet;
 
 use super::cgroup::PROCESSES;
 use super::kernel;
-use super::keys;
 use super::message::BootPlan;
-use super::owners;
 use super::step::{Failure, Step};
+use super::syscall_filter;
 
 /// The limit of open files that programs inside get; init itself takes all it may.
 static OPEN_FILES: OnceLock<Rlimit> = OnceLock::new();
@@ -33,10 +32,7 @@ pub(super) fn prepare(plan: &BootPlan, control: &OwnedFd) -> Result<(), Failure>
     };
     setrlimit(Resource::Nofile, all).step("open files")?;
     limit_processes(plan).step("process limits")?;
-    keys::forbid().step("filter of system calls")?;
-    if plan.first_user.is_none() {
-        owners::pretend().step("filter of system calls")?;
-    }
+    syscall_filter::install(plan.first_user).step("filter of system calls")?;
     // Listening here, not in the engine, makes init the peer that the kernel names to who connects.
     rustix::net::listen(control, 4096).step("control socket")?;
     rustix::io::ioctl_fionbio(control, true).step("control socket")

@@ -102,6 +102,9 @@ fn explain(error: Error, images: &Path) -> Error {
             "this container forbids namespaces: run the container with `--security-opt seccomp=unconfined` or \
              `--privileged`, or fastvm outside"
         }
+        ("filter of system calls", Some(libc::EINVAL)) => {
+            "this kernel cannot filter system calls; boot one that has CONFIG_SECCOMP_FILTER"
+        }
         (step, Some(libc::EPERM)) if step.contains("/proc") => {
             "this container hides parts of /proc: run the container with `--security-opt systempaths=unconfined` or \
              `--privileged`, or fastvm outside"
