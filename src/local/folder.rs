@@ -15,7 +15,8 @@ use super::Error;
 /// engine.lock    held by every engine that works here
 /// keeper.lock    held by the keeper of TTLs, if there is one
 /// vms/ID/        lock, work folder and control socket of a VM
-/// layers/ID/     a tree of files: the writable upper of a VM, or an immutable layer once a snapshot took it
+/// layers/ID/     trees of files: the writable upper of a VM, or an immutable layer once a snapshot took it; `trees`
+///                names them
 /// blobs/ID       a staging object of a signed URL
 /// volumes/ID/    what is in a native volume
 /// credentials/ID a secret, readable by its user alone

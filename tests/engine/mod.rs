@@ -2,6 +2,7 @@
 
 mod builds;
 mod contract;
+mod durability;
 mod exec;
 mod files;
 mod firewall;

@@ -44,6 +44,8 @@ impl Core {
                 held.vm.id
             )));
         }
+        let what = || format!("cannot make a snapshot of vm {}", held.vm.id);
+        self.check_layers(what, [&held.vm.upper].into_iter().chain(&layers))?;
         match held.vm.status.as_str() {
             status::STOPPED => self.rotate(&held.vm, &snapshot, &layers)?,
             status::PAUSED => self.copy_paused(&held.vm, &snapshot, &layers)?,
@@ -77,7 +79,7 @@ impl Core {
     /// Makes the upper of a VM that has no machine a layer, and gives the VM a new upper.
     fn rotate(&self, vm: &VmRow, snapshot: &SnapshotRow, layers: &[String]) -> Result<(), Error> {
         let next = self.fresh_place(vm, "next")?;
-        self.host.create_disk(&next)?;
+        self.make_upper(&next)?;
         let rotated = VmRow {
             upper: Uuid::new_v4().to_string(),
             nonce: fresh_nonce(),
@@ -104,8 +106,11 @@ impl Core {
             vms::set_boot(transaction, &vm)?;
             stacks::get(transaction, id)
         })?;
-        self.throw_old_work(id)?;
-        match self.boot(&vm, &layers) {
+        let booted = self
+            .check_disk(&vm, &layers)
+            .and_then(|()| self.throw_old_work(id))
+            .and_then(|()| self.boot(&vm, &layers));
+        match booted {
             Ok(_) => Ok(()),
             Err(error) => {
                 let reason = format!("it did not boot again: {error}");
@@ -113,6 +118,12 @@ impl Core {
                 Err(error)
             }
         }
+    }
+
+    /// Refuses to boot a VM whose upper or layers are not whole.
+    pub(super) fn check_disk(&self, vm: &VmRow, layers: &[String]) -> Result<(), Error> {
+        let what = || format!("cannot boot vm {}", vm.id);
+        self.check_layers(what, [&vm.upper].into_iter().chain(layers))
     }
 
     /// Copies the upper of a VM while its processes are held.
@@ -150,14 +161,16 @@ impl Core {
         })
     }
 
-    /// The snapshot that was made in the present pause of a VM, if it is still there.
+    /// The snapshot that was made in the present pause of a VM, if it is still there and of use.
     fn of_this_pause(&self, vm: &VmRow) -> Result<Option<SnapshotRow>, Error> {
-        match &vm.pause_snapshot {
-            Some(id) => Ok(self
-                .store
-                .read(|connection| snapshots::get(connection, id))?),
-            None => Ok(None),
-        }
+        let Some(id) = &vm.pause_snapshot else {
+            return Ok(None);
+        };
+        let (row, layers) = self.store.read(|connection| {
+            let row = snapshots::get(connection, id)?;
+            Ok::<_, Error>((row, stacks::get(connection, id)?))
+        })?;
+        Ok(row.filter(|_| self.first_damage(&layers).is_none()))
     }
 
     /// Where a copy of the upper now is. On failure nothing is left of it.

@@ -26,7 +26,9 @@ impl Core {
     pub(crate) fn launch(&self, request: &LaunchRequest) -> Result<Vm, Error> {
         check(request)?;
         let (vm, layers, _lock) = self.add(request)?;
-        match self.bring_up(&vm, &layers) {
+        let source = request.snapshot_id.as_deref().unwrap_or_default();
+        let whole = self.check_layers(|| format!("cannot restore snapshot {source}"), &layers);
+        match whole.and_then(|()| self.bring_up(&vm, &layers)) {
             Ok(running) => Ok(self.describe(&running)),
             Err(error) => {
                 // What cannot be undone here is found and undone at the next start.
@@ -107,7 +109,7 @@ impl Core {
     }
 
     fn bring_up(&self, vm: &VmRow, layers: &[String]) -> Result<VmRow, Error> {
-        self.host.create_disk(&self.folder.layer(&vm.upper))?;
+        self.make_upper(&self.folder.layer(&vm.upper))?;
         self.boot(vm, layers)?;
         let running = self.store.write(|transaction| {
             vms::set_status(transaction, &vm.id, status::RUNNING, "")?;
@@ -137,7 +139,13 @@ fn inherit(connection: &Connection, id: &str, vm: &mut VmRow) -> Result<Vec<Stri
     vm.env_vars = source.env_vars;
     vm.firewall = source.firewall;
     vm.services = source.services;
-    Ok(stacks::get(connection, id)?)
+    let layers = stacks::get(connection, id)?;
+    if layers.is_empty() {
+        return Err(Error::Conflict(format!(
+            "cannot restore snapshot {id}: it has no layers"
+        )));
+    }
+    Ok(layers)
 }
 
 fn check(request: &LaunchRequest) -> Result<(), Error> {

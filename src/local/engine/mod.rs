@@ -17,6 +17,7 @@ mod firewall;
 mod hold;
 mod labels;
 mod launch;
+mod layers;
 mod machine_type;
 mod machines;
 mod names;

@@ -3,8 +3,8 @@
 use super::hold::{Held, Hold};
 use super::launch::claim;
 use super::{Core, Error, clock};
-use crate::local::store::timers;
 use crate::local::store::vms::{self, VmRow};
+use crate::local::store::{stacks, timers};
 use crate::wire::quota::QuotaValues;
 use crate::wire::vm::{Vm, status};
 
@@ -80,6 +80,10 @@ impl Core {
             disk_gib: 0,
             ..claim(vm)
         };
+        let layers = self
+            .store
+            .read(|connection| stacks::get(connection, &vm.id))?;
+        self.check_disk(vm, &layers)?;
         self.store.write(|transaction| {
             self.check_quotas(transaction, &wanted)?;
             vms::set_resumed(transaction, &vm.id)?;

@@ -1,28 +1,47 @@
 //! Looking at snapshots, renaming and deleting them.
 
+use std::collections::HashSet;
+
 use super::{Core, Error, names};
 use crate::local::store::snapshots::SnapshotRow;
 use crate::local::store::{snapshots, stacks};
 use crate::wire::Deleted;
 use crate::wire::service::{CapturedService, Service};
-use crate::wire::snapshot::{Snapshot, UpdateSnapshotRequest};
+use crate::wire::snapshot::{ERROR, Snapshot, UpdateSnapshotRequest};
 
 impl Core {
     /// All snapshots, in the order of their making.
     pub(crate) fn list_snapshots(&self) -> Result<Vec<Snapshot>, Error> {
-        let rows = self.store.read(snapshots::all)?;
-        Ok(rows
-            .into_iter()
-            .map(|row| self.describe_snapshot(row))
-            .collect())
+        let (rows, layers) = self.store.read(|connection| {
+            let rows = snapshots::all(connection)?;
+            Ok::<_, Error>((rows, stacks::under_snapshots(connection)?))
+        })?;
+        let mut damaged = HashSet::new();
+        for layer in layers {
+            if self.first_damage([&layer]).is_some() {
+                damaged.extend(
+                    self.store
+                        .read(|connection| stacks::owners(connection, &layer))?,
+                );
+            }
+        }
+        let described = rows.into_iter().map(|row| match damaged.contains(&row.id) {
+            true => self.describe_snapshot(unusable(row)),
+            false => self.describe_snapshot(row),
+        });
+        Ok(described.collect())
     }
 
     /// One snapshot.
     pub(crate) fn get_snapshot(&self, id: &str) -> Result<Snapshot, Error> {
-        let row = self
-            .store
-            .read(|connection| snapshots::get(connection, id))?;
-        Ok(self.describe_snapshot(row.ok_or_else(|| Error::no_snapshot(id))?))
+        let (row, layers) = self.store.read(|connection| {
+            let row = snapshots::get(connection, id)?.ok_or_else(|| Error::no_snapshot(id))?;
+            Ok::<_, Error>((row, stacks::get(connection, id)?))
+        })?;
+        Ok(match self.first_damage(&layers) {
+            Some(_) => self.describe_snapshot(unusable(row)),
+            None => self.describe_snapshot(row),
+        })
     }
 
     /// Renames a snapshot.
@@ -72,6 +91,14 @@ impl Core {
             env_vars: Some(row.env_vars),
             services: Some(row.services.into_iter().map(captured).collect()),
         }
+    }
+}
+
+/// A snapshot that cannot be restored as it is now: a layer may be missing, and be put back.
+fn unusable(row: SnapshotRow) -> SnapshotRow {
+    SnapshotRow {
+        status: ERROR.to_owned(),
+        ..row
     }
 }
 

@@ -50,6 +50,24 @@ pub(crate) fn remove(
     Ok(free)
 }
 
+/// Every layer that a snapshot stands on.
+pub(crate) fn under_snapshots(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    connection
+        .prepare_cached(
+            "SELECT DISTINCT layer FROM stacks WHERE owner IN (SELECT id FROM snapshots)",
+        )?
+        .query_map([], |row| row.get(0))?
+        .collect()
+}
+
+/// The VMs and snapshots that stand on a layer.
+pub(crate) fn owners(connection: &Connection, layer: &str) -> rusqlite::Result<Vec<String>> {
+    connection
+        .prepare_cached("SELECT owner FROM stacks WHERE layer = ?1")?
+        .query_map([layer], |row| row.get(0))?
+        .collect()
+}
+
 /// Every layer that somebody needs.
 pub(crate) fn used(connection: &Connection) -> rusqlite::Result<HashSet<String>> {
     connection
