@@ -16,7 +16,7 @@ use super::Error;
 /// keeper.lock    held by the keeper of TTLs, if there is one
 /// vms/ID/        lock, work folder and control socket of a VM
 /// layers/ID/     trees of files: the writable upper of a VM, or an immutable layer once a snapshot took it; `trees`
-///                names them
+///                names them, and is locked while the snapshot is being brought to the disk
 /// blobs/ID       a staging object of a signed URL
 /// volumes/ID/    what is in a native volume
 /// credentials/ID a secret, readable by its user alone

@@ -20,6 +20,9 @@ use crate::secret::ApiKey;
 /// How long a stopping engine goes on removing the disks of deleted VMs; the next one does the rest.
 const REMOVAL: Duration = Duration::from_secs(2);
 
+/// How long a stopping engine goes on finishing what others left; the next one does the rest.
+const SWEEP_GRACE: Duration = Duration::from_secs(5);
+
 /// How many descriptors an engine for many clients may have open, where the system lets it.
 const DESCRIPTORS: u64 = 65_536;
 
@@ -132,12 +135,14 @@ fn run(workers: Workers, listener: TcpListener, core: &Arc<Core>, stopped: onesh
         core.set_doors(doors(core));
         let tidying = tokio::spawn(tidy(Arc::downgrade(core)));
         let sweeper = core.clone();
-        // What cannot be swept now is swept at the next start; a stopping engine does not wait for it.
-        tokio::task::spawn_blocking(move || sweeper.sweep().ok());
+        // What cannot be swept now is swept at the next start.
+        let sweeping = spawn_blocking(move || sweeper.sweep().ok());
         // The sender sends nothing: it is dropped.
         let stop = async { drop(stopped.await) };
         server::serve(listener, http::router::for_callers(core.clone()), stop).await;
         tidying.abort();
+        // A short command may be the only one for a long time.
+        tokio::time::timeout(SWEEP_GRACE, sweeping).await.ok();
     });
     core.settle(REMOVAL);
     runtime.shutdown_background();

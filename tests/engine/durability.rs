@@ -1,11 +1,14 @@
-//! What `ready` promises: the layers are whole.
+//! What `ready` promises: the layers are whole, and on the disk.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
+use fastvm::local::start;
 use serde_json::{Value, json};
 
 use super::recovery::{init_of, kill};
-use super::rig::Rig;
+use super::rig::{Rig, options};
+use crate::common::{Home, lacks};
 
 impl Rig {
     /// A snapshot of a VM with a file in it.
@@ -35,6 +38,11 @@ impl Rig {
             .query_row(question, [owner], |row| row.get(0))
             .unwrap();
         (layer.clone(), self.data.path().join("layers").join(layer))
+    }
+
+    fn set(&self, row: &str) {
+        let database = rusqlite::Connection::open(self.data.path().join("state.db")).unwrap();
+        database.execute(row, []).unwrap();
     }
 
     fn count(&self, folder: &str) -> usize {
@@ -142,4 +150,119 @@ async fn a_vm_with_a_damaged_layer_does_not_boot_without_it_and_a_running_one_is
     std::fs::rename(&aside, &path).unwrap();
     assert_eq!(rig.send("POST", &resume, "").await.0, 200);
     assert_eq!(rig.exec(&vm, &["cat", "/root/a"]).await["stdout"], "kept\n");
+}
+
+#[tokio::test]
+async fn a_snapshot_that_may_not_be_on_the_disk_is_not_restored_and_is_lost_in_a_crash() {
+    let mut rig = Rig::start();
+    let vm = rig.vm().await;
+    let snapshot = rig.saved(&vm).await;
+    let path = format!("/v1/snapshots/{}", snapshot["id"].as_str().unwrap());
+    // As if the computer had gone down between the two.
+    rig.set("UPDATE snapshots SET status = 'creating', mount = 'of an earlier boot'");
+    assert_eq!(rig.get("/v1/snapshots").await.1[0]["status"], "creating");
+    let (code, answer) = rig.restored(&snapshot).await;
+    assert_eq!(code, 409, "{answer}");
+    assert!(
+        answer["error"]
+            .as_str()
+            .unwrap()
+            .ends_with("is creating, not ready"),
+        "{answer}"
+    );
+    rig.engine.take().unwrap().stop();
+    rig.engine = Some(start(options(rig.data.path())).unwrap());
+    while rig.get("/v1/snapshots").await.1[0]["status"] != "error" {}
+    assert_eq!(rig.get(&path).await.1["status"], "error");
+    let (code, answer) = rig.restored(&snapshot).await;
+    assert_eq!(code, 409, "{answer}");
+    assert!(
+        answer["error"].as_str().unwrap().ends_with(
+            "is error, not ready: the computer or its disk was started anew before all of it was on the disk"
+        ),
+        "{answer}"
+    );
+    assert_eq!(
+        rig.get("/v1/org/quotas").await.1["usage"]["snapshotCount"],
+        1
+    );
+    assert_eq!(rig.send("DELETE", &path, "").await.0, 200);
+    assert_eq!(rig.exec(&vm, &["cat", "/root/a"]).await["stdout"], "kept\n");
+}
+
+/// A file system in a file, with a data folder on it.
+struct Disk {
+    folder: tempfile::TempDir,
+    home: Home,
+}
+
+impl Disk {
+    fn mount(image: &Path) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-o", "loop"]).args([image, folder.path()]);
+        assert!(mount.status().unwrap().success(), "{mount:?}");
+        let data = folder.path().join("local");
+        let home = Home::new().set("FASTVM_LOCAL_DIR", data.to_str().unwrap());
+        Self { folder, home }
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        self.home.run(&["local", "reset", "--yes"]);
+        // Machines that have just ended may keep it for a moment.
+        let mut unmount = Command::new("umount");
+        let _ = unmount.arg("--lazy").arg(self.folder.path()).status();
+    }
+}
+
+/// Why this user cannot lose a disk, which is then said.
+fn cannot_mount() -> Option<&'static str> {
+    if !rustix::process::geteuid().is_root() {
+        return Some("only root can mount a disk and lose it");
+    }
+    let has_loops = Path::new("/dev/loop-control").exists();
+    (!has_loops).then_some("this machine has no loop devices")
+}
+
+#[test]
+fn a_snapshot_that_is_ready_outlives_a_crash_of_the_computer() {
+    use std::io::Write as _;
+    if let Some(reason) = cannot_mount() {
+        let _ = writeln!(std::io::stderr(), "not run: {reason}");
+        return;
+    }
+    if lacks("mkfs.ext4") {
+        return;
+    }
+    for process in ["", "sleep 300 >/dev/null 2>&1 &"] {
+        let images = tempfile::tempdir().unwrap();
+        let image = images.path().join("disk");
+        let file = std::fs::File::create(&image).unwrap();
+        file.set_len(1 << 30).unwrap();
+        let made = Command::new("mkfs.ext4").arg("-q").arg(&image).status();
+        assert!(made.unwrap().success());
+        let disk = Disk::mount(&image);
+        let home = &disk.home;
+        home.ok(&["--local", "launch", "-n", "dev", "--no-console", "--quiet"]);
+        let sum = "cat /root/data /root/part-* | sha256sum";
+        let script = format!(
+            "{process}
+            head -c 5000000 /dev/urandom > /root/data
+            cd /root; seq 500 | split -l 1 - part-; {sum}"
+        );
+        let before = home.ok(&["--local", "exec", "dev", &script]);
+        home.ok(&["--local", "snapshot", "create", "dev", "-n", "golden"]);
+        // What was in memory alone is not in the file.
+        let crashed = images.path().join("crashed");
+        std::fs::copy(&image, &crashed).unwrap();
+
+        let disk = Disk::mount(&crashed);
+        let home = &disk.home;
+        let list = ["--local", "snapshot", "ls", "-q", ".[].status"];
+        assert_eq!(home.ok(&list), "ready");
+        home.ok(&["--local", "snapshot", "restore", "golden", "--name", "copy"]);
+        assert_eq!(home.ok(&["--local", "exec", "copy", sum]), before);
+    }
 }

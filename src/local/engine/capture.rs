@@ -3,26 +3,30 @@
 //! When nothing runs in the VM, its upper itself becomes the layer, and it goes on with an empty one: that takes the
 //! same time at any size. Else its processes are held while the upper is copied.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rusqlite::Connection;
 use uuid::Uuid;
 
+use super::durability::Unsynced;
 use super::hold::{Held, Hold};
+use super::layers::lock_layer;
 use super::machines::{Known, fresh_nonce};
 use super::{Core, Error, clock, names};
 use crate::local::store::snapshots::SnapshotRow;
 use crate::local::store::vms::VmRow;
 use crate::local::store::{snapshots, stacks, vms};
 use crate::wire::quota::QuotaValues;
-use crate::wire::snapshot::{CreateSnapshotRequest, READY, Snapshot};
+use crate::wire::snapshot::{CREATING, CreateSnapshotRequest, ERROR, Snapshot};
 use crate::wire::vm::status;
 
 /// How many layers a VM may stand on: a lookup goes through all of them, and the kernel takes 500.
 const DEEPEST: usize = 250;
 
 impl Core {
-    /// Makes a snapshot of a running, paused or stopped VM. It is ready when this returns.
+    /// Makes a snapshot of a running, paused or stopped VM. It is ready, and on the disk, when this returns.
     ///
     /// Nothing changes in a pause, so the second one in the same pause is the first one.
     pub(crate) fn create_snapshot(
@@ -31,67 +35,87 @@ impl Core {
     ) -> Result<Snapshot, Error> {
         let held = self.hold(&request.vm_id, Hold::Alone)?;
         if let Some(made) = self.of_this_pause(&held.vm)? {
-            return Ok(self.describe_snapshot(made));
+            return Ok(self.describe_snapshot(self.finish_snapshot(made)?));
         }
-        let snapshot = plan(&held.vm, request.name.as_deref());
+        let snapshot = self.capture(&held, request.name.as_deref())?;
+        // What follows may take long, and the VM is as it shall be.
+        drop(held);
+        let row = self.make_ready(snapshot)?;
+        Ok(self.describe_snapshot(row))
+    }
+
+    /// Makes a snapshot that may not be on the disk yet.
+    fn capture(&self, held: &Held, name: Option<&str>) -> Result<Unsynced, Error> {
+        let vm = &held.vm;
         let layers = self.store.read(|connection| {
             self.check_quotas(connection, &ONE_MORE)?;
-            Ok::<_, Error>(stacks::get(connection, &held.vm.id)?)
+            Ok::<_, Error>(stacks::get(connection, &vm.id)?)
         })?;
         if layers.len() >= DEEPEST {
             return Err(Error::Conflict(format!(
                 "vm {} stands on {DEEPEST} snapshots, which is as deep as it goes",
-                held.vm.id
+                vm.id
             )));
         }
-        let what = || format!("cannot make a snapshot of vm {}", held.vm.id);
-        self.check_layers(what, [&held.vm.upper].into_iter().chain(&layers))?;
-        match held.vm.status.as_str() {
-            status::STOPPED => self.rotate(&held.vm, &snapshot, &layers)?,
-            status::PAUSED => self.copy_paused(&held.vm, &snapshot, &layers)?,
+        let what = || format!("cannot make a snapshot of vm {}", vm.id);
+        self.check_layers(what, [&vm.upper].into_iter().chain(&layers))?;
+        let plan = Plan {
+            snapshot: plan(vm, name, self.present_mount()?),
+            file_system: Arc::new(self.open_layers()?),
+            layers,
+        };
+        match vm.status.as_str() {
+            status::STOPPED => self.rotate(vm, &plan),
+            status::PAUSED => self.copy_paused(vm, &plan),
             _ => {
-                let known = self.machine(&held)?;
+                let known = self.machine(held)?;
                 if known.machine.is_idle()? {
-                    self.rotate_running(&held, &known, &snapshot, &layers)?;
+                    self.rotate_running(vm, &known, &plan)
                 } else {
-                    self.copy(&held.vm, &known, &snapshot, &layers)?;
+                    self.copy_running(vm, &known, &plan)
                 }
             }
         }
-        Ok(self.describe_snapshot(snapshot))
     }
 
     /// Takes the upper of an idle VM and boots it on a new one. If the upper cannot be taken, boots it on the old one.
-    fn rotate_running(
-        &self,
-        held: &Held,
-        known: &Known,
-        snapshot: &SnapshotRow,
-        layers: &[String],
-    ) -> Result<(), Error> {
+    fn rotate_running(&self, vm: &VmRow, known: &Known, plan: &Plan) -> Result<Unsynced, Error> {
         known.machine.kill()?;
-        self.machines.forget(&held.vm.id);
-        let taken = self.rotate(&held.vm, snapshot, layers);
-        let booted = self.boot_again(&held.vm.id);
-        taken.and(booted)
+        self.machines.forget(&vm.id);
+        let mut taken = self.rotate(vm, plan);
+        if let Ok(snapshot) = &mut taken {
+            snapshot.begin_sync();
+        }
+        let booted = self.boot_again(&vm.id);
+        let snapshot = taken?;
+        match booted {
+            Ok(()) => Ok(snapshot),
+            Err(error) => {
+                // The VM is stopped, and the snapshot is as good as one of a stopped VM.
+                self.make_ready(snapshot)?;
+                Err(error)
+            }
+        }
     }
 
     /// Makes the upper of a VM that has no machine a layer, and gives the VM a new upper.
-    fn rotate(&self, vm: &VmRow, snapshot: &SnapshotRow, layers: &[String]) -> Result<(), Error> {
+    fn rotate(&self, vm: &VmRow, plan: &Plan) -> Result<Unsynced, Error> {
         let next = self.fresh_place(vm, "next")?;
         self.make_upper(&next)?;
+        let lock = lock_layer(&self.folder.layer(&vm.upper))?;
         let rotated = VmRow {
             upper: Uuid::new_v4().to_string(),
             nonce: fresh_nonce(),
             ..vm.clone()
         };
-        let stack: Vec<String> = [&vm.upper].into_iter().chain(layers).cloned().collect();
+        let stack = plan.stack_under(&vm.upper);
         self.store.write(|transaction| {
-            self.record(transaction, snapshot, &stack)?;
+            self.record(transaction, plan, &stack)?;
             vms::set_boot(transaction, &rotated)?;
             stacks::set(transaction, &vm.id, &stack)?;
             self.place(&next, &rotated.upper)
-        })
+        })?;
+        Ok(plan.unsynced(lock))
     }
 
     /// Boots a VM that is held and has no machine. If it does not boot it is stopped.
@@ -127,13 +151,7 @@ impl Core {
     }
 
     /// Copies the upper of a VM while its processes are held.
-    fn copy(
-        &self,
-        vm: &VmRow,
-        known: &Known,
-        snapshot: &SnapshotRow,
-        layers: &[String],
-    ) -> Result<(), Error> {
+    fn copy_running(&self, vm: &VmRow, known: &Known, plan: &Plan) -> Result<Unsynced, Error> {
         // Noted first: if this process dies in between, the next one that uses the VM lets it go on.
         self.store
             .write(|transaction| vms::set_halted(transaction, &vm.id, true))?;
@@ -142,23 +160,26 @@ impl Core {
         known.machine.continue_all()?;
         self.store
             .write(|transaction| vms::set_halted(transaction, &vm.id, false))?;
-        let copy = copied?;
-        self.store
-            .write(|transaction| self.record_copy(transaction, snapshot, &copy, layers))
+        self.keep_copy(vm, &copied?, plan)
     }
 
     /// Copies the upper of a VM whose processes are held anyway.
-    fn copy_paused(
-        &self,
-        vm: &VmRow,
-        snapshot: &SnapshotRow,
-        layers: &[String],
-    ) -> Result<(), Error> {
-        let copy = self.copy_upper(vm)?;
+    fn copy_paused(&self, vm: &VmRow, plan: &Plan) -> Result<Unsynced, Error> {
+        self.keep_copy(vm, &self.copy_upper(vm)?, plan)
+    }
+
+    /// Makes a copy of an upper the layer of a snapshot.
+    fn keep_copy(&self, vm: &VmRow, copy: &Path, plan: &Plan) -> Result<Unsynced, Error> {
+        let lock = lock_layer(copy)?;
+        let layer = Uuid::new_v4().to_string();
         self.store.write(|transaction| {
-            vms::set_pause_snapshot(transaction, &vm.id, &snapshot.id)?;
-            self.record_copy(transaction, snapshot, &copy, layers)
-        })
+            self.record(transaction, plan, &plan.stack_under(&layer))?;
+            if vm.status == status::PAUSED {
+                vms::set_pause_snapshot(transaction, &vm.id, &plan.snapshot.id)?;
+            }
+            self.place(copy, &layer)
+        })?;
+        Ok(plan.unsynced(lock))
     }
 
     /// The snapshot that was made in the present pause of a VM, if it is still there and of use.
@@ -170,7 +191,7 @@ impl Core {
             let row = snapshots::get(connection, id)?;
             Ok::<_, Error>((row, stacks::get(connection, id)?))
         })?;
-        Ok(row.filter(|_| self.first_damage(&layers).is_none()))
+        Ok(row.filter(|row| row.status != ERROR && self.first_damage(&layers).is_none()))
     }
 
     /// Where a copy of the upper now is. On failure nothing is left of it.
@@ -185,28 +206,10 @@ impl Core {
         }
     }
 
-    fn record_copy(
-        &self,
-        connection: &Connection,
-        snapshot: &SnapshotRow,
-        copy: &Path,
-        layers: &[String],
-    ) -> Result<(), Error> {
-        let layer = Uuid::new_v4().to_string();
-        let stack: Vec<String> = [&layer].into_iter().chain(layers).cloned().collect();
-        self.record(connection, snapshot, &stack)?;
-        self.place(copy, &layer)
-    }
-
-    fn record(
-        &self,
-        connection: &Connection,
-        snapshot: &SnapshotRow,
-        stack: &[String],
-    ) -> Result<(), Error> {
+    fn record(&self, connection: &Connection, plan: &Plan, stack: &[String]) -> Result<(), Error> {
         self.check_quotas(connection, &ONE_MORE)?;
-        snapshots::insert(connection, snapshot)?;
-        Ok(stacks::set(connection, &snapshot.id, stack)?)
+        snapshots::insert(connection, &plan.snapshot)?;
+        Ok(stacks::set(connection, &plan.snapshot.id, stack)?)
     }
 
     /// Puts a tree among the layers. To be done in the transaction that makes it one: a layer that nobody needs is
@@ -237,6 +240,25 @@ impl Core {
     }
 }
 
+/// A snapshot to be made, and what its VM stands on.
+struct Plan {
+    snapshot: SnapshotRow,
+    layers: Vec<String>,
+    file_system: Arc<File>,
+}
+
+impl Plan {
+    /// The stack of the snapshot, with its own layer on top.
+    fn stack_under(&self, layer: &String) -> Vec<String> {
+        [layer].into_iter().chain(&self.layers).cloned().collect()
+    }
+
+    /// The snapshot when it is in the state.
+    fn unsynced(&self, lock: File) -> Unsynced {
+        Unsynced::new(&self.snapshot.id, &self.file_system, lock)
+    }
+}
+
 const ONE_MORE: QuotaValues = QuotaValues {
     vcpu: 0,
     memory_mib: 0,
@@ -246,12 +268,14 @@ const ONE_MORE: QuotaValues = QuotaValues {
     volume_gib: None,
 };
 
-fn plan(vm: &VmRow, name: Option<&str>) -> SnapshotRow {
+fn plan(vm: &VmRow, name: Option<&str>, mount: String) -> SnapshotRow {
     SnapshotRow {
         id: Uuid::new_v4().to_string(),
         name: names::clean_or_default(name, "snapshot", &vm.id),
         vm_id: vm.id.clone(),
-        status: READY.to_owned(),
+        status: CREATING.to_owned(),
+        status_reason: String::new(),
+        mount,
         machine_type: vm.machine_type.clone(),
         cpu: vm.cpu,
         memory_mib: vm.memory_mib,

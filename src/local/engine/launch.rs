@@ -125,8 +125,12 @@ impl Core {
 fn inherit(connection: &Connection, id: &str, vm: &mut VmRow) -> Result<Vec<String>, Error> {
     let source = snapshots::get(connection, id)?.ok_or_else(|| Error::no_snapshot(id))?;
     if source.status != snapshot::READY {
+        let reason = match source.status_reason.as_str() {
+            "" => String::new(),
+            reason => format!(": {reason}"),
+        };
         return Err(Error::Conflict(format!(
-            "snapshot {id} is {}, not ready",
+            "snapshot {id} is {}, not ready{reason}",
             source.status
         )));
     }

@@ -1,6 +1,6 @@
 //! Whether layers are whole: an overlay does not miss what is not there.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -44,6 +44,29 @@ impl Core {
             Some(format!("layer {layer} {damage}"))
         })
     }
+}
+
+/// Takes the lock of a layer, which is held until the snapshot that it was made for is ready.
+pub(super) fn lock_layer(layer: &Path) -> Result<File, Error> {
+    let path = layer.join(TREES);
+    // Uppers of older versions have no such file.
+    if !path.exists() {
+        name_trees(layer)?;
+    }
+    File::open(&path)
+        .and_then(|lock| lock.lock().map(|()| lock))
+        .map_err(Error::file(format!("cannot lock {}", path.display())))
+}
+
+/// Takes the lock of a layer, or returns `None` if another process has it.
+pub(super) fn try_lock_layer(layer: &Path) -> Result<Option<File>, Error> {
+    let path = layer.join(TREES);
+    let taken = File::open(&path).and_then(|lock| match lock.try_lock() {
+        Ok(()) => Ok(Some(lock)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    });
+    taken.map_err(Error::file(format!("cannot lock {}", path.display())))
 }
 
 fn name_trees(layer: &Path) -> Result<(), Error> {

@@ -9,6 +9,7 @@ mod core;
 mod credentials;
 mod dial;
 mod doors;
+mod durability;
 mod environment;
 mod error;
 mod exec;

@@ -38,6 +38,8 @@ impl Core {
             let row = snapshots::get(connection, id)?.ok_or_else(|| Error::no_snapshot(id))?;
             Ok::<_, Error>((row, stacks::get(connection, id)?))
         })?;
+        // Who asks may be waiting for one whose maker died.
+        let row = self.finish_snapshot(row)?;
         Ok(match self.first_damage(&layers) {
             Some(_) => self.describe_snapshot(unusable(row)),
             None => self.describe_snapshot(row),

@@ -17,6 +17,7 @@ impl Core {
     /// Finishes or undoes what other processes left half-made, and removes what has had its time.
     pub(crate) fn sweep(&self) -> Result<(), Error> {
         self.sweep_vms()?;
+        self.finish_snapshots()?;
         self.sweep_folder(&self.folder.vms(), |connection| {
             Ok(vms::all(connection)?.into_iter().map(|vm| vm.id).collect())
         })?;

@@ -62,6 +62,26 @@ impl Store {
         Ok(value)
     }
 
+    /// Does what [`Store::write`] does, and returns when this write and all before it are on the disk.
+    pub(crate) fn write_durable<T, E: From<rusqlite::Error>>(
+        &self,
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut connection = self.lock();
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        let commit = |connection: &mut Connection| {
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let value = change(&transaction)?;
+            transaction.commit()?;
+            Ok(value)
+        };
+        let outcome = commit(&mut connection);
+        // A connection for which this fails is slower from now on, and no less right.
+        connection.pragma_update(None, "synchronous", "NORMAL").ok();
+        outcome
+    }
+
     /// A thread that panicked left no half-made write: its transaction was rolled back.
     fn lock(&self) -> MutexGuard<'_, Connection> {
         self.connection

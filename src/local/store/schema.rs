@@ -11,7 +11,7 @@ use crate::local::Error;
 
 /// What brings the format from its index to the next; `PRAGMA user_version` counts them. Never change one that was
 /// released: add another.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     "
     CREATE TABLE settings(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE vms(
@@ -92,6 +92,11 @@ const STEPS: [&str; 2] = [
         kind TEXT NOT NULL,
         created_at TEXT NOT NULL
     );
+",
+    // What a verb that was cut off left, so that the next engine can finish or undo it.
+    "
+    ALTER TABLE snapshots ADD COLUMN status_reason TEXT NOT NULL DEFAULT ''; -- why it cannot be restored, for people
+    ALTER TABLE snapshots ADD COLUMN mount TEXT NOT NULL DEFAULT '';       -- while creating: where its data was written
 ",
 ];
 
@@ -185,6 +190,25 @@ mod tests {
                 scope.spawn(|| crate::local::store::Store::open(&path).unwrap());
             }
         });
+    }
+
+    #[test]
+    fn an_older_database_becomes_a_present_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.db");
+        let connection = Connection::open(&path).unwrap();
+        for step in &STEPS[..2] {
+            connection.execute_batch(step).unwrap();
+        }
+        let columns = "id, name, vm_id, status, machine_type, cpu, memory_mib, disk_gib, metadata, env_vars, firewall, created_at";
+        let row = r#"'a', '', '', 'ready', '', 1, 1, 1, '{}', '{}', '{"mode":"open"}', ''"#;
+        let insert = format!("INSERT INTO snapshots({columns}) VALUES ({row})");
+        connection.execute(&insert, []).unwrap();
+        connection.pragma_update(None, "user_version", 2).unwrap();
+        drop(connection);
+        let store = crate::local::store::Store::open(&path).unwrap();
+        let found = store.read(|connection| crate::local::store::snapshots::get(connection, "a"));
+        assert_eq!(found.unwrap().unwrap().status, "ready");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::json;
 use crate::wire::firewall::FirewallPolicy;
 use crate::wire::service::Service;
+use crate::wire::snapshot::{CREATING, ERROR, READY};
 use crate::wire::{EnvVars, Metadata};
 
 /// A snapshot as it is known to the database.
@@ -23,15 +24,21 @@ pub(crate) struct SnapshotRow {
     pub(crate) firewall: FirewallPolicy,
     pub(crate) services: Vec<Service>,
     pub(crate) created_at: String,
+    /// Why it cannot be restored, for people.
+    pub(crate) status_reason: String,
+    /// While it is creating, the mount through which its data was written. Through another one it cannot be told
+    /// whether all of it reached the disk.
+    pub(crate) mount: String,
 }
 
 const COLUMNS: &str = "id, name, vm_id, status, machine_type, cpu, memory_mib, disk_gib, metadata, env_vars, \
-                       firewall, created_at, services";
+                       firewall, created_at, services, status_reason, mount";
 
 pub(crate) fn insert(connection: &Connection, snapshot: &SnapshotRow) -> rusqlite::Result<()> {
     connection
         .prepare_cached(&format!(
-            "INSERT INTO snapshots({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
+            "INSERT INTO snapshots({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,
+                     ?14, ?15)"
         ))?
         .execute(params![
             snapshot.id,
@@ -47,6 +54,8 @@ pub(crate) fn insert(connection: &Connection, snapshot: &SnapshotRow) -> rusqlit
             json::write(&snapshot.firewall)?,
             snapshot.created_at,
             json::write(&snapshot.services)?,
+            snapshot.status_reason,
+            snapshot.mount,
         ])?;
     Ok(())
 }
@@ -64,6 +73,36 @@ pub(crate) fn all(connection: &Connection) -> rusqlite::Result<Vec<SnapshotRow>>
         .prepare_cached(&format!("SELECT {COLUMNS} FROM snapshots ORDER BY number"))?
         .query_map([], read)?
         .collect()
+}
+
+/// The snapshots whose data may not be on the disk yet, in the order of their making.
+pub(crate) fn creating(connection: &Connection) -> rusqlite::Result<Vec<SnapshotRow>> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM snapshots WHERE status = ?1 ORDER BY number"
+        ))?
+        .query_map([CREATING], read)?
+        .collect()
+}
+
+/// Notes that a snapshot is on the disk, unless somebody noted before what has become of it.
+pub(crate) fn set_ready(connection: &Connection, id: &str) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE snapshots SET status = ?2, mount = '' WHERE id = ?1 AND status = ?3",
+        )?
+        .execute([id, READY, CREATING])?;
+    Ok(())
+}
+
+/// Notes why a snapshot never became ready, unless somebody noted before what has become of it.
+pub(crate) fn set_error(connection: &Connection, id: &str, reason: &str) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE snapshots SET status = ?2, status_reason = ?3, mount = '' WHERE id = ?1 AND status = ?4",
+        )?
+        .execute([id, ERROR, reason, CREATING])?;
+    Ok(())
 }
 
 pub(crate) fn set_name(connection: &Connection, id: &str, name: &str) -> rusqlite::Result<()> {
@@ -95,5 +134,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<SnapshotRow> {
         firewall: json::read(row, 10)?,
         created_at: row.get(11)?,
         services: json::read(row, 12)?,
+        status_reason: row.get(13)?,
+        mount: row.get(14)?,
     })
 }
