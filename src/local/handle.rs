@@ -26,7 +26,7 @@ const SWEEP_GRACE: Duration = Duration::from_secs(5);
 /// How many descriptors an engine for many clients may have open, where the system lets it.
 const DESCRIPTORS: u64 = 65_536;
 
-/// How often an engine looks for machines that other engines ended.
+/// How often an engine looks for machines that other engines ended, and for verbs that others left half done.
 const TIDY: Duration = Duration::from_secs(30);
 
 /// A running engine. Dropping it stops it without waiting.
@@ -188,14 +188,18 @@ fn door<S: Future<Output = ()> + Send + 'static>(
     })
 }
 
-/// Lets go of dead machines from time to time.
+/// Lets go of dead machines, and finishes what dead engines left, from time to time.
 async fn tidy(core: Weak<Core>) {
     loop {
         tokio::time::sleep(TIDY).await;
         let Some(core) = core.upgrade() else { return };
         // It fails only when the runtime ends.
-        spawn_blocking(move || core.forget_dead_machines())
-            .await
-            .ok();
+        spawn_blocking(move || {
+            core.forget_dead_machines();
+            // What cannot be done now is tried again.
+            core.finish_verbs().ok();
+        })
+        .await
+        .ok();
     }
 }

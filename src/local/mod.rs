@@ -12,6 +12,7 @@ mod engine;
 mod error;
 mod folder;
 mod forward;
+mod freeze_guard;
 mod handle;
 mod http;
 mod keeper;
@@ -29,10 +30,13 @@ pub use handle::{Engine, start};
 pub use maintenance::{Status, reset, status};
 pub use options::{Egress, Options, Workers, quotas};
 
-/// Becomes the booter and init of a VM, or the keeper of TTLs, if that is what this process was started for; it comes
-/// back from that only to exit. Must be called before anything else is done, and costs two comparisons.
+/// Becomes the booter and init of a VM, the keeper of TTLs or the guard of a frozen VM, if that is what this process was
+/// started for; it comes back from that only to exit. Must be called before anything else is done, and costs three
+/// comparisons.
 pub fn intercept() -> Option<std::process::ExitCode> {
-    sandbox::intercept().or_else(keeper::intercept)
+    sandbox::intercept()
+        .or_else(keeper::intercept)
+        .or_else(freeze_guard::intercept)
 }
 
 /// The API key of a data folder, made where there is none.

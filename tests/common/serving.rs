@@ -1,7 +1,7 @@
 //! `fastvm local serve`, for tests that are other clients.
 
 use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use super::Home;
 
@@ -49,6 +49,20 @@ fn started(home: &Home, options: &[&str]) -> (Child, String) {
     let started: serde_json::Value = serde_json::from_str(&line).unwrap();
     let url = started["url"].as_str().unwrap().to_owned();
     (child, url)
+}
+
+impl Serving {
+    /// Sends a signal, as `kill` calls it.
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let status = Command::new("kill").args([name, &id]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(mut self) {
+        self.child.wait().unwrap();
+    }
 }
 
 impl Drop for Serving {

@@ -1,7 +1,7 @@
 //! What `ready` promises: the layers are whole, and on the disk.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use fastvm::local::start;
 use serde_json::{Value, json};
@@ -188,6 +188,52 @@ async fn a_snapshot_that_may_not_be_on_the_disk_is_not_restored_and_is_lost_in_a
     );
     assert_eq!(rig.send("DELETE", &path, "").await.0, 200);
     assert_eq!(rig.exec(&vm, &["cat", "/root/a"]).await["stdout"], "kept\n");
+}
+
+#[test]
+fn a_snapshot_whose_maker_was_killed_before_it_was_ready_becomes_ready() {
+    let home = Home::new();
+    home.ok(&["--local", "launch", "-n", "dev", "--no-console", "--quiet"]);
+    home.ok(&["--local", "exec", "dev", "echo kept > /root/a"]);
+    let mut database = rusqlite::Connection::open(home.join("local/state.db")).unwrap();
+    database
+        .busy_timeout(std::time::Duration::from_secs(60))
+        .unwrap();
+    let count = |connection: &rusqlite::Connection| -> i64 {
+        let question = "SELECT COUNT(*) FROM snapshots WHERE status = 'creating'";
+        connection
+            .query_row(question, [], |row| row.get(0))
+            .unwrap()
+    };
+    let was_caught = (0..100).any(|_| {
+        let mut command = home
+            .command(&["--local", "snapshot", "create", "dev", "-n", "golden"])
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        while count(&database) == 0 && command.try_wait().unwrap().is_none() {}
+        // It cannot write while somebody else does.
+        let writing = rusqlite::TransactionBehavior::Immediate;
+        let writing = database.transaction_with_behavior(writing).unwrap();
+        let is_creating = count(&writing) > 0;
+        if is_creating {
+            command.kill().unwrap();
+        }
+        drop(writing);
+        command.wait().unwrap();
+        if !is_creating {
+            home.ok(&["--local", "snapshot", "delete", "golden", "--yes"]);
+        }
+        is_creating
+    });
+    assert!(was_caught);
+    // One short command is enough.
+    home.ok(&["--local", "ls"]);
+    assert_eq!(count(&database), 0);
+    home.ok(&["--local", "snapshot", "restore", "golden", "--name", "copy"]);
+    for vm in ["dev", "copy"] {
+        assert_eq!(home.ok(&["--local", "exec", vm, "cat /root/a"]), "kept");
+    }
 }
 
 /// A file system in a file, with a data folder on it.

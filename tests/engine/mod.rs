@@ -2,6 +2,7 @@
 
 mod builds;
 mod contract;
+mod cut_off;
 mod durability;
 mod exec;
 mod files;

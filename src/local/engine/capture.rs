@@ -14,7 +14,9 @@ use super::durability::Unsynced;
 use super::hold::{Held, Hold};
 use super::layers::lock_layer;
 use super::machines::{Known, fresh_nonce};
+use super::recovery::{COPY, NEXT};
 use super::{Core, Error, clock, names};
+use crate::local::freeze_guard::FreezeGuard;
 use crate::local::store::snapshots::SnapshotRow;
 use crate::local::store::vms::VmRow;
 use crate::local::store::{snapshots, stacks, vms};
@@ -66,13 +68,13 @@ impl Core {
         };
         match vm.status.as_str() {
             status::STOPPED => self.rotate(vm, &plan),
-            status::PAUSED => self.copy_paused(vm, &plan),
+            status::PAUSED => self.copy_paused(held, &plan),
             _ => {
                 let known = self.machine(held)?;
                 if known.machine.is_idle()? {
                     self.rotate_running(vm, &known, &plan)
                 } else {
-                    self.copy_running(vm, &known, &plan)
+                    self.copy_running(held, &known, &plan)
                 }
             }
         }
@@ -80,9 +82,14 @@ impl Core {
 
     /// Takes the upper of an idle VM and boots it on a new one. If the upper cannot be taken, boots it on the old one.
     fn rotate_running(&self, vm: &VmRow, known: &Known, plan: &Plan) -> Result<Unsynced, Error> {
+        // Noted first: if this process dies in between, the next one boots it.
+        self.store.write(|transaction| {
+            vms::set_booting(transaction, &vm.id, &self.host_boot)?;
+            vms::set_copying(transaction, &vm.id, true)
+        })?;
         known.machine.kill()?;
         self.machines.forget(&vm.id);
-        let mut taken = self.rotate(vm, plan);
+        let mut taken = self.take_upper(vm, plan);
         if let Ok(snapshot) = &mut taken {
             snapshot.begin_sync();
         }
@@ -100,7 +107,19 @@ impl Core {
 
     /// Makes the upper of a VM that has no machine a layer, and gives the VM a new upper.
     fn rotate(&self, vm: &VmRow, plan: &Plan) -> Result<Unsynced, Error> {
-        let next = self.fresh_place(vm, "next")?;
+        self.store
+            .write(|transaction| vms::set_copying(transaction, &vm.id, true))?;
+        let taken = self.take_upper(vm, plan);
+        if taken.is_err() {
+            self.throw(&self.folder.vm(&vm.id).join(NEXT))?;
+            self.store
+                .write(|transaction| vms::set_copying(transaction, &vm.id, false))?;
+        }
+        taken
+    }
+
+    fn take_upper(&self, vm: &VmRow, plan: &Plan) -> Result<Unsynced, Error> {
+        let next = self.fresh_place(vm, NEXT)?;
         self.make_upper(&next)?;
         let lock = lock_layer(&self.folder.layer(&vm.upper))?;
         let rotated = VmRow {
@@ -112,74 +131,76 @@ impl Core {
         self.store.write(|transaction| {
             self.record(transaction, plan, &stack)?;
             vms::set_boot(transaction, &rotated)?;
+            vms::set_copying(transaction, &vm.id, false)?;
             stacks::set(transaction, &vm.id, &stack)?;
             self.place(&next, &rotated.upper)
         })?;
         Ok(plan.unsynced(lock))
     }
 
-    /// Boots a VM that is held and has no machine. If it does not boot it is stopped.
-    pub(super) fn boot_again(&self, id: &str) -> Result<(), Error> {
-        let before = self.vm_row(id)?;
-        let vm = VmRow {
-            nonce: fresh_nonce(),
-            host_boot: self.host_boot.clone(),
-            ..before
-        };
-        let layers = self.store.write(|transaction| {
-            vms::set_boot(transaction, &vm)?;
-            stacks::get(transaction, id)
-        })?;
-        let booted = self
-            .check_disk(&vm, &layers)
-            .and_then(|()| self.throw_old_work(id))
-            .and_then(|()| self.boot(&vm, &layers));
-        match booted {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                let reason = format!("it did not boot again: {error}");
-                self.note_stopped(&vm, &reason)?;
-                Err(error)
-            }
-        }
-    }
-
-    /// Refuses to boot a VM whose upper or layers are not whole.
-    pub(super) fn check_disk(&self, vm: &VmRow, layers: &[String]) -> Result<(), Error> {
-        let what = || format!("cannot boot vm {}", vm.id);
-        self.check_layers(what, [&vm.upper].into_iter().chain(layers))
-    }
-
     /// Copies the upper of a VM while its processes are held.
-    fn copy_running(&self, vm: &VmRow, known: &Known, plan: &Plan) -> Result<Unsynced, Error> {
-        // Noted first: if this process dies in between, the next one that uses the VM lets it go on.
-        self.store
-            .write(|transaction| vms::set_halted(transaction, &vm.id, true))?;
+    fn copy_running(&self, held: &Held, known: &Known, plan: &Plan) -> Result<Unsynced, Error> {
+        let vm = &held.vm;
+        let guard = self.guard_freeze(held)?;
+        // Noted first: if this process and the guard die in between, the next one lets it go on.
+        self.store.write(|transaction| {
+            vms::set_halted(transaction, &vm.id, true)?;
+            vms::set_copying(transaction, &vm.id, true)
+        })?;
         let stopped = known.machine.stop_all().map_err(Error::from);
         let copied = stopped.and_then(|()| self.copy_upper(vm));
         known.machine.continue_all()?;
-        self.store
-            .write(|transaction| vms::set_halted(transaction, &vm.id, false))?;
-        self.keep_copy(vm, &copied?, plan)
+        let recorded = self.keep_copy(vm, copied, plan);
+        guard.end();
+        recorded
     }
 
     /// Copies the upper of a VM whose processes are held anyway.
-    fn copy_paused(&self, vm: &VmRow, plan: &Plan) -> Result<Unsynced, Error> {
-        self.keep_copy(vm, &self.copy_upper(vm)?, plan)
+    fn copy_paused(&self, held: &Held, plan: &Plan) -> Result<Unsynced, Error> {
+        let vm = &held.vm;
+        // It removes what is half copied.
+        let guard = self.guard_freeze(held)?;
+        self.store
+            .write(|transaction| vms::set_copying(transaction, &vm.id, true))?;
+        let recorded = self.keep_copy(vm, self.copy_upper(vm), plan);
+        guard.end();
+        recorded
     }
 
-    /// Makes a copy of an upper the layer of a snapshot.
-    fn keep_copy(&self, vm: &VmRow, copy: &Path, plan: &Plan) -> Result<Unsynced, Error> {
-        let lock = lock_layer(copy)?;
-        let layer = Uuid::new_v4().to_string();
-        self.store.write(|transaction| {
-            self.record(transaction, plan, &plan.stack_under(&layer))?;
-            if vm.status == status::PAUSED {
-                vms::set_pause_snapshot(transaction, &vm.id, &plan.snapshot.id)?;
-            }
-            self.place(copy, &layer)
-        })?;
-        Ok(plan.unsynced(lock))
+    /// Starts the process that lets a VM go on, and removes what is half copied, if this one dies.
+    pub(super) fn guard_freeze(&self, held: &Held) -> Result<FreezeGuard, Error> {
+        let id = &held.vm.id;
+        let program = self.host.program();
+        FreezeGuard::start(program, self.folder.root(), id, &held.lock)
+            .map_err(Error::file(format!("cannot guard the freeze of vm {id}")))
+    }
+
+    /// Makes a copy of an upper the layer of a snapshot. Whether that works or not, the copying of the VM is over.
+    fn keep_copy(
+        &self,
+        vm: &VmRow,
+        copied: Result<PathBuf, Error>,
+        plan: &Plan,
+    ) -> Result<Unsynced, Error> {
+        let recorded = copied.and_then(|copy| {
+            let lock = lock_layer(&copy)?;
+            let layer = Uuid::new_v4().to_string();
+            self.store.write(|transaction| {
+                self.record(transaction, plan, &plan.stack_under(&layer))?;
+                if vm.status == status::PAUSED {
+                    vms::set_pause_snapshot(transaction, &vm.id, &plan.snapshot.id)?;
+                }
+                vms::set_finished(transaction, &vm.id)?;
+                self.place(&copy, &layer)
+            })?;
+            Ok(plan.unsynced(lock))
+        });
+        if recorded.is_err() {
+            self.throw(&self.folder.vm(&vm.id).join(COPY))?;
+            self.store
+                .write(|transaction| vms::set_finished(transaction, &vm.id))?;
+        }
+        recorded
     }
 
     /// The snapshot that was made in the present pause of a VM, if it is still there and of use.
@@ -196,7 +217,7 @@ impl Core {
 
     /// Where a copy of the upper now is. On failure nothing is left of it.
     fn copy_upper(&self, vm: &VmRow) -> Result<PathBuf, Error> {
-        let copy = self.fresh_place(vm, "copy")?;
+        let copy = self.fresh_place(vm, COPY)?;
         match self.host.copy_tree(&self.folder.layer(&vm.upper), &copy) {
             Ok(()) => Ok(copy),
             Err(error) => {
@@ -224,19 +245,6 @@ impl Core {
         let path = self.folder.vm(&vm.id).join(name);
         self.throw(&path)?;
         Ok(path)
-    }
-
-    /// Each boot has a work folder of its own, and what the last one left is of no use.
-    fn throw_old_work(&self, id: &str) -> Result<(), Error> {
-        let folder = self.folder.vm(id);
-        let fail = || Error::file(format!("cannot read {}", folder.display()));
-        for entry in std::fs::read_dir(&folder).map_err(fail())? {
-            let entry = entry.map_err(fail())?;
-            if entry.file_name().to_string_lossy().starts_with("work-") {
-                self.throw(&entry.path())?;
-            }
-        }
-        Ok(())
     }
 }
 

@@ -23,12 +23,25 @@ pub(super) enum Hold {
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) vm: VmRow,
-    _lock: File,
+    pub(super) lock: File,
 }
 
 impl Core {
-    /// Waits for a VM and holds it.
+    /// Waits for a VM and holds it. First does what a process that died left to be done.
     pub(super) fn hold(&self, id: &str, how: Hold) -> Result<Held, Error> {
+        let held = self.hold_as_it_is(id, how)?;
+        match how {
+            Hold::Alone => self.recover(held),
+            Hold::Shared if held.vm.needs_recovery_to_run() => {
+                drop(held);
+                drop(self.hold(id, Hold::Alone)?);
+                self.hold_as_it_is(id, how)
+            }
+            Hold::Shared => Ok(held),
+        }
+    }
+
+    fn hold_as_it_is(&self, id: &str, how: Hold) -> Result<Held, Error> {
         let lock = self.open_lock(id)?;
         let fail = Error::file(format!("cannot lock vm {id}"));
         match how {
@@ -42,7 +55,7 @@ impl Core {
     pub(super) fn try_hold(&self, id: &str) -> Result<Option<Held>, Error> {
         let lock = self.open_lock(id)?;
         match lock.try_lock() {
-            Ok(()) => self.held(id, lock).map(Some),
+            Ok(()) => self.recover(self.held(id, lock)?).map(Some),
             Err(_) => Ok(None),
         }
     }
@@ -62,7 +75,7 @@ impl Core {
     fn held(&self, id: &str, lock: File) -> Result<Held, Error> {
         Ok(Held {
             vm: self.vm_row(id)?,
-            _lock: lock,
+            lock,
         })
     }
 

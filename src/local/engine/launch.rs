@@ -68,6 +68,8 @@ impl Core {
             status: status::PROVISIONING.to_owned(),
             status_reason: String::new(),
             halted: false,
+            copying: false,
+            booting: false,
             metadata: Default::default(),
             env_vars: Default::default(),
             firewall: firewall::default_policy(),

@@ -229,6 +229,8 @@ mod tests {
             status: String::new(),
             status_reason: String::new(),
             halted: false,
+            copying: false,
+            booting: false,
             metadata: Default::default(),
             env_vars: Default::default(),
             firewall: super::super::firewall::default_policy(),

@@ -21,19 +21,23 @@ impl Core {
     pub(super) fn pause_held(&self, held: &Held) -> Result<(), Error> {
         let id = &held.vm.id;
         let known = self.machine(held)?;
-        // Noted first: if this process dies in between, the next one that uses the VM lets it go on.
+        let guard = self.guard_freeze(held)?;
+        // Noted first: if this process and the guard die in between, the next one lets it go on.
         self.store
             .write(|transaction| vms::set_halted(transaction, id, true))?;
         if let Err(error) = known.machine.stop_all() {
             known.machine.continue_all()?;
             self.store
                 .write(|transaction| vms::set_halted(transaction, id, false))?;
+            guard.end();
             return Err(error.into());
         }
         self.store.write(|transaction| {
             vms::set_paused(transaction, id, &clock::now())?;
-            Ok(timers::keep(transaction, id, clock::now_ms())?)
-        })
+            Ok::<_, Error>(timers::keep(transaction, id, clock::now_ms())?)
+        })?;
+        guard.end();
+        Ok(())
     }
 
     /// Lets the processes of a paused VM go on, and boots a stopped one on its disk. A running one stays as it is.
@@ -41,9 +45,9 @@ impl Core {
         let held = self.hold(id, Hold::Alone)?;
         match held.vm.status.as_str() {
             status::RUNNING => {}
-            status::PAUSED => self.go_on(&held.vm)?,
+            status::PAUSED => self.go_on(&held)?,
             // The row may be wrong, and two machines on one disk would destroy it.
-            status::STOPPED if self.is_alive(&held.vm)? => self.go_on(&held.vm)?,
+            status::STOPPED if self.is_alive(&held.vm)? => self.go_on(&held)?,
             status::STOPPED => self.start_again(&held.vm)?,
             other => {
                 return Err(Error::Conflict(format!(
@@ -56,11 +60,13 @@ impl Core {
         Ok(self.describe(&vm))
     }
 
-    fn go_on(&self, vm: &VmRow) -> Result<(), Error> {
+    fn go_on(&self, held: &Held) -> Result<(), Error> {
+        let vm = &held.vm;
         if !self.is_alive(vm)? {
             return Err(self.note_gone(vm)?);
         }
-        // Noted first, and as halted: if this process dies here, the next one that uses the VM lets it go on.
+        let guard = self.guard_freeze(held)?;
+        // Noted first, and as halted: if this process and the guard die here, the next one lets it go on.
         self.store.write(|transaction| {
             self.check_quotas(transaction, &claim(vm))?;
             vms::set_resumed(transaction, &vm.id)?;
@@ -70,6 +76,7 @@ impl Core {
         known.machine.continue_all()?;
         self.store
             .write(|transaction| vms::set_halted(transaction, &vm.id, false))?;
+        guard.end();
         self.open_doors(&known);
         Ok(())
     }
@@ -87,6 +94,8 @@ impl Core {
         self.store.write(|transaction| {
             self.check_quotas(transaction, &wanted)?;
             vms::set_resumed(transaction, &vm.id)?;
+            // If this process dies before it runs, the next one boots it.
+            vms::set_booting(transaction, &vm.id, &self.host_boot)?;
             Ok::<_, Error>(timers::count(transaction, &vm.id, clock::now_ms())?)
         })?;
         self.boot_again(&vm.id)

@@ -16,35 +16,43 @@ const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 impl Core {
     /// Finishes or undoes what other processes left half-made, and removes what has had its time.
     pub(crate) fn sweep(&self) -> Result<(), Error> {
-        self.sweep_vms()?;
-        self.finish_snapshots()?;
-        self.sweep_folder(&self.folder.vms(), |connection| {
-            Ok(vms::all(connection)?.into_iter().map(|vm| vm.id).collect())
-        })?;
-        self.sweep_folder(&self.folder.layers(), stacks::used)?;
-        self.sweep_folder(&self.folder.volumes(), volumes::ids)?;
-        self.sweep_folder(&self.folder.credentials(), credentials::ids)?;
-        self.sweep_blobs()?;
-        // A VM has a row before it has groups.
-        self.host
-            .remove_stale_groups(|id| !matches!(self.vm_row(id), Err(Error::NotFound { .. })));
-        self.empty_trash()?;
-        self.resume_keeping()
+        // What resists in one place is no reason to leave the others.
+        [
+            self.finish_verbs(),
+            self.sweep_folder(&self.folder.vms(), |connection| {
+                Ok(vms::all(connection)?.into_iter().map(|vm| vm.id).collect())
+            }),
+            self.sweep_folder(&self.folder.layers(), stacks::used),
+            self.sweep_folder(&self.folder.volumes(), volumes::ids),
+            self.sweep_folder(&self.folder.credentials(), credentials::ids),
+            self.sweep_blobs(),
+            self.sweep_groups(),
+            self.empty_trash(),
+            self.resume_keeping(),
+        ]
+        .into_iter()
+        .collect()
     }
 
-    /// A VM that is being made or deleted is held by whoever does it. One that nobody holds lost its process.
-    fn sweep_vms(&self) -> Result<(), Error> {
-        let is_under_way =
-            |status: &str| [status::PROVISIONING, status::DELETING].contains(&status);
-        for vm in self.store.read(vms::all)? {
-            if !is_under_way(&vm.status) {
-                continue;
+    /// Finishes or undoes what processes that died were doing with VMs and snapshots.
+    pub(crate) fn finish_verbs(&self) -> Result<(), Error> {
+        let mut outcome = Ok(());
+        for id in self.store.read(vms::unfinished)? {
+            match self.finish_verb_on(&id) {
+                Ok(()) | Err(Error::NotFound { .. }) => {}
+                Err(error) => outcome = Err(error),
             }
-            match self.try_hold(&vm.id) {
-                Ok(Some(held)) if is_under_way(&held.vm.status) => self.abandon(&held.vm)?,
-                Ok(_) | Err(Error::NotFound { .. }) => {}
-                Err(error) => return Err(error),
-            }
+        }
+        outcome.and(self.finish_snapshots())
+    }
+
+    /// A verb holds its VM. One that nobody holds lost its process.
+    fn finish_verb_on(&self, id: &str) -> Result<(), Error> {
+        let Some(held) = self.try_hold(id)? else {
+            return Ok(());
+        };
+        if [status::PROVISIONING, status::DELETING].contains(&held.vm.status.as_str()) {
+            self.abandon(&held.vm)?;
         }
         Ok(())
     }
@@ -74,6 +82,13 @@ impl Core {
                 .iter()
                 .try_for_each(|name| self.throw(&folder.join(name)))
         })
+    }
+
+    /// A VM has a row before it has control groups.
+    fn sweep_groups(&self) -> Result<(), Error> {
+        let is_known = |id: &str| !matches!(self.vm_row(id), Err(Error::NotFound { .. }));
+        self.host.remove_stale_groups(is_known);
+        Ok(())
     }
 
     fn sweep_blobs(&self) -> Result<(), Error> {

@@ -8,7 +8,7 @@ use std::path::Path;
 use super::error::Error;
 
 /// Removes a tree or a file; one that is missing is fine. Never follows a link.
-pub(super) fn discard(path: &Path) -> Result<(), Error> {
+pub(in crate::local) fn discard(path: &Path) -> Result<(), Error> {
     match remove(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         // The kernel leaves overlay work folders with mode 000, and guests do what they like.

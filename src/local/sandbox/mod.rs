@@ -7,7 +7,7 @@
 //! - A start: `boot` (the engine's side) → `booter` (single-threaded, between the two; `cgroup`) → `overlay`, `device`
 //!   and `inner_path` (the root is built) → `guest_root` and `ready` (pid 1 moves in, under `syscall_filter`).
 //! - Inside: `init` serves; `launch`, `ports`, `terminal`, `parcel` and `halt` do what it is asked.
-//! - Between: `message` and `socket`. Below: `kernel`, the system calls without a safe form.
+//! - Between: `message` and `socket`. Beside: `detach`, for helpers of the engine. Below: `kernel`, the system calls without a safe form.
 
 mod boot;
 mod booter;
@@ -15,6 +15,7 @@ mod cgroup;
 mod console;
 mod content;
 mod copy;
+mod detach;
 mod device;
 mod discard;
 mod disk_lock;
@@ -54,6 +55,8 @@ mod volume_owners;
 
 pub use booter::{INIT as INIT_NAME, intercept};
 pub use console::Console;
+pub(super) use detach::detach;
+pub(super) use discard::discard;
 pub use error::Error;
 pub use guest_file::GuestFile;
 pub use host::{Host, mark_of};

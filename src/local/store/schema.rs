@@ -95,6 +95,8 @@ const STEPS: [&str; 3] = [
 ",
     // What a verb that was cut off left, so that the next engine can finish or undo it.
     "
+    ALTER TABLE vms ADD COLUMN copying INTEGER NOT NULL DEFAULT 0;         -- 1 while a tree is made in its folder
+    ALTER TABLE vms ADD COLUMN booting INTEGER NOT NULL DEFAULT 0;         -- 1 while it gets another machine
     ALTER TABLE snapshots ADD COLUMN status_reason TEXT NOT NULL DEFAULT ''; -- why it cannot be restored, for people
     ALTER TABLE snapshots ADD COLUMN mount TEXT NOT NULL DEFAULT '';       -- while creating: where its data was written
 ",

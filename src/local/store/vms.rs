@@ -24,6 +24,10 @@ pub(crate) struct VmRow {
     pub(crate) status_reason: String,
     /// Whether its processes may be held by a snapshot that is being made, or was when its maker died.
     pub(crate) halted: bool,
+    /// Whether a copy of its upper, or its next upper, is being made in its folder, or was when its maker died.
+    pub(crate) copying: bool,
+    /// Whether it is getting another machine, or was when the process died that did it.
+    pub(crate) booting: bool,
     pub(crate) metadata: Metadata,
     pub(crate) env_vars: EnvVars,
     pub(crate) firewall: FirewallPolicy,
@@ -49,15 +53,29 @@ pub(crate) struct VmRow {
     pub(crate) created_at: String,
 }
 
+impl VmRow {
+    /// Whether what a verb began must be finished or undone before the VM can be used. Who holds the VM knows that the
+    /// process of that verb is dead.
+    pub(crate) fn needs_recovery_to_run(&self) -> bool {
+        self.halted || self.booting
+    }
+
+    /// Whether a verb began something that must be finished or undone.
+    pub(crate) fn needs_recovery(&self) -> bool {
+        self.needs_recovery_to_run() || self.copying
+    }
+}
+
 const COLUMNS: &str = "id, name, machine_type, source_name, cpu, memory_mib, disk_gib, status, status_reason, halted, \
                        metadata, env_vars, firewall, upper, nonce, host_boot, created_at, services, \
-                       paused_at, pause_snapshot, ttl, expires_at_ms, ttl_remaining_ms, volumes";
+                       paused_at, pause_snapshot, ttl, expires_at_ms, ttl_remaining_ms, volumes, copying, booting";
 
 pub(crate) fn insert(connection: &Connection, vm: &VmRow) -> rusqlite::Result<()> {
     connection
         .prepare_cached(&format!(
             "INSERT INTO vms({COLUMNS})
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)"
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24,
+                     ?25, ?26)"
         ))?
         .execute(params![
             vm.id,
@@ -84,6 +102,8 @@ pub(crate) fn insert(connection: &Connection, vm: &VmRow) -> rusqlite::Result<()
             vm.expires_at_ms,
             vm.ttl_remaining_ms,
             json::write(&vm.volumes)?,
+            vm.copying,
+            vm.booting,
         ])?;
     Ok(())
 }
@@ -125,7 +145,8 @@ pub(crate) fn set_stopped(
 ) -> rusqlite::Result<bool> {
     let changed = connection
         .prepare_cached(
-            "UPDATE vms SET status = ?3, status_reason = ?4, halted = 0, paused_at = NULL, pause_snapshot = NULL
+            "UPDATE vms SET status = ?3, status_reason = ?4, halted = 0, booting = 0, paused_at = NULL,
+                pause_snapshot = NULL
              WHERE id = ?1 AND nonce = ?2 AND status IN (?5, ?6)",
         )?
         .execute(params![
@@ -177,6 +198,48 @@ pub(crate) fn set_halted(connection: &Connection, id: &str, halted: bool) -> rus
         .prepare_cached("UPDATE vms SET halted = ?2 WHERE id = ?1")?
         .execute(params![id, halted])?;
     Ok(())
+}
+
+/// Notes whether a tree is being made in the folder of a VM.
+pub(crate) fn set_copying(
+    connection: &Connection,
+    id: &str,
+    copying: bool,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE vms SET copying = ?2 WHERE id = ?1")?
+        .execute(params![id, copying])?;
+    Ok(())
+}
+
+/// Notes that a VM gets another machine during this boot of the host.
+pub(crate) fn set_booting(
+    connection: &Connection,
+    id: &str,
+    host_boot: &str,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE vms SET booting = 1, host_boot = ?2 WHERE id = ?1")?
+        .execute([id, host_boot])?;
+    Ok(())
+}
+
+/// Notes that no verb is at work on a VM any more.
+pub(crate) fn set_finished(connection: &Connection, id: &str) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE vms SET halted = 0, copying = 0, booting = 0 WHERE id = ?1")?
+        .execute([id])?;
+    Ok(())
+}
+
+/// The VMs that a verb is at work on, or was when its process died, in the order of their launch.
+pub(crate) fn unfinished(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    connection
+        .prepare_cached(
+            "SELECT id FROM vms WHERE status IN (?1, ?2) OR halted OR copying OR booting ORDER BY number",
+        )?
+        .query_map([status::PROVISIONING, status::DELETING], |row| row.get(0))?
+        .collect()
 }
 
 /// Notes a new boot, before it happens.
@@ -285,5 +348,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<VmRow> {
         expires_at_ms: row.get(21)?,
         ttl_remaining_ms: row.get(22)?,
         volumes: json::read(row, 23)?,
+        copying: row.get(24)?,
+        booting: row.get(25)?,
     })
 }
