@@ -62,7 +62,7 @@ impl Core {
         let what = || format!("cannot make a snapshot of vm {}", vm.id);
         self.check_layers(what, [&vm.upper].into_iter().chain(&layers))?;
         let plan = Plan {
-            snapshot: plan(vm, name, self.present_mount()?),
+            snapshot: plan(vm, name, self.present_mount()?)?,
             file_system: Arc::new(self.open_layers()?),
             layers,
         };
@@ -276,10 +276,10 @@ const ONE_MORE: QuotaValues = QuotaValues {
     volume_gib: None,
 };
 
-fn plan(vm: &VmRow, name: Option<&str>, mount: String) -> SnapshotRow {
-    SnapshotRow {
+fn plan(vm: &VmRow, name: Option<&str>, mount: String) -> Result<SnapshotRow, Error> {
+    Ok(SnapshotRow {
         id: Uuid::new_v4().to_string(),
-        name: names::clean_or_default(name, "snapshot", &vm.id),
+        name: names::clean_or_default(name, "snapshot", &vm.id)?,
         vm_id: vm.id.clone(),
         status: CREATING.to_owned(),
         status_reason: String::new(),
@@ -293,5 +293,5 @@ fn plan(vm: &VmRow, name: Option<&str>, mount: String) -> SnapshotRow {
         firewall: vm.firewall.clone(),
         services: vm.services.clone(),
         created_at: clock::now(),
-    }
+    })
 }

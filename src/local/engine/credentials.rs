@@ -28,9 +28,10 @@ impl Core {
                 return Err(Error::Invalid(format!("{name} is empty")));
             }
         }
+        names::check_text("type", &request.kind)?;
         let id = Uuid::new_v4().to_string();
         let credential = CredentialRow {
-            name: names::clean(&request.name),
+            name: names::clean(&request.name)?,
             kind: request.kind.clone(),
             created_at: clock::now(),
             id,

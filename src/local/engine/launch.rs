@@ -59,7 +59,7 @@ impl Core {
     ) -> Result<(VmRow, Vec<String>), Error> {
         let id = Uuid::new_v4().to_string();
         let mut vm = VmRow {
-            name: names::clean_or_default(request.name.as_deref(), "vm", &id),
+            name: names::clean_or_default(request.name.as_deref(), "vm", &id)?,
             machine_type: String::new(),
             source_name: String::new(),
             cpu: 0,

@@ -202,6 +202,7 @@ fn plan(request: CreateVolumeRequest) -> Result<VolumeRow, Error> {
             let Some(object) = request.byo_object else {
                 return Err(invalid("a byo-object volume needs byoObject"));
             };
+            names::check_text("uri", &object.uri)?;
             if !is_bucket(&object.uri) {
                 return Err(invalid(&format!(
                     "uri {:?} is not gs://bucket/prefix or s3://bucket/prefix",
@@ -218,7 +219,7 @@ fn plan(request: CreateVolumeRequest) -> Result<VolumeRow, Error> {
     }
     let (id, now) = (Uuid::new_v4().to_string(), clock::now());
     Ok(VolumeRow {
-        name: names::clean_or_default(request.name.as_deref(), "volume", &id),
+        name: names::clean_or_default(request.name.as_deref(), "volume", &id)?,
         backend: request.backend,
         access_mode,
         size_gib,

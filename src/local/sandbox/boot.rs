@@ -35,7 +35,7 @@ pub(super) fn boot(host: &Host, spec: &BootSpec) -> Result<Machine, Error> {
     let disk = disk_lock::lock(&spec.upper)?;
     discard::ensure_folder(&spec.run, 0o700)?;
     // With the disk locked, no earlier boot is alive.
-    remove_traces(&spec.run, None);
+    remove_traces(&spec.run);
     let result = start(host, spec, disk);
     if result.is_err() {
         let name = socket_name(spec.id, spec.nonce);

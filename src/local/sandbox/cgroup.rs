@@ -405,18 +405,13 @@ pub(super) fn remove(note: &Path) {
     fs::remove_file(note).unwrap_or_default();
 }
 
-/// The same without waiting, for a machine that ended by itself: what is still busy stays, with its note.
+/// The same without waiting, for a machine that ended by itself. What is still busy stays: the next boot of the machine
+/// uses it, or an engine removes it by its name.
 pub(super) fn try_remove(note: &Path) {
-    let is_gone = |group: &PathBuf| match fs::remove_dir(group) {
-        Err(error) => error.kind() == io::ErrorKind::NotFound,
-        Ok(()) => true,
-    };
-    let groups = noted(note);
-    // Each is tried, whatever becomes of the others.
-    let gone = groups.iter().rev().filter(|group| is_gone(group)).count();
-    if gone == groups.len() {
-        fs::remove_file(note).unwrap_or_default();
+    for group in noted(note).iter().rev() {
+        fs::remove_dir(group).unwrap_or_default();
     }
+    fs::remove_file(note).unwrap_or_default();
 }
 
 fn noted(note: &Path) -> Vec<PathBuf> {

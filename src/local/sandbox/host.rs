@@ -60,7 +60,7 @@ impl Host {
 
     /// Removes the sockets, notes and control groups that a machine has left that ended by itself.
     pub fn remove_traces(&self, run: &Path) {
-        place::remove_traces(run, None);
+        place::remove_traces(run);
     }
 
     /// Removes the control groups that machines have left, except those that `is_known` knows by id.

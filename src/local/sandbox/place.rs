@@ -43,16 +43,13 @@ pub(super) fn group_note(socket_name: &str) -> String {
 }
 
 /// Removes what boots of a machine have left in its run folder: sockets, notes, and the control groups that these list.
-/// The boot `kept` is left alone. None of the others may be alive.
-pub(super) fn remove_traces(run: &Path, kept: Option<&str>) {
+/// None of them may be alive.
+pub(super) fn remove_traces(run: &Path) {
     for entry in fs::read_dir(run).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let Some(boot) = name.to_str().and_then(boot_of) else {
             continue;
         };
-        if kept == Some(boot) {
-            continue;
-        }
         let path = run.join(&name);
         if name.len() > boot.len() {
             cgroup::try_remove(&path);
