@@ -17,6 +17,7 @@ use super::Error;
 /// vms/ID/        lock, work folder and control socket of a VM
 /// layers/ID/     trees of files: the writable upper of a VM, or an immutable layer once a snapshot took it; `trees`
 ///                names them, and is locked while the snapshot is being brought to the disk
+/// serving/       where engines serve, one record each
 /// blobs/ID       a staging object of a signed URL
 /// volumes/ID/    what is in a native volume
 /// credentials/ID a secret, readable by its user alone
@@ -29,6 +30,9 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
+    /// The folder of the records of engines that serve.
+    pub(crate) const SERVING: &str = "serving";
+
     /// Opens a data folder, made with mode 0700 when missing.
     pub(crate) fn open(root: &Path) -> Result<Self, Error> {
         check_owner(root)?;
@@ -56,6 +60,8 @@ impl Folder {
             "state.db-wal",
             "state.db-shm",
             "key",
+            Self::SERVING,
+            // Of a version before.
             "serving.json",
             "keeper.lock",
         ];
@@ -83,6 +89,10 @@ impl Folder {
 
     pub(crate) fn key(&self) -> PathBuf {
         self.root.join("key")
+    }
+
+    pub(crate) fn serving(&self) -> PathBuf {
+        self.root.join(Self::SERVING)
     }
 
     pub(crate) fn vms(&self) -> PathBuf {

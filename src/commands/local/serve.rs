@@ -38,7 +38,7 @@ pub(crate) async fn run(context: &mut Context, args: ServeArgs) -> Result<Exit, 
     let key_is_given = options.api_key.is_some();
     let mut signals = Signals::listen()?;
     let engine = local::start(options)?;
-    let announcement = serving::announce(&data, engine.url(), engine.address())?;
+    let announcement = serving::announce(&data, engine.url())?;
     if !args.listen.ip().is_loopback() {
         context.ui.warn("this listens beyond this machine: whoever has the key can run commands here, and the connection is not encrypted");
     }
