@@ -1,11 +1,18 @@
 //! JSON bodies of requests.
 
+use std::time::Duration;
+
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 use super::answer::Failure;
+use super::json;
+
+/// How long a client may be silent before its body is complete.
+const BODY_READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The largest JSON body, in bytes. Standard input of an exec is the largest part of one.
 const LIMIT: usize = 16 * 1024 * 1024;
@@ -13,7 +20,8 @@ const LIMIT: usize = 16 * 1024 * 1024;
 /// How much of a body that is too large is read before giving up, in bytes.
 const MOST_DROPPED: usize = 64 * 1024 * 1024;
 
-/// A JSON body. Broken JSON and missing fields are a 400 that says where, too much is a 413.
+/// A JSON body. Broken JSON and missing fields are a 400 that says where, too much is a 413,
+/// one that stops arriving is a 408.
 ///
 /// The content type is not looked at: nothing but JSON is ever meant.
 pub(super) struct Body<T>(pub(super) T);
@@ -28,9 +36,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Body<T> {
                 "the body is empty: a JSON object is expected",
             ));
         }
-        serde_json::from_slice(&bytes).map(Self).map_err(|error| {
-            Failure::invalid(format!("the body is not what is expected here: {error}"))
-        })
+        json::from_slice(&bytes).map(Self).map_err(Failure::invalid)
     }
 }
 
@@ -40,7 +46,15 @@ async fn read(request: Request) -> Result<Vec<u8>, Failure> {
     let mut chunks = request.into_body().into_data_stream();
     let mut bytes = Vec::new();
     let mut dropped = 0;
-    while let Some(chunk) = chunks.next().await {
+    while let Some(chunk) = timeout(BODY_READ_TIMEOUT, chunks.next())
+        .await
+        .map_err(|_| {
+            Failure::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "the body did not arrive in time",
+            )
+        })?
+    {
         let chunk = chunk.map_err(|_| Failure::invalid("the body broke off"))?;
         if dropped == 0 && bytes.len() + chunk.len() <= LIMIT {
             bytes.extend_from_slice(&chunk);

@@ -4,35 +4,33 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 
 use super::answer::{Failure, work};
 use super::body::Body;
 use super::id::Id;
+use super::query::Parameters;
 use crate::local::engine::{Core, VmFilter};
 use crate::wire::Deleted;
 use crate::wire::vm::{LaunchRequest, UpdateVmRequest, Vm};
 
 pub(super) async fn list(
     State(core): State<Arc<Core>>,
-    Query(parameters): Query<Vec<(String, String)>>,
+    parameters: Parameters,
 ) -> Result<Json<Vec<Vm>>, Failure> {
     let filter = filter(parameters)?;
     Ok(Json(work(move || core.list_vms(&filter)).await?))
 }
 
 /// Two different values for one thing can never both match, which nobody means.
-fn filter(parameters: Vec<(String, String)>) -> Result<VmFilter, Failure> {
-    let mut status = None;
+fn filter(mut parameters: Parameters) -> Result<VmFilter, Failure> {
+    let status = parameters.take("status")?;
     let mut metadata = BTreeMap::new();
-    for (name, value) in parameters {
-        let before = match name.strip_prefix("metadata.") {
-            Some(key) => metadata.insert(key.to_owned(), value),
-            None if name == "status" => status.replace(value),
-            None => None,
-        };
-        if before.is_some() {
+    for (name, value) in parameters.0 {
+        if let Some(key) = name.strip_prefix("metadata.")
+            && metadata.insert(key.to_owned(), value).is_some()
+        {
             return Err(Failure::invalid(format!("{name} is given twice")));
         }
     }
