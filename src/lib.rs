@@ -108,11 +108,7 @@ fn dispatch(cli: Cli, context: &mut Context) -> Exit {
         return report::failure(&context.ui, &error);
     }
     let runs_a_command = cli.command.runs_a_command();
-    // One thread is enough for a client, and starts faster; blocking work has threads of its own.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let result = match runtime {
+    let result = match build_runtime() {
         Ok(runtime) => {
             let result = runtime.block_on(cli.command.run(context));
             // Threads of an interrupted copy remove what they began; one that still reads standard input is not waited for.
@@ -135,6 +131,20 @@ fn dispatch(cli: Cli, context: &mut Context) -> Exit {
         Err(error) if runs_a_command => report::failure(&context.ui, &error.of_a_command()),
         Err(error) => report::failure(&context.ui, &error),
     }
+}
+
+/// Makes the runtime. One thread is enough for a client, and starts faster; blocking work has threads of its own.
+fn build_runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    // Where there are no descriptors for its signals the runtime does not return an error: it panics.
+    #[cfg(unix)]
+    let room: [_; 3] = std::array::from_fn(|_| std::os::unix::net::UnixStream::pair());
+    #[cfg(unix)]
+    for pair in room {
+        pair?;
+    }
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
 }
 
 /// A dry run that got to a request it does not send has done its work, whatever the command made of the missing answer.

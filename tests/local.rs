@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, Stdio};
 
-use crate::common::Home;
+use crate::common::{FASTVM, Home, Ran};
 
 /// A command that prints a line when it is ready, and runs until it is killed.
 struct Running {
@@ -75,6 +75,69 @@ fn serving_says_the_url_first_and_ends_on_a_signal_while_vms_live_on() {
     assert_eq!(serving.end("INT"), 0);
     assert_eq!(home.run(&["local", "env"]).code, 3);
     assert_eq!(home.ok(&["--local", "exec", "dev", "hostname"]), "dev");
+}
+
+#[test]
+fn an_engine_that_ends_is_forgotten_and_the_other_one_is_found() {
+    let home = Home::new();
+    let serve = ["local", "serve", "-o", "json"];
+    let url = |serving: &Running| {
+        let line: serde_json::Value = serde_json::from_str(&serving.first_line).unwrap();
+        line["url"].as_str().unwrap().to_owned()
+    };
+    let found = || {
+        let ran = home.run(&["local", "env", "-q", ".FASTVM_BASE_URL"]);
+        ran.stdout.trim().to_owned()
+    };
+    let mut first = Running::start(&home, &serve);
+    let mut second = Running::start(&home, &serve);
+    assert_eq!(found(), url(&second));
+    assert_eq!(second.end("INT"), 0);
+    assert_eq!(found(), url(&first));
+    let third = Running::start(&home, &serve);
+    assert_eq!(found(), url(&third));
+    // One that is killed removes nothing.
+    drop(third);
+    assert_eq!(found(), url(&first));
+    assert_eq!(first.end("TERM"), 0);
+    assert_eq!(found(), "");
+}
+
+#[test]
+fn a_limit_on_descriptors_that_is_too_low_is_told_in_one_line() {
+    let home = Home::new();
+    home.ok(&["--local", "ls"]);
+    let mut refused = 0;
+    for limit in 6..=40 {
+        let reference = home.command(&[]);
+        let ran = Ran::of(
+            &std::process::Command::new("sh")
+                .args([
+                    "-c",
+                    &format!("ulimit -n {limit} && exec \"$0\" --local ls"),
+                ])
+                .arg(FASTVM)
+                .env_clear()
+                .envs(
+                    reference
+                        .get_envs()
+                        .filter_map(|(name, value)| Some((name, value?))),
+                )
+                .current_dir(home.path())
+                .output()
+                .unwrap(),
+        );
+        if ran.code != 0 {
+            refused += 1;
+            let lines: Vec<_> = ran.stderr.lines().collect();
+            assert!(
+                lines.len() == 1 && lines[0].starts_with("error: ") && !lines[0].contains("bug"),
+                "{limit} descriptors\n{ran}"
+            );
+        }
+    }
+    assert!(refused > 0, "every limit was enough");
+    assert_eq!(home.ok(&["--local", "ls"]), "");
 }
 
 #[test]

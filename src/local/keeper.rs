@@ -49,8 +49,9 @@ pub(super) fn ensure(folder: &Folder, program: &Path) -> io::Result<()> {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()?;
-    // It may end before this process does.
-    thread::spawn(move || keeper.wait());
+    // It may end before this process does. Where no thread can be made for that, who comes after us sees to it.
+    let waiting = thread::Builder::new().spawn(move || keeper.wait());
+    drop(waiting);
     Ok(())
 }
 
