@@ -300,7 +300,7 @@ async fn transfer(
             relay(
                 from,
                 remote,
-                from,
+                remote,
                 watch,
                 RelayRequest {
                     sources,

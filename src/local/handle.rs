@@ -1,19 +1,20 @@
 //! Starting and stopping an engine.
 
-use std::fmt;
 use std::future::pending;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+use std::{fmt, io};
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::runtime::{self, Handle};
+use tokio::runtime::{self, Handle, Runtime};
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 
-use super::engine::{Answer, Core};
+use super::connections::{ConnectionLimits, raise_descriptor_limit};
+use super::engine::{Answer, Core, Guest};
 use super::options::{Options, Workers};
+use super::server::Callers;
 use super::{Error, egress, http, server};
 use crate::secret::ApiKey;
 
@@ -23,11 +24,18 @@ const REMOVAL: Duration = Duration::from_secs(2);
 /// How long a stopping engine goes on finishing what others left; the next one does the rest.
 const SWEEP_GRACE: Duration = Duration::from_secs(5);
 
-/// How many descriptors an engine for many clients may have open, where the system lets it.
-const DESCRIPTORS: u64 = 65_536;
-
 /// How often an engine looks for machines that other engines ended, and for verbs that others left half done.
 const TIDY: Duration = Duration::from_secs(30);
+
+/// How long a thread for what may block waits for work. Longer than the time between two looks for dead machines, so that
+/// there is always one: where no other can be made, it does the work of all.
+const THREAD_KEEP_ALIVE: Duration = Duration::from_secs(90);
+
+/// How many connections may wait to be accepted. One that finds no place is tried again by the system after a second.
+const BACKLOG: i32 = 4096;
+
+/// How many descriptors more an engine needs to answer a request.
+const DESCRIPTORS_NEEDED: usize = 16;
 
 /// A running engine. Dropping it stops it without waiting.
 pub struct Engine {
@@ -74,17 +82,25 @@ impl fmt::Debug for Engine {
 
 /// Starts an engine on a thread of its own. It answers as soon as this returns.
 pub fn start(options: Options) -> Result<Engine, Error> {
-    if options.workers == Workers::Many {
-        raise_descriptor_limit();
-    }
+    let limits = ConnectionLimits::new(raise_descriptor_limit());
     let (address, listener) = listen(options.listen)?;
     let workers = options.workers;
     let core = Core::open(options, address)?;
     let (url, key) = (core.url(), core.key().clone());
     let (stop, stopped) = oneshot::channel();
+    let (tell, told) = mpsc::sync_channel(1);
     let thread = thread::Builder::new()
         .name("fastvm-engine".to_owned())
-        .spawn(move || run(workers, listener, &core, stopped))
+        .spawn(move || match build(workers, listener) {
+            Ok((runtime, listener)) => {
+                tell.send(Ok(())).ok();
+                run(runtime, listener, &core, limits, stopped);
+            }
+            Err(error) => drop(tell.send(Err(error))),
+        })
+        .map_err(Error::System)?;
+    told.recv()
+        .unwrap_or_else(|gone| Err(io::Error::other(gone)))
         .map_err(Error::System)?;
     Ok(Engine {
         url,
@@ -95,51 +111,83 @@ pub fn start(options: Options) -> Result<Engine, Error> {
     })
 }
 
-/// Each VM that is used takes a few descriptors, and the usual limit is made for programs that need few.
-///
-/// What cannot be raised stays: then many VMs at once are refused, which says why.
-fn raise_descriptor_limit() {
-    let limit = getrlimit(Resource::Nofile);
-    let wanted = limit
-        .maximum
-        .map_or(DESCRIPTORS, |most| most.min(DESCRIPTORS));
-    if limit.current.is_some_and(|current| current < wanted) {
-        let raised = Rlimit {
-            current: Some(wanted),
-            ..limit
-        };
-        setrlimit(Resource::Nofile, raised).ok();
-    }
+/// Makes a runtime with its threads, and has it watch the listener.
+fn build(
+    workers: Workers,
+    listener: TcpListener,
+) -> io::Result<(Runtime, tokio::net::TcpListener)> {
+    let (mut builder, threads) = match workers {
+        Workers::One => (runtime::Builder::new_current_thread(), 0),
+        Workers::Many => {
+            let count = thread::available_parallelism().map_or(1, usize::from);
+            let mut builder = runtime::Builder::new_multi_thread();
+            builder.worker_threads(count);
+            (builder, count)
+        }
+    };
+    try_descriptors(&listener, DESCRIPTORS_NEEDED)?;
+    // One more for what may block. The runtime does not return an error where it gets none: it panics.
+    try_threads(threads + 1)?;
+    let runtime = builder
+        .enable_all()
+        .thread_name("fastvm-engine")
+        .thread_keep_alive(THREAD_KEEP_ALIVE)
+        .build()?;
+    let context = runtime.enter();
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    drop(context);
+    Ok((runtime, listener))
+}
+
+/// Returns an error unless so many descriptors more can be open at once.
+fn try_descriptors(any: &TcpListener, count: usize) -> io::Result<()> {
+    let opened: io::Result<Vec<_>> = (0..count).map(|_| any.try_clone()).collect();
+    opened.map(drop)
+}
+
+/// Returns an error unless so many threads more can be there at once.
+fn try_threads(count: usize) -> io::Result<()> {
+    let gate = Mutex::new(());
+    let held = gate.lock().unwrap_or_else(PoisonError::into_inner);
+    thread::scope(|scope| {
+        let made: io::Result<Vec<_>> = (0..count)
+            .map(|_| thread::Builder::new().spawn_scoped(scope, || drop(gate.lock())))
+            .collect();
+        drop(held);
+        made.map(drop)
+    })
 }
 
 /// Binds an address; the port of the result is never 0.
 fn listen(address: SocketAddr) -> Result<(SocketAddr, TcpListener), Error> {
     let fail = |source| Error::Listen { address, source };
     let listener = TcpListener::bind(address).map_err(fail)?;
+    // Once more, for a longer queue than that of the standard library.
+    rustix::net::listen(&listener, BACKLOG).map_err(|error| fail(error.into()))?;
     listener.set_nonblocking(true).map_err(fail)?;
     Ok((listener.local_addr().map_err(fail)?, listener))
 }
 
-fn run(workers: Workers, listener: TcpListener, core: &Arc<Core>, stopped: oneshot::Receiver<()>) {
-    let mut builder = match workers {
-        Workers::One => runtime::Builder::new_current_thread(),
-        Workers::Many => runtime::Builder::new_multi_thread(),
-    };
-    let Ok(runtime) = builder.enable_all().thread_name("fastvm-engine").build() else {
-        return;
+fn run(
+    runtime: Runtime,
+    listener: tokio::net::TcpListener,
+    core: &Arc<Core>,
+    limits: ConnectionLimits,
+    stopped: oneshot::Receiver<()>,
+) {
+    let callers = Callers::Clients {
+        unauthenticated: limits.unauthenticated,
     };
     runtime.block_on(async {
-        let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
-            return;
-        };
-        core.set_doors(doors(core));
+        core.set_doors(doors(core), limits);
         let tidying = tokio::spawn(tidy(Arc::downgrade(core)));
         let sweeper = core.clone();
         // What cannot be swept now is swept at the next start.
         let sweeping = spawn_blocking(move || sweeper.sweep().ok());
         // The sender sends nothing: it is dropped.
         let stop = async { drop(stopped.await) };
-        server::serve(listener, http::router::for_callers(core.clone()), stop).await;
+        let router = http::router::for_callers(core.clone());
+        server::serve(listener, router, callers, stop).await;
         tidying.abort();
         // A short command may be the only one for a long time.
         tokio::time::timeout(SWEEP_GRACE, sweeping).await.ok();
@@ -156,11 +204,15 @@ fn doors(core: &Arc<Core>) -> Vec<(u16, Answer)> {
     let router = move || engine.upgrade().map(http::router::for_guests);
     let mut doors = vec![(
         core.address().port(),
-        door(move |listener| {
+        door(move |guest: Guest, listener| {
             let router = router();
+            let callers = Callers::Vm {
+                id: guest.id,
+                connections: guest.connections,
+            };
             async move {
                 if let Some(router) = router {
-                    server::serve(listener, router, pending()).await;
+                    server::serve(listener, router, callers, pending()).await;
                 }
             }
         }),
@@ -168,7 +220,9 @@ fn doors(core: &Arc<Core>) -> Vec<(u16, Answer)> {
     if let Some((port, reach)) = core.proxy() {
         doors.push((
             port,
-            door(move |listener| egress::serve(listener, reach.clone())),
+            door(move |guest: Guest, listener| {
+                egress::serve(listener, reach.clone(), guest.connections)
+            }),
         ));
     }
     doors
@@ -176,14 +230,14 @@ fn doors(core: &Arc<Core>) -> Vec<(u16, Answer)> {
 
 /// Runs a server on the listeners that machines give us.
 fn door<S: Future<Output = ()> + Send + 'static>(
-    serve: impl Fn(tokio::net::TcpListener) -> S + Send + Sync + 'static,
+    serve: impl Fn(Guest, tokio::net::TcpListener) -> S + Send + Sync + 'static,
 ) -> Answer {
     let runtime = Handle::current();
-    Box::new(move |listener| {
+    Box::new(move |guest, listener| {
         let _context = runtime.enter();
         let listener = TcpListener::from(listener);
         listener.set_nonblocking(true)?;
-        let server = serve(tokio::net::TcpListener::from_std(listener)?);
+        let server = serve(guest, tokio::net::TcpListener::from_std(listener)?);
         Ok(runtime.spawn(server).abort_handle())
     })
 }

@@ -7,6 +7,7 @@
 
 mod address;
 mod blobs;
+mod connections;
 mod egress;
 mod engine;
 mod error;

@@ -34,7 +34,7 @@ pub struct RelayRequest {
     pub source_leftovers: Leftovers,
 }
 
-/// Copies files and folders from `from` into `to`; `store` is the storage of `from`.
+/// Copies files and folders from `from` into `to`; `store` is the storage of `to`, which fetches nothing of another VM.
 ///
 /// # Errors
 /// See [`Error`]. What stands at the destination is then wholly old or wholly new, path by path, and what was made beside it is removed.

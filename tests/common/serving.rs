@@ -24,6 +24,12 @@ impl Serving {
         }
     }
 
+    /// How many descriptors the engine has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        let folder = format!("/proc/{}/fd", self.child.id());
+        std::fs::read_dir(folder).unwrap().count()
+    }
+
     /// With a key that the test chooses.
     pub(crate) fn start_with_key(home: &Home, key: &str) -> Self {
         let (child, url) = started(home, &["--quiet", "--api-key", key]);

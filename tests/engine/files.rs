@@ -225,6 +225,104 @@ async fn a_signed_url_is_good_for_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_signed_url_of_one_vm_is_of_no_use_in_another() {
+    let rig = Rig::start();
+    let (a, b) = (rig.vm().await, rig.vm().await);
+    let urls = presign(&rig, &a).await;
+    assert_eq!(put(&rig, &urls.upload, b"x".to_vec()).await, 200);
+    assert_eq!(fetch(&rig, &b, &urls.download, "/root/x").await.0, 400);
+    let (_, context) = rig.send("POST", "/v1/build-contexts/presign", "").await;
+    let upload = rig
+        .client
+        .put(context["uploadUrl"].as_str().unwrap())
+        .header("content-type", "application/gzip");
+    assert_eq!(upload.body("x").send().await.unwrap().status(), 200);
+    let context = context["downloadUrl"].as_str().unwrap();
+    assert_eq!(fetch(&rig, &b, context, "/root/x").await.0, 400);
+    let curl = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}"];
+    for (id, code) in [(&a, "200"), (&b, "403")] {
+        let run = rig.exec(id, &[&curl[..], &[&urls.download]].concat()).await;
+        assert_eq!(run["stdout"], code, "{run}");
+    }
+    // A copy from VM to VM is one that the first uploads for the second.
+    let upload = [
+        &curl[..],
+        &[
+            "-T",
+            "/etc/hostname",
+            "-H",
+            "content-type: application/octet-stream",
+            &urls.upload,
+        ],
+    ]
+    .concat();
+    assert_eq!(rig.exec(&b, &upload).await["stdout"], "200");
+    let (_, run) = fetch(&rig, &a, &urls.download, "/root/x").await;
+    assert_eq!(run["exitCode"], 0, "{run}");
+}
+
+#[tokio::test]
+async fn a_fetch_takes_urls_of_engines_on_this_computer_and_no_others() {
+    let rig = Rig::start();
+    let id = rig.vm().await;
+    let urls = presign(&rig, &id).await;
+    assert_eq!(put(&rig, &urls.upload, b"x".to_vec()).await, 200);
+    let own = rig.engine().address().to_string();
+    for host in [
+        "evil.example",
+        "evil.example:80",
+        "8.8.8.8:80",
+        &format!("{own}@evil.example"),
+        &format!("user@{own}"),
+        "[::1]evil.example",
+        "localhost:port",
+        "",
+    ] {
+        let url = urls.download.replace(&own, host);
+        assert_eq!(fetch(&rig, &id, &url, "/root/x").await.0, 400, "{url}");
+    }
+    let beside = Rig::beside(&rig);
+    for host in [
+        &own,
+        "localhost:1",
+        "[::1]:2",
+        &beside.engine().address().to_string(),
+    ] {
+        let url = urls.download.replace(&own, host);
+        let (status, run) = fetch(&rig, &id, &url, "/root/x").await;
+        assert_eq!((status, &run["exitCode"]), (200, &json!(0)), "{url}: {run}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_sent_to_a_signed_url_is_refused() {
+    let rig = Rig::start();
+    let id = rig.vm().await;
+    let urls = presign(&rig, &id).await;
+    let upload = rig
+        .client
+        .put(&urls.upload)
+        .header("content-type", "application/octet-stream");
+    let key = rig.engine().key().expose();
+    let refused = upload
+        .try_clone()
+        .unwrap()
+        .header("x-api-key", key)
+        .body("x");
+    assert_eq!(refused.send().await.unwrap().status(), 403);
+    assert_eq!(upload.body("x").send().await.unwrap().status(), 200);
+    let download = rig.client.get(&urls.download);
+    for key in [key, "another"] {
+        let refused = download.try_clone().unwrap().header("x-api-key", key);
+        let answer = refused.send().await.unwrap();
+        assert_eq!(answer.status(), 403);
+        let text = answer.text().await.unwrap();
+        assert!(text.contains("X-API-Key must not be sent"), "{text}");
+    }
+    assert_eq!(download.send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
 async fn programs_in_a_vm_reach_signed_urls_and_never_the_api() {
     let rig = Rig::start();
     let id = rig.vm().await;

@@ -1,9 +1,11 @@
 //! The local engine, driven over HTTP as any client would, with the real binary as the init of its VMs.
 
 mod builds;
+mod connections;
 mod contract;
 mod cut_off;
 mod durability;
+mod egress;
 mod exec;
 mod files;
 mod firewall;

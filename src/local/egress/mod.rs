@@ -1,8 +1,11 @@
 //! The way out of a VM: an HTTP proxy that programs find in their environment. There is no other.
 
 mod addresses;
+mod chunked;
 mod head;
 mod proxy;
+mod routes;
+mod tunnel;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -12,6 +15,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, soc
 
 pub(super) use addresses::Reach;
 pub(super) use proxy::serve;
+pub(super) use routes::is_own;
 
 /// A port of this computer that nobody else gets, nor has in a VM that several engines look after. Nobody listens on
 /// it outside.

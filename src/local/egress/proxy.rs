@@ -1,115 +1,179 @@
 //! An HTTP proxy: tunnels by CONNECT, and plain requests by absolute address.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, copy_bidirectional};
-use tokio::net::{TcpListener, TcpStream, lookup_host};
+use tokio::io::{
+    AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, copy, copy_bidirectional, split,
+};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
 use super::addresses::Reach;
-use super::head::{self, Forward, Length};
+use super::chunked;
+use super::head::{self, Forward, Length, Malformed, Target};
+use super::tunnel::Traffic;
+use crate::local::connections::{VmConnections, accept};
 
-/// How long a caller may take to say what it wants, and a server to be found and to accept.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a caller may take to send the head of its request.
+const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How long to wait before accepting again when the system refuses.
-const BREATH: Duration = Duration::from_millis(50);
+/// How long a server may take to be found and to accept.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Why a server is not reached, as a status line.
+/// How long nothing may move in either direction: a connection that is kept for later is ended some time, one that waits
+/// for a slow answer is not.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60 * 60);
+
+/// How many names one VM may have looked up at a time. A look-up takes a thread, and may take long where no name server
+/// answers.
+const LOOKUP_LIMIT: usize = 8;
+
+/// Descriptors that a connection takes: the caller and the server.
+const DESCRIPTORS: u32 = 2;
+
+/// Why a server is not reached.
+#[derive(Debug)]
 enum Refusal {
     Forbidden,
     Unreachable,
 }
 
-/// Serves until it is dropped. Public addresses are reached, and those that are named.
-pub(in crate::local) async fn serve(listener: TcpListener, reach: Reach) {
+/// Serves the programs of one VM until it is dropped, which ends their connections. Public addresses are reached, and
+/// those that are named.
+pub(in crate::local) async fn serve(
+    listener: TcpListener,
+    reach: Reach,
+    connections: VmConnections,
+) {
+    let lookups = Arc::new(Semaphore::new(LOOKUP_LIMIT));
+    let mut answers = JoinSet::new();
     loop {
-        match listener.accept().await {
+        let (caller, _) = tokio::select! {
+            Some(_) = answers.join_next() => continue,
+            accepted = accept(&listener) => accepted,
+        };
+        let admission = connections.admit(DESCRIPTORS).await;
+        let proxy = Proxy {
+            reach: reach.clone(),
+            lookups: lookups.clone(),
+        };
+        answers.spawn(async move {
             // A connection that breaks concerns its caller alone.
-            Ok((caller, _)) => {
-                let reach = reach.clone();
-                drop(tokio::spawn(
-                    async move { answer(caller, &reach).await.ok() },
-                ));
+            proxy.answer(caller).await.ok();
+            drop(admission);
+        });
+    }
+}
+
+/// What one connection is answered with.
+struct Proxy {
+    reach: Reach,
+    lookups: Arc<Semaphore>,
+}
+
+impl Proxy {
+    async fn answer(&self, mut caller: TcpStream) -> io::Result<()> {
+        let head = match timeout(HEADER_READ_TIMEOUT, head::read(&mut caller)).await?? {
+            None => return Ok(()),
+            Some(Ok(head)) => head,
+            Some(Err(Malformed(why))) => return refuse(&mut caller, "400 Bad Request", why).await,
+        };
+        let Target { host, port } = &head.target;
+        let server = match timeout(CONNECT_TIMEOUT, self.connect(host, *port)).await {
+            Ok(Ok(server)) => server,
+            Ok(Err(Refusal::Forbidden)) => {
+                let why = format!(
+                    "{host} is not a public address, or one of this computer and its networks; name it in \
+                     FASTVM_LOCAL_EGRESS=proxy:HOST to let VMs reach it"
+                );
+                return refuse(&mut caller, "403 Forbidden", &why).await;
             }
-            Err(_) => tokio::time::sleep(BREATH).await,
+            Ok(Err(Refusal::Unreachable)) => {
+                let why = format!("cannot reach {host} on port {port}");
+                return refuse(&mut caller, "502 Bad Gateway", &why).await;
+            }
+            Err(_) => {
+                let why = format!("{host} did not answer on port {port} in time");
+                return refuse(&mut caller, "504 Gateway Timeout", &why).await;
+            }
+        };
+        caller.set_nodelay(true)?;
+        server.set_nodelay(true)?;
+        let traffic = Traffic::default();
+        let (mut caller, mut server) = (traffic.count(caller), traffic.count(server));
+        let passing = async {
+            match head.forward {
+                None => {
+                    caller
+                        .write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                        .await?;
+                    server.write_all(&head.rest).await?;
+                    copy_bidirectional(&mut caller, &mut server).await.map(drop)
+                }
+                Some(forward) => pass_on(caller, server, forward, &head.rest).await,
+            }
+        };
+        tokio::select! {
+            passed = passing => passed,
+            () = traffic.silence(IDLE_TIMEOUT) => Err(io::ErrorKind::TimedOut.into()),
         }
+    }
+
+    /// Connects to the first address of a host that may be reached. The very address that was looked at is the one that is
+    /// called, so that a name cannot change its mind in between.
+    async fn connect(&self, host: &str, port: u16) -> Result<TcpStream, Refusal> {
+        let lookup = self.lookups.clone().acquire_owned().await;
+        let (host, reach) = (host.to_owned(), self.reach.clone());
+        let looking = spawn_blocking(move || {
+            // A look-up that nobody waits for any more still counts.
+            let _lookup = lookup;
+            look_up(&host, port, &reach)
+        });
+        let addresses = looking.await.map_err(|_| Refusal::Unreachable)??;
+        TcpStream::connect(addresses.as_slice())
+            .await
+            .map_err(|_| Refusal::Unreachable)
     }
 }
 
-async fn answer(mut caller: TcpStream, reach: &Reach) -> io::Result<()> {
-    let Some(head) = timeout(PATIENCE, head::read(&mut caller)).await?? else {
-        return refuse(&mut caller, "400 Bad Request", "this is an HTTP proxy").await;
-    };
-    let mut server = match timeout(PATIENCE, connect(&head.target, reach)).await? {
-        Ok(server) => server,
-        Err(Refusal::Forbidden) => {
-            let why = format!(
-                "{} is not a public address; name it in FASTVM_LOCAL_EGRESS=proxy:HOST to let VMs reach it",
-                head.target
-            );
-            return refuse(&mut caller, "403 Forbidden", &why).await;
-        }
-        Err(Refusal::Unreachable) => {
-            return refuse(
-                &mut caller,
-                "502 Bad Gateway",
-                &format!("cannot reach {}", head.target),
-            )
-            .await;
-        }
-    };
-    caller.set_nodelay(true)?;
-    server.set_nodelay(true)?;
-    match head.forward {
-        None => {
-            caller
-                .write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")
-                .await?;
-            server.write_all(&head.rest).await?;
-            copy_bidirectional(&mut caller, &mut server).await?;
-            Ok(())
-        }
-        Some(forward) => pass_on(caller, server, forward, &head.rest).await,
-    }
-}
-
-/// Connects to the first address of a target that may be reached. The very address that was looked at is the one that is called,
-/// so that a name cannot change its mind in between.
-async fn connect(target: &str, reach: &Reach) -> Result<TcpStream, Refusal> {
-    let addresses: Vec<SocketAddr> = lookup_host(target)
-        .await
+/// Returns the addresses of a host that may be reached; at least one.
+fn look_up(host: &str, port: u16, reach: &Reach) -> Result<Vec<SocketAddr>, Refusal> {
+    let mut addresses: Vec<SocketAddr> = (host, port)
+        .to_socket_addrs()
         .map_err(|_| Refusal::Unreachable)?
         .collect();
-    let reached: Vec<SocketAddr> = addresses
-        .into_iter()
-        .filter(|address| reach.admits(target, address.ip()))
-        .collect();
-    if reached.is_empty() {
+    if addresses.is_empty() {
+        return Err(Refusal::Unreachable);
+    }
+    addresses.retain(|address| reach.admits(host, address.ip()));
+    if addresses.is_empty() {
         return Err(Refusal::Forbidden);
     }
-    TcpStream::connect(reached.as_slice())
-        .await
-        .map_err(|_| Refusal::Unreachable)
+    Ok(addresses)
 }
 
 /// Sends one request on, and the answer back until the server closes.
 async fn pass_on(
-    caller: TcpStream,
-    server: TcpStream,
+    caller: impl AsyncRead + AsyncWrite,
+    server: impl AsyncRead + AsyncWrite,
     forward: Forward,
     rest: &[u8],
 ) -> io::Result<()> {
-    let (from_caller, mut to_caller) = caller.into_split();
-    let (mut from_server, mut to_server) = server.into_split();
+    let (from_caller, mut to_caller) = split(caller);
+    let (mut from_server, mut to_server) = split(server);
     to_server.write_all(&forward.head).await?;
-    let mut from_caller = rest.chain(from_caller);
+    let mut from_caller = BufReader::new(rest.chain(from_caller));
     let request = async {
         match forward.body {
-            Length::Known(length) => copy(&mut from_caller.take(length), &mut to_server).await,
-            Length::Open => copy(&mut from_caller, &mut to_server).await,
+            Length::Known(length) => copy(&mut from_caller.take(length), &mut to_server)
+                .await
+                .map(drop),
+            Length::Chunked => chunked::copy_body(&mut from_caller, &mut to_server).await,
         }
     };
     let answer = async {
@@ -140,6 +204,7 @@ async fn refuse(caller: &mut TcpStream, status: &str, why: &str) -> io::Result<(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::local::connections::ConnectionLimits;
 
     /// Says what it got, then what it is.
     async fn server() -> SocketAddr {
@@ -166,6 +231,7 @@ mod tests {
         tokio::spawn(serve(
             listener,
             Reach::new(named.iter().map(|&name| name.to_owned())),
+            ConnectionLimits::new(64).of_one_vm(),
         ));
         socket.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
@@ -188,7 +254,9 @@ mod tests {
         let answer = through(&["127.0.0.1"], plain).await;
         assert_eq!(
             answer,
-            "POST /p HTTP/1.1\r\nContent-Length: 3\r\nconnection: close\r\n\r\nend"
+            format!(
+                "POST /p HTTP/1.1\r\nHost: {server}\r\nContent-Length: 3\r\nConnection: close\r\n\r\nend"
+            )
         );
     }
 

@@ -3,20 +3,29 @@
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::task::AbortHandle;
 
 use super::Core;
 use super::machines::Known;
+use crate::local::connections::{ConnectionLimits, VmConnections};
 
-/// Answers on a listener until the handle says to end.
-pub(crate) type Answer = Box<dyn Fn(OwnedFd) -> io::Result<AbortHandle> + Send + Sync>;
+/// Answers on a listener in a VM until the handle says to end.
+pub(crate) type Answer = Box<dyn Fn(Guest, OwnedFd) -> io::Result<AbortHandle> + Send + Sync>;
 
-/// The ports that this engine has in VMs, and who answers there.
+/// The VM that a listener is in.
+#[derive(Clone, Debug)]
+pub(crate) struct Guest {
+    pub(crate) id: Arc<str>,
+    /// How many connections it may have, to all doors.
+    pub(crate) connections: VmConnections,
+}
+
+/// The ports that this engine has in VMs, who answers there, and how many may call.
 #[derive(Default)]
 pub(super) struct Doors {
-    answers: OnceLock<Vec<(u16, Answer)>>,
+    set: OnceLock<(Vec<(u16, Answer)>, ConnectionLimits)>,
 }
 
 impl fmt::Debug for Doors {
@@ -35,29 +44,43 @@ impl Drop for Open {
     }
 }
 
-/// The doors in one boot of one VM, in the order of [`Doors`].
+/// The doors in one boot of one VM.
 #[derive(Debug, Default)]
-pub(super) struct OpenDoors(Mutex<Vec<Option<Open>>>);
+pub(super) struct OpenDoors(Mutex<OpenInVm>);
+
+#[derive(Debug, Default)]
+struct OpenInVm {
+    guest: Option<Guest>,
+    /// In the order of [`Doors`].
+    doors: Vec<Option<Open>>,
+}
 
 impl Core {
     /// Says once who answers on which port in each VM.
-    pub(crate) fn set_doors(&self, answers: Vec<(u16, Answer)>) {
+    pub(crate) fn set_doors(&self, answers: Vec<(u16, Answer)>, limits: ConnectionLimits) {
         // A second caller would be a mistake of ours and changes nothing.
-        self.doors.answers.set(answers).ok();
+        self.doors.set.set((answers, limits)).ok();
     }
 
     /// Opens the doors in a VM that are not open yet.
     ///
     /// A port that a program in the VM has taken before us is not ours there: then signed URLs work outside only.
-    pub(super) fn open_doors(&self, known: &Known) {
-        let answers = self.doors.answers.get().map_or(&[][..], Vec::as_slice);
+    pub(super) fn open_doors(&self, id: &str, known: &Known) {
+        let Some((answers, limits)) = self.doors.set.get() else {
+            return;
+        };
         let mut open = known.doors.0.lock().unwrap_or_else(PoisonError::into_inner);
-        open.resize_with(answers.len(), || None);
-        for ((port, answer), door) in answers.iter().zip(open.iter_mut()) {
+        let OpenInVm { guest, doors } = &mut *open;
+        let guest = guest.get_or_insert_with(|| Guest {
+            id: id.into(),
+            connections: limits.of_one_vm(),
+        });
+        doors.resize_with(answers.len(), || None);
+        for ((port, answer), door) in answers.iter().zip(doors.iter_mut()) {
             if door.is_none()
                 && let Ok(listener) = known.machine.listen(*port)
             {
-                *door = answer(listener).ok().map(Open);
+                *door = answer(guest.clone(), listener).ok().map(Open);
             }
         }
     }

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::hold::Hold;
 use super::{Core, Error, clock, exec};
+use crate::local::address::Authority;
 use crate::local::blobs::{Object, Operation, Refusal, Upload};
 use crate::local::sandbox;
 use crate::local::store::blobs::{self, BlobRow};
@@ -30,6 +31,9 @@ pub(crate) enum Denied {
     /// The URL itself.
     #[error(transparent)]
     Url(#[from] Refusal),
+    /// The object is of another VM than the one that asks for it.
+    #[error("the URL is for another vm")]
+    OtherVm,
     /// There is no such object, or its upload is not complete.
     #[error("there is no such object")]
     Missing,
@@ -70,6 +74,15 @@ impl Access {
     /// The largest upload, in bytes.
     pub(crate) fn max_bytes(&self) -> u64 {
         u64::try_from(self.blob.max_bytes).unwrap_or(0)
+    }
+
+    /// Refuses an object that does not belong to a VM: one of another VM, or of the account.
+    pub(crate) fn check_vm(&self, id: &str) -> Result<(), Denied> {
+        if self.blob.vm_id == id {
+            Ok(())
+        } else {
+            Err(Denied::OtherVm)
+        }
     }
 }
 
@@ -164,7 +177,7 @@ impl Core {
         let limit = request.timeout_sec.map(exec::seconds).transpose()?;
         let held = self.hold(id, Hold::Shared)?;
         let known = self.machine(&held)?;
-        let object = match self.object_of(&request.url)? {
+        let object = match self.object_of(&held.vm.id, &request.url)? {
             Ok(object) => object,
             Err(problem) => return Ok(outcome(started, 1, format!("fastvm: {problem}\n"))),
         };
@@ -186,25 +199,33 @@ impl Core {
         )
     }
 
-    /// The object of a download URL of ours; any other URL is invalid. An object that is not there is a failed
+    /// The object of a download URL of ours for this VM; any other URL is invalid. An object that is not there is a failed
     /// download, as it would be with any program.
-    fn object_of(&self, url: &str) -> Result<Result<Object, Denied>, Error> {
+    fn object_of(&self, vm_id: &str, url: &str) -> Result<Result<Object, Denied>, Error> {
         let refuse =
             |why: &str| Error::Invalid(format!("url is not a downloadUrl of this engine: {why}"));
-        // The signature covers all that counts; the port is that of whichever engine presigned it.
-        let (id, query) = url
+        // The port is that of whichever engine on this data folder presigned it.
+        let (authority, object) = url
             .strip_prefix("http://")
-            .and_then(|rest| rest.split_once("/blobs/"))
-            .and_then(|(_, object)| object.split_once('?'))
+            .and_then(|rest| rest.split_once('/'))
             .ok_or_else(|| refuse("it has another form"))?;
-        match self.access(id, Operation::Get, query) {
-            Ok(access) => match self.object(&access) {
-                Err(Denied::Failed(error)) => Err(error),
-                other => Ok(other),
-            },
-            Err(Denied::Url(refusal)) => Err(refuse(&refusal.to_string())),
+        if !Authority::parse(authority)
+            .is_some_and(|authority| authority.is_of_this_computer(self.address()))
+        {
+            return Err(refuse("it is of another host"));
+        }
+        let (id, query) = object
+            .strip_prefix("blobs/")
+            .and_then(|object| object.split_once('?'))
+            .ok_or_else(|| refuse("it has another form"))?;
+        let found = self.access(id, Operation::Get, query).and_then(|access| {
+            access.check_vm(vm_id)?;
+            self.object(&access)
+        });
+        match found {
             Err(Denied::Failed(error)) => Err(error),
-            Err(Denied::Missing) => Ok(Err(Denied::Missing)),
+            Err(denied @ (Denied::Url(_) | Denied::OtherVm)) => Err(refuse(&denied.to_string())),
+            found => Ok(found),
         }
     }
 }

@@ -104,7 +104,7 @@ impl Core {
             self.store
                 .write(|transaction| vms::set_halted(transaction, &vm.id, false))?;
         }
-        self.open_doors(&known);
+        self.open_doors(&vm.id, &known);
         Ok(known)
     }
 

@@ -38,7 +38,7 @@ mod volumes;
 mod whole;
 
 pub(crate) use self::core::Core;
-pub(crate) use self::doors::Answer;
+pub(crate) use self::doors::{Answer, Guest};
 pub(crate) use self::error::Error;
 pub(crate) use self::exec::Command;
 pub(crate) use self::files::{Access, Denied};

@@ -77,7 +77,7 @@ impl Core {
         self.store
             .write(|transaction| vms::set_halted(transaction, &vm.id, false))?;
         guard.end();
-        self.open_doors(&known);
+        self.open_doors(&vm.id, &known);
         Ok(())
     }
 

@@ -2,31 +2,40 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, StatusCode};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use ring::hmac;
 
 use super::answer::Failure;
 use crate::local::engine::Core;
+use crate::local::server::Caller;
 
 const KEY_HEADER: HeaderName = HeaderName::from_static("x-api-key");
 
 /// Lets a request with the right key through, others are a 401.
 pub(super) async fn require_key(
     State(core): State<Arc<Core>>,
+    Extension(caller): Extension<Caller>,
     request: Request,
     next: Next,
 ) -> Response {
     let refusal = match request.headers().get(KEY_HEADER) {
         None => "no api key: send it as X-API-Key",
         Some(key) if is_same(key.as_bytes(), core.key().expose().as_bytes()) => {
+            caller.authenticate();
             return next.run(request).await;
         }
         Some(_) => "the api key is not the one of this engine",
     };
     Failure::new(StatusCode::UNAUTHORIZED, refusal).into_response()
+}
+
+/// Returns whether a request carries a key, be it right or wrong.
+pub(super) fn has_key(headers: &HeaderMap) -> bool {
+    headers.contains_key(KEY_HEADER)
 }
 
 /// Compares without telling by the time it takes how much is right: the digests are compared, in constant time.

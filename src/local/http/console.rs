@@ -5,19 +5,22 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Bytes;
+use axum::extract::State;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
-use axum::extract::{Query, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use serde::Deserialize;
+use axum::{Extension, Json};
 use tokio::io::unix::AsyncFd;
 
 use super::answer::{Failure, work};
+use super::auth::has_key;
 use super::id::Id;
+use super::query::Parameters;
 use crate::local::engine::Core;
 use crate::local::sandbox::Console;
+use crate::local::server::Caller;
 use crate::wire::console::{ConsoleToken, Resize};
 
 /// How much of the terminal's output goes into one message, in bytes.
@@ -26,12 +29,6 @@ const CHUNK: usize = 32 * 1024;
 const LARGEST: usize = 1024 * 1024;
 /// How much may wait to be typed before no more is read from the socket, in bytes.
 const MOST_TYPED: usize = 4 * 1024 * 1024;
-
-#[derive(Deserialize)]
-pub(super) struct Session {
-    #[serde(default)]
-    session: String,
-}
 
 pub(super) async fn token(
     State(core): State<Arc<Core>>,
@@ -42,14 +39,24 @@ pub(super) async fn token(
 
 pub(super) async fn open(
     State(core): State<Arc<Core>>,
+    Extension(caller): Extension<Caller>,
     Id(id): Id,
-    Query(session): Query<Session>,
-    upgrade: WebSocketUpgrade,
+    mut parameters: Parameters,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Failure> {
-    if !core.use_console_token(&session.session, &id) {
+    if has_key(&headers) {
+        let message = "X-API-Key must not be sent to a console: its token is all that opens it";
+        return Err(Failure::forbidden(message));
+    }
+    let upgrade =
+        upgrade.map_err(|why| Failure::new(why.status(), why.body_text().to_lowercase()))?;
+    let session = parameters.take("session")?.unwrap_or_default();
+    if !core.use_console_token(&session, &id) {
         let message = "the session token is wrong, used or too old: get a new one";
         return Err(Failure::new(StatusCode::UNAUTHORIZED, message));
     }
+    caller.authenticate();
     let console = work(move || core.console(&id)).await?;
     Ok(upgrade
         .max_message_size(LARGEST)

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
@@ -10,10 +11,12 @@ use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use tokio::task::spawn_blocking;
 
+use super::auth::has_key;
 use super::range::{self, Range};
 use super::transfer;
 use crate::local::blobs::Operation;
 use crate::local::engine::{Access, Core, Denied};
+use crate::local::server::Caller;
 
 /// An answer that is not 2xx.
 #[derive(Debug)]
@@ -44,7 +47,9 @@ impl Fault {
 impl From<Denied> for Fault {
     fn from(denied: Denied) -> Self {
         match &denied {
-            Denied::Url(_) => Self::new(StatusCode::FORBIDDEN, "AccessDenied", denied.to_string()),
+            Denied::Url(_) | Denied::OtherVm => {
+                Self::new(StatusCode::FORBIDDEN, "AccessDenied", denied.to_string())
+            }
             Denied::Missing => Self::new(StatusCode::NOT_FOUND, "NoSuchKey", denied.to_string()),
             Denied::Failed(_) => Self::internal(denied),
         }
@@ -67,15 +72,19 @@ impl IntoResponse for Fault {
     }
 }
 
+/// Takes an upload. From a VM it may be for an object of another one: so a copy goes from VM to VM.
 pub(super) async fn put(
     State(core): State<Arc<Core>>,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
     request: Request,
 ) -> Result<StatusCode, Fault> {
     let headers = request.headers().clone();
+    refuse_key(&headers)?;
     let (upload, limit) = work(move || {
         let access = core.access(&id, Operation::Put, &query.unwrap_or_default())?;
+        caller.authenticate();
         check_upload(&access, &headers)?;
         Ok((
             core.upload(&access).map_err(Fault::internal)?,
@@ -94,6 +103,19 @@ pub(super) async fn put(
     });
     transfer::receive(chunks, upload, limit).await?;
     Ok(StatusCode::OK)
+}
+
+/// The signature is all that opens an object. A client that sends its key as well would send it to whichever host a URL
+/// names.
+fn refuse_key(headers: &HeaderMap) -> Result<(), Fault> {
+    if has_key(headers) {
+        return Err(Fault::new(
+            StatusCode::FORBIDDEN,
+            "AccessDenied",
+            "X-API-Key must not be sent to a signed URL",
+        ));
+    }
+    Ok(())
 }
 
 /// Does what may block on a thread that may.
@@ -128,13 +150,16 @@ fn check_upload(access: &Access, headers: &HeaderMap) -> Result<(), Fault> {
     }
 }
 
+/// Sends an object. To a VM only its own.
 pub(super) async fn get(
     State(core): State<Arc<Core>>,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
+    refuse_key(&headers)?;
     if method == Method::HEAD {
         return Err(Fault::new(
             StatusCode::FORBIDDEN,
@@ -144,6 +169,8 @@ pub(super) async fn get(
     }
     let (access, object) = work(move || {
         let access = core.access(&id, Operation::Get, &query.unwrap_or_default())?;
+        caller.authenticate();
+        caller.vm_id().map_or(Ok(()), |vm| access.check_vm(vm))?;
         let object = core.object(&access)?;
         Ok((access, object))
     })

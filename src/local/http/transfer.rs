@@ -1,24 +1,31 @@
-//! Streams between connections and files. Files block, so each has a thread; a short queue lies between.
+//! Streams between connections and files. Files block, so what is done with one is done on a thread that may; none waits
+//! for a connection there, or a few that stand still would take the threads of all.
 
 use std::fs::File;
+use std::future::pending;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::http::StatusCode;
 use futures_util::{Stream, StreamExt, stream};
-use tokio::sync::mpsc;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::timeout;
 
 use super::storage::Fault;
 use crate::local::blobs::Upload;
 
-/// How many chunks may wait on either side.
-const QUEUE: usize = 4;
+/// How much may wait to be written, in bytes.
+const WAITING_LIMIT: usize = 1024 * 1024;
 
 /// How much is read from a file at once, in bytes.
 const CHUNK: u64 = 256 * 1024;
+
+/// How long an upload may stand still.
+const UPLOAD_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 
 pub(super) fn too_large(limit: u64) -> Fault {
     let message = format!("the object may have {limit} bytes at most");
@@ -31,64 +38,95 @@ pub(super) async fn receive(
     upload: Upload,
     limit: u64,
 ) -> Result<(), Fault> {
-    let (sender, receiver) = mpsc::channel(QUEUE);
-    let writer = spawn_blocking(move || write(receiver, upload));
     let mut chunks = pin!(chunks);
     let mut size = 0_u64;
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk?;
-        size += chunk.len() as u64;
-        if size > limit {
-            return Err(too_large(limit));
+    let mut has_ended = false;
+    // What comes while something is written is written next, at once.
+    let (mut waiting, mut waiting_bytes) = (Vec::new(), 0);
+    let (mut free, mut writing) = (Some(upload), None);
+    loop {
+        if let Some(upload) = free.take_if(|_| has_ended || !waiting.is_empty()) {
+            if waiting.is_empty() {
+                return finish(upload).await;
+            }
+            writing = Some(write(upload, std::mem::take(&mut waiting)));
+            waiting_bytes = 0;
         }
-        if sender.send(Part::Bytes(chunk)).await.is_err() {
-            break;
+        tokio::select! {
+            chunk = next_in_time(chunks.next()), if !has_ended && waiting_bytes < WAITING_LIMIT => {
+                let Some(chunk) = chunk?.transpose()? else {
+                    has_ended = true;
+                    continue;
+                };
+                size += chunk.len() as u64;
+                if size > limit {
+                    return Err(too_large(limit));
+                }
+                waiting_bytes += chunk.len();
+                waiting.push(chunk);
+            }
+            written = done(&mut writing) => {
+                writing = None;
+                free = Some(written?);
+            }
         }
     }
-    // If the writer has given up, its own error says why.
-    sender.send(Part::End).await.ok();
-    writer
+}
+
+async fn next_in_time<T>(next: impl Future<Output = T>) -> Result<T, Fault> {
+    timeout(UPLOAD_IDLE_TIMEOUT, next).await.map_err(|_| {
+        Fault::new(
+            StatusCode::BAD_REQUEST,
+            "RequestTimeout",
+            "the upload stood still for too long",
+        )
+    })
+}
+
+type Writing = JoinHandle<io::Result<Upload>>;
+
+fn write(mut upload: Upload, chunks: Vec<Bytes>) -> Writing {
+    spawn_blocking(move || {
+        chunks.iter().try_for_each(|chunk| upload.write(chunk))?;
+        Ok(upload)
+    })
+}
+
+/// Waits until what is being written is; for ever if there is nothing.
+async fn done(writing: &mut Option<Writing>) -> Result<Upload, Fault> {
+    match writing {
+        Some(writing) => writing
+            .await
+            .map_err(Fault::internal)?
+            .map_err(Fault::internal),
+        None => pending().await,
+    }
+}
+
+async fn finish(upload: Upload) -> Result<(), Fault> {
+    spawn_blocking(move || upload.finish())
         .await
         .map_err(Fault::internal)?
         .map_err(Fault::internal)
 }
 
-/// What goes to the writer. Only the end makes an object: a queue that closes before was given up.
-enum Part {
-    Bytes(Bytes),
-    End,
-}
-
-fn write(mut parts: mpsc::Receiver<Part>, mut upload: Upload) -> io::Result<()> {
-    while let Some(part) = parts.blocking_recv() {
-        match part {
-            Part::Bytes(bytes) => upload.write(&bytes)?,
-            Part::End => return upload.finish(),
-        }
-    }
-    Err(io::Error::other("the upload was given up"))
-}
-
 /// A part of a file, as it is read. A file that turns out shorter breaks the stream.
 pub(super) fn send(file: File, first: u64, length: u64) -> impl Stream<Item = io::Result<Bytes>> {
-    let (sender, receiver) = mpsc::channel(QUEUE);
-    spawn_blocking(move || {
-        let mut position = first;
-        while position < first + length {
-            let mut chunk = vec![0; CHUNK.min(first + length - position) as usize];
-            let read = file
-                .read_exact_at(&mut chunk, position)
-                .map(|()| Bytes::from(chunk));
-            position += CHUNK;
-            let broken = read.is_err();
-            // Nobody listens any more: the download was given up.
-            if sender.blocking_send(read).is_err() || broken {
-                return;
+    let file = Arc::new(file);
+    let offsets = (first..first + length).step_by(CHUNK as usize);
+    stream::iter(offsets)
+        .map(move |offset| {
+            let file = file.clone();
+            let size = CHUNK.min(first + length - offset);
+            async move {
+                let reading = spawn_blocking(move || {
+                    let mut chunk = vec![0; size as usize];
+                    file.read_exact_at(&mut chunk, offset)?;
+                    Ok(Bytes::from(chunk))
+                });
+                reading.await.map_err(io::Error::other)?
             }
-        }
-    });
-    stream::unfold(receiver, |mut receiver| async {
-        let chunk = receiver.recv().await?;
-        Some((chunk, receiver))
-    })
+        })
+        // One is read ahead while another is sent.
+        .buffered(2)
 }
