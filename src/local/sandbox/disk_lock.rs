@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use super::error::Error;
 
-/// How long the lock may be held by somebody who only looks.
-const LOOK_TIMEOUT: Duration = Duration::from_millis(200);
+/// How long the lock may be held by somebody who only looks, or by the last processes of a start that was cut off.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
 const RETRY_DELAY: Duration = Duration::from_millis(1);
 
 /// Locks a disk for a machine that is about to start.
@@ -18,7 +18,7 @@ const RETRY_DELAY: Duration = Duration::from_millis(1);
 /// [`Error::DiskInUse`] if another machine runs on it.
 pub(super) fn lock(upper: &Path) -> Result<File, Error> {
     let disk = File::open(upper).map_err(Error::file(upper))?;
-    let end = Instant::now() + LOOK_TIMEOUT;
+    let end = Instant::now() + LOCK_TIMEOUT;
     loop {
         match disk.try_lock() {
             Ok(()) => return Ok(disk),
