@@ -6,6 +6,7 @@
 mod bench;
 mod console;
 mod copies;
+mod etc;
 mod exec;
 mod files;
 mod isolation;

@@ -1,15 +1,17 @@
-//! The `/etc` of machines on the system of this computer: a copy without secrets and without people.
+//! The `/etc` of machines on the system of this computer: a copy without secrets, without credentials and without people.
 
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
+use super::credentials;
 use super::tree::Owners;
 
 /// Below `/etc`: secrets, and what belongs to this computer alone.
-const LEFT_OUT: [&str; 34] = [
+const LEFT_OUT: [&str; 36] = [
     "NetworkManager",
+    "apt/auth.conf.d",
     "aws",
     "cloud",
     "cni",
@@ -43,14 +45,23 @@ const LEFT_OUT: [&str; 34] = [
     "ssl/private",
     "sudoers",
     "wireguard",
+    "wpa_supplicant",
 ];
 /// From here on users are people, and `nobody` is not one.
 const FIRST_PERSON: u32 = 1000;
 const NOBODY: u32 = 65534;
+/// Larger files are no configuration.
+const LARGEST_FILE: u64 = 64 << 20;
+/// apt hands its downloads to a user of its own, whom a machine with one user does not have.
+const APT_AS_ROOT: &str = "APT::Sandbox::User \"root\";\n";
 
-/// Copies what everybody may read.
+/// Copies what everybody may read, without credentials.
 pub(super) fn copy(from: &Path, to: &Path, owners: Owners) -> io::Result<()> {
     copy_folder(from, to, Path::new(""), owners)?;
+    let apt = to.join("apt/apt.conf.d");
+    if owners == Owners::Same && apt.is_dir() {
+        write(&apt.join("90fastvm"), APT_AS_ROOT, 0o644, owners)?;
+    }
     write_users(from, to, owners)
 }
 
@@ -60,7 +71,7 @@ fn copy_folder(from: &Path, to: &Path, below: &Path, owners: Owners) -> io::Resu
         let name = below.join(entry.file_name());
         let secret = LEFT_OUT.iter().any(|one| name == Path::new(one));
         let host_key = name.starts_with("ssh") && name.to_string_lossy().contains("ssh_host_");
-        if secret || host_key || name.starts_with("sudoers.d") {
+        if secret || host_key || name.starts_with("sudoers.d") || credentials::is_left_out(&name) {
             continue;
         }
         let (path, inside) = (entry.path(), to.join(entry.file_name()));
@@ -75,10 +86,13 @@ fn copy_folder(from: &Path, to: &Path, below: &Path, owners: Owners) -> io::Resu
             fs::create_dir(&inside)?;
             copy_folder(&path, &inside, &name, owners)?;
             fs::set_permissions(&inside, Permissions::from_mode(mode & 0o7777))?;
-        } else if found.is_file() && mode & 0o004 != 0 {
-            if fs::copy(&path, &inside).is_err() {
+        } else if found.is_file() && mode & 0o004 != 0 && found.size() <= LARGEST_FILE {
+            let content = fs::read(&path).ok();
+            let Some(content) = content.and_then(|all| credentials::remove(&name, all)) else {
                 continue;
-            }
+            };
+            fs::write(&inside, content)?;
+            fs::set_permissions(&inside, Permissions::from_mode(mode & 0o7777))?;
         } else {
             continue;
         }
@@ -109,6 +123,10 @@ fn write_users(from: &Path, to: &Path, owners: Owners) -> io::Result<()> {
     write(&to.join("passwd"), &text(users), 0o644, owners)?;
     write(&to.join("group"), &text(groups), 0o644, owners)?;
     write(&to.join("shadow"), &shadow, 0o640, owners)?;
+    if fs::symlink_metadata(from.join("sudoers")).is_err() {
+        // A package that brings it would ask what to do with another one.
+        return Ok(());
+    }
     let sudoers = "root ALL=(ALL:ALL) NOPASSWD: ALL\n";
     write(&to.join("sudoers"), sudoers, 0o440, owners)
 }
@@ -146,4 +164,46 @@ fn write(path: &Path, text: &str, mode: u32, owners: Owners) -> io::Result<()> {
     fs::write(path, text)?;
     owners.give(path, 0, 0)?;
     fs::set_permissions(path, Permissions::from_mode(mode))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_has_no_credentials_and_what_is_not_for_everybody_is_missing() -> io::Result<()> {
+        let outer = tempfile::tempdir()?;
+        let (from, to) = (outer.path().join("from"), outer.path().join("to"));
+        for folder in ["apt/apt.conf.d", "apt/auth.conf.d", "closed"] {
+            fs::create_dir_all(from.join(folder))?;
+        }
+        fs::create_dir(&to)?;
+        for (name, text, mode) in [
+            ("apt/auth.conf.d/a", "login u password p", 0o644),
+            ("closed/a", "a", 0o644),
+            ("group", "root:x:0:\n", 0o644),
+            ("npmrc", "//host/:_authToken=p\n", 0o600),
+            ("passwd", "root:x:0:0:root:/root:/bin/sh\n", 0o644),
+            ("pip.conf", "index-url = https://u:p@host/\n", 0o444),
+            ("x.key", "-----BEGIN PRIVATE KEY-----\n", 0o644),
+        ] {
+            fs::write(from.join(name), text)?;
+            fs::set_permissions(from.join(name), Permissions::from_mode(mode))?;
+        }
+        fs::set_permissions(from.join("closed"), Permissions::from_mode(0o700))?;
+        copy(&from, &to, Owners::Same)?;
+        let mut names: Vec<_> = fs::read_dir(&to)?
+            .map(|entry| entry.map(|entry| entry.file_name()))
+            .collect::<Result<_, _>>()?;
+        names.sort();
+        assert_eq!(names, ["apt", "group", "passwd", "pip.conf", "shadow"]);
+        assert_eq!(
+            fs::read_to_string(to.join("pip.conf"))?,
+            "index-url = https://host/\n"
+        );
+        assert_eq!(fs::metadata(to.join("pip.conf"))?.mode() & 0o7777, 0o444);
+        assert!(to.join("apt/apt.conf.d/90fastvm").exists());
+        assert!(!to.join("apt/auth.conf.d").exists());
+        Ok(())
+    }
 }

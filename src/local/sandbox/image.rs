@@ -16,7 +16,7 @@ use super::spec::Rootfs;
 use super::tree::Owners;
 
 /// Changes when base trees look different, so that an older one is not taken.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What lies below every machine.
 #[derive(Debug, Clone)]

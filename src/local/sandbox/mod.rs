@@ -3,7 +3,7 @@
 //! # Layout
 //! - Outside: [`Host`] prepares what machines stand on and boots them; [`Machine`] is a handle on one (`place`
 //!   reaches it), with a [`Process`], a [`Console`] or a [`GuestFile`] in it; `copy`, `content` and `discard`
-//!   care for trees; `image` and `etc` say what of this computer shows inside; `trial` whether machines work.
+//!   care for trees; `image`, `etc` and `credentials` say what of this computer shows inside; `trial` whether machines work.
 //! - A start: `boot` (the engine's side) → `booter` (single-threaded, between the two; `cgroup`) → `overlay`, `device`
 //!   and `inner_path` (the root is built) → `guest_root` and `ready` (pid 1 moves in, under `syscall_filter`).
 //! - Inside: `init` serves; `launch`, `ports`, `terminal`, `parcel` and `halt` do what it is asked.
@@ -16,6 +16,7 @@ mod console;
 mod content;
 mod copy;
 mod detach;
+mod credentials;
 mod device;
 mod discard;
 mod disk_lock;
