@@ -1,8 +1,11 @@
+use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
-use rustix::fs::{CWD, FileType, Mode, XattrFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, XattrFlags};
 
 use crate::lab::{Lab, is_root};
 
@@ -125,16 +128,83 @@ fn a_copy_that_fails_leaves_nothing() {
     assert!(!lab.folder.join("to").exists());
 }
 
+/// Makes folders in one another, `levels` of them, and gives the innermost.
+fn make_chain(top: &Path, levels: u32) -> OwnedFd {
+    let flags = OFlags::DIRECTORY | OFlags::PATH;
+    let mut folder = rustix::fs::open(top, flags, Mode::empty()).unwrap();
+    for _ in 0..levels {
+        rustix::fs::mkdirat(&folder, "d", Mode::RWXU).unwrap();
+        folder = rustix::fs::openat(&folder, "d", flags, Mode::empty()).unwrap();
+    }
+    folder
+}
+
 #[test]
 fn discard_removes_what_nobody_may_enter() {
     let lab = Lab::new();
     let tree = lab.folder.join("tree");
     fs::create_dir_all(tree.join("a/b/c")).unwrap();
     fs::write(tree.join("a/b/c/file"), "").unwrap();
-    for path in ["a/b/c", "a/b", "a"] {
-        fs::set_permissions(tree.join(path), Permissions::from_mode(0o0)).unwrap();
+    for (path, mode) in [("a/b/c", 0o0), ("a/b", 0o500), ("a", 0o300), ("", 0o400)] {
+        fs::set_permissions(tree.join(path), Permissions::from_mode(mode)).unwrap();
     }
     lab.host.discard(&tree).unwrap();
     assert!(!tree.exists());
     lab.host.discard(&tree).unwrap();
+}
+
+#[test]
+fn discard_removes_trees_of_any_depth_and_width_and_names_of_any_bytes() {
+    let lab = Lab::new();
+    let tree = lab.folder.join("tree");
+    fs::create_dir(&tree).unwrap();
+    for number in 0..200 {
+        let folder = tree.join(number.to_string());
+        fs::create_dir(&folder).unwrap();
+        (0..100).for_each(|file| fs::write(folder.join(file.to_string()), "").unwrap());
+    }
+    let odd = OsStr::from_bytes(b"\xff\n \x01'\"\\*");
+    fs::create_dir_all(tree.join(odd).join(OsStr::from_bytes(&[b'n'; 255]))).unwrap();
+    fs::write(tree.join(odd).join(OsStr::from_bytes(b"\xfe")), "").unwrap();
+    // Each level is closed to its owner, so that none is entered or moved without a change.
+    let deepest = make_chain(&tree, 8000);
+    rustix::fs::mknodat(&deepest, "pipe", FileType::Fifo, Mode::RUSR, 0).unwrap();
+    for name in ["1", "2"] {
+        rustix::fs::mkdirat(&deepest, name, Mode::empty()).unwrap();
+    }
+    rustix::fs::chmodat(&deepest, ".", Mode::empty(), AtFlags::empty()).unwrap();
+    lab.host.discard(&tree).unwrap();
+    assert!(!tree.exists());
+}
+
+#[test]
+fn discard_follows_no_link() {
+    let lab = Lab::new();
+    let (tree, outside) = (lab.folder.join("tree"), lab.folder.join("outside"));
+    fs::create_dir_all(outside.join("folder")).unwrap();
+    fs::create_dir_all(tree.join("a")).unwrap();
+    symlink(&outside, tree.join("a/link")).unwrap();
+    symlink("/proc/self/root", tree.join("root")).unwrap();
+    symlink(&outside, lab.folder.join("link")).unwrap();
+    lab.host.discard(&tree).unwrap();
+    lab.host.discard(&lab.folder.join("link")).unwrap();
+    assert!(outside.join("folder").exists());
+    assert!(!tree.exists() && fs::symlink_metadata(lab.folder.join("link")).is_err());
+}
+
+#[test]
+fn one_tree_can_be_removed_by_several_at_once() {
+    let lab = Lab::new();
+    let tree = lab.folder.join("tree");
+    fs::create_dir(&tree).unwrap();
+    for number in 0..20 {
+        let folder = tree.join(number.to_string());
+        fs::create_dir(&folder).unwrap();
+        make_chain(&folder, 200);
+    }
+    std::thread::scope(|scope| {
+        let remove = || lab.host.discard(&tree).unwrap();
+        (0..3).for_each(|_| drop(scope.spawn(remove)));
+    });
+    assert!(!tree.exists());
 }
