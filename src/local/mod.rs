@@ -31,9 +31,9 @@ pub use handle::{Engine, start};
 pub use maintenance::{Status, reset, status};
 pub use options::{Egress, Options, Workers, quotas};
 
-/// Becomes the booter and init of a VM, the keeper of TTLs or the guard of a frozen VM, if that is what this process was
-/// started for; it comes back from that only to exit. Must be called before anything else is done, and costs three
-/// comparisons.
+/// Becomes the booter and init of a VM, the copier of a disk, the keeper of TTLs or the guard of a frozen VM, if that is
+/// what this process was started for; it comes back from that only to exit. Must be called before anything else is done,
+/// and costs a few comparisons.
 pub fn intercept() -> Option<std::process::ExitCode> {
     sandbox::intercept()
         .or_else(keeper::intercept)

@@ -139,6 +139,145 @@ fn make_chain(top: &Path, levels: u32) -> OwnedFd {
     folder
 }
 
+/// The innermost of the folders that [`make_chain`] has made.
+fn innermost(top: &Path) -> OwnedFd {
+    let flags = OFlags::DIRECTORY | OFlags::PATH;
+    let mut folder = rustix::fs::open(top, flags, Mode::empty()).unwrap();
+    while let Ok(next) = rustix::fs::openat(&folder, "d", flags, Mode::empty()) {
+        folder = next;
+    }
+    folder
+}
+
+#[test]
+fn a_tree_deeper_than_any_path_is_copied_and_removed() {
+    let lab = Lab::new();
+    let (from, to) = (lab.folder.join("from"), lab.folder.join("to"));
+    fs::create_dir(&from).unwrap();
+    fs::write(from.join("top"), "linked").unwrap();
+    let deepest = make_chain(&from, 5000);
+    rustix::fs::linkat(CWD, from.join("top"), &deepest, "bottom", AtFlags::empty()).unwrap();
+    rustix::fs::symlinkat("nowhere", &deepest, "link").unwrap();
+    rustix::fs::linkat(&deepest, "link", &deepest, "same link", AtFlags::empty()).unwrap();
+    rustix::fs::chmodat(&deepest, ".", Mode::from_raw_mode(0o1710), AtFlags::empty()).unwrap();
+
+    lab.host.copy_tree(&from, &to).unwrap();
+
+    let deepest = innermost(&to);
+    let seen = |name: &str| rustix::fs::statat(&deepest, name, AtFlags::SYMLINK_NOFOLLOW).unwrap();
+    assert_eq!(seen(".").st_mode & 0o7777, 0o1710);
+    assert_eq!(
+        seen("bottom").st_ino,
+        fs::metadata(to.join("top")).unwrap().ino()
+    );
+    assert_eq!(
+        (seen("link").st_ino, seen("link").st_nlink),
+        (seen("same link").st_ino, 2)
+    );
+    for tree in [&from, &to] {
+        lab.host.discard(tree).unwrap();
+        assert!(!tree.exists());
+    }
+}
+
+#[test]
+fn a_copy_does_not_touch_the_original() {
+    let lab = Lab::new();
+    let (from, to) = (lab.folder.join("from"), lab.folder.join("to"));
+    fs::create_dir_all(from.join("closed")).unwrap();
+    fs::write(from.join("closed/file"), "secret").unwrap();
+    for path in ["closed/file", "closed"] {
+        fs::set_permissions(from.join(path), Permissions::from_mode(0o0)).unwrap();
+    }
+    let state = |path: &str| {
+        let found = fs::symlink_metadata(from.join(path)).unwrap();
+        (found.mode(), found.ctime(), found.ctime_nsec())
+    };
+    let before = (state(""), state("closed"));
+    lab.host.copy_tree(&from, &to).unwrap();
+    assert_eq!((state(""), state("closed")), before);
+    for tree in [&from, &to] {
+        let mode = fs::metadata(tree.join("closed")).unwrap().mode();
+        assert_eq!(mode & 0o7777, 0);
+        fs::set_permissions(tree.join("closed"), Permissions::from_mode(0o700)).unwrap();
+        fs::set_permissions(tree.join("closed/file"), Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(
+            fs::read_to_string(tree.join("closed/file")).unwrap(),
+            "secret"
+        );
+    }
+}
+
+/// The processes that copy from this folder.
+fn copiers(from: &Path) -> Vec<rustix::process::Pid> {
+    let is_copier = |pid: &i32| {
+        let name = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let open = fs::read_dir(format!("/proc/{pid}/fd"))
+            .into_iter()
+            .flatten()
+            .flatten();
+        let mut open = open.filter_map(|entry| fs::read_link(entry.path()).ok());
+        name.starts_with("fastvm-copier") && open.any(|path| path.starts_with(from))
+    };
+    let names = fs::read_dir("/proc")
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name());
+    names
+        .filter_map(|name| name.to_str()?.parse().ok())
+        .filter(is_copier)
+        .filter_map(rustix::process::Pid::from_raw)
+        .collect()
+}
+
+#[test]
+fn a_copy_whose_process_is_killed_leaves_nothing() {
+    if is_root() {
+        return; // root copies by itself
+    }
+    let lab = Lab::new();
+    let (from, to) = (lab.folder.join("from"), lab.folder.join("to"));
+    fs::create_dir(&from).unwrap();
+    for number in 0..30_000 {
+        fs::write(from.join(number.to_string()), "x").unwrap();
+    }
+    let result = std::thread::scope(|scope| {
+        let copy = scope.spawn(|| lab.host.copy_tree(&from, &to));
+        while !copy.is_finished() {
+            for pid in copiers(&from) {
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            }
+        }
+        copy.join().unwrap()
+    });
+    let error = result.unwrap_err().to_string();
+    assert!(
+        error.ends_with("the process that copied it was killed"),
+        "{error}"
+    );
+    assert!(!to.exists());
+}
+
+#[test]
+fn an_error_of_a_copy_names_the_file() {
+    let lab = Lab::new();
+    let from = lab.folder.join("from");
+    fs::create_dir(&from).unwrap();
+    let error = lab
+        .host
+        .copy_tree(&lab.folder.join("none"), &lab.folder.join("to"));
+    let expected = format!(
+        "{}: No such file or directory (os error 2)",
+        lab.folder.join("none").display()
+    );
+    assert_eq!(error.unwrap_err().to_string(), expected);
+    let error = lab
+        .host
+        .copy_tree(&from, &lab.folder.join("none/to"))
+        .unwrap_err();
+    assert_eq!(error.kind(), Some(std::io::ErrorKind::NotFound));
+    assert!(error.to_string().contains("none/to"), "{error}");
+}
+
 #[test]
 fn discard_removes_what_nobody_may_enter() {
     let lab = Lab::new();
@@ -207,4 +346,23 @@ fn one_tree_can_be_removed_by_several_at_once() {
         (0..3).for_each(|_| drop(scope.spawn(remove)));
     });
     assert!(!tree.exists());
+}
+
+#[test]
+fn what_a_machine_made_deep_and_closed_is_removed() {
+    let lab = Lab::new();
+    let guest = lab.boot();
+    let script = "import os\n\
+                  os.mkdir('/root/deep'); os.chdir('/root/deep')\n\
+                  for _ in range(3000): os.mkdir('d'); os.chdir('d')\n\
+                  os.mkdir('closed'); os.chmod('closed', 0); os.chmod('.', 0)";
+    let outcome = guest.run(&crate::lab::command(&["python3", "-c", script]));
+    assert_eq!(outcome.stderr, "");
+    let copy = lab.folder.join("copy");
+    guest.machine.kill().unwrap();
+    lab.host.copy_tree(&guest.spec.upper, &copy).unwrap();
+    for tree in [&guest.spec.upper, &guest.spec.work, &copy] {
+        lab.host.discard(tree).unwrap();
+        assert!(!tree.exists());
+    }
 }

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "the whole crate is tests")]
 
 mod bench;
+mod capabilities;
 mod console;
 mod copies;
 mod etc;

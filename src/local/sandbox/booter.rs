@@ -31,7 +31,7 @@ pub(super) const BOOT_STEP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Becomes the booter, then init, if that is what this process was started for; it comes back from
 /// that only to exit. Must be called before anything else is done, and costs two comparisons.
-pub fn intercept() -> Option<ExitCode> {
+pub(super) fn intercept() -> Option<ExitCode> {
     let name = std::env::args_os().next()?;
     let outcome = match name.to_str()? {
         BOOTER => restart(),

@@ -1,170 +1,294 @@
 //! Copies of uppers that are as good as the original: nothing that an overlay or a user can see differs.
+//!
+//! Folders are entered and left one at a time, by descriptor: guests make trees that are deeper than any path may be long.
 
 use std::collections::HashMap;
-use std::fs::{self, File, Metadata, OpenOptions, Permissions};
-use std::io;
-use std::os::unix::fs::{
-    DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, lchown, symlink,
-};
+use std::ffi::{CStr, CString, OsStr};
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps};
+use rustix::fs::{
+    AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, chmodat,
+    chownat, fstat, linkat, mkdirat, mknodat, openat, readlinkat, statat, symlinkat, utimensat,
+};
 use rustix::io::Errno;
 
+use super::attributes::{Attributes, entry_path};
 use super::content::Content;
-use super::discard;
 use super::error::Error;
 
-/// Copies a tree to a place where nothing is yet, which is so again if the copy fails.
-pub(super) fn copy_tree(from: &Path, to: &Path) -> Result<(), Error> {
+const FOLDER: OFlags = OFlags::DIRECTORY
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+/// How much of a path is opened at once; the kernel takes 4095 bytes.
+const PATH_PART: usize = 4000;
+
+/// Who owns the copies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ownership {
+    /// The owners of the originals.
+    Kept,
+    /// Whoever copies.
+    Own,
+}
+
+/// Copies a tree to a place where nothing is yet. What is there after an error is of no use.
+pub(super) fn copy_tree(from: &Path, to: &Path, ownership: Ownership) -> Result<(), Error> {
+    let open = |path: &Path| {
+        let parent = path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty());
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        openat(CWD, parent.unwrap_or(Path::new(".")), flags, Mode::empty())
+            .map_err(|error| Error::file(path)(error.into()))
+    };
+    let name = |path: &Path| {
+        let name = path.file_name().unwrap_or(OsStr::new("."));
+        CString::new(name.as_bytes()).map_err(|error| Error::file(path)(error.into()))
+    };
+    let (from_name, to_name) = (name(from)?, name(to)?);
+    let place = Place {
+        from: open(from)?,
+        to: open(to)?,
+    };
     let mut copier = Copier {
-        is_root: rustix::process::geteuid().is_root(),
+        ownership,
+        top: to.to_owned(),
+        below: PathBuf::new(),
         links: HashMap::new(),
         content: Content::default(),
+        attributes: Attributes::default(),
     };
-    let result = copier.copy(from, to);
-    if result.is_err() {
-        discard::discard(to)?;
-    }
-    result
+    copier
+        .copy_all(&place, &from_name, &to_name)
+        .map_err(|source| match copier.below.as_os_str().is_empty() {
+            true => Error::file(from)(source.into()),
+            false => Error::file(&from.join(&copier.below))(source.into()),
+        })
+}
+
+/// The same folder in the original and in the copy.
+struct Place {
+    from: OwnedFd,
+    to: OwnedFd,
+}
+
+/// A folder that is being copied, while those in it are.
+struct Level {
+    name: CString,
+    found: Stat,
+    /// Which folders the two are, to be sure when coming back to them.
+    identities: [(u64, u64); 2],
+    /// The folders in it that are still to be copied.
+    folders: Vec<CString>,
 }
 
 struct Copier {
-    is_root: bool,
-    /// The copies of files with several names, by device and number of the original.
+    ownership: Ownership,
+    /// The copy as a whole.
+    top: PathBuf,
+    /// What is copied at the moment, below the top.
+    below: PathBuf,
+    /// The copies of files with several names, below the top, by device and number of the original.
     links: HashMap<(u64, u64), PathBuf>,
     content: Content,
+    attributes: Attributes,
 }
+
+type Copied<T> = rustix::io::Result<T>;
 
 impl Copier {
-    fn copy(&mut self, from: &Path, to: &Path) -> Result<(), Error> {
-        let found = fs::symlink_metadata(from).map_err(Error::file(from))?;
-        if found.nlink() > 1 && !found.is_dir() {
-            let key = (found.dev(), found.ino());
-            if let Some(first) = self.links.get(&key) {
-                return fs::hard_link(first, to).map_err(Error::file(to));
+    fn copy_all(&mut self, outer: &Place, from_name: &CStr, to_name: &CStr) -> Copied<()> {
+        let found = statat(&outer.from, from_name, AtFlags::SYMLINK_NOFOLLOW)?;
+        if !is_folder(&found) {
+            return self.copy_entry(outer, from_name, to_name, &found);
+        }
+        let (mut place, level) = self.enter(outer, from_name, to_name, found)?;
+        let mut levels = vec![level];
+        while let Some(mut level) = levels.pop() {
+            if let Some(name) = level.folders.pop() {
+                levels.push(level);
+                self.below.push(OsStr::from_bytes(name.as_bytes()));
+                let found = statat(&place.from, &*name, AtFlags::SYMLINK_NOFOLLOW)?;
+                let (inner, level) = self.enter(&place, &name, &name, found)?;
+                levels.push(level);
+                place = inner;
+            } else if let Some(parent) = levels.last() {
+                place = leave(&place, parent)?;
+                self.copy_attributes(&place, &level.name, &level.name, &level.found)?;
+                self.below.pop();
+            } else {
+                self.copy_attributes(outer, from_name, to_name, &level.found)?;
             }
-            self.links.insert(key, to.to_owned());
-        }
-        let opened = self.open_up(from, &found).map_err(Error::file(from))?;
-        let result = if found.is_dir() {
-            self.copy_folder(from, to)
-        } else {
-            self.copy_node(from, to, &found).map_err(Error::file(from))
-        };
-        let result = result.and_then(|()| {
-            self.copy_attributes(from, to, &found)
-                .map_err(Error::file(to))
-        });
-        if opened {
-            set_mode(from, &found).map_err(Error::file(from))?;
-        }
-        result
-    }
-
-    /// Lets an ordinary user read a file of his whose mode forbids it; says whether that was needed.
-    fn open_up(&self, path: &Path, found: &Metadata) -> io::Result<bool> {
-        let wanted = if found.is_dir() { 0o500 } else { 0o400 };
-        let closed = !self.is_root && !found.is_symlink() && found.mode() & wanted != wanted;
-        if closed {
-            fs::set_permissions(path, Permissions::from_mode(found.mode() & 0o7777 | wanted))?;
-        }
-        Ok(closed)
-    }
-
-    fn copy_folder(&mut self, from: &Path, to: &Path) -> Result<(), Error> {
-        fs::DirBuilder::new()
-            .mode(0o700)
-            .create(to)
-            .map_err(Error::file(to))?;
-        for entry in fs::read_dir(from).map_err(Error::file(from))? {
-            let entry = entry.map_err(Error::file(from))?;
-            self.copy(&entry.path(), &to.join(entry.file_name()))?;
         }
         Ok(())
     }
 
-    fn copy_node(&mut self, from: &Path, to: &Path, found: &Metadata) -> io::Result<()> {
-        let kind = found.file_type();
-        if kind.is_symlink() {
-            return symlink(fs::read_link(from)?, to);
-        }
-        if kind.is_file() {
-            let copy = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(to)?;
-            return self.content.copy(&File::open(from)?, &copy, found.size());
-        }
-        let node = if kind.is_fifo() {
-            FileType::Fifo
-        } else if kind.is_socket() {
-            FileType::Socket
-        } else if kind.is_block_device() {
-            FileType::BlockDevice
-        } else {
-            FileType::CharacterDevice // a whiteout most of all
+    /// Makes the copy of a folder and copies all in it but other folders.
+    fn enter(
+        &mut self,
+        outer: &Place,
+        from_name: &CStr,
+        to_name: &CStr,
+        found: Stat,
+    ) -> Copied<(Place, Level)> {
+        mkdirat(&outer.to, to_name, Mode::RWXU)?;
+        let place = Place {
+            from: openat(&outer.from, from_name, FOLDER, Mode::empty())?,
+            to: openat(&outer.to, to_name, FOLDER, Mode::empty())?,
         };
-        rustix::fs::mknodat(CWD, to, node, Mode::RUSR | Mode::WUSR, found.rdev())?;
-        Ok(())
+        let mut folders = Vec::new();
+        for entry in Dir::read_from(&place.from)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if name == c"." || name == c".." {
+                continue;
+            }
+            let found = statat(&place.from, name, AtFlags::SYMLINK_NOFOLLOW)?;
+            if is_folder(&found) {
+                folders.push(name.to_owned());
+                continue;
+            }
+            self.below.push(OsStr::from_bytes(name.to_bytes()));
+            self.copy_entry(&place, name, name, &found)?;
+            self.below.pop();
+        }
+        let level = Level {
+            name: from_name.to_owned(),
+            found,
+            identities: place.identities()?,
+            folders,
+        };
+        Ok((place, level))
     }
 
-    fn copy_attributes(&self, from: &Path, to: &Path, found: &Metadata) -> io::Result<()> {
-        if self.is_root {
-            lchown(to, Some(found.uid()), Some(found.gid()))?;
+    fn copy_entry(
+        &mut self,
+        place: &Place,
+        from_name: &CStr,
+        to_name: &CStr,
+        found: &Stat,
+    ) -> Copied<()> {
+        if found.st_nlink > 1 {
+            let key = (found.st_dev, found.st_ino);
+            if let Some(first) = self.links.get(&key) {
+                let (folder, name) = self.open_copy(first)?;
+                return linkat(&folder, &*name, &place.to, to_name, AtFlags::empty());
+            }
+            self.links.insert(key, self.below.clone());
+        }
+        match FileType::from_raw_mode(found.st_mode) {
+            FileType::Symlink => {
+                let target = readlinkat(&place.from, from_name, Vec::new())?;
+                symlinkat(&*target, &place.to, to_name)?;
+            }
+            FileType::RegularFile => {
+                let flags = OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let made = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+                let from = openat(&place.from, from_name, flags, Mode::empty())?;
+                let to = openat(&place.to, to_name, flags | made, Mode::RUSR | Mode::WUSR)?;
+                let size = u64::try_from(found.st_size).unwrap_or_default();
+                self.content
+                    .copy(&File::from(from), &File::from(to), size)
+                    .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+            }
+            // A whiteout most of all, which is a device.
+            kind => {
+                let mode = Mode::RUSR | Mode::WUSR;
+                mknodat(&place.to, to_name, kind, mode, found.st_rdev)?;
+            }
+        }
+        self.copy_attributes(place, from_name, to_name, found)
+    }
+
+    /// Opens the folder of a file that was copied before, and names it in there.
+    fn open_copy(&self, below: &Path) -> Copied<(OwnedFd, CString)> {
+        let mut folder = openat(CWD, &self.top, FOLDER | OFlags::PATH, Mode::empty())?;
+        let mut rest = below.as_os_str().as_bytes();
+        while let Some(slash) = memchr::memrchr(b'/', &rest[..rest.len().min(PATH_PART)]) {
+            folder = openat(
+                &folder,
+                &rest[..slash],
+                FOLDER | OFlags::PATH,
+                Mode::empty(),
+            )?;
+            rest = &rest[slash + 1..];
+        }
+        let name = CString::new(rest).map_err(|_| Errno::INVAL)?;
+        Ok((folder, name))
+    }
+
+    fn copy_attributes(
+        &mut self,
+        place: &Place,
+        from_name: &CStr,
+        to_name: &CStr,
+        found: &Stat,
+    ) -> Copied<()> {
+        let to = &place.to;
+        if self.ownership == Ownership::Kept {
+            let (user, group) = (Uid::from_raw(found.st_uid), Gid::from_raw(found.st_gid));
+            chownat(
+                to,
+                to_name,
+                Some(user),
+                Some(group),
+                AtFlags::SYMLINK_NOFOLLOW,
+            )?;
         }
         // Before the mode, which may forbid it, except for access lists, which change the mode.
-        let names = attribute_names(from)?;
-        let (lists, plain): (Vec<_>, Vec<_>) = names
-            .iter()
-            .partition(|name| name.to_bytes().starts_with(b"system."));
-        for name in plain {
-            copy_attribute(from, to, name)?;
+        let (from_path, to_path) = (entry_path(&place.from, from_name), entry_path(to, to_name));
+        let names = self.attributes.list(&from_path)?;
+        self.attributes.copy(&names.plain, &from_path, &to_path)?;
+        if FileType::from_raw_mode(found.st_mode) != FileType::Symlink {
+            // It was made just now, so it is no link that could be followed.
+            chmodat(
+                to,
+                to_name,
+                Mode::from_raw_mode(found.st_mode),
+                AtFlags::empty(),
+            )?;
         }
-        if !found.is_symlink() {
-            set_mode(to, found)?;
-        }
-        for name in lists {
-            copy_attribute(from, to, name)?;
-        }
+        self.attributes
+            .copy(&names.access_lists, &from_path, &to_path)?;
         let times = Timestamps {
-            last_access: time(found.atime(), found.atime_nsec()),
-            last_modification: time(found.mtime(), found.mtime_nsec()),
+            last_access: time(found.st_atime, found.st_atime_nsec),
+            last_modification: time(found.st_mtime, found.st_mtime_nsec),
         };
-        rustix::fs::utimensat(CWD, to, &times, AtFlags::SYMLINK_NOFOLLOW)?;
-        Ok(())
+        utimensat(to, to_name, &times, AtFlags::SYMLINK_NOFOLLOW)
     }
 }
 
-fn time(seconds: i64, nanoseconds: i64) -> Timespec {
+impl Place {
+    fn identities(&self) -> Copied<[(u64, u64); 2]> {
+        let identity = |folder: &OwnedFd| fstat(folder).map(|found| (found.st_dev, found.st_ino));
+        Ok([identity(&self.from)?, identity(&self.to)?])
+    }
+}
+
+/// Goes back to the folder that this one is in.
+fn leave(place: &Place, parent: &Level) -> Copied<Place> {
+    let up = |folder: &OwnedFd| openat(folder, "..", FOLDER, Mode::empty());
+    let outer = Place {
+        from: up(&place.from)?,
+        to: up(&place.to)?,
+    };
+    // Somebody has moved it: what else is copied would go anywhere.
+    if outer.identities()? != parent.identities {
+        return Err(Errno::STALE);
+    }
+    Ok(outer)
+}
+
+fn is_folder(found: &Stat) -> bool {
+    FileType::from_raw_mode(found.st_mode) == FileType::Directory
+}
+
+fn time(seconds: i64, nanoseconds: impl TryInto<i64>) -> Timespec {
     Timespec {
         tv_sec: seconds,
-        tv_nsec: nanoseconds,
+        tv_nsec: nanoseconds.try_into().unwrap_or_default(),
     }
-}
-
-fn set_mode(path: &Path, like: &Metadata) -> io::Result<()> {
-    fs::set_permissions(path, Permissions::from_mode(like.mode() & 0o7777))
-}
-
-fn attribute_names(path: &Path) -> io::Result<Vec<std::ffi::CString>> {
-    let mut list = match rustix::fs::llistxattr_query(path) {
-        Ok(0) | Err(Errno::OPNOTSUPP) => return Ok(Vec::new()),
-        Ok(size) => vec![0_u8; size],
-        Err(error) => return Err(error.into()),
-    };
-    let size = rustix::fs::llistxattr(path, &mut list)?;
-    list.truncate(size);
-    list.split_inclusive(|byte| *byte == 0)
-        .map(|name| std::ffi::CString::from_vec_with_nul(name.to_vec()).map_err(io::Error::other))
-        .collect()
-}
-
-fn copy_attribute(from: &Path, to: &Path, name: &std::ffi::CStr) -> io::Result<()> {
-    let size = rustix::fs::lgetxattr_query(from, name)?;
-    let mut value = vec![0_u8; size];
-    let size = rustix::fs::lgetxattr(from, name, &mut value)?;
-    let flags = rustix::fs::XattrFlags::empty();
-    Ok(rustix::fs::lsetxattr(to, name, &value[..size], flags)?)
 }

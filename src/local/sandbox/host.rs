@@ -11,7 +11,7 @@ use super::image::{self, Image};
 use super::machine::Machine;
 use super::spec::{BootSpec, HostOptions, LimitsSupport, Mode};
 use super::tree::Owners;
-use super::{boot, copy, discard, disk_lock, place, trial, volume_owners};
+use super::{boot, copier, copy, discard, disk_lock, place, trial, volume_owners};
 
 /// What this computer can do for its user: makes machines and the trees that they live on.
 #[derive(Debug, Clone)]
@@ -125,9 +125,17 @@ impl Host {
     }
 
     /// Copies an upper or a layer to a place where nothing is yet: owners, modes, times, extended
-    /// attributes, whiteouts, hard links and holes stay what they are. Its machine must be stopped.
+    /// attributes, whiteouts, hard links and holes stay what they are. Its machine must be stopped. Nothing is left of a copy
+    /// that failed.
     pub fn copy_tree(&self, from: &Path, to: &Path) -> Result<(), Error> {
-        copy::copy_tree(from, to)
+        let copied = match self.owners {
+            Owners::Same => copier::copy_tree(&self.program, from, to),
+            Owners::From(_) => copy::copy_tree(from, to, copy::Ownership::Kept),
+        };
+        if copied.is_err() {
+            discard::discard(to)?;
+        }
+        copied
     }
 
     /// Removes a tree of ours, however unreadable; one that is missing is fine.

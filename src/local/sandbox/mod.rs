@@ -2,21 +2,23 @@
 //!
 //! # Layout
 //! - Outside: [`Host`] prepares what machines stand on and boots them; [`Machine`] is a handle on one (`place`
-//!   reaches it), with a [`Process`], a [`Console`] or a [`GuestFile`] in it; `copy`, `content` and `discard`
+//!   reaches it), with a [`Process`], a [`Console`] or a [`GuestFile`] in it; `copy`, `copier`, `attributes`, `content` and `discard`
 //!   care for trees; `image`, `etc` and `credentials` say what of this computer shows inside; `trial` whether machines work.
 //! - A start: `boot` (the engine's side) → `booter` (single-threaded, between the two; `cgroup`) → `overlay`, `device`
 //!   and `inner_path` (the root is built) → `guest_root` and `ready` (pid 1 moves in, under `syscall_filter`).
 //! - Inside: `init` serves; `launch`, `ports`, `terminal`, `parcel` and `halt` do what it is asked.
 //! - Between: `message` and `socket`. Beside: `detach`, for helpers of the engine. Below: `kernel`, the system calls without a safe form.
 
+mod attributes;
 mod boot;
 mod booter;
 mod cgroup;
 mod console;
 mod content;
+mod copier;
 mod copy;
-mod detach;
 mod credentials;
+mod detach;
 mod device;
 mod discard;
 mod disk_lock;
@@ -54,7 +56,7 @@ mod tree;
 mod trial;
 mod volume_owners;
 
-pub use booter::{INIT as INIT_NAME, intercept};
+pub use booter::INIT as INIT_NAME;
 pub use console::Console;
 pub(super) use detach::detach;
 pub(super) use discard::discard;
@@ -66,3 +68,9 @@ pub use process::{Process, Running};
 pub use spec::{
     BootSpec, ExecSpec, Exit, HostOptions, LimitsSupport, Mode, Rootfs, Stdin, VolumeMount,
 };
+
+/// Becomes the booter and init of a machine, or the copier of a tree, if that is what this process was started for; it
+/// comes back from that only to exit. Must be called before anything else is done, and costs two comparisons.
+pub fn intercept() -> Option<std::process::ExitCode> {
+    booter::intercept().or_else(copier::intercept)
+}

@@ -24,21 +24,17 @@ const NETLINK_PROTOCOLS: [i32; 4] = [
     libc::NETLINK_SOCK_DIAG,
     libc::NETLINK_KOBJECT_UEVENT,
 ];
-/// Protocols over IP that the kernel would load a module for.
-const IP_PROTOCOLS: [i32; 4] = [
-    libc::IPPROTO_DCCP,
-    IPPROTO_L2TP,
-    libc::IPPROTO_SCTP,
-    IPPROTO_SMC,
-];
+/// Protocols over IP that the kernel would load a module for. DCCP has a type of its own.
+const IP_PROTOCOLS: [i32; 3] = [IPPROTO_L2TP, libc::IPPROTO_SCTP, IPPROTO_SMC];
 const IPPROTO_L2TP: i32 = 115;
 const IPPROTO_SMC: i32 = 256;
 /// From here on options of a socket belong to the packet filters and to multicast routing.
 const FIRST_FILTER_OPTION: i32 = 64;
 /// The one of them that proxies ask for: where a redirected connection was going.
 const SO_ORIGINAL_DST: i32 = 80;
-/// The same for IPv6, where the numbers are among those of other options.
-const FILTER_OPTIONS_6: [i32; 4] = [64, 65, 68, 69];
+/// The same for IPv6: 64, 65, 68 and 69, which are the options whose other bits are these.
+const FILTER_OPTION_6: i32 = 64;
+const FILTER_OPTIONS_6: u64 = !0b101;
 const FIRST_ROUTING_OPTION_6: i32 = 200;
 /// The flags of `personality` that `setarch` and debuggers set.
 const PERSONALITIES: [i32; 3] = [PER_LINUX32, libc::UNAME26, libc::ADDR_NO_RANDOMIZE];
@@ -111,11 +107,12 @@ fn options(but: Option<i32>) -> Vec<Vec<Condition>> {
         (NAME, Ge, FIRST_FILTER_OPTION),
     ]];
     refused[0].extend(but.map(|name| (NAME, Ne, name)));
-    let names = FILTER_OPTIONS_6.map(|name| (NAME, Eq, name));
-    let names = names
-        .into_iter()
-        .chain([(NAME, Ge, FIRST_ROUTING_OPTION_6)]);
-    refused.extend(names.map(|name| vec![(LEVEL, Eq, libc::SOL_IPV6), name]));
+    for name in [
+        (NAME, MaskedEq(FILTER_OPTIONS_6), FILTER_OPTION_6),
+        (NAME, Ge, FIRST_ROUTING_OPTION_6),
+    ] {
+        refused.push(vec![(LEVEL, Eq, libc::SOL_IPV6), name]);
+    }
     refused
 }
 

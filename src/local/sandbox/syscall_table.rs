@@ -18,6 +18,7 @@ pub(super) struct Abi {
     /// Calls that need rights over the whole computer. The kernel refuses most of them anyway; it need not even look at them.
     privileged: &'static [&'static [i32]],
     /// Calls that fail as on a kernel without them, which is what programs expect: newer ones with a fallback, and forgotten ones.
+    /// The oldest are not listed: no kernel that machines run on has them.
     absent: &'static [&'static [i32]],
     pub(super) socket: i32,
     pub(super) socketpair: i32,
@@ -81,7 +82,7 @@ macro_rules! abi {
             absent: &[
                 // Kernel keys have no namespace: those of whoever started the engine could be read inside.
                 numbers!($table: add_key keyctl request_key),
-                numbers!($table: io_uring_enter io_uring_register io_uring_setup lookup_dcookie nfsservctl userfaultfd),
+                numbers!($table: io_uring_enter io_uring_register io_uring_setup lookup_dcookie userfaultfd),
                 numbers!($table: $($absent)*),
             ],
             socket: syscalls::$table::Sysno::socket.id(),
@@ -106,13 +107,13 @@ pub(super) const ABIS: [Abi; 2] = [
     abi!(
         x86_64, 0xc000_003e, private: None,
         privileged: ioperm iopl kexec_file_load,
-        absent: _sysctl create_module get_kernel_syms query_module sysfs uselib ustat vserver,
+        absent: sysfs uselib ustat,
         chown: chown fchown lchown, chown_16:
     ),
     abi!(
         x86, 0x4000_0003, private: None,
         privileged: clock_settime64 ioperm iopl stime,
-        absent: _sysctl bdflush create_module get_kernel_syms query_module socketcall sysfs uselib ustat vm86 vm86old vserver,
+        absent: socketcall sysfs uselib ustat vm86 vm86old,
         chown: chown32 fchown32 lchown32, chown_16: chown fchown lchown
     ),
 ];
@@ -123,7 +124,7 @@ pub(super) const ABIS: [Abi; 2] = [
     abi!(
         arm, 0x4000_0028, private: Some(0x000f_0001..=0x000f_0006), // breakpoint to get_tls
         privileged: clock_settime64 kexec_file_load pciconfig_iobase pciconfig_read pciconfig_write,
-        absent: _sysctl bdflush sysfs uselib ustat vserver,
+        absent: sysfs uselib ustat,
         chown: chown32 fchown32 lchown32, chown_16: chown fchown lchown
     ),
 ];
