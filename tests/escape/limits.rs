@@ -43,8 +43,9 @@ fn no_kind_of_memory_goes_beyond_the_limit() {
         let wanted = WANTED_MIB.to_string();
         let (findings, _) = attack_to_its_end(&guest.machine, "limits", &["memory", kind, &wanted]);
         let taken = findings.values("taken").count() as u64;
-        assert!(taken > MEMORY_MIB / 4, "{kind}: {findings:?}");
-        if counts_together || kind == "heap" {
+        assert!(taken > MEMORY_MIB / 8, "{kind}: {findings:?}");
+        // Those of many heaps that are killed give back what they had.
+        if (counts_together && kind != "heaps") || kind == "heap" {
             assert!(taken <= MEMORY_MIB + SLACK_MIB, "{kind}: {taken} MiB");
         }
     }
@@ -247,9 +248,11 @@ fn take_memory(report: &Report, kind: &str, wanted: u64) {
 /// The size of each file system in memory.
 fn tell_sizes(report: &Report) {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+    let mut seen = std::collections::BTreeSet::new();
     for line in mounts.lines() {
         let fields: Vec<&str> = line.split(' ').collect();
-        if fields[2] == "tmpfs" {
+        let mut is_new = || seen.insert(rustix::fs::stat(fields[1]).unwrap().st_dev);
+        if fields[2] == "tmpfs" && is_new() {
             let found = rustix::fs::statvfs(fields[1]).unwrap();
             report.say("at", fields[1]);
             report.say("KiB", found.f_blocks * found.f_frsize / 1024);

@@ -179,6 +179,7 @@ fn plan(host: &Host, spec: &BootSpec) -> Result<BootPlan, Error> {
         groups: host
             .groups
             .plan(&host.mark, spec.id, spec.memory_mib, &processors),
+        shields_groups: host.groups.belong_to_user && host.owners.first_user().is_none(),
         processors,
         memory_mib: spec.memory_mib,
         group_note: Exact::from(absolute(&spec.run.join(group_note(&name)))?),

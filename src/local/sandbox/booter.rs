@@ -148,6 +148,11 @@ const OWN_NAMESPACES: UnshareFlags = UnshareFlags::NEWPID
 fn boot_alone(plan: &BootPlan, inherited: Inherited) -> Result<(), Failure> {
     let root = overlay::build(plan, None)?;
     rustix::process::fchdir(&root).step("root file system")?;
+    if plan.shields_groups {
+        kernel_limits::keep_control_groups();
+        kernel::unshare(UnshareFlags::NEWCGROUP).step("control group namespace")?;
+    }
+    kernel_limits::lower_own().step("limits of the user")?;
     kernel::unshare(UnshareFlags::NEWUSER).step("second user namespace")?;
     map_self(0, 0).step("second user mapping")?;
     kernel::unshare(OWN_NAMESPACES | UnshareFlags::NEWNS).step("new namespaces")?;
@@ -237,6 +242,7 @@ fn enter(plan: &BootPlan, inherited: Inherited) -> Result<Handles, Failure> {
         control: inherited.control,
         disk_lock: inherited.disk_lock,
         program_groups: inherited.groups.programs,
+        own_group_namespaces: !plan.shields_groups,
         proc: inner.proc,
         terminals: inner.terminals,
         null: inner.null,

@@ -28,6 +28,9 @@ const MIB: u64 = 1024 * 1024;
 #[derive(Debug, Clone)]
 pub(super) struct Groups {
     pub(super) support: LimitsSupport,
+    /// Whether a group of version 2 would obey root inside, who is the user that owns it: the kernel was not told that a
+    /// control group namespace is a boundary.
+    pub(super) belong_to_user: bool,
     /// By controller; with version 2 one for all.
     parents: Vec<(&'static str, PathBuf)>,
 }
@@ -41,6 +44,7 @@ impl Groups {
             let limits_processors = controllers.iter().any(|name| name == "cpuset");
             return Self {
                 support: LimitsSupport::Cgroup2 { limits_processors },
+                belong_to_user: !is_delegation_bounded(&mounts),
                 parents: vec![(UNIFIED, parent)],
             };
         }
@@ -56,13 +60,18 @@ impl Groups {
         } else {
             LimitsSupport::ProcessLimits
         };
-        Self { support, parents }
+        Self {
+            support,
+            belong_to_user: !is_delegation_bounded(&mounts),
+            parents,
+        }
     }
 
     /// None, although there might be some.
     pub(super) fn none() -> Self {
         Self {
             support: LimitsSupport::ProcessLimits,
+            belong_to_user: true,
             parents: Vec::new(),
         }
     }
@@ -231,6 +240,14 @@ fn folder_of(group: &Path, mounts: &str, kind: &str, controller: Option<&str>) -
         let below = group.strip_prefix(root).ok()?;
         fits.then(|| Path::new(folder).join(below))
     })
+}
+
+/// Whether each mount of version 2 takes control group namespaces for boundaries, as systemd mounts it.
+fn is_delegation_bounded(mounts: &str) -> bool {
+    mounts
+        .lines()
+        .filter_map(|line| line.split_once(" - cgroup2 "))
+        .all(|(_, rest)| rest.split([' ', ',']).any(|option| option == "nsdelegate"))
 }
 
 fn is_writable(path: &Path) -> bool {

@@ -12,6 +12,8 @@ pub(super) struct Handles {
     /// Never used, only held: while it is open the disk of the machine is locked.
     pub(super) disk_lock: OwnedFd,
     pub(super) program_groups: ProgramGroups,
+    /// Whether each program gets a control group namespace.
+    pub(super) own_group_namespaces: bool,
     /// A detached copy of `/proc`.
     pub(super) proc: OwnedFd,
     /// The folder `/dev/pts`.

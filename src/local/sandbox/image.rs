@@ -132,6 +132,17 @@ fn prepare_host(images: &Path, owners: Owners, scratch: PathBuf) -> Result<Image
     let folders = SYSTEM
         .into_iter()
         .filter(|(_, target)| is_real_folder(Path::new(target)));
+    // A data folder is for no machine, wherever it is.
+    let is_shared = |data: &Path| {
+        let shared = SYSTEM.iter().map(|(_, path)| *path).chain(STORES);
+        shared.chain([PACKAGES]).any(|tree| data.starts_with(tree))
+    };
+    image.hidden.extend(
+        images
+            .parent()
+            .filter(|data| is_shared(data))
+            .map(Path::to_owned),
+    );
     match owners {
         // Files of others belong to nobody inside, so writing above them could not work anyway.
         Owners::Same => {
@@ -140,7 +151,7 @@ fn prepare_host(images: &Path, owners: Owners, scratch: PathBuf) -> Result<Image
                 .extend(folders.map(|(_, target)| PathBuf::from(target)));
             let user = rustix::process::geteuid().as_raw();
             let note = images.join(format!("hidden-{user}"));
-            image.hidden = hidden::find(&image.binds, &note)?;
+            image.hidden.extend(hidden::find(&image.binds, &note)?);
         }
         Owners::From(_) => {
             let packages =

@@ -99,12 +99,12 @@ fn wait_for_any(
         .map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN))
         .collect();
     let next = doomed.iter().map(|group| group.end).min();
-    let patience = next.map(|end| {
+    let timeout = next.map(|end| {
         let left = end.saturating_duration_since(Instant::now());
         // Rounded up: to wake before the end would be to wake again and again.
         Timespec::try_from(left + Duration::from_millis(1)).unwrap_or_default()
     });
-    let polled = poll(&mut watched, patience.as_ref()).is_ok();
+    let polled = poll(&mut watched, timeout.as_ref()).is_ok();
     let mut events = watched.iter().map(|one| {
         if polled {
             one.revents()

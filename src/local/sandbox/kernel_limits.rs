@@ -4,7 +4,7 @@
 use std::fs;
 use std::io;
 
-use rustix::process::Uid;
+use rustix::process::{Resource, Rlimit, Uid, getrlimit, setrlimit};
 use uuid::Uuid;
 
 const FOLDER: &str = "/proc/sys/user";
@@ -26,6 +26,27 @@ pub(super) fn shares() -> Vec<(std::ffi::OsString, u64)> {
             Some((file.file_name(), limit.div_ceil(PARTS)))
         })
         .collect()
+}
+
+/// Lowers the limits of this process that the kernel counts for its user, too. All that runs in user namespaces that it
+/// makes then keeps to them, together.
+pub(super) fn lower_own() -> io::Result<()> {
+    for resource in [Resource::Memlock, Resource::Msgqueue, Resource::Sigpending] {
+        if let Some(most) = getrlimit(resource).maximum {
+            let share = Some(most.div_ceil(PARTS));
+            let lowered = Rlimit {
+                current: share,
+                maximum: share,
+            };
+            setrlimit(resource, lowered)?;
+        }
+    }
+    Ok(())
+}
+
+/// Lets nobody make a control group namespace below the present user namespace but the one that is made next.
+pub(super) fn keep_control_groups() {
+    set(&[("max_cgroup_namespaces".into(), 1)]);
 }
 
 /// Sets the limits of the present user namespace. A kernel that lacks one has nothing to limit.

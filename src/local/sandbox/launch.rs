@@ -53,7 +53,10 @@ fn join_groups(handles: &Handles) -> io::Result<()> {
     for tasks in &handles.program_groups.tasks {
         rustix::io::write(tasks, b"0")?;
     }
-    Ok(kernel::unshare(UnshareFlags::NEWCGROUP)?)
+    if handles.own_group_namespaces {
+        kernel::unshare(UnshareFlags::NEWCGROUP)?;
+    }
+    Ok(())
 }
 
 fn connect(handles: &Handles, descriptors: &[OwnedFd]) -> io::Result<()> {

@@ -62,6 +62,8 @@ pub(super) struct BootPlan {
     pub(super) memory_mib: u64,
     /// Control groups to make for it; none where that is not possible.
     pub(super) groups: Vec<GroupPlan>,
+    /// Whether root inside must not mount control groups, because those that it would see belong to its user.
+    pub(super) shields_groups: bool,
     /// The file that lists them, for whoever freezes or removes them.
     pub(super) group_note: Exact,
 }

@@ -14,6 +14,9 @@ use super::step::{Failure, Step};
 use super::syscall_filter;
 
 /// The limit of open files that programs inside get; init itself takes all it may.
+///
+/// The kernel counts the descriptors that all processes of a user have under way in sockets, and stops each process
+/// at its own limit. With half of what the engine has, programs inside cannot keep it from passing descriptors.
 static OPEN_FILES: OnceLock<Rlimit> = OnceLock::new();
 
 /// What is left to do in the root of the machine before it is ready.
@@ -25,7 +28,8 @@ pub(super) fn prepare(plan: &BootPlan, control: &OwnedFd) -> Result<(), Failure>
     rustix::thread::set_name(c"init").step("name of init")?;
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .step("protection of init")?;
-    let files = OPEN_FILES.get_or_init(|| getrlimit(Resource::Nofile));
+    let files = getrlimit(Resource::Nofile);
+    OPEN_FILES.get_or_init(|| half(&files));
     let all = Rlimit {
         current: files.maximum,
         maximum: files.maximum,
@@ -36,6 +40,14 @@ pub(super) fn prepare(plan: &BootPlan, control: &OwnedFd) -> Result<(), Failure>
     // Listening here, not in the engine, makes init the peer that the kernel names to who connects.
     rustix::net::listen(control, 4096).step("control socket")?;
     rustix::io::ioctl_fionbio(control, true).step("control socket")
+}
+
+fn half(limit: &Rlimit) -> Rlimit {
+    let most = limit.current.or(limit.maximum).map(|most| most / 2);
+    Rlimit {
+        current: most,
+        maximum: most,
+    }
 }
 
 /// Programs may undo this; where there is a control group for processors they gain nothing by it.

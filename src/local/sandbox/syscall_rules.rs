@@ -40,6 +40,8 @@ const FIRST_ROUTING_OPTION_6: i32 = 200;
 const PERSONALITIES: [i32; 3] = [PER_LINUX32, libc::UNAME26, libc::ADDR_NO_RANDOMIZE];
 const PER_LINUX32: i32 = 8;
 const ASK_FOR_PERSONALITY: i32 = -1;
+/// The process whose limits and turn on the processor nobody inside may change, although it has the same user.
+const INIT: i32 = 1;
 /// A user or group that is no other: the only one there is, and "leave it as it is".
 const SAME_OWNER: [i32; 2] = [0, -1];
 const UNCHANGED_16: i32 = 0xffff;
@@ -61,6 +63,16 @@ pub(super) fn of(abi: &Abi, first_user: Option<u32>) -> io::Result<Rules> {
         options(Some(SO_ORIGINAL_DST)),
     )?;
     add(abi.personality, libc::EPERM, vec![personalities()])?;
+    for (call, process) in abi.of_process {
+        add(call, libc::EPERM, vec![vec![(process, Eq, INIT)]])?;
+    }
+    let [one, group, user] = [libc::PRIO_PROCESS, libc::PRIO_PGRP, libc::PRIO_USER];
+    add(
+        abi.setpriority,
+        libc::EPERM,
+        on_init(one as i32, group as i32, user as i32),
+    )?;
+    add(abi.ioprio_set, libc::EPERM, on_init(1, 2, 3))?;
     if first_user.is_none() {
         let other = |argument| SAME_OWNER.map(|same| (argument, Ne, same)).to_vec();
         let other_16 = |argument| [other(argument), vec![(argument, Ne, UNCHANGED_16)]].concat();
@@ -72,6 +84,17 @@ pub(super) fn of(abi: &Abi, first_user: Option<u32>) -> io::Result<Rules> {
         }
     }
     Ok(rules)
+}
+
+/// What is asked for init, for its group, or for all processes of a user, by what says which of these is meant.
+fn on_init(one: i32, group: i32, user: i32) -> Vec<Vec<Condition>> {
+    const WHICH: u8 = 0;
+    const WHO: u8 = 1;
+    vec![
+        vec![(WHICH, Eq, one), (WHO, Eq, INIT)],
+        vec![(WHICH, Eq, group), (WHO, Eq, INIT)],
+        vec![(WHICH, Eq, user)],
+    ]
 }
 
 /// Sockets that are refused: all but UNIX, IP and some of netlink.

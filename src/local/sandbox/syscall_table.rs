@@ -25,6 +25,10 @@ pub(super) struct Abi {
     pub(super) setsockopt: i32,
     pub(super) getsockopt: i32,
     pub(super) personality: i32,
+    /// Calls that change what a process may use, with the place of its number among their arguments.
+    pub(super) of_process: [(i32, u8); 5],
+    pub(super) setpriority: i32,
+    pub(super) ioprio_set: i32,
     /// Calls that give a file away, with the place of the user among their arguments. The group comes next.
     pub(super) chown: &'static [(i32, u8)],
     /// The same with 16-bit users.
@@ -82,7 +86,8 @@ macro_rules! abi {
             absent: &[
                 // Kernel keys have no namespace: those of whoever started the engine could be read inside.
                 numbers!($table: add_key keyctl request_key),
-                numbers!($table: io_uring_enter io_uring_register io_uring_setup lookup_dcookie userfaultfd),
+                // What is asked for by `io_setup` is counted for the whole computer.
+                numbers!($table: io_setup io_uring_enter io_uring_register io_uring_setup lookup_dcookie userfaultfd),
                 numbers!($table: $($absent)*),
             ],
             socket: syscalls::$table::Sysno::socket.id(),
@@ -90,6 +95,15 @@ macro_rules! abi {
             setsockopt: syscalls::$table::Sysno::setsockopt.id(),
             getsockopt: syscalls::$table::Sysno::getsockopt.id(),
             personality: syscalls::$table::Sysno::personality.id(),
+            of_process: [
+                (syscalls::$table::Sysno::prlimit64.id(), 0),
+                (syscalls::$table::Sysno::sched_setaffinity.id(), 0),
+                (syscalls::$table::Sysno::sched_setattr.id(), 0),
+                (syscalls::$table::Sysno::sched_setparam.id(), 0),
+                (syscalls::$table::Sysno::sched_setscheduler.id(), 0),
+            ],
+            setpriority: syscalls::$table::Sysno::setpriority.id(),
+            ioprio_set: syscalls::$table::Sysno::ioprio_set.id(),
             chown: &[
                 (syscalls::$table::Sysno::fchownat.id(), 2),
                 $((syscalls::$table::Sysno::$chown.id(), 1)),*
