@@ -2,11 +2,13 @@
 
 use std::future::pending;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use std::{fmt, io};
 
+use rustix::io::Errno;
 use tokio::runtime::{self, Handle, Runtime};
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
@@ -35,7 +37,7 @@ const THREAD_KEEP_ALIVE: Duration = Duration::from_secs(90);
 const BACKLOG: i32 = 4096;
 
 /// How many descriptors more an engine needs to answer a request.
-const DESCRIPTORS_NEEDED: usize = 16;
+const DESCRIPTORS_NEEDED: i32 = 32;
 
 /// A running engine. Dropping it stops it without waiting.
 pub struct Engine {
@@ -88,20 +90,19 @@ pub fn start(options: Options) -> Result<Engine, Error> {
     let core = Core::open(options, address)?;
     let (url, key) = (core.url(), core.key().clone());
     let (stop, stopped) = oneshot::channel();
-    let (tell, told) = mpsc::sync_channel(1);
+    let (hand_over, handed) = mpsc::sync_channel(1);
     let thread = thread::Builder::new()
         .name("fastvm-engine".to_owned())
-        .spawn(move || match build(workers, listener) {
-            Ok((runtime, listener)) => {
-                tell.send(Ok(())).ok();
+        .spawn(move || {
+            if let Ok((runtime, listener)) = handed.recv() {
                 run(runtime, listener, &core, limits, stopped);
             }
-            Err(error) => drop(tell.send(Err(error))),
         })
         .map_err(Error::System)?;
-    told.recv()
-        .unwrap_or_else(|gone| Err(io::Error::other(gone)))
-        .map_err(Error::System)?;
+    let built = build(workers, listener).map_err(Error::System)?;
+    hand_over
+        .send(built)
+        .map_err(|gone| Error::System(io::Error::other(gone.to_string())))?;
     Ok(Engine {
         url,
         key,
@@ -134,15 +135,27 @@ fn build(
         .thread_keep_alive(THREAD_KEEP_ALIVE)
         .build()?;
     let context = runtime.enter();
-    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let listener = tokio::net::TcpListener::from_std(listener);
     drop(context);
-    Ok((runtime, listener))
+    match listener {
+        Ok(listener) => Ok((runtime, listener)),
+        Err(error) => {
+            // It may not be waited for where another runtime runs, as that of a command.
+            runtime.shutdown_background();
+            Err(error)
+        }
+    }
 }
 
-/// Returns an error unless so many descriptors more can be open at once.
-fn try_descriptors(any: &TcpListener, count: usize) -> io::Result<()> {
-    let opened: io::Result<Vec<_>> = (0..count).map(|_| any.try_clone()).collect();
-    opened.map(drop)
+/// Returns an error unless about so many descriptors more can be open at once. The newest has the highest number, or nearly.
+fn try_descriptors(newest: &TcpListener, count: i32) -> io::Result<()> {
+    let highest = newest.as_raw_fd().saturating_add(count);
+    let opened = rustix::io::fcntl_dupfd_cloexec(newest, highest);
+    // The number is over the limit.
+    opened.map(drop).map_err(|error| match error {
+        Errno::INVAL => Errno::MFILE.into(),
+        other => other.into(),
+    })
 }
 
 /// Returns an error unless so many threads more can be there at once.
