@@ -118,8 +118,11 @@ fn callers_without_a_key_take_no_place_from_one_with_it() {
     let mut known = begin(address, b"");
     answered(&mut known);
     let mut strangers: Vec<_> = (0..1500).map(|_| begin(address, b"GET /")).collect();
-    assert!(serving.descriptors() < 1200, "{}", serving.descriptors());
     answered(&mut known);
+    // The oldest of them are ended as others come.
+    while serving.descriptors() >= 1200 {
+        std::thread::yield_now();
+    }
     answered(&mut begin(address, b""));
     assert_eq!(rest(&mut strangers[0]), "");
 }
