@@ -198,7 +198,7 @@ fn a_pause_that_is_cut_off_is_whole_or_was_none() {
         });
         command.kill().unwrap();
         command.wait().unwrap();
-        until("the guard is gone", || dev.guards().is_empty());
+        dev.home.ok(&["--local", "ls"]);
         assert_eq!(dev.column("halted"), "0");
         if dev.column("status") == "paused" {
             let before = dev.written();

@@ -21,22 +21,19 @@ impl Core {
     pub(super) fn pause_held(&self, held: &Held) -> Result<(), Error> {
         let id = &held.vm.id;
         let known = self.machine(held)?;
-        let guard = self.guard_freeze(held)?;
-        // Noted first: if this process and the guard die in between, the next one lets it go on.
+        // Noted first: if this process dies in between, the next one that uses the VM lets it go on.
         self.store
             .write(|transaction| vms::set_halted(transaction, id, true))?;
         if let Err(error) = known.machine.stop_all() {
             known.machine.continue_all()?;
             self.store
                 .write(|transaction| vms::set_halted(transaction, id, false))?;
-            guard.end();
             return Err(error.into());
         }
         self.store.write(|transaction| {
             vms::set_paused(transaction, id, &clock::now())?;
             Ok::<_, Error>(timers::keep(transaction, id, clock::now_ms())?)
         })?;
-        guard.end();
         Ok(())
     }
 
@@ -65,8 +62,7 @@ impl Core {
         if !self.is_alive(vm)? {
             return Err(self.note_gone(vm)?);
         }
-        let guard = self.guard_freeze(held)?;
-        // Noted first, and as halted: if this process and the guard die here, the next one lets it go on.
+        // Noted first, and as halted: if this process dies here, the next one that uses the VM lets it go on.
         self.store.write(|transaction| {
             self.check_quotas(transaction, &claim(vm))?;
             vms::set_resumed(transaction, &vm.id)?;
@@ -76,7 +72,6 @@ impl Core {
         known.machine.continue_all()?;
         self.store
             .write(|transaction| vms::set_halted(transaction, &vm.id, false))?;
-        guard.end();
         self.open_doors(&vm.id, &known);
         Ok(())
     }

@@ -18,7 +18,9 @@ use super::kernel::{self, Fork};
 use super::message::{BootPlan, BootReport};
 use super::step::{Failure, Step};
 use super::tree::{Owners, USERS};
-use super::{guest_root, init, kernel_limits, overlay, program_file, ready, socket, terminal};
+use super::{
+    guest_root, init, kernel_limits, overlay, program_file, ready, socket, syscall_filter, terminal,
+};
 
 /// How the engine calls this program when it is to be a booter.
 pub(super) const BOOTER: &str = "fastvm-booter";
@@ -213,6 +215,8 @@ fn go_ahead(plan: &BootPlan, inherited: Inherited, parent: &OwnedFd) -> Result<(
     let users = fs::File::open("/proc/self/ns/user").step("user namespace")?;
     say(parent, &[users.as_fd()]).step("answer to the booter")?;
     kernel::unshare(OWN_NAMESPACES).step("new namespaces")?;
+    // While the parent builds.
+    syscall_filter::install(plan.first_user).step("filter of system calls")?;
     // A parent that is gone has told why.
     let Ok(root) = hear(parent).and_then(first) else {
         kernel::leave(1)

@@ -15,6 +15,9 @@ use super::trial;
 pub(super) const PROCESSES: u64 = 4096;
 /// How long processes may take to freeze, and a group to become empty.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often to look whether processes have frozen, and whether a group has become empty.
+const FREEZE_INTERVAL: Duration = Duration::from_micros(500);
+const REMOVAL_INTERVAL: Duration = Duration::from_micros(50);
 /// The group of a trial that is older was left by a process that died.
 const LONGEST_TRIAL: Duration = Duration::from_secs(60);
 /// After so many looks a group of version 1 is thawed for an instant and frozen again: a process that forks or execs at the wrong moment can
@@ -377,7 +380,7 @@ fn set_frozen(note: &Path, frozen: bool) -> io::Result<bool> {
             let state = if frozen { "FROZEN" } else { "THAWED" };
             fs::write(&one, state)?;
             let mut looks = 0;
-            wait_until(|| {
+            wait_until(FREEZE_INTERVAL, || {
                 if fs::read_to_string(&one)?.trim() == state {
                     return Ok(true);
                 }
@@ -394,7 +397,7 @@ fn set_frozen(note: &Path, frozen: bool) -> io::Result<bool> {
             fs::write(&all, if frozen { "1" } else { "0" })?;
             let state = if frozen { "frozen 1" } else { "frozen 0" };
             let events = group.join("cgroup.events");
-            wait_until(|| {
+            wait_until(FREEZE_INTERVAL, || {
                 Ok(fs::read_to_string(&events)?
                     .lines()
                     .any(|line| line == state))
@@ -410,7 +413,7 @@ pub(super) fn remove(note: &Path) {
     // Those below come after those above.
     for group in noted(note).into_iter().rev() {
         // A process that has just died may count for a moment longer.
-        let gone = wait_until(|| match fs::remove_dir(&group) {
+        let gone = wait_until(REMOVAL_INTERVAL, || match fs::remove_dir(&group) {
             Err(error) if error.raw_os_error() == Some(libc::EBUSY) => Ok(false),
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(true),
@@ -436,13 +439,13 @@ fn noted(note: &Path) -> Vec<PathBuf> {
     text.lines().map(PathBuf::from).collect()
 }
 
-fn wait_until(mut done: impl FnMut() -> io::Result<bool>) -> io::Result<()> {
+fn wait_until(interval: Duration, mut done: impl FnMut() -> io::Result<bool>) -> io::Result<()> {
     let end = Instant::now() + SETTLE_TIMEOUT;
     while !done()? {
         if Instant::now() > end {
             return Err(io::ErrorKind::TimedOut.into());
         }
-        std::thread::sleep(Duration::from_micros(500));
+        std::thread::sleep(interval);
     }
     Ok(())
 }

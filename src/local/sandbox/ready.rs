@@ -36,7 +36,10 @@ pub(super) fn prepare(plan: &BootPlan, control: &OwnedFd) -> Result<(), Failure>
     };
     setrlimit(Resource::Nofile, all).step("open files")?;
     limit_processes(plan).step("process limits")?;
-    syscall_filter::install(plan.first_user).step("filter of system calls")?;
+    // A machine of root has it since before its root file system was built.
+    if plan.first_user.is_none() {
+        syscall_filter::install(None).step("filter of system calls")?;
+    }
     // Listening here, not in the engine, makes init the peer that the kernel names to who connects.
     rustix::net::listen(control, 4096).step("control socket")?;
     rustix::io::ioctl_fionbio(control, true).step("control socket")
