@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use super::Error;
 use super::engine::{COPY, NEXT};
+use super::folder::Folder;
 use super::sandbox::{self, Machine};
 use super::store::Store;
 use super::store::vms::{self, VmRow};
@@ -82,6 +83,14 @@ impl Drop for FreezeGuard {
     }
 }
 
+/// Ends the guards of a data folder, whose VMs nobody needs any more.
+pub(super) fn end_all(folder: &Folder) -> Result<(), Error> {
+    for guard in sandbox::find_helpers(folder.root(), NAME)? {
+        guard.kill()?;
+    }
+    Ok(())
+}
+
 /// Becomes a freeze guard, if that is what this process was started for.
 pub(super) fn intercept() -> Option<ExitCode> {
     let mut arguments = std::env::args_os();
@@ -103,11 +112,11 @@ fn guard(data: &Path, vm: &str) -> Result<(), Error> {
     let mut engine = UnixStream::from(inherited(&io::stdout())?);
     engine.write_all(&[0]).map_err(Error::System)?;
     // Opened now: by the time it is needed, the data folder may be on its way out, and must not be made anew.
-    let path = data.join("state.db");
-    let early = Store::open(&path);
+    let folder = Folder::at(data);
+    let early = Store::open(&folder);
     // An error is an end as well.
     engine.read_to_end(&mut Vec::new()).ok();
-    let store = early.or_else(|_| Store::open(&path))?;
+    let store = early.or_else(|_| Store::open(&folder))?;
     thaw(data, &store, vm, &lock)
 }
 
@@ -120,13 +129,11 @@ fn inherited(descriptor: &impl AsFd) -> Result<OwnedFd, Error> {
 
 /// Lets the VM go on, and removes what was being made of it.
 fn thaw(data: &Path, store: &Store, id: &str, lock: &File) -> Result<(), Error> {
-    let fail = |source| Error::Store {
-        path: data.join("state.db"),
-        source,
-    };
+    let path = data.join("state.db");
+    let fail = Error::store(&path);
     let Some(vm) = store
         .read(|connection| vms::get(connection, id))
-        .map_err(fail)?
+        .map_err(&fail)?
     else {
         return Ok(());
     };
@@ -136,7 +143,7 @@ fn thaw(data: &Path, store: &Store, id: &str, lock: &File) -> Result<(), Error> 
         go_on(&folder, &vm)?;
         store
             .write(|transaction| vms::set_halted(transaction, id, false))
-            .map_err(fail)?;
+            .map_err(&fail)?;
     }
     if vm.copying {
         // A large copy takes its time, which others need not wait for to use the VM as it is.
@@ -146,7 +153,7 @@ fn thaw(data: &Path, store: &Store, id: &str, lock: &File) -> Result<(), Error> 
         }
         store
             .write(|transaction| vms::set_finished(transaction, id))
-            .map_err(fail)?;
+            .map_err(&fail)?;
     }
     Ok(())
 }

@@ -8,7 +8,9 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use std::{fmt, io};
 
+use jiff::Timestamp;
 use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
 use tokio::runtime::{self, Handle, Runtime};
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
@@ -25,6 +27,9 @@ const REMOVAL: Duration = Duration::from_secs(2);
 
 /// How long a stopping engine goes on finishing what others left; the next one does the rest.
 const SWEEP_GRACE: Duration = Duration::from_secs(5);
+
+/// The address space that an engine needs, in bytes.
+const ADDRESS_SPACE: u64 = 96 << 20;
 
 /// How often an engine looks for machines that other engines ended, and for verbs that others left half done.
 const TIDY: Duration = Duration::from_secs(30);
@@ -84,6 +89,8 @@ impl fmt::Debug for Engine {
 
 /// Starts an engine on a thread of its own. It answers as soon as this returns.
 pub fn start(options: Options) -> Result<Engine, Error> {
+    check_clock()?;
+    check_memory()?;
     let limits = ConnectionLimits::new(raise_descriptor_limit());
     let (address, listener) = listen(options.listen)?;
     let workers = options.workers;
@@ -110,6 +117,27 @@ pub fn start(options: Options) -> Result<Engine, Error> {
         stop: Some(stop),
         thread: Some(thread),
     })
+}
+
+/// The HTTP server panics on a clock before 1970, whatever it is asked.
+fn check_clock() -> Result<(), Error> {
+    match Timestamp::now() {
+        now if now < Timestamp::UNIX_EPOCH => Err(Error::Clock { now }),
+        _ => Ok(()),
+    }
+}
+
+/// A thread or a byte that cannot be had later ends the process without a word.
+fn check_memory() -> Result<(), Error> {
+    match getrlimit(Resource::As).current {
+        Some(limit) if limit < ADDRESS_SPACE => {
+            let (limit, needed) = (limit >> 20, ADDRESS_SPACE >> 20);
+            Err(Error::System(io::Error::other(format!(
+                "it may use {limit} MiB of address space (`ulimit -v`) and needs {needed}"
+            ))))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Makes a runtime with its threads, and has it watch the listener.

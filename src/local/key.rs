@@ -19,25 +19,52 @@ pub(crate) fn read_or_make(path: &Path) -> Result<ApiKey, Error> {
     }
     // Two first starts at once must agree: the key is written beside, and `link` lets only one of them win.
     let beside = path.with_extension(uuid::Uuid::new_v4().simple().to_string());
-    write_new(&beside, &fresh_key()?).map_err(Error::at(&beside))?;
-    let linked = fs::hard_link(&beside, path);
-    fs::remove_file(&beside).map_err(Error::at(&beside))?;
-    match linked {
+    let written = write_new(&beside, &fresh_key()?).map_err(Error::at(&beside));
+    let linked = written.map(|()| fs::hard_link(&beside, path));
+    fs::remove_file(&beside).unwrap_or_default();
+    match linked? {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(Error::at(path)(error)),
-        _ => read(path)?
-            .ok_or_else(|| Error::at(path)(io::Error::new(io::ErrorKind::InvalidData, "no key"))),
+        _ => read(path)?.ok_or_else(|| Error::at(path)(io::ErrorKind::NotFound.into())),
     }
 }
 
+/// Moves a file that holds no key aside and makes a new key; says whether that was needed.
+pub(super) fn mend(path: &Path) -> Result<bool, Error> {
+    if read(path).is_ok() {
+        return Ok(false);
+    }
+    let named = |number: u32| path.with_extension(format!("broken-{number}"));
+    let is_free = |path: &std::path::PathBuf| fs::symlink_metadata(path).is_err();
+    if let Some(aside) = (1..).map(named).find(is_free) {
+        fs::rename(path, aside).map_err(Error::at(path))?;
+    }
+    read_or_make(path)?;
+    Ok(true)
+}
+
+/// Whether a file has the name of a key that was being made.
+pub(super) fn is_unfinished(name: &str) -> bool {
+    let id = name.strip_prefix("key.");
+    id.is_some_and(|id| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+/// Reads the key. `None` if there is no file.
+///
+/// # Errors
+/// [`Error::Key`] if the file holds nothing that can be a key.
 fn read(path: &Path) -> Result<Option<ApiKey>, Error> {
+    let damaged = |problem: String| Error::Key {
+        path: path.to_owned(),
+        problem,
+    };
     match fs::read_to_string(path) {
-        Ok(text) if text.trim().is_empty() => Err(Error::at(path)(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "the key is empty",
-        ))),
-        Ok(text) => Ok(Some(ApiKey::new(text.trim()))),
+        Ok(text) => match text.trim() {
+            "" => Err(damaged("it is empty".to_owned())),
+            key if key.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(Some(ApiKey::new(key))),
+            _ => Err(damaged("it is no key".to_owned())),
+        },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::at(path)(error)),
+        Err(error) => Err(damaged(error.to_string())),
     }
 }
 
@@ -83,5 +110,19 @@ mod tests {
             0o600
         );
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_file_that_holds_no_key_is_told_and_mended() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        for content in [&b""[..], b" \n", b"two words", b"\xff\xfe", b"a\0b"] {
+            fs::write(&path, content).unwrap();
+            let error = read_or_make(&path).unwrap_err();
+            assert!(matches!(error, Error::Key { .. }), "{error}");
+            assert!(mend(&path).unwrap());
+            read_or_make(&path).unwrap();
+            assert!(!mend(&path).unwrap());
+        }
     }
 }

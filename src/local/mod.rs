@@ -8,6 +8,8 @@
 mod address;
 mod blobs;
 mod connections;
+mod disk;
+mod disk_watch;
 mod egress;
 mod engine;
 mod error;
@@ -15,25 +17,33 @@ mod folder;
 mod forward;
 mod freeze_guard;
 mod handle;
+mod host_boot;
 mod http;
 mod keeper;
 mod key;
 mod maintenance;
+mod open_files;
 mod options;
+mod presence;
+mod repair;
+mod reserve;
 pub mod sandbox;
 mod server;
 pub mod serving;
 mod store;
 
 pub use error::Error;
+pub(crate) use error::{explain, is_full};
 pub use forward::forward;
 pub use handle::{Engine, start};
-pub use maintenance::{Status, reset, status};
+pub(crate) use host_boot::host_boot;
+pub use maintenance::{Remains, Reset, Status, remains, reset, status};
 pub use options::{Egress, Options, Workers, quotas};
+pub use repair::{Repair, Thing, repair};
 
-/// Becomes the booter and init of a VM, the copier of a disk, the keeper of TTLs or the guard of a frozen VM, if that is
-/// what this process was started for; it comes back from that only to exit. Must be called before anything else is done,
-/// and costs a few comparisons.
+/// Becomes the booter and init of a VM, the copier of a disk, the keeper of TTLs and disks or the guard of a frozen VM, if
+/// that is what this process was started for; it comes back from that only to exit. Must be called before anything else is
+/// done, and costs a few comparisons.
 pub fn intercept() -> Option<std::process::ExitCode> {
     sandbox::intercept()
         .or_else(keeper::intercept)

@@ -17,7 +17,7 @@ fn another_user_is_refused_and_changes_nothing() {
     for outcome in [
         start(options(foreign)).map(drop),
         status(options(foreign)).map(drop),
-        reset(options(foreign)),
+        reset(options(foreign)).map(drop),
     ] {
         let error = outcome.unwrap_err();
         assert!(matches!(error, Error::Foreign { .. }), "{error}");

@@ -2,6 +2,7 @@
 
 mod env;
 mod forward;
+mod repair;
 mod reset;
 mod serve;
 mod status;
@@ -23,6 +24,8 @@ pub enum Verb {
     Status(status::StatusArgs),
     /// Make a port of a VM one of this machine, until Ctrl-C
     Forward(forward::ForwardArgs),
+    /// Bring back what can be where the state of the engine is damaged
+    Repair(repair::RepairArgs),
     /// Delete all local VMs, snapshots and files of the engine
     Reset(reset::ResetArgs),
 }
@@ -34,6 +37,7 @@ impl Verb {
             Self::Env(args) => env::run(context, args),
             Self::Status(args) => status::run(context, args),
             Self::Forward(args) => forward::run(context, args).await,
+            Self::Repair(args) => repair::run(context, args),
             Self::Reset(args) => reset::run(context, args),
         }
     }

@@ -24,10 +24,13 @@ struct Report {
     url: Option<String>,
     mode: String,
     limits: String,
+    disk_limits: &'static str,
     vms: usize,
     running: usize,
     snapshots: usize,
     disk_bytes: u64,
+    /// What there is to say about VMs that were paused for their disks.
+    notices: Vec<String>,
 }
 
 pub(crate) fn run(context: &mut Context, _args: StatusArgs) -> Result<Exit, Error> {
@@ -40,10 +43,12 @@ pub(crate) fn run(context: &mut Context, _args: StatusArgs) -> Result<Exit, Erro
         url,
         mode: status.mode.to_string(),
         limits: status.limits.to_string(),
+        disk_limits: status.disk_limits,
         vms: status.vms,
         running: status.running,
         snapshots: status.snapshots,
         disk_bytes: status.disk_bytes,
+        notices: status.notices,
     };
     if !context.ui.shows_tables() {
         context.ui.value(&report)?;
@@ -54,6 +59,7 @@ pub(crate) fn run(context: &mut Context, _args: StatusArgs) -> Result<Exit, Erro
         ("serving", report.url.as_deref().unwrap_or("no")),
         ("isolation", &report.mode),
         ("limits", &report.limits),
+        ("disk limits", report.disk_limits),
         (
             "VMs",
             &format!("{} ({} running)", report.vms, report.running),
@@ -61,5 +67,8 @@ pub(crate) fn run(context: &mut Context, _args: StatusArgs) -> Result<Exit, Erro
         ("snapshots", &report.snapshots.to_string()),
         ("disk", &human::size(report.disk_bytes)),
     ])?;
+    for notice in &report.notices {
+        context.ui.warn(notice);
+    }
     Ok(Exit::SUCCESS)
 }

@@ -1,10 +1,10 @@
 //! What all verbs share.
 
-use std::fs::File;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use super::Error;
 use super::consoles::ConsoleTokens;
@@ -16,9 +16,10 @@ use crate::local::blobs::{Objects, Signer};
 use crate::local::egress::{Reach, ReservedPort};
 use crate::local::folder::Folder;
 use crate::local::options::{Egress, Options};
-use crate::local::sandbox::{Host, HostOptions};
+use crate::local::presence::Presence;
+use crate::local::sandbox::{self, Host, HostOptions};
 use crate::local::store::{Store, settings};
-use crate::local::{self, key};
+use crate::local::{self, key, reserve};
 use crate::secret::ApiKey;
 use crate::wire::quota::QuotaValues;
 
@@ -40,34 +41,39 @@ pub(crate) struct Core {
     /// The port of the proxy in VMs and what it reaches, if they have one.
     pub(super) proxy: Option<(ReservedPort, Reach)>,
     trash: Trash,
-    /// Says that an engine works on the data folder, as long as it is open.
-    presence: File,
+    /// Whether a keeper is about to be started.
+    pub(super) keeper_is_wanted: Arc<AtomicBool>,
+    _presence: Presence,
     key: ApiKey,
     address: SocketAddr,
 }
 
-/// How long an engine that ends may hold on to the data folder.
-const ENDING: Duration = Duration::from_secs(2);
-const BREATH: Duration = Duration::from_millis(20);
-
 impl Core {
     /// Opens the data folder for an engine that listens on `address`.
     pub(crate) fn open(options: Options, address: SocketAddr) -> Result<Arc<Self>, local::Error> {
-        let folder = Folder::open(&options.data)?;
-        let presence = announce(&folder)?;
-        let store = Store::open(&folder.database())?;
+        sandbox::let_large_writes_fail();
+        match Self::open_once(options.clone(), address) {
+            // What opening writes is little: it fits in what was kept for this.
+            Err(error) if error.is_full() && reserve::give_up(&Folder::at(&options.data)) => {
+                Self::open_once(options, address)
+            }
+            other => other,
+        }
+    }
+
+    fn open_once(options: Options, address: SocketAddr) -> Result<Arc<Self>, local::Error> {
+        let (folder, presence) = open_folder(&options)?;
+        let store = Store::open(&folder)?;
         let key = match options.api_key {
             Some(key) => key,
             None => key::read_or_make(&folder.key())?,
         };
-        let fail = |source| local::Error::Store {
-            path: folder.database(),
-            source,
-        };
-        let org_id = org_id(&store).map_err(fail)?;
+        let database = folder.database();
+        let fail = local::Error::store(&database);
+        let org_id = org_id(&store).map_err(&fail)?;
         let secret =
             settings::read_or_set(&store, "blob_secret", key::random_bytes::<32>()?.to_vec())
-                .map_err(fail)?;
+                .map_err(&fail)?;
         let proxy = match options.egress {
             Egress::None => None,
             Egress::Proxy { named } => {
@@ -80,17 +86,19 @@ impl Core {
             data: folder.root().to_owned(),
             rootfs: options.rootfs,
         })?);
+        reserve::ensure(&folder);
         Ok(Arc::new(Self {
             trash: Trash::new(folder.trash(), host.clone()),
             machines: Machines::default(),
             doors: Doors::default(),
             console_tokens: ConsoleTokens::default(),
             proxy,
-            presence,
+            keeper_is_wanted: Arc::default(),
+            _presence: presence,
             objects: Objects::new(folder.blobs()),
             signer: Signer::new(&secret),
             host,
-            host_boot: host_boot()?,
+            host_boot: local::host_boot()?,
             store,
             folder,
             quotas: options.quotas,
@@ -131,22 +139,9 @@ impl Core {
         self.folder.root()
     }
 
-    /// Makes sure that no other engine works on the data folder, from now on. One that is just ending, or the keeper of
-    /// TTLs, which is one for a moment, is waited for.
-    pub(crate) fn take_alone(&self) -> Result<(), local::Error> {
-        let given_up = Instant::now() + ENDING;
-        while self.presence.try_lock().is_err() {
-            if Instant::now() >= given_up {
-                let path = self.data().to_owned();
-                return Err(local::Error::Busy { path });
-            }
-            std::thread::sleep(BREATH);
-        }
-        Ok(())
-    }
-
-    /// Waits, not longer than told, for what goes on in the background.
+    /// Waits, not longer than told, for what goes on in the background, and leaves VMs that run to a keeper.
     pub(crate) fn settle(&self, patience: Duration) {
+        self.leave_to_keeper();
         self.trash.settle(patience);
     }
 
@@ -165,19 +160,16 @@ impl Core {
     }
 }
 
-/// Tells other processes that an engine works here. Waits while one empties the folder.
-fn announce(folder: &Folder) -> Result<File, local::Error> {
-    let path = folder.presence();
-    let presence = File::create(&path).map_err(local::Error::at(&path))?;
-    presence.lock_shared().map_err(local::Error::at(&path))?;
-    Ok(presence)
-}
-
-/// The kernel's name for the time since it was started.
-fn host_boot() -> Result<String, local::Error> {
-    let path = "/proc/sys/kernel/random/boot_id";
-    let text = std::fs::read_to_string(path).map_err(local::Error::at(path))?;
-    Ok(text.trim().to_owned())
+/// Opens the data folder and says that an engine works there.
+fn open_folder(options: &Options) -> Result<(Folder, Presence), local::Error> {
+    loop {
+        let folder = Folder::open(&options.data)?;
+        let presence = Presence::announce(&folder)?;
+        // A reset may have removed it while this waited.
+        if presence.is_current(&folder) {
+            return Ok((folder, presence));
+        }
+    }
 }
 
 /// The account that everything here belongs to: one a data folder.

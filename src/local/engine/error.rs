@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::local::sandbox;
+use crate::local::{self, sandbox};
 
 /// Why a verb was not done.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +28,7 @@ pub(crate) enum Error {
     #[error("{0}")]
     OverQuota(String),
     /// The database failed.
-    #[error("the state of the local engine: {0}")]
+    #[error("the state of the local engine: {}", local::explain(.0))]
     Store(#[from] rusqlite::Error),
     /// The machine or the making of one failed.
     #[error(transparent)]

@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use uuid::Uuid;
 
 use super::{Core, Error};
+use crate::local::sandbox;
 use crate::local::store::vms::{self, VmRow};
 
 /// Who else may hold the VM at the same time.
@@ -86,9 +87,31 @@ impl Core {
         }
         let path = self.lock_path(id);
         match OpenOptions::new().read(true).open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::no_vm(id)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.remake_lock(id),
             other => other.map_err(Error::file(format!("cannot open {}", path.display()))),
         }
+    }
+
+    /// Makes the lock of a VM whose folder was removed by somebody else, so that it can be used and deleted. What runs in
+    /// it cannot be reached any more and is ended.
+    fn remake_lock(&self, id: &str) -> Result<File, Error> {
+        let vm = self.vm_row(id)?;
+        let folder = self.folder.vm(id);
+        std::fs::create_dir_all(&folder)
+            .map_err(Error::file(format!("cannot make {}", folder.display())))?;
+        for init in sandbox::find_inits(self.folder.root())? {
+            if init.id() == Some(id) {
+                init.kill()?;
+            }
+        }
+        self.note_stopped(&vm, "its folder was removed; the disk is kept")?;
+        let path = self.lock_path(id);
+        let options = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .open(&path);
+        options.map_err(Error::file(format!("cannot make {}", path.display())))
     }
 
     /// The row of a VM, in a transaction.

@@ -115,7 +115,7 @@ impl Core {
         self.boot(vm, layers)?;
         let running = self.store.write(|transaction| {
             vms::set_status(transaction, &vm.id, status::RUNNING, "")?;
-            store::timers::count(transaction, &vm.id, clock::now_ms())?;
+            store::timers::count(transaction, &vm.id, clock::moment())?;
             vms::get(transaction, &vm.id)?.ok_or_else(|| Error::no_vm(&vm.id))
         })?;
         self.keep_time(&running);

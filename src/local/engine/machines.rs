@@ -165,7 +165,7 @@ impl Core {
     pub(super) fn note_stopped(&self, vm: &VmRow, reason: &str) -> Result<(), Error> {
         self.store.write(|transaction| {
             if vms::set_stopped(transaction, &vm.id, &vm.nonce, reason)? {
-                timers::keep(transaction, &vm.id, clock::now_ms())?;
+                timers::keep(transaction, &vm.id, clock::moment(), &self.host_boot)?;
             }
             Ok(())
         })

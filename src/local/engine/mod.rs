@@ -8,6 +8,7 @@ mod consoles;
 mod core;
 mod credentials;
 mod dial;
+mod disks;
 mod doors;
 mod durability;
 mod environment;

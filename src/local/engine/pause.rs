@@ -32,7 +32,12 @@ impl Core {
         }
         self.store.write(|transaction| {
             vms::set_paused(transaction, id, &clock::now())?;
-            Ok::<_, Error>(timers::keep(transaction, id, clock::now_ms())?)
+            Ok::<_, Error>(timers::keep(
+                transaction,
+                id,
+                clock::moment(),
+                &self.host_boot,
+            )?)
         })?;
         Ok(())
     }
@@ -66,7 +71,7 @@ impl Core {
         self.store.write(|transaction| {
             self.check_quotas(transaction, &claim(vm))?;
             vms::set_resumed(transaction, &vm.id)?;
-            Ok::<_, Error>(timers::count(transaction, &vm.id, clock::now_ms())?)
+            Ok::<_, Error>(timers::count(transaction, &vm.id, clock::moment())?)
         })?;
         let known = self.connect(vm)?;
         known.machine.continue_all()?;
@@ -91,7 +96,7 @@ impl Core {
             vms::set_resumed(transaction, &vm.id)?;
             // If this process dies before it runs, the next one boots it.
             vms::set_booting(transaction, &vm.id, &self.host_boot)?;
-            Ok::<_, Error>(timers::count(transaction, &vm.id, clock::now_ms())?)
+            Ok::<_, Error>(timers::count(transaction, &vm.id, clock::moment())?)
         })?;
         self.boot_again(&vm.id)
     }

@@ -18,10 +18,9 @@ impl Core {
     pub(crate) fn sweep(&self) -> Result<(), Error> {
         // What resists in one place is no reason to leave the others.
         [
+            self.store.complete_records().map_err(Error::from),
             self.finish_verbs(),
-            self.sweep_folder(&self.folder.vms(), |connection| {
-                Ok(vms::all(connection)?.into_iter().map(|vm| vm.id).collect())
-            }),
+            self.sweep_folder(&self.folder.vms(), vms::ids),
             self.sweep_folder(&self.folder.layers(), stacks::used),
             self.sweep_folder(&self.folder.volumes(), volumes::ids),
             self.sweep_folder(&self.folder.credentials(), credentials::ids),
@@ -77,7 +76,13 @@ impl Core {
             return Ok(());
         }
         self.store.write(|transaction| {
-            let strangers = strangers(known(transaction)?)?;
+            let mut known = known(transaction)?;
+            // What was lost is no rubbish: `local repair` brings it back.
+            for lost in self.store.records().without_row(transaction)? {
+                known.extend([lost.text("id").to_owned(), lost.text("upper").to_owned()]);
+                known.extend(lost.layers);
+            }
+            let strangers = strangers(known)?;
             strangers
                 .iter()
                 .try_for_each(|name| self.throw(&folder.join(name)))

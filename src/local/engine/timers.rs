@@ -1,13 +1,22 @@
 //! TTLs: what they may be, and acting when the time of a VM is over.
 
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+
 use super::{Core, Error, clock};
 use crate::local::keeper;
-use crate::local::store::timers;
 use crate::local::store::vms::VmRow;
+use crate::local::store::{disks, timers};
 use crate::wire::vm::{LONGEST_TTL, Ttl, Vm, status};
 
 const PAUSE: &str = "pause";
 const DELETE: &str = "delete";
+
+/// How long an engine lives before it starts a keeper for VMs without a TTL.
+const KEEPER_DELAY: Duration = Duration::from_secs(1);
+/// The stack of the thread that does so, in bytes.
+const KEEPER_STACK: usize = 128 << 10;
 
 pub(super) fn check(ttl: &Ttl) -> Result<(), Error> {
     if ![PAUSE, DELETE].contains(&ttl.action.as_str()) {
@@ -33,7 +42,7 @@ impl Core {
             let Some(ttl) = &vm.ttl else {
                 return Err(Error::Conflict(format!("vm {id} has no ttl")));
             };
-            timers::set(transaction, id, Some(ttl), clock::now_ms())?;
+            timers::set(transaction, id, Some(ttl), clock::moment())?;
             self.row_in(transaction, id)
         })?;
         self.keep_time(&vm);
@@ -42,9 +51,8 @@ impl Core {
 
     /// Pauses or deletes the VMs whose time is over. One that somebody holds has its turn later.
     pub(crate) fn act_on_due(&self) -> Result<(), Error> {
-        let now = clock::now_ms();
         let mut outcome = Ok(());
-        for id in self.store.read(|connection| timers::due(connection, now))? {
+        for id in self.due()? {
             match self.act_on(&id) {
                 // It was deleted, or its machine had ended.
                 Ok(()) | Err(Error::NotFound { .. } | Error::Conflict(_)) => {}
@@ -55,13 +63,20 @@ impl Core {
         outcome
     }
 
+    fn due(&self) -> Result<Vec<String>, Error> {
+        let now = clock::moment();
+        Ok(self
+            .store
+            .read(|connection| timers::due(connection, now, &self.host_boot))?)
+    }
+
     fn act_on(&self, id: &str) -> Result<(), Error> {
         let Some(held) = self.try_hold(id)? else {
             return Ok(());
         };
         let vm = &held.vm;
         // Somebody may have given it more time, or acted before us.
-        let is_over = vm.expires_at_ms.is_some_and(|at| at <= clock::now_ms());
+        let is_over = self.due()?.iter().any(|due| due == id);
         let (Some(ttl), true) = (&vm.ttl, is_over && vm.status == status::RUNNING) else {
             return Ok(());
         };
@@ -71,15 +86,45 @@ impl Core {
         self.pause_held(&held)?;
         // The next run has a full cycle.
         self.store
-            .write(|transaction| timers::set(transaction, id, Some(ttl), clock::now_ms()))?;
+            .write(|transaction| timers::set(transaction, id, Some(ttl), clock::moment()))?;
         Ok(())
     }
 
-    /// Makes sure that somebody acts when the time of a VM is over, though no engine may run then.
+    /// Makes sure that somebody acts when the time of a VM is over or its disk is full, though no engine may run then.
     ///
-    /// Where no keeper can be started, engines act when they are asked for VMs.
+    /// Where no keeper can be started, engines act on TTLs when they are asked for VMs.
     pub(super) fn keep_time(&self, vm: &VmRow) {
         if vm.expires_at_ms.is_some() {
+            keeper::ensure(&self.folder, self.host.program()).ok();
+        } else if vm.status == status::RUNNING {
+            self.want_keeper();
+        }
+    }
+
+    /// Starts a keeper when this engine has lived a moment longer. A short command that deletes its VM needs none.
+    fn want_keeper(&self) {
+        if self.keeper_is_wanted.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (folder, program) = (self.folder.clone(), self.host.program().to_owned());
+        let is_wanted = self.keeper_is_wanted.clone();
+        let work = move || {
+            thread::sleep(KEEPER_DELAY);
+            is_wanted.store(false, Ordering::Relaxed);
+            keeper::ensure(&folder, &program).ok();
+        };
+        let started = thread::Builder::new()
+            .name("fastvm-keeper".to_owned())
+            .stack_size(KEEPER_STACK)
+            .spawn(work);
+        if started.is_err() {
+            self.keeper_is_wanted.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Starts a keeper if a VM runs, for when this engine has ended.
+    pub(super) fn leave_to_keeper(&self) {
+        if self.store.read(disks::any_runs).unwrap_or(false) {
             keeper::ensure(&self.folder, self.host.program()).ok();
         }
     }
@@ -87,8 +132,13 @@ impl Core {
     /// What a keeper that was killed has left: acts on what is due, and starts another if there is more.
     pub(super) fn resume_keeping(&self) -> Result<(), Error> {
         self.act_on_due()?;
-        if self.store.read(timers::next)?.is_some() {
+        let next = self
+            .store
+            .read(|connection| timers::next(connection, &self.host_boot))?;
+        if next.is_some() {
             keeper::ensure(&self.folder, self.host.program()).ok();
+        } else if self.store.read(disks::any_runs)? {
+            self.want_keeper();
         }
         Ok(())
     }

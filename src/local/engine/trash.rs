@@ -1,7 +1,7 @@
 //! Removes trees in the background: a disk may hold millions of files, and nobody should wait for them.
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{SendError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 use std::{fs, io, thread};
@@ -43,12 +43,16 @@ impl Trash {
         }
     }
 
-    /// Takes a file or tree out of its place at once, and removes it later. One that is not there is fine.
+    /// Takes a file or tree out of its place at once, and removes it later. One that is not there is fine. Where there is
+    /// no room for its new name, it is removed in its place.
     pub(super) fn throw(&self, path: &Path) -> io::Result<()> {
         let grave = self.folder.join(Uuid::new_v4().to_string());
         match fs::rename(path, &grave) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            other => other?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !is_there(path) => {
+                return Ok(());
+            }
+            Err(_) => return self.host.discard(path).map_err(io::Error::other),
+            Ok(()) => {}
         }
         self.waiting.add();
         self.remove(grave, Awaited::Yes);
@@ -79,12 +83,13 @@ impl Trash {
 
     fn remove(&self, path: PathBuf, awaited: Awaited) {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        // A path that finds no thread waits for the next process.
-        if queue
+        let sent = queue
             .get_or_insert_with(|| self.start())
-            .send((path, awaited))
-            .is_err()
-        {
+            .send((path, awaited));
+        drop(queue);
+        if let Err(SendError((path, awaited))) = sent {
+            // The system gave no thread. What cannot be removed is tried again by the next process.
+            self.host.discard(&path).ok();
             self.waiting.done(awaited);
         }
     }
@@ -107,6 +112,10 @@ impl Trash {
             .ok();
         sender
     }
+}
+
+fn is_there(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
 }
 
 impl Waiting {

@@ -6,9 +6,9 @@ use uuid::Uuid;
 
 use super::hold::{Held, Hold};
 use super::{Core, Error, attachments, clock, firewall, labels, names, timers};
-use crate::local::sandbox;
 use crate::local::store::vms::VmRow;
 use crate::local::store::{self, blobs, stacks, vms};
+use crate::local::{self, sandbox};
 use crate::wire::Deleted;
 use crate::wire::vm::{UpdateVmRequest, Vm, status};
 
@@ -81,7 +81,7 @@ impl Core {
                 vms::set_metadata(transaction, id, metadata)?;
             }
             if let Some(ttl) = &change.ttl {
-                store::timers::set(transaction, id, ttl.as_ref(), clock::now_ms())?;
+                store::timers::set(transaction, id, ttl.as_ref(), clock::moment())?;
             }
             vms::get(transaction, id)?.ok_or_else(|| Error::no_vm(id))
         })?;
@@ -100,20 +100,32 @@ impl Core {
     }
 
     pub(super) fn delete_held(&self, held: &Held) -> Result<(), Error> {
-        self.store
-            .write(|transaction| vms::set_status(transaction, &held.vm.id, status::DELETING, ""))?;
-        self.abandon(&held.vm)
+        let note = || {
+            let set = |transaction: &rusqlite::Transaction<'_>| {
+                vms::set_status(transaction, &held.vm.id, status::DELETING, "")
+            };
+            Ok(self.store.write(set).map(drop)?)
+        };
+        self.with_room(&held.vm, note)?;
+        self.with_room(&held.vm, || self.abandon(&held.vm))
+    }
+
+    /// Does what needs a little room on the disk. If there is none, ends the VM and frees its disk first: others may take
+    /// whatever becomes free.
+    fn with_room(&self, vm: &VmRow, work: impl Fn() -> Result<(), Error>) -> Result<(), Error> {
+        match work() {
+            Err(Error::Store(error)) if local::is_full(&error) => {
+                self.end_machine(vm)?;
+                self.host.discard(&self.folder.layer(&vm.upper))?;
+                work()
+            }
+            other => other,
+        }
     }
 
     /// Kills a VM that is held and removes all that it had: first what makes it exist, then what it took.
     pub(super) fn abandon(&self, vm: &VmRow) -> Result<(), Error> {
-        match self.connect(vm) {
-            Ok(known) => known.machine.kill()?,
-            Err(Error::Sandbox(sandbox::Error::Gone)) => {}
-            Err(error) => return Err(error),
-        }
-        self.machines.forget(&vm.id);
-        self.host.remove_traces(&self.folder.vm(&vm.id));
+        self.end_machine(vm)?;
         let (layers, blobs) = self.store.write(|transaction| {
             vms::remove(transaction, &vm.id)?;
             let upper = std::slice::from_ref(&vm.upper);
@@ -127,6 +139,17 @@ impl Core {
         blobs
             .iter()
             .try_for_each(|blob| self.throw(&self.folder.blob(blob)))
+    }
+
+    fn end_machine(&self, vm: &VmRow) -> Result<(), Error> {
+        match self.connect(vm) {
+            Ok(known) => known.machine.kill()?,
+            Err(Error::Sandbox(sandbox::Error::Gone)) => {}
+            Err(error) => return Err(error),
+        }
+        self.machines.forget(&vm.id);
+        self.host.remove_traces(&self.folder.vm(&vm.id));
+        Ok(())
     }
 
     /// The VM with a status that is true now: a machine may have ended without us.

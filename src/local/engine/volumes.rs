@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Core, Error, clock, names};
-use crate::local::folder::disk_use;
+use crate::local::disk::disk_use;
 use crate::local::store::volumes::VolumeRow;
 use crate::local::store::{credentials, vms, volumes};
 use crate::wire::Deleted;

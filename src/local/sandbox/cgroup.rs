@@ -231,7 +231,12 @@ fn separate_parent(controller: &str, own: &str, mounts: &str) -> Option<PathBuf>
 }
 
 /// Where a group is in the file system; a line of `mountinfo` names which group is on which folder.
-fn folder_of(group: &Path, mounts: &str, kind: &str, controller: Option<&str>) -> Option<PathBuf> {
+pub(super) fn folder_of(
+    group: &Path,
+    mounts: &str,
+    kind: &str,
+    controller: Option<&str>,
+) -> Option<PathBuf> {
     mounts.lines().find_map(|line| {
         let (place, file_system) = line.split_once(" - ")?;
         let mut place = place.split(' ').skip(3);

@@ -1,3 +1,4 @@
+use std::cell::OnceCell;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
@@ -11,7 +12,7 @@ use super::image::{self, Image};
 use super::machine::Machine;
 use super::spec::{BootSpec, HostOptions, LimitsSupport, Mode};
 use super::tree::Owners;
-use super::{boot, copier, copy, discard, disk_lock, place, trial, volume_owners};
+use super::{boot, copier, copy, discard, disk_lock, place, stray, trial, volume_owners};
 
 /// What this computer can do for its user: makes machines and the trees that they live on.
 #[derive(Debug, Clone)]
@@ -65,7 +66,16 @@ impl Host {
 
     /// Removes the control groups that machines have left, except those that `is_known` knows by id.
     pub fn remove_stale_groups(&self, is_known: impl Fn(&str) -> bool) {
-        self.groups.remove_stale(&self.mark, is_known);
+        let inits = OnceCell::new();
+        // Some groups of a machine are empty while no program runs in it.
+        let is_alive = |id: &str| {
+            let inits = inits.get_or_init(|| stray::find_marked_inits(&self.mark));
+            inits
+                .as_ref()
+                .map_or(true, |all| all.iter().any(|init| init.id() == Some(id)))
+        };
+        self.groups
+            .remove_stale(&self.mark, |id| is_known(id) || is_alive(id));
     }
 
     /// The program that is run again as booter and init.

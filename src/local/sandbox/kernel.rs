@@ -355,3 +355,20 @@ pub(super) fn peer_user(socket: BorrowedFd<'_>) -> io::Result<u32> {
         Err(io::Error::last_os_error())
     }
 }
+
+/// Lets a write beyond the largest file that this process may make (`ulimit -f`) fail, instead of ending the process.
+///
+/// There is a handler that does nothing: what is ignored would be ignored in the programs that are started too.
+pub(crate) fn let_large_writes_fail() {
+    extern "C" fn do_nothing(_signal: libc::c_int) {}
+    static DONE: std::sync::Once = std::sync::Once::new();
+    DONE.call_once(|| {
+        let handler: extern "C" fn(libc::c_int) = do_nothing;
+        // SAFETY: an all-zero `sigaction` is valid: no flags, no mask.
+        let mut action: libc::sigaction = unsafe { zeroed() };
+        action.sa_sigaction = handler as libc::sighandler_t;
+        action.sa_flags = libc::SA_RESTART;
+        // SAFETY: the handler does nothing, so it may run at any time; nobody asks for the old one.
+        unsafe { libc::sigaction(libc::SIGXFSZ, &raw const action, std::ptr::null_mut()) };
+    });
+}

@@ -3,7 +3,8 @@
 //! # Layout
 //! - Outside: [`Host`] prepares what machines stand on and boots them; [`Machine`] is a handle on one (`place`
 //!   reaches it), with a [`Process`], a [`Console`] or a [`GuestFile`] in it; `copy`, `copier`, `attributes`, `content` and `discard`
-//!   care for trees; `image`, `etc` and `credentials` say what of this computer shows inside; `trial` whether machines work.
+//!   care for trees; `stray` finds machines whose state is lost, `own_files` lets measure what guests closed; `image`, `etc` and
+//!   `credentials` say what of this computer shows inside; `trial` whether machines work.
 //! - A start: `boot` (the engine's side) → `booter` (single-threaded, between the two; `cgroup`) → `overlay`, `device`
 //!   and `inner_path` (the root is built) → `guest_root` and `ready` (pid 1 moves in, under `syscall_filter`).
 //! - Inside: `init` serves; `launch`, `ports`, `terminal`, `parcel` and `halt` do what it is asked.
@@ -39,6 +40,7 @@ mod launch;
 mod machine;
 mod message;
 mod overlay;
+mod own_files;
 mod parcel;
 mod place;
 mod ports;
@@ -48,6 +50,7 @@ mod ready;
 mod socket;
 mod spec;
 mod step;
+mod stray;
 mod syscall_filter;
 mod syscall_rules;
 mod syscall_table;
@@ -63,11 +66,14 @@ pub(super) use discard::discard;
 pub use error::Error;
 pub use guest_file::GuestFile;
 pub use host::{Host, mark_of};
+pub(crate) use kernel::let_large_writes_fail;
 pub use machine::Machine;
+pub(crate) use own_files::read_all_own_files;
 pub use process::{Process, Running};
 pub use spec::{
     BootSpec, ExecSpec, Exit, HostOptions, LimitsSupport, Mode, Rootfs, Stdin, VolumeMount,
 };
+pub use stray::{Stray, find_helpers, find_inits, remove_groups};
 
 /// Becomes the booter and init of a machine, or the copier of a tree, if that is what this process was started for; it
 /// comes back from that only to exit. Must be called before anything else is done, and costs two comparisons.

@@ -14,6 +14,10 @@ use super::error::Error;
 use super::host::Host;
 use super::spec::{BootSpec, Rootfs};
 
+/// What a start takes on a disk, with a margin: bytes, and files.
+const ROOM: u64 = 8 << 20;
+const FILES: u64 = 256;
+
 /// What the note says besides the boot where machines work only without control groups.
 const WITHOUT_GROUPS: &str = "without control groups\n";
 
@@ -43,11 +47,24 @@ pub(super) fn run_once(host: &mut Host, images: &Path, rootfs: &Rootfs) -> Resul
         boot.push_str(WITHOUT_GROUPS);
         result = start_and_kill(host, images);
     }
+    if matches!(&result, Err(error) if error.kind() == Some(io::ErrorKind::StorageFull))
+        && has_no_room(images)
+    {
+        // It says nothing about this computer, and what is there must be seen and deleted.
+        return Ok(());
+    }
     result.map_err(|error| explain(error, images))?;
     let fresh = images.join(format!("works-{}", Uuid::new_v4().simple()));
     fs::write(&fresh, boot)
         .and_then(|()| fs::rename(&fresh, &note))
         .map_err(Error::file(&note))
+}
+
+/// Whether a file system has less room than a start takes.
+fn has_no_room(images: &Path) -> bool {
+    rustix::fs::statvfs(images).is_ok_and(|found| {
+        found.f_bavail.saturating_mul(found.f_frsize) < ROOM || found.f_favail < FILES
+    })
 }
 
 fn start_and_kill(host: &Host, images: &Path) -> Result<(), Error> {

@@ -7,11 +7,12 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
+use super::timers::{self, Moment};
 use crate::local::Error;
 
 /// What brings the format from its index to the next; `PRAGMA user_version` counts them. Never change one that was
 /// released: add another.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     "
     CREATE TABLE settings(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE vms(
@@ -100,6 +101,11 @@ const STEPS: [&str; 3] = [
     ALTER TABLE snapshots ADD COLUMN status_reason TEXT NOT NULL DEFAULT ''; -- why it cannot be restored, for people
     ALTER TABLE snapshots ADD COLUMN mount TEXT NOT NULL DEFAULT '';       -- while creating: where its data was written
 ",
+    "
+    ALTER TABLE vms ADD COLUMN deadline_ms INTEGER;      -- when the TTL acts, on the clock since the boot of host_boot
+    ALTER TABLE vms ADD COLUMN disk_grace_bytes INTEGER; -- what its disk may take meanwhile, if that is more than its size
+    ALTER TABLE volumes ADD COLUMN grace_bytes INTEGER;  -- the same of a volume
+",
 ];
 
 /// How often and how long to wait for another process that makes the same database.
@@ -107,27 +113,30 @@ const TRIES: u32 = 200;
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Sets up a connection and brings the database to the present format.
-pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), Error> {
-    let fail = |source| Error::Store {
-        path: path.to_owned(),
-        source,
-    };
+///
+/// `check_new` is asked before an empty database gets its tables.
+pub(super) fn prepare(
+    connection: &mut Connection,
+    path: &Path,
+    check_new: impl Fn() -> Result<(), Error>,
+) -> Result<(), Error> {
+    let fail = Error::store(path);
     let journal: String = connection
         .pragma_query_value(None, "journal_mode", |row| row.get(0))
-        .map_err(fail)?;
+        .map_err(&fail)?;
     if journal != "wal" {
-        enter_wal(connection).map_err(fail)?;
+        enter_wal(connection).map_err(&fail)?;
     }
     connection
         .pragma_update(None, "synchronous", "NORMAL")
-        .map_err(fail)?;
+        .map_err(&fail)?;
     // Else the last one to close writes the log back and waits for the disk, which would be most of the time of a
     // short command. The log is written back when it has grown, and what is in it is no less safe.
     connection
         .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
-        .map_err(fail)?;
-    if version(connection).map_err(fail)? != known() {
-        migrate(connection, path)?;
+        .map_err(&fail)?;
+    if version(connection).map_err(&fail)? != known() {
+        migrate(connection, path, check_new)?;
     }
     Ok(())
 }
@@ -145,16 +154,17 @@ fn enter_wal(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))
 }
 
-fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {
-    let fail = |source| Error::Store {
-        path: path.to_owned(),
-        source,
-    };
+fn migrate(
+    connection: &mut Connection,
+    path: &Path,
+    check_new: impl Fn() -> Result<(), Error>,
+) -> Result<(), Error> {
+    let fail = Error::store(path);
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
-        .map_err(fail)?;
+        .map_err(&fail)?;
     // Another process may have done it while this one waited.
-    let found = version(&transaction).map_err(fail)?;
+    let found = version(&transaction).map_err(&fail)?;
     if found > known() {
         return Err(Error::Newer {
             path: path.to_owned(),
@@ -162,13 +172,18 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {
             known: known(),
         });
     }
-    for step in STEPS.iter().skip(usize::try_from(found).unwrap_or(0)) {
-        transaction.execute_batch(step).map_err(fail)?;
+    if found == 0 {
+        // What is beside a database that nobody has used yet was in another one, which is gone.
+        check_new()?;
     }
+    for step in STEPS.iter().skip(usize::try_from(found).unwrap_or(0)) {
+        transaction.execute_batch(step).map_err(&fail)?;
+    }
+    timers::adopt(&transaction, Moment::now()).map_err(&fail)?;
     transaction
         .pragma_update(None, "user_version", known())
-        .map_err(fail)?;
-    transaction.commit().map_err(fail)
+        .map_err(&fail)?;
+    transaction.commit().map_err(&fail)
 }
 
 fn version(connection: &Connection) -> rusqlite::Result<i64> {
@@ -183,22 +198,25 @@ fn known() -> i64 {
 mod tests {
     use super::*;
 
+    use crate::local::folder::Folder;
+    use crate::local::store::Store;
+
     #[test]
     fn many_first_starts_at_once_agree() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("state.db");
+        let home = tempfile::tempdir().unwrap();
+        let folder = Folder::open(home.path()).unwrap();
         thread::scope(|scope| {
             for _ in 0..8 {
-                scope.spawn(|| crate::local::store::Store::open(&path).unwrap());
+                scope.spawn(|| Store::open(&folder).unwrap());
             }
         });
     }
 
     #[test]
     fn an_older_database_becomes_a_present_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("state.db");
-        let connection = Connection::open(&path).unwrap();
+        let home = tempfile::tempdir().unwrap();
+        let folder = Folder::open(home.path()).unwrap();
+        let connection = Connection::open(folder.database()).unwrap();
         for step in &STEPS[..2] {
             connection.execute_batch(step).unwrap();
         }
@@ -208,20 +226,39 @@ mod tests {
         connection.execute(&insert, []).unwrap();
         connection.pragma_update(None, "user_version", 2).unwrap();
         drop(connection);
-        let store = crate::local::store::Store::open(&path).unwrap();
+        let store = Store::open(&folder).unwrap();
         let found = store.read(|connection| crate::local::store::snapshots::get(connection, "a"));
         assert_eq!(found.unwrap().unwrap().status, "ready");
     }
 
     #[test]
     fn a_newer_database_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("state.db");
-        Connection::open(&path)
+        let home = tempfile::tempdir().unwrap();
+        let folder = Folder::open(home.path()).unwrap();
+        Connection::open(folder.database())
             .unwrap()
             .pragma_update(None, "user_version", 99)
             .unwrap();
-        let error = crate::local::store::Store::open(&path).unwrap_err();
+        let error = Store::open(&folder).unwrap_err();
         assert!(error.to_string().contains("newer than"), "{error}");
+    }
+
+    #[test]
+    fn an_empty_database_beside_things_is_refused_and_makes_no_tables() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = Folder::open(home.path()).unwrap();
+        std::fs::create_dir(folder.layer("a")).unwrap();
+        for make in [
+            |_: &Folder| {},
+            |folder: &Folder| {
+                std::fs::write(folder.database(), "").unwrap();
+            },
+        ] {
+            make(&folder);
+            let error = Store::open(&folder).unwrap_err();
+            assert!(matches!(error, Error::Lost { .. }), "{error}");
+        }
+        std::fs::remove_dir(folder.layer("a")).unwrap();
+        Store::open(&folder).unwrap();
     }
 }

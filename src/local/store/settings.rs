@@ -10,12 +10,19 @@ pub(crate) fn read_or_set(store: &Store, name: &str, fresh: Vec<u8>) -> rusqlite
         return Ok(value);
     }
     store.write(|transaction| {
-        transaction.execute(
-            "INSERT OR IGNORE INTO settings(name, value) VALUES (?1, ?2)",
-            params![name, fresh],
-        )?;
+        set(transaction, name, &fresh)?;
+        store.records().write_settings(transaction);
         Ok(get(transaction, name)?.unwrap_or(fresh))
     })
+}
+
+/// Sets a setting that is not set.
+pub(crate) fn set(connection: &Connection, name: &str, value: &[u8]) -> rusqlite::Result<()> {
+    connection.execute(
+        "INSERT OR IGNORE INTO settings(name, value) VALUES (?1, ?2)",
+        params![name, value],
+    )?;
+    Ok(())
 }
 
 fn get(connection: &Connection, name: &str) -> rusqlite::Result<Option<Vec<u8>>> {

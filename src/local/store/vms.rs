@@ -1,9 +1,11 @@
 //! Rows of VMs.
 
+use std::collections::HashSet;
+
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::json;
 use super::volumes::Attachment;
+use super::{json, timers};
 use crate::wire::firewall::FirewallPolicy;
 use crate::wire::service::Service;
 use crate::wire::vm::{Ttl, status};
@@ -42,7 +44,7 @@ pub(crate) struct VmRow {
     pub(crate) ttl: Option<Ttl>,
     /// When the TTL acts, in Unix milliseconds, while the VM runs.
     pub(crate) expires_at_ms: Option<i64>,
-    /// What is left of the cycle, in milliseconds, while the VM does not run.
+    /// What is left of the cycle, in milliseconds, while the VM does not run; what was left when it began to, while it does.
     pub(crate) ttl_remaining_ms: Option<i64>,
     /// The layer that it writes to.
     pub(crate) upper: String,
@@ -110,7 +112,9 @@ pub(crate) fn insert(connection: &Connection, vm: &VmRow) -> rusqlite::Result<()
 
 pub(crate) fn get(connection: &Connection, id: &str) -> rusqlite::Result<Option<VmRow>> {
     connection
-        .prepare_cached(&format!("SELECT {COLUMNS} FROM vms WHERE id = ?1"))?
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS}, deadline_ms FROM vms WHERE id = ?1"
+        ))?
         .query_row([id], read)
         .optional()
 }
@@ -118,8 +122,18 @@ pub(crate) fn get(connection: &Connection, id: &str) -> rusqlite::Result<Option<
 /// All VMs in the order of their launch.
 pub(crate) fn all(connection: &Connection) -> rusqlite::Result<Vec<VmRow>> {
     connection
-        .prepare_cached(&format!("SELECT {COLUMNS} FROM vms ORDER BY number"))?
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS}, deadline_ms FROM vms ORDER BY number"
+        ))?
         .query_map([], read)?
+        .collect()
+}
+
+/// The ids of all VMs.
+pub(crate) fn ids(connection: &Connection) -> rusqlite::Result<HashSet<String>> {
+    connection
+        .prepare_cached("SELECT id FROM vms")?
+        .query_map([], |row| row.get(0))?
         .collect()
 }
 
@@ -308,7 +322,7 @@ pub(crate) fn set_volumes(
 pub(crate) fn with_volume(connection: &Connection, volume: &str) -> rusqlite::Result<Vec<VmRow>> {
     connection
         .prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM vms
+            "SELECT {COLUMNS}, deadline_ms FROM vms
              WHERE EXISTS(SELECT 1 FROM json_each(volumes) WHERE value ->> 'volumeId' = ?1) ORDER BY number"
         ))?
         .query_map([volume], read)?
@@ -345,7 +359,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<VmRow> {
         paused_at: row.get(18)?,
         pause_snapshot: row.get(19)?,
         ttl: json::read_optional(row, 20)?,
-        expires_at_ms: row.get(21)?,
+        expires_at_ms: timers::expiry(row.get(21)?, row.get("deadline_ms")?),
         ttl_remaining_ms: row.get(22)?,
         volumes: json::read(row, 23)?,
         copying: row.get(24)?,
