@@ -209,7 +209,7 @@ impl<'a> Client<'a> {
     fn check_list(&mut self) {
         let ran = self.run(&["vm", "list", "-o", "json"]);
         let Ok(serde_json::Value::Array(list)) = serde_json::from_str(&ran.stdout) else {
-            return self.violation(format!("vm list: {ran}"));
+            return self.violation(&format!("vm list: {ran}"));
         };
         let own = format!("{}-", self.name);
         let listed: BTreeSet<String> = list
@@ -220,7 +220,7 @@ impl<'a> Client<'a> {
             .collect();
         for name in &listed {
             if !self.vms.contains_key(name) {
-                self.violation(format!(
+                self.violation(&format!(
                     "vm list shows {name}, which was deleted or never made"
                 ));
             }
@@ -228,7 +228,7 @@ impl<'a> Client<'a> {
         for (name, known) in self.vms.clone() {
             if !listed.contains(&name) {
                 if known.certain {
-                    self.violation(format!("vm list lacks {name}"));
+                    self.violation(&format!("vm list lacks {name}"));
                 }
                 self.vms.remove(&name);
             }
@@ -250,7 +250,7 @@ impl<'a> Client<'a> {
             }
             // It may be on its way out.
             _ if !self.vms[name].certain => {}
-            _ => self.violation(format!("{name} does not hold one of {allowed:?}: {ran}")),
+            _ => self.violation(&format!("{name} does not hold one of {allowed:?}: {ran}")),
         }
     }
 
@@ -268,7 +268,7 @@ impl<'a> Client<'a> {
             _ => !known.certain,
         };
         if !is_expected {
-            self.violation(format!("{name} is {status}, known is {known:?}: {vm}"));
+            self.violation(&format!("{name} is {status}, known is {known:?}: {vm}"));
             return false;
         }
         if status == "running" {
@@ -276,7 +276,7 @@ impl<'a> Client<'a> {
         }
         let ran = self.run(&["vm", "resume", name]);
         if ran.code != 0 && known.certain {
-            self.violation(format!("resume of {name}, {status}: {ran}"));
+            self.violation(&format!("resume of {name}, {status}: {ran}"));
         }
         if let Some(known) = self.vms.get_mut(name) {
             known.paused = Some(false);
@@ -291,7 +291,7 @@ impl<'a> Client<'a> {
             return serde_json::from_str(&ran.stdout).ok();
         }
         if self.vms.get(name).is_some_and(|known| known.certain) {
-            self.violation(format!("vm get {name}: {ran}"));
+            self.violation(&format!("vm get {name}: {ran}"));
         }
         self.vms.remove(name);
         None
@@ -315,7 +315,7 @@ impl<'a> Client<'a> {
             });
             if ran.code != 0 && certain && !matches!(what, "pause" | "resume" | "exec" | "snapshot")
             {
-                self.violation(format!("{arguments:?}: {ran}"));
+                self.violation(&format!("{arguments:?}: {ran}"));
             }
             return (ran.code == 0).then_some(true);
         }
@@ -337,7 +337,7 @@ impl<'a> Client<'a> {
         let started = Instant::now();
         let ran = Ran::of(&self.command(arguments).output().unwrap());
         if started.elapsed() > COMMAND_TIMEOUT {
-            self.violation(format!("{arguments:?} took {:?}", started.elapsed()));
+            self.violation(&format!("{arguments:?} took {:?}", started.elapsed()));
         }
         ran
     }
@@ -346,7 +346,7 @@ impl<'a> Client<'a> {
         self.home.command(&[&["--local"], arguments].concat())
     }
 
-    fn violation(&mut self, what: String) {
+    fn violation(&mut self, what: &str) {
         self.tally.violations.push(format!("{}: {what}", self.name));
     }
 

@@ -14,7 +14,7 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// And where a disk fills fast.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(50);
 /// When a tree is measured again that may have grown while others shrank.
-const MEASURE_INTERVAL: Duration = Duration::from_secs(60);
+const MEASURE_INTERVAL: Duration = Duration::from_secs(20);
 /// Measuring takes at most one part in so many of the time.
 const MEASURE_SHARE: u32 = 4;
 /// And what is only a precaution one part in so many.

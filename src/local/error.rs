@@ -259,7 +259,7 @@ fn why_closed(path: &Path) -> Option<(PathBuf, io::Error)> {
 }
 
 /// Whether a file cannot be opened because of what it is, so that another one in its place could.
-fn is_of_file(error: &io::Error) -> bool {
+pub(super) fn is_of_file(error: &io::Error) -> bool {
     matches!(
         Errno::from_io_error(error),
         Some(Errno::ISDIR | Errno::ACCESS | Errno::PERM | Errno::NOTDIR | Errno::LOOP)

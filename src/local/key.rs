@@ -10,6 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::Error;
+use super::error::is_of_file;
 use crate::secret::ApiKey;
 
 /// Reads the key in a file, made with mode 0600 at the first start.
@@ -30,8 +31,9 @@ pub(crate) fn read_or_make(path: &Path) -> Result<ApiKey, Error> {
 
 /// Moves a file that holds no key aside and makes a new key; says whether that was needed.
 pub(super) fn mend(path: &Path) -> Result<bool, Error> {
-    if read(path).is_ok() {
-        return Ok(false);
+    match read(path) {
+        Err(Error::Key { .. }) => {}
+        other => return other.map(|_| false),
     }
     let named = |number: u32| path.with_extension(format!("broken-{number}"));
     let is_free = |path: &std::path::PathBuf| fs::symlink_metadata(path).is_err();
@@ -64,7 +66,11 @@ fn read(path: &Path) -> Result<Option<ApiKey>, Error> {
             _ => Err(damaged("it is no key".to_owned())),
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(damaged(error.to_string())),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            Err(damaged("it is no key".to_owned()))
+        }
+        Err(error) if is_of_file(&error) => Err(damaged(error.to_string())),
+        Err(error) => Err(Error::at(path)(error)),
     }
 }
 

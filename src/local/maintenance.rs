@@ -89,7 +89,8 @@ pub struct Reset {
 /// folder itself. What cannot be removed does not keep the rest. Refused while an engine works on the folder.
 pub fn reset(options: Options) -> Result<Reset, Error> {
     sandbox::let_large_writes_fail();
-    let folder = Folder::at(&options.data);
+    let data = options.data;
+    let folder = Folder::at(&data);
     let mut presence = None;
     if folder.root().exists() {
         folder.check_owner()?;

@@ -9,7 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::folder::Folder;
-use super::{Error, keeper, sandbox};
+use super::sandbox::{self, Stray};
+use super::{Error, keeper};
 
 /// How long an engine that ends may hold on to the data folder.
 const END_TIMEOUT: Duration = Duration::from_secs(2);
@@ -56,7 +57,7 @@ impl Presence {
                 break;
             }
             let keepers = keeper::find(folder)?;
-            let keepers: HashSet<_> = keepers.iter().map(|keeper| keeper.pid()).collect();
+            let keepers: HashSet<_> = keepers.iter().map(Stray::pid).collect();
             if holders.is_empty() || !holders.iter().all(|holder| keepers.contains(holder)) {
                 let path = folder.root().to_owned();
                 return Err(Error::Busy { path, holders });

@@ -10,7 +10,7 @@ use super::rig::Rig;
 use crate::common::{FASTVM, lacks};
 
 /// How long to wait for what must come.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(120);
 
 /// What all scripts begin with. Each step says how it ended.
 const STEPS: &str = r#"

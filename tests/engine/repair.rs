@@ -5,12 +5,19 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use fastvm::local::sandbox::Stray;
 use serde_json::Value;
 
 use crate::common::Home;
 
+/// What is done to a database file.
+type Fate = fn(&Path);
+
+/// What is done to a data folder.
+type Damage = Box<dyn Fn(&Home)>;
+
 /// What may happen to a database. Its log is gone too: it alone would make most of these good again.
-const FATES: [(&str, fn(&Path)); 6] = [
+const FATES: [(&str, Fate); 6] = [
     ("random bytes", |database| {
         fs::write(database, noise(16384)).unwrap();
     }),
@@ -49,7 +56,7 @@ fn data(home: &Home) -> PathBuf {
 }
 
 /// Writes the log back, so that the database file holds all, and does something to it.
-fn strike(home: &Home, fate: fn(&Path)) {
+fn strike(home: &Home, fate: Fate) {
     let database = data(home).join("state.db");
     let connection = rusqlite::Connection::open(&database).unwrap();
     connection
@@ -65,7 +72,7 @@ fn strike(home: &Home, fate: fn(&Path)) {
 /// The processes that are called as the inits of a data folder are.
 fn inits(data: &Path) -> Vec<i32> {
     let found = fastvm::local::sandbox::find_inits(data).unwrap();
-    found.iter().map(|init| init.pid()).collect()
+    found.iter().map(Stray::pid).collect()
 }
 
 /// Removes a tree in which the kernel has left folders that an ordinary user may not look into.
@@ -201,10 +208,10 @@ fn a_state_that_is_damaged_is_told_by_every_command_and_repaired() {
 #[test]
 fn a_reset_works_in_every_broken_state_and_ends_what_runs() {
     let gone = |name: &'static str| move |data: &Path| remove_tree(&data.join(name));
-    let mut fates: Vec<(String, Box<dyn Fn(&Home)>)> = FATES
+    let mut fates: Vec<(String, Damage)> = FATES
         .iter()
         .map(|(name, fate)| {
-            let work: Box<dyn Fn(&Home)> = Box::new(|home| strike(home, *fate));
+            let work: Damage = Box::new(|home| strike(home, *fate));
             (format!("database: {name}"), work)
         })
         .collect();

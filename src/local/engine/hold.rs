@@ -99,19 +99,24 @@ impl Core {
         let folder = self.folder.vm(id);
         std::fs::create_dir_all(&folder)
             .map_err(Error::file(format!("cannot make {}", folder.display())))?;
+        let path = self.lock_path(id);
+        let fail = || Error::file(format!("cannot make {}", path.display()));
+        let lock = match File::create_new(&path) {
+            // Somebody else does it.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return File::open(&path).map_err(fail());
+            }
+            other => other.map_err(fail())?,
+        };
+        lock.lock().map_err(fail())?;
         for init in sandbox::find_inits(self.folder.root())? {
             if init.id() == Some(id) {
                 init.kill()?;
             }
         }
         self.note_stopped(&vm, "its folder was removed; the disk is kept")?;
-        let path = self.lock_path(id);
-        let options = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .open(&path);
-        options.map_err(Error::file(format!("cannot make {}", path.display())))
+        lock.unlock().map_err(fail())?;
+        Ok(lock)
     }
 
     /// The row of a VM, in a transaction.

@@ -129,7 +129,7 @@ impl Core {
             "folder": folder.display().to_string(),
             "usedBytes": disk_use(&folder),
             "vms": vms,
-            "message": "sizes are counted and not enforced by the local engine",
+            "message": "a vm that fills it beyond its size is paused",
         }))
     }
 

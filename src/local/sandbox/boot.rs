@@ -36,7 +36,7 @@ pub(super) fn boot(host: &Host, spec: &BootSpec) -> Result<Machine, Error> {
     discard::ensure_folder(&spec.run, 0o700)?;
     // With the disk locked, no earlier boot is alive.
     remove_traces(&spec.run);
-    let result = start(host, spec, disk);
+    let result = start(host, spec, &disk);
     if result.is_err() {
         let name = socket_name(spec.id, spec.nonce);
         cgroup::remove(&spec.run.join(group_note(&name)));
@@ -46,7 +46,7 @@ pub(super) fn boot(host: &Host, spec: &BootSpec) -> Result<Machine, Error> {
     result.map(|()| Machine::at(&spec.run, spec.id, spec.nonce))
 }
 
-fn start(host: &Host, spec: &BootSpec, disk: File) -> Result<(), Error> {
+fn start(host: &Host, spec: &BootSpec, disk: &File) -> Result<(), Error> {
     let plan = plan(host, spec)?;
     let control = bind(&spec.run, &socket_name(spec.id, spec.nonce))?;
     let (ours, theirs) = socket::pair().map_err(Error::Socket)?;

@@ -68,7 +68,7 @@ fn restart_in_namespaces() -> Result<Infallible, Failure> {
         kernel::unshare(UnshareFlags::NEWNS).step("new namespaces")?;
     }
     let arguments = program_file::arguments(INIT).step("program file")?;
-    program_file::restart(arguments)
+    program_file::restart(&arguments)
 }
 
 /// What every process of a start passes on to init.

@@ -23,11 +23,11 @@ const PROGRAM: &str = "/proc/self/exe";
 
 /// Replaces this process by the same program, run from a read-only mount that is attached nowhere, so that nobody can
 /// make it writable again. Needs the right to mount in the present mount namespace.
-pub(super) fn restart(arguments: Vec<CString>) -> Result<Infallible, Failure> {
+pub(super) fn restart(arguments: &[CString]) -> Result<Infallible, Failure> {
     let program = read_only_mount(Path::new(PROGRAM))
         .or_else(|_| sealed_copy())
         .step("program file")?;
-    Err(kernel::execute_descriptor(program.as_fd(), &arguments)).step("start of the program file")
+    Err(kernel::execute_descriptor(program.as_fd(), arguments)).step("start of the program file")
 }
 
 /// Returns the arguments that this process was started with, its name replaced.

@@ -408,11 +408,7 @@ fn read_row(
     let (name, kind) = TABLES[table];
     let mut select =
         connection.prepare_cached(&format!("SELECT * FROM {name} WHERE number = ?1"))?;
-    let columns: Vec<String> = select
-        .column_names()
-        .into_iter()
-        .map(str::to_owned)
-        .collect();
+    let columns: Vec<String> = select.column_names().map(str::to_owned).collect();
     let row = select
         .query_row([number], |row| {
             let values = columns.into_iter().enumerate().map(|(index, column)| {
