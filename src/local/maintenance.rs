@@ -31,7 +31,7 @@ pub struct Status {
     pub snapshots: usize,
     /// What the whole folder takes on disk, in bytes.
     pub disk_bytes: u64,
-    /// What there is to say about VMs that were paused for their disks, one sentence each.
+    /// What there is to say about VMs that are paused for their disks, and about what was lost, one sentence each.
     pub notices: Vec<String>,
 }
 

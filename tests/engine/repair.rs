@@ -344,6 +344,11 @@ fn what_has_a_record_and_no_row_is_kept_and_brought_back() {
     // Each command sweeps, and this one makes a row with a number that was another's.
     home.ok(&["--local", "launch", "-n", "third", "--quiet"]);
     home.ok(&["--local", "rm", "other", "--yes"]);
+    let status = home.run(&["local", "status"]);
+    for thing in ["vm dev", "snapshot golden"] {
+        let told = format!("{thing} was lost: bring it back with `fastvm local repair`");
+        assert!(status.stderr.contains(&told), "{status}");
+    }
     let repaired = home.ok(&["local", "repair"]);
     assert!(repaired.contains("brought back vm dev"), "{repaired}");
     assert!(

@@ -29,7 +29,7 @@ struct Report {
     running: usize,
     snapshots: usize,
     disk_bytes: u64,
-    /// What there is to say about VMs that were paused for their disks.
+    /// What there is to say about VMs that are paused for their disks, and about what was lost.
     notices: Vec<String>,
 }
 

@@ -61,13 +61,22 @@ impl Core {
         })?)
     }
 
-    /// What there is to say about paused VMs, one sentence each.
+    /// What there is to say about the data folder, one sentence each: VMs that are paused for their disks, and what was
+    /// lost.
     pub(crate) fn notices(&self) -> Result<Vec<String>, Error> {
-        let reasons = self.store.read(disks::pause_reasons)?;
-        let notices = reasons.into_iter();
-        Ok(notices
+        let (reasons, lost) = self.store.read(|connection| {
+            let lost = self.store.records().without_row(connection)?;
+            Ok::<_, Error>((disks::pause_reasons(connection)?, lost))
+        })?;
+        let paused = reasons.into_iter();
+        let mut notices: Vec<_> = paused
             .map(|(name, reason)| format!("vm {name} is paused: {reason}"))
-            .collect())
+            .collect();
+        notices.extend(lost.into_iter().map(|record| {
+            let (kind, name) = (&record.kind, record.text("name"));
+            format!("{kind} {name} was lost: bring it back with `fastvm local repair`")
+        }));
+        Ok(notices)
     }
 
     fn pause_users(&self, volume: &str, reason: impl Fn(&VmRow) -> String) -> Result<(), Error> {
