@@ -4,10 +4,12 @@
 //! - Outside: [`Host`] prepares what machines stand on and boots them; [`Machine`] is a handle on one (`place`
 //!   reaches it), with a [`Process`], a [`Console`] or a [`GuestFile`] in it; `copy`, `copier`, `attributes`, `content` and `discard`
 //!   care for trees; `stray` finds machines whose state is lost, `own_files` lets measure what guests closed; `image`, `etc` and
-//!   `credentials` say what of this computer shows inside; `trial` whether machines work.
-//! - A start: `boot` (the engine's side) → `booter` (single-threaded, between the two; `cgroup`) → `overlay`, `device`
-//!   and `inner_path` (the root is built) → `guest_root` and `ready` (pid 1 moves in, under `syscall_filter`).
-//! - Inside: `init` serves; `launch`, `ports`, `terminal`, `parcel` and `halt` do what it is asked.
+//!   `credentials` say what of this computer shows inside, `hidden` what does not; `disk_lock` keeps a disk to one machine,
+//!   `volume_owners` converts old volumes; `trial` tells whether machines work.
+//! - A start: `boot` (the engine's side) → `program_file` and `booter` (single-threaded, between the two; `cgroup`,
+//!   `kernel_limits`) → `overlay`, `device` and `inner_path` (the root is built) → `guest_root` and `ready` (pid 1 moves in,
+//!   under `syscall_filter`).
+//! - Inside: `init` serves with the descriptors of `handles`; `launch`, `ports`, `terminal`, `parcel` and `halt` do what it is asked.
 //! - Between: `message` and `socket`. Beside: `detach`, for helpers of the engine. Below: `kernel`, the system calls without a safe form.
 
 mod attributes;
