@@ -110,6 +110,40 @@ fn json(home: &Home, arguments: &[&str]) -> Value {
     serde_json::from_str(&home.ok(arguments)).unwrap()
 }
 
+/// An engine or the keeper may have the database open when something writes over it.
+#[test]
+fn a_state_that_is_written_over_while_it_is_open_holds_nobody_up() {
+    let home = Home::new();
+    home.ok(&["--local", "launch", "-n", "dev", "--quiet"]);
+    let database = data(&home).join("state.db");
+    let open = rusqlite::Connection::open(&database).unwrap();
+    let count = "SELECT COUNT(*) FROM vms";
+    open.query_row(count, [], |row| row.get::<_, i64>(0))
+        .unwrap();
+    fs::write(&database, "x").unwrap();
+    let mut command = home.command(&["--local", "ls"]);
+    let mut command = command
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while command.try_wait().unwrap().is_none() {
+        if std::time::Instant::now() > end {
+            command.kill().unwrap();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let output = command.wait_with_output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        told.contains("state.db is damaged: it is too short"),
+        "{told}"
+    );
+    drop(open);
+    let repaired = home.ok(&["local", "repair"]);
+    assert!(repaired.contains("brought back vm dev"), "{repaired}");
+}
+
 #[test]
 fn a_state_that_is_damaged_is_told_by_every_command_and_repaired() {
     for (fate, strike_with) in FATES {

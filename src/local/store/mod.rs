@@ -28,6 +28,9 @@ use super::{Error, is_full, reserve, sandbox};
 /// How long a write waits for the write of another process.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The shortest database: its header, by the description of the file format.
+const HEADER_BYTES: u64 = 100;
+
 /// A connection to the database, shared by the threads of this process.
 #[derive(Debug)]
 pub(crate) struct Store {
@@ -67,6 +70,14 @@ impl Store {
         };
         if fs::metadata(&path).is_ok_and(|found| !found.is_file()) {
             let problem = "it is not a regular file".to_owned();
+            return Err(Error::Damaged {
+                path: path.clone(),
+                problem,
+            });
+        }
+        // SQLite takes such a file for a new database, and waits for whoever has the old one open.
+        if fs::metadata(&path).is_ok_and(|found| (1..HEADER_BYTES).contains(&found.len())) {
+            let problem = "it is too short for a database".to_owned();
             return Err(Error::Damaged {
                 path: path.clone(),
                 problem,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
@@ -108,9 +108,9 @@ const STEPS: [&str; 4] = [
 ",
 ];
 
-/// How often and how long to wait for another process that makes the same database.
-const TRIES: u32 = 200;
-const PAUSE: Duration = Duration::from_millis(10);
+/// How long to wait for another process that makes the same database, and between two tries.
+const WAL_TIMEOUT: Duration = Duration::from_secs(10);
+const WAL_RETRY_DELAY: Duration = Duration::from_millis(10);
 
 /// Sets up a connection and brings the database to the present format.
 ///
@@ -143,15 +143,19 @@ pub(super) fn prepare(
 
 /// Turns the write-ahead log on. Two first starts at once refuse each other, and SQLite does not wait for this one.
 fn enter_wal(connection: &Connection) -> rusqlite::Result<()> {
-    for _ in 0..TRIES {
+    // Each try may wait as long as any write does.
+    let end = Instant::now() + WAL_TIMEOUT;
+    loop {
         match connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())) {
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
-                thread::sleep(PAUSE);
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && Instant::now() < end =>
+            {
+                thread::sleep(WAL_RETRY_DELAY);
             }
             other => return other,
         }
     }
-    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))
 }
 
 fn migrate(
