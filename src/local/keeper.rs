@@ -27,7 +27,7 @@ use super::options::{Egress, Options};
 use super::sandbox::{self, Stray};
 use super::store::disks::DiskRow;
 use super::store::timers::{self, Moment};
-use super::store::{Store, disks};
+use super::store::{Store, disks, vms};
 use super::{Error, host_boot, maintenance, reserve};
 
 /// How the keeper is called.
@@ -177,6 +177,7 @@ impl Keeper {
             } else if !self.is_there() || needed.elapsed() >= LINGER {
                 return Ok(());
             }
+            self.finish_verbs()?;
             let until_deadline = self.act_on_deadline()?;
             let until_look = self.look_at_disks()?;
             thread::sleep(until_deadline.min(until_look));
@@ -198,6 +199,16 @@ impl Keeper {
                     || disks::any_runs(connection)?)
             });
         needed.map_err(self.failed())
+    }
+
+    /// Finishes or undoes what processes that died were doing with VMs.
+    fn finish_verbs(&self) -> Result<(), Error> {
+        let unfinished = self.store.read(vms::unfinished).map_err(self.failed())?;
+        if !unfinished.is_empty() {
+            // What is not done now is found again.
+            self.engine().and_then(|core| Ok(core.finish_verbs()?)).ok();
+        }
+        Ok(())
     }
 
     /// Acts if the time of a VM is over, and returns how long to wait for the next one.

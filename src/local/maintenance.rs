@@ -12,7 +12,7 @@ use super::engine::Core;
 use super::folder::Folder;
 use super::presence::Presence;
 use super::sandbox::{self, LimitsSupport, Machine, Mode};
-use super::{Error, Options, freeze_guard, keeper, reserve};
+use super::{Error, Options, keeper, reserve};
 
 /// What is in a data folder, and what this computer can do for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,7 +100,6 @@ pub fn reset(options: Options) -> Result<Reset, Error> {
         }
     }
     keeper::end(&folder)?;
-    freeze_guard::end_all(&folder)?;
     let ended = end_machines(&folder)?;
     sandbox::remove_groups(folder.root());
     if presence.is_some() {

@@ -15,7 +15,6 @@ mod engine;
 mod error;
 mod folder;
 mod forward;
-mod freeze_guard;
 mod handle;
 mod host_boot;
 mod http;
@@ -41,13 +40,11 @@ pub use maintenance::{Remains, Reset, Status, remains, reset, status};
 pub use options::{Egress, Options, Workers, quotas};
 pub use repair::{Repair, Thing, repair};
 
-/// Becomes the booter and init of a VM, the copier of a disk, the keeper of TTLs and disks or the guard of a frozen VM, if
-/// that is what this process was started for; it comes back from that only to exit. Must be called before anything else is
-/// done, and costs a few comparisons.
+/// Becomes the booter and init of a VM, the copier of a disk or the keeper of TTLs and disks, if that is what this process
+/// was started for; it comes back from that only to exit. Must be called before anything else is done, and costs a few
+/// comparisons.
 pub fn intercept() -> Option<std::process::ExitCode> {
-    sandbox::intercept()
-        .or_else(keeper::intercept)
-        .or_else(freeze_guard::intercept)
+    sandbox::intercept().or_else(keeper::intercept)
 }
 
 /// The API key of a data folder, made where there is none.

@@ -16,7 +16,6 @@ use super::layers::lock_layer;
 use super::machines::{Known, fresh_nonce};
 use super::recovery::{COPY, NEXT};
 use super::{Core, Error, clock, names};
-use crate::local::freeze_guard::FreezeGuard;
 use crate::local::store::snapshots::SnapshotRow;
 use crate::local::store::vms::VmRow;
 use crate::local::store::{snapshots, stacks, vms};
@@ -68,13 +67,13 @@ impl Core {
         };
         match vm.status.as_str() {
             status::STOPPED => self.rotate(vm, &plan),
-            status::PAUSED => self.copy_paused(held, &plan),
+            status::PAUSED => self.copy_paused(vm, &plan),
             _ => {
                 let known = self.machine(held)?;
                 if known.machine.is_idle()? {
                     self.rotate_running(vm, &known, &plan)
                 } else {
-                    self.copy_running(held, &known, &plan)
+                    self.copy_running(vm, &known, &plan)
                 }
             }
         }
@@ -82,6 +81,7 @@ impl Core {
 
     /// Takes the upper of an idle VM and boots it on a new one. If the upper cannot be taken, boots it on the old one.
     fn rotate_running(&self, vm: &VmRow, known: &Known, plan: &Plan) -> Result<Unsynced, Error> {
+        let booter = self.start_booter(&vm.id)?;
         // Noted first: if this process dies in between, the next one boots it.
         self.store.write(|transaction| {
             vms::set_booting(transaction, &vm.id, &self.host_boot)?;
@@ -93,7 +93,7 @@ impl Core {
         if let Ok(snapshot) = &mut taken {
             snapshot.begin_sync();
         }
-        let booted = self.boot_again(&vm.id);
+        let booted = self.boot_again(booter, &vm.id);
         let snapshot = taken?;
         match booted {
             Ok(()) => Ok(snapshot),
@@ -139,40 +139,27 @@ impl Core {
     }
 
     /// Copies the upper of a VM while its processes are held.
-    fn copy_running(&self, held: &Held, known: &Known, plan: &Plan) -> Result<Unsynced, Error> {
-        let vm = &held.vm;
-        let guard = self.guard_freeze(held)?;
-        // Noted first: if this process and the guard die in between, the next one lets it go on.
+    fn copy_running(&self, vm: &VmRow, known: &Known, plan: &Plan) -> Result<Unsynced, Error> {
+        // Noted first: if this process dies, init lets the programs go on, and the keeper or the next command removes
+        // what is half copied.
         self.store.write(|transaction| {
             vms::set_halted(transaction, &vm.id, true)?;
             vms::set_copying(transaction, &vm.id, true)
         })?;
-        let stopped = known.machine.stop_all().map_err(Error::from);
-        let copied = stopped.and_then(|()| self.copy_upper(vm));
-        known.machine.continue_all()?;
-        let recorded = self.keep_copy(vm, copied, plan);
-        guard.end();
-        recorded
+        let stopped = known.machine.stop_for_now().map_err(Error::from);
+        let copied = stopped.and_then(|stopped| {
+            let copied = self.copy_upper(vm);
+            stopped.end()?;
+            copied
+        });
+        self.keep_copy(vm, copied, plan)
     }
 
     /// Copies the upper of a VM whose processes are held anyway.
-    fn copy_paused(&self, held: &Held, plan: &Plan) -> Result<Unsynced, Error> {
-        let vm = &held.vm;
-        // It removes what is half copied.
-        let guard = self.guard_freeze(held)?;
+    fn copy_paused(&self, vm: &VmRow, plan: &Plan) -> Result<Unsynced, Error> {
         self.store
             .write(|transaction| vms::set_copying(transaction, &vm.id, true))?;
-        let recorded = self.keep_copy(vm, self.copy_upper(vm), plan);
-        guard.end();
-        recorded
-    }
-
-    /// Starts the process that lets a VM go on, and removes what is half copied, if this one dies.
-    pub(super) fn guard_freeze(&self, held: &Held) -> Result<FreezeGuard, Error> {
-        let id = &held.vm.id;
-        let program = self.host.program();
-        FreezeGuard::start(program, self.folder.root(), id, &held.lock)
-            .map_err(Error::file(format!("cannot guard the freeze of vm {id}")))
+        self.keep_copy(vm, self.copy_upper(vm), plan)
     }
 
     /// Makes a copy of an upper the layer of a snapshot. Whether that works or not, the copying of the VM is over.

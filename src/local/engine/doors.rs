@@ -76,10 +76,15 @@ impl Core {
             connections: limits.of_one_vm(),
         });
         doors.resize_with(answers.len(), || None);
-        for ((port, answer), door) in answers.iter().zip(doors.iter_mut()) {
-            if door.is_none()
-                && let Ok(listener) = known.machine.listen(*port)
-            {
+        let closed: Vec<_> = answers
+            .iter()
+            .zip(doors.iter_mut())
+            .filter(|(_, door)| door.is_none())
+            .collect();
+        let ports: Vec<u16> = closed.iter().map(|((port, _), _)| *port).collect();
+        let listeners = known.machine.listen_all(&ports);
+        for (((_, answer), door), listener) in closed.into_iter().zip(listeners) {
+            if let Ok(listener) = listener {
                 *door = answer(guest.clone(), listener).ok().map(Open);
             }
         }

@@ -24,7 +24,7 @@ pub(super) enum Hold {
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) vm: VmRow,
-    pub(super) lock: File,
+    pub(super) _lock: File,
 }
 
 impl Core {
@@ -76,7 +76,7 @@ impl Core {
     fn held(&self, id: &str, lock: File) -> Result<Held, Error> {
         Ok(Held {
             vm: self.vm_row(id)?,
-            lock,
+            _lock: lock,
         })
     }
 

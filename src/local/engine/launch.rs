@@ -9,6 +9,7 @@ use super::clock;
 use super::machine_type::MachineType;
 use super::machines::fresh_nonce;
 use super::{Core, Error, attachments, firewall, labels, names, timers};
+use crate::local::sandbox::Booter;
 use crate::local::store::vms::VmRow;
 use crate::local::store::{self, snapshots, stacks, vms};
 use crate::wire::quota::QuotaValues;
@@ -25,10 +26,12 @@ impl Core {
     /// Makes a VM and boots it. On failure nothing is left.
     pub(crate) fn launch(&self, request: &LaunchRequest) -> Result<Vm, Error> {
         check(request)?;
-        let (vm, layers, _lock) = self.add(request)?;
+        let id = Uuid::new_v4().to_string();
+        let booter = self.start_booter(&id)?;
+        let (vm, layers, _lock) = self.add(request, id)?;
         let source = request.snapshot_id.as_deref().unwrap_or_default();
         let whole = self.check_layers(|| format!("cannot restore snapshot {source}"), &layers);
-        match whole.and_then(|()| self.bring_up(&vm, &layers)) {
+        match whole.and_then(|()| self.bring_up(booter, &vm, &layers)) {
             Ok(running) => Ok(self.describe(&running)),
             Err(error) => {
                 // What cannot be undone here is found and undone at the next start.
@@ -40,9 +43,13 @@ impl Core {
 
     /// Gives the VM its row, its stack and its lock in one step: what has a row but nobody who holds its lock was
     /// left by a process that died.
-    fn add(&self, request: &LaunchRequest) -> Result<(VmRow, Vec<String>, File), Error> {
+    fn add(
+        &self,
+        request: &LaunchRequest,
+        id: String,
+    ) -> Result<(VmRow, Vec<String>, File), Error> {
         self.store.write(|transaction| {
-            let (vm, layers) = self.plan(transaction, request)?;
+            let (vm, layers) = self.plan(transaction, request, id)?;
             self.check_quotas(transaction, &claim(&vm))?;
             vms::insert(transaction, &vm)?;
             stacks::set(transaction, &vm.id, &layers)?;
@@ -56,8 +63,8 @@ impl Core {
         &self,
         connection: &Connection,
         request: &LaunchRequest,
+        id: String,
     ) -> Result<(VmRow, Vec<String>), Error> {
-        let id = Uuid::new_v4().to_string();
         let mut vm = VmRow {
             name: names::clean_or_default(request.name.as_deref(), "vm", &id)?,
             machine_type: String::new(),
@@ -110,9 +117,9 @@ impl Core {
         Ok((vm, layers))
     }
 
-    fn bring_up(&self, vm: &VmRow, layers: &[String]) -> Result<VmRow, Error> {
+    fn bring_up(&self, booter: Booter, vm: &VmRow, layers: &[String]) -> Result<VmRow, Error> {
         self.make_upper(&self.folder.layer(&vm.upper))?;
-        self.boot(vm, layers)?;
+        self.boot(booter, vm, layers)?;
         let running = self.store.write(|transaction| {
             vms::set_status(transaction, &vm.id, status::RUNNING, "")?;
             store::timers::count(transaction, &vm.id, clock::moment())?;

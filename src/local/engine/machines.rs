@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::doors::OpenDoors;
 use super::hold::Held;
 use super::{Core, Error, clock};
-use crate::local::sandbox::{self, BootSpec, Machine};
+use crate::local::sandbox::{self, BootSpec, Booter, Machine};
 use crate::local::store::timers;
 use crate::local::store::vms::{self, VmRow};
 use crate::wire::vm::status;
@@ -62,15 +62,25 @@ impl Machines {
 }
 
 impl Core {
+    /// Starts the process that will boot a VM, which is done before what else there is to do for it.
+    pub(super) fn start_booter(&self, id: &str) -> Result<Booter, Error> {
+        Ok(self.host.start_booter(parse_id(id)?)?)
+    }
+
     /// Boots a VM on its upper and layers. The row must already have this boot's nonce, so that nobody loses the
     /// machine if this process dies.
-    pub(super) fn boot(&self, vm: &VmRow, layers: &[String]) -> Result<Arc<Known>, Error> {
+    pub(super) fn boot(
+        &self,
+        booter: Booter,
+        vm: &VmRow,
+        layers: &[String],
+    ) -> Result<Arc<Known>, Error> {
         let folder = self.folder.vm(&vm.id);
         let volumes = self.mounts(vm);
         for volume in &volumes {
             self.host.convert_volume(&volume.source)?;
         }
-        let machine = self.host.boot(&BootSpec {
+        let spec = BootSpec {
             id: parse_id(&vm.id)?,
             nonce: parse_id(&vm.nonce)?,
             hostname: host_name(vm),
@@ -84,7 +94,8 @@ impl Core {
             volumes,
             cpus: u32::try_from(vm.cpu).unwrap_or(1),
             memory_mib: u64::try_from(vm.memory_mib).unwrap_or(1024),
-        })?;
+        };
+        let machine = self.host.boot_with(booter, &spec)?;
         Ok(self.machines.put(vm, machine))
     }
 

@@ -43,6 +43,5 @@ pub(crate) use self::doors::{Answer, Guest};
 pub(crate) use self::error::Error;
 pub(crate) use self::exec::Command;
 pub(crate) use self::files::{Access, Denied};
-pub(crate) use self::recovery::{COPY, NEXT};
 pub(crate) use self::run::{Channel, End, Event, Run};
 pub(crate) use self::vms::VmFilter;

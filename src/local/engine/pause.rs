@@ -82,6 +82,7 @@ impl Core {
     }
 
     fn start_again(&self, vm: &VmRow) -> Result<(), Error> {
+        let booter = self.start_booter(&vm.id)?;
         // The disk of a stopped VM counts already.
         let wanted = QuotaValues {
             disk_gib: 0,
@@ -98,6 +99,6 @@ impl Core {
             vms::set_booting(transaction, &vm.id, &self.host_boot)?;
             Ok::<_, Error>(timers::count(transaction, &vm.id, clock::moment())?)
         })?;
-        self.boot_again(&vm.id)
+        self.boot_again(booter, &vm.id)
     }
 }

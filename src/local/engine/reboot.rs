@@ -5,12 +5,14 @@ use std::ffi::OsStr;
 use super::machines::fresh_nonce;
 use super::recovery::{COPY, NEXT};
 use super::{Core, Error};
+use crate::local::sandbox::Booter;
 use crate::local::store::vms::VmRow;
 use crate::local::store::{stacks, vms};
 
 impl Core {
-    /// Boots a VM that is held and has no machine. If it does not boot it is stopped.
-    pub(super) fn boot_again(&self, id: &str) -> Result<(), Error> {
+    /// Boots a VM that is held and has no machine, with a booter that was started for it. If it does not boot it is
+    /// stopped.
+    pub(super) fn boot_again(&self, booter: Booter, id: &str) -> Result<(), Error> {
         let before = self.vm_row(id)?;
         let vm = VmRow {
             nonce: fresh_nonce(),
@@ -25,7 +27,7 @@ impl Core {
         let booted = self
             .check_disk(&vm, &layers)
             .and_then(|()| self.throw_old_work(id))
-            .and_then(|()| self.boot(&vm, &layers));
+            .and_then(|()| self.boot(booter, &vm, &layers));
         match booted {
             Ok(_) => self
                 .store

@@ -10,9 +10,9 @@ use crate::local::store::vms::{self, VmRow};
 use crate::wire::vm::status;
 
 /// Where a copy of an upper is made, in the folder of its VM.
-pub(crate) const COPY: &str = "copy";
+pub(super) const COPY: &str = "copy";
 /// Where the next upper of a VM is made, in its folder.
-pub(crate) const NEXT: &str = "next";
+pub(super) const NEXT: &str = "next";
 
 impl Core {
     /// Does what is left to be done for a VM that is held alone, and returns the row as it is then.
@@ -39,7 +39,7 @@ impl Core {
         }
         // What a machine of an earlier boot of the host did is over, and its VM is stopped.
         if vm.booting && is_running && vm.host_boot == self.host_boot && !self.serves(vm)? {
-            return self.boot_again(&vm.id);
+            return self.boot_again(self.start_booter(&vm.id)?, &vm.id);
         }
         self.store
             .write(|transaction| Ok(vms::set_finished(transaction, &vm.id)?))

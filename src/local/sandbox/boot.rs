@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rustix::net::RecvFlags;
 use rustix::thread::CpuSet;
+use uuid::Uuid;
 
 use super::booter::{BOOT_STEP_TIMEOUT, BOOTER, INIT};
 use super::cgroup;
@@ -31,12 +32,77 @@ use super::tree::Owners;
 /// How long a start may take in all; the steps of the booter end before.
 const BOOT_TIMEOUT: Duration = BOOT_STEP_TIMEOUT.saturating_add(Duration::from_secs(2));
 
-pub(super) fn boot(host: &Host, spec: &BootSpec) -> Result<Machine, Error> {
+/// A booter that waits for the plan of its machine. If it is dropped before that, it ends.
+///
+/// To start it takes about as long as all that the engine does for a VM, and can be done meanwhile.
+#[derive(Debug)]
+pub struct Booter {
+    /// None once the machine has started.
+    process: Option<Child>,
+    report: OwnedFd,
+    /// The mount that it runs from. To let go of it takes the kernel some time.
+    program: Option<OwnedFd>,
+}
+
+impl Booter {
+    /// Starts the booter of a machine.
+    pub(super) fn start(host: &Host, id: Uuid) -> Result<Self, Error> {
+        let (report, theirs) = socket::pair().map_err(Error::Socket)?;
+        socket::set_timeout(report.as_fd(), Some(BOOT_TIMEOUT)).map_err(Error::Socket)?;
+        let program = match host.owners {
+            // Root may mount, and saves the first stage of the booter.
+            Owners::From(_) => program_file::read_only_mount(&host.program).ok(),
+            Owners::Same => None,
+        };
+        let process = Some(run_booter(host, id, program.as_ref(), theirs)?);
+        Ok(Self {
+            process,
+            report,
+            program,
+        })
+    }
+
+    /// Has the machine built, and returns when its init serves.
+    fn build(mut self, plan: &BootPlan, descriptors: &[BorrowedFd<'_>]) -> Result<(), Error> {
+        let heard = socket::send(self.report.as_fd(), plan, descriptors)
+            .and_then(|()| socket::receive::<BootReport>(self.report.as_fd(), RecvFlags::empty()));
+        let failed = |step: &str, source| Error::Boot {
+            step: step.to_owned(),
+            source,
+        };
+        match heard {
+            Ok(Some((BootReport::Ready, _))) => {
+                if let Some(process) = self.process.take() {
+                    reap(process, self.program.take());
+                }
+                Ok(())
+            }
+            Ok(Some((BootReport::Failed { step, errno }, _))) => {
+                Err(failed(&step, io::Error::from_raw_os_error(errno)))
+            }
+            Ok(None) => Err(failed("booter", io::ErrorKind::UnexpectedEof.into())),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                Err(Error::TimedOut(String::from("start of the machine")))
+            }
+            Err(error) => Err(failed("booter", error)),
+        }
+    }
+}
+
+impl Drop for Booter {
+    fn drop(&mut self) {
+        if let Some(process) = &mut self.process {
+            stop(process, &self.report);
+        }
+    }
+}
+
+pub(super) fn boot(host: &Host, booter: Booter, spec: &BootSpec) -> Result<Machine, Error> {
     let disk = disk_lock::lock(&spec.upper)?;
     discard::ensure_folder(&spec.run, 0o700)?;
     // With the disk locked, no earlier boot is alive.
     remove_traces(&spec.run);
-    let result = start(host, spec, &disk);
+    let result = start(host, booter, spec, &disk);
     if result.is_err() {
         let name = socket_name(spec.id, spec.nonce);
         cgroup::remove(&spec.run.join(group_note(&name)));
@@ -46,40 +112,19 @@ pub(super) fn boot(host: &Host, spec: &BootSpec) -> Result<Machine, Error> {
     result.map(|()| Machine::at(&spec.run, spec.id, spec.nonce))
 }
 
-fn start(host: &Host, spec: &BootSpec, disk: &File) -> Result<(), Error> {
+fn start(host: &Host, booter: Booter, spec: &BootSpec, disk: &File) -> Result<(), Error> {
     let plan = plan(host, spec)?;
     let control = bind(&spec.run, &socket_name(spec.id, spec.nonce))?;
-    let (ours, theirs) = socket::pair().map_err(Error::Socket)?;
-    socket::set_timeout(ours.as_fd(), Some(BOOT_TIMEOUT)).map_err(Error::Socket)?;
-    let mut booter = run_booter(host, spec, control, theirs)?;
-    let heard = socket::send(ours.as_fd(), &plan, &[disk.as_fd()])
-        .and_then(|()| socket::receive::<BootReport>(ours.as_fd(), RecvFlags::empty()));
-    let failed = |step: &str, source| Error::Boot {
-        step: step.to_owned(),
-        source,
-    };
-    let error = match heard {
-        Ok(Some((BootReport::Ready, _))) => {
-            reap(booter);
-            return Ok(());
-        }
-        Ok(Some((BootReport::Failed { step, errno }, _))) => {
-            failed(&step, io::Error::from_raw_os_error(errno))
-        }
-        Ok(None) => failed("booter", io::Error::from(io::ErrorKind::UnexpectedEof)),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            Error::TimedOut(String::from("start of the machine"))
-        }
-        Err(error) => failed("booter", error),
-    };
-    stop(&mut booter, &ours);
-    Err(error)
+    booter.build(&plan, &[disk.as_fd(), control.as_fd()])
 }
 
 /// Waits in the background for a booter that is about to end. Without a thread for it, it is reaped when this process
 /// ends.
-fn reap(mut booter: Child) {
-    let wait = move || drop(booter.wait());
+fn reap(mut booter: Child, program: Option<OwnedFd>) {
+    let wait = move || {
+        drop(program);
+        drop(booter.wait());
+    };
     match std::thread::Builder::new().spawn(wait) {
         Ok(_) | Err(_) => {}
     }
@@ -103,30 +148,25 @@ fn bind(run: &Path, name: &str) -> Result<OwnedFd, Error> {
     Ok(control)
 }
 
-/// Root may mount, and saves the first stage of the booter. The arguments are marks by which the processes of a data
-/// folder are found.
+/// The arguments are marks by which the processes of a data folder are found.
 fn run_booter(
     host: &Host,
-    spec: &BootSpec,
-    control: OwnedFd,
+    id: Uuid,
+    read_only: Option<&OwnedFd>,
     report: OwnedFd,
 ) -> Result<Child, Error> {
-    let read_only = match host.owners {
-        Owners::From(_) => program_file::read_only_mount(&host.program).ok(),
-        Owners::Same => None,
-    };
-    let (program, name) = match &read_only {
+    let (program, name) = match read_only {
         Some(mount) => (program_file::descriptor_path(mount), INIT),
         None => (host.program.clone(), BOOTER),
     };
     Command::new(&program)
         .arg0(name)
-        .args([&host.mark, &spec.id.to_string()])
+        .args([&host.mark, &id.to_string()])
         .env_clear()
         .current_dir("/")
         .process_group(0)
-        .stdin(Stdio::from(control))
-        .stdout(Stdio::from(report))
+        .stdin(Stdio::from(report))
+        .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .map_err(Error::file(&host.program))

@@ -51,7 +51,7 @@ fn restart() -> io::Result<()> {
     kernel::close_from(3, false)?;
     match restart_in_namespaces() {
         Ok(never) => match never {},
-        Err(failure) => tell_failure(rustix::stdio::stdout(), failure),
+        Err(failure) => tell_failure(rustix::stdio::stdin(), failure),
     }
 }
 
@@ -82,25 +82,24 @@ struct Inherited {
 
 fn run() -> io::Result<()> {
     kernel::close_from(3, false)?;
-    let (control, report) = take_sockets()?;
+    let report = take_socket()?;
+    // The engine takes its time, and may find a reason not to start the machine.
     let Some((plan, descriptors)) =
         socket::receive::<BootPlan>(report.as_fd(), RecvFlags::empty())?
     else {
         return Ok(());
     };
-    match boot(&plan, control, &report, descriptors) {
+    socket::set_timeout(report.as_fd(), Some(BOOT_STEP_TIMEOUT))?;
+    match boot(&plan, &report, descriptors) {
         Ok(()) => Ok(()),
         Err(failure) => tell_failure(report.as_fd(), failure),
     }
 }
 
-fn boot(
-    plan: &BootPlan,
-    control: OwnedFd,
-    report: &OwnedFd,
-    descriptors: Vec<OwnedFd>,
-) -> Result<(), Failure> {
-    let disk_lock = first(descriptors).step("lock of the disk")?;
+fn boot(plan: &BootPlan, report: &OwnedFd, descriptors: Vec<OwnedFd>) -> Result<(), Failure> {
+    let Ok([disk_lock, control]) = <[OwnedFd; 2]>::try_from(descriptors) else {
+        return Err(io::Error::from(io::ErrorKind::InvalidData)).step("lock and control socket");
+    };
     let inherited = Inherited {
         control,
         report: report.try_clone().step("report socket")?,
@@ -117,15 +116,11 @@ fn tell_failure(report: BorrowedFd<'_>, failure: Failure) -> io::Result<()> {
     socket::send(report, &failure.into_report(), &[])
 }
 
-/// The engine passed the control and the report socket as standard input and output, the one way
-/// in which descriptors reach a child of a threaded program and no other.
-fn take_sockets() -> io::Result<(OwnedFd, OwnedFd)> {
-    let control = kernel::take_standard_descriptor(0);
-    let report = kernel::take_standard_descriptor(1);
-    let kept = (
-        rustix::io::fcntl_dupfd_cloexec(&control, 3)?,
-        rustix::io::fcntl_dupfd_cloexec(&report, 3)?,
-    );
+/// The engine passed the report socket as standard input, the one way in which a descriptor reaches a child of a
+/// threaded program and no other.
+fn take_socket() -> io::Result<OwnedFd> {
+    let report = kernel::take_standard_descriptor(0);
+    let kept = rustix::io::fcntl_dupfd_cloexec(&report, 3)?;
     let null = fs::OpenOptions::new()
         .read(true)
         .write(true)
@@ -133,9 +128,8 @@ fn take_sockets() -> io::Result<(OwnedFd, OwnedFd)> {
     rustix::stdio::dup2_stdin(&null)?;
     rustix::stdio::dup2_stdout(&null)?;
     rustix::stdio::dup2_stderr(&null)?;
-    // 0 and 1 stay open for the life of the process.
-    std::mem::forget((control, report));
-    socket::set_timeout(kept.1.as_fd(), Some(BOOT_STEP_TIMEOUT))?;
+    // It stays open for the life of the process.
+    std::mem::forget(report);
     Ok(kept)
 }
 
@@ -240,8 +234,9 @@ fn become_root() -> io::Result<()> {
 }
 
 fn enter(plan: &BootPlan, inherited: Inherited) -> Result<Handles, Failure> {
-    let inner = guest_root::enter(plan)?;
-    ready::prepare(plan, &inherited.control)?;
+    let has_freezer = inherited.groups.programs.freezer.is_some();
+    let inner = guest_root::enter(plan, !has_freezer)?;
+    ready::prepare(plan, &inherited.control, &inherited.groups)?;
     Ok(Handles {
         control: inherited.control,
         disk_lock: inherited.disk_lock,

@@ -1,4 +1,4 @@
-//! Limits of memory and processes, and the freezer, where control groups may be made.
+//! Limits of memory, processes and processors, where control groups may be made.
 
 use std::fs;
 use std::io;
@@ -7,22 +7,18 @@ use std::os::unix::fs::lchown;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::freezer::Freezer;
 use super::message::{BootPlan, Exact, GroupPlan, Members};
 use super::spec::LimitsSupport;
 use super::trial;
 
 /// Processes that a machine may have.
 pub(super) const PROCESSES: u64 = 4096;
-/// How long processes may take to freeze, and a group to become empty.
-const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often to look whether processes have frozen, and whether a group has become empty.
-const FREEZE_INTERVAL: Duration = Duration::from_micros(500);
+/// How long a group may take to become empty, and how often to look.
+const REMOVAL_TIMEOUT: Duration = Duration::from_secs(5);
 const REMOVAL_INTERVAL: Duration = Duration::from_micros(50);
 /// The group of a trial that is older was left by a process that died.
 const LONGEST_TRIAL: Duration = Duration::from_secs(60);
-/// After so many looks a group of version 1 is thawed for an instant and frozen again: a process that forks or execs at the wrong moment can
-/// keep it from ever being frozen. (runc does the same.)
-const LOOKS_AT_ONCE: u32 = 200;
 /// How the one hierarchy of version 2 is called here.
 const UNIFIED: &str = "unified";
 const MIB: u64 = 1024 * 1024;
@@ -96,13 +92,24 @@ impl Groups {
                 if *kind == UNIFIED {
                     return self.split(&path, settings);
                 }
-                let members = match *kind {
-                    "memory" => Members::Programs,
-                    _ => Members::All,
-                };
-                vec![group(path, settings, members)]
+                vec![group(path, settings, self.members(parent))]
             })
             .collect()
+    }
+
+    /// Controllers of version 1 may share a hierarchy.
+    fn members(&self, parent: &Path) -> Members {
+        let has = |kind: &str| {
+            let mut all = self.parents.iter();
+            all.any(|(name, path)| *name == kind && path == parent)
+        };
+        if has("memory") || has("freezer") {
+            Members::Programs
+        } else if has("pids") {
+            Members::All
+        } else {
+            Members::InitAndPrograms
+        }
     }
 
     /// With version 2 a group that has limited groups below it holds no process itself.
@@ -267,6 +274,8 @@ fn is_writable(path: &Path) -> bool {
 pub(super) struct Membership {
     /// A group of version 2 that init is born in.
     init: Option<OwnedFd>,
+    /// Files of version 1 that init writes 0 to when it is about to serve.
+    init_tasks: Vec<OwnedFd>,
     pub(super) programs: ProgramGroups,
 }
 
@@ -277,12 +286,27 @@ pub(super) struct ProgramGroups {
     pub(super) birth: Option<OwnedFd>,
     /// Files of version 1 that a process writes 0 to, to become a member.
     pub(super) tasks: Vec<OwnedFd>,
+    pub(super) freezer: Option<Freezer>,
+}
+
+impl ProgramGroups {
+    /// All descriptors.
+    pub(super) fn all(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let own = self.birth.iter().chain(&self.tasks).map(AsFd::as_fd);
+        own.chain(self.freezer.iter().flat_map(Freezer::all))
+    }
 }
 
 impl Membership {
     /// Returns the group to fork init into, if this process is not in the groups of the machine itself.
     pub(super) fn init(&self) -> Option<BorrowedFd<'_>> {
         self.init.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Makes this process, which is about to serve as init, a member of what it has not been in before.
+    pub(super) fn enter_late(&self) -> io::Result<()> {
+        let files = self.init_tasks.iter();
+        files.map(join).collect()
     }
 }
 
@@ -312,23 +336,36 @@ pub(super) fn enter(plan: &BootPlan) -> io::Result<Membership> {
         for (file, value) in &group.settings {
             fs::write(path.join(file), value)?;
         }
-        let tasks = path.join("tasks");
-        if !tasks.exists() {
-            delegate(path, group.members, plan.first_user)?;
-            let opened = || Ok::<OwnedFd, io::Error>(fs::File::open(path)?.into());
-            match group.members {
-                Members::Init => membership.init = Some(opened()?),
-                Members::Programs => membership.programs.birth = Some(opened()?),
-                Members::Nobody | Members::All => {}
+        if group.members == Members::Programs
+            && let Some(freezer) = Freezer::open(path)?
+        {
+            membership.programs.freezer = Some(freezer);
+        }
+        match fs::OpenOptions::new().write(true).open(path.join("tasks")) {
+            Ok(tasks) => match group.members {
+                Members::Programs => membership.programs.tasks.push(tasks.into()),
+                Members::InitAndPrograms => membership.init_tasks.push(tasks.into()),
+                Members::Nobody | Members::Init | Members::All => join(&tasks.into())?,
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                delegate(path, group.members, plan.first_user)?;
+                let opened = || Ok::<OwnedFd, io::Error>(fs::File::open(path)?.into());
+                match group.members {
+                    Members::Init => membership.init = Some(opened()?),
+                    Members::Programs => membership.programs.birth = Some(opened()?),
+                    Members::Nobody | Members::InitAndPrograms | Members::All => {}
+                }
             }
-        } else if group.members == Members::Programs {
-            let tasks = fs::OpenOptions::new().write(true).open(tasks)?;
-            membership.programs.tasks.push(tasks.into());
-        } else {
-            fs::write(tasks, "0")?;
+            Err(error) => return Err(error),
         }
     }
     Ok(membership)
+}
+
+/// Makes this process a member of a group of version 1, by its file `tasks`.
+pub(super) fn join(tasks: &OwnedFd) -> io::Result<()> {
+    rustix::io::write(tasks, b"0")?;
+    Ok(())
 }
 
 /// Lets init, which is root of the machine and no more, fork programs into their group. Nobody inside sees the file.
@@ -347,70 +384,20 @@ pub(super) fn killed_for_memory(note: &Path) -> u64 {
         let line = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
         line.and_then(|count| count.trim().parse::<u64>().ok())
     };
+    // The first group is the one of memory; with version 2 it counts for those below.
     noted(note)
         .iter()
-        .flat_map(|group| ["memory.events", "memory.oom_control"].map(|file| group.join(file)))
-        .filter_map(|file| count(fs::read_to_string(file).ok()?))
-        .sum()
+        .flat_map(|group| ["memory.oom_control", "memory.events"].map(|file| group.join(file)))
+        .find_map(|file| count(fs::read_to_string(file).ok()?))
+        .unwrap_or(0)
 }
 
-/// Stops every process of a machine with its freezer; says whether there is one. Init stops as well.
-pub(super) fn freeze(note: &Path) -> io::Result<bool> {
-    set_frozen(note, true)
-}
-
-/// Lets every process of a machine go on.
-pub(super) fn thaw(note: &Path) -> io::Result<bool> {
-    set_frozen(note, false)
-}
-
-/// Whether processes of a machine are there, all frozen.
-pub(super) fn holds_frozen(note: &Path) -> bool {
-    noted(note).iter().any(|group| {
-        let read = |file: &str| fs::read_to_string(group.join(file)).unwrap_or_default();
-        let is_populated = || {
-            read("cgroup.events")
-                .lines()
-                .any(|line| line == "populated 1")
-        };
-        (read("freezer.state").trim() == "FROZEN" && !read("cgroup.procs").is_empty())
-            || (read("cgroup.freeze").trim() == "1" && is_populated())
-    })
-}
-
-fn set_frozen(note: &Path, frozen: bool) -> io::Result<bool> {
-    for group in noted(note) {
-        let (one, all) = (group.join("freezer.state"), group.join("cgroup.freeze"));
-        if one.exists() {
-            let state = if frozen { "FROZEN" } else { "THAWED" };
-            fs::write(&one, state)?;
-            let mut looks = 0;
-            wait_until(FREEZE_INTERVAL, || {
-                if fs::read_to_string(&one)?.trim() == state {
-                    return Ok(true);
-                }
-                looks += 1;
-                if looks % LOOKS_AT_ONCE == 0 {
-                    fs::write(&one, "THAWED")?;
-                }
-                fs::write(&one, state)?;
-                Ok(false)
-            })?;
-            return Ok(true);
-        }
-        if all.exists() {
-            fs::write(&all, if frozen { "1" } else { "0" })?;
-            let state = if frozen { "frozen 1" } else { "frozen 0" };
-            let events = group.join("cgroup.events");
-            wait_until(FREEZE_INTERVAL, || {
-                Ok(fs::read_to_string(&events)?
-                    .lines()
-                    .any(|line| line == state))
-            })?;
-            return Ok(true);
-        }
-    }
-    Ok(false)
+/// Lets the programs of a machine go on, whose init may be gone: a frozen process does not die.
+pub(super) fn thaw(note: &Path) -> io::Result<()> {
+    noted(note)
+        .iter()
+        .filter_map(|group| Freezer::open(group).transpose())
+        .try_for_each(|freezer| freezer?.thaw())
 }
 
 /// Removes the groups of a machine whose processes are gone, and the note that names them.
@@ -418,10 +405,12 @@ pub(super) fn remove(note: &Path) {
     // Those below come after those above.
     for group in noted(note).into_iter().rev() {
         // A process that has just died may count for a moment longer.
-        let gone = wait_until(REMOVAL_INTERVAL, || match fs::remove_dir(&group) {
-            Err(error) if error.raw_os_error() == Some(libc::EBUSY) => Ok(false),
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(true),
+        let gone = wait_until(REMOVAL_TIMEOUT, REMOVAL_INTERVAL, || {
+            match fs::remove_dir(&group) {
+                Err(error) if error.raw_os_error() == Some(libc::EBUSY) => Ok(false),
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(true),
+            }
         });
         if gone.is_err() {
             return; // the note stays, so that the next try finds it
@@ -444,8 +433,13 @@ fn noted(note: &Path) -> Vec<PathBuf> {
     text.lines().map(PathBuf::from).collect()
 }
 
-fn wait_until(interval: Duration, mut done: impl FnMut() -> io::Result<bool>) -> io::Result<()> {
-    let end = Instant::now() + SETTLE_TIMEOUT;
+/// Waits until something is done, or fails with [`io::ErrorKind::TimedOut`].
+pub(super) fn wait_until(
+    timeout: Duration,
+    interval: Duration,
+    mut done: impl FnMut() -> io::Result<bool>,
+) -> io::Result<()> {
+    let end = Instant::now() + timeout;
     while !done()? {
         if Instant::now() > end {
             return Err(io::ErrorKind::TimedOut.into());

@@ -32,14 +32,15 @@ const PLAIN: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV);
 
 /// Files of the machine as they are before any program of it has run.
 pub(super) struct Inner {
-    pub(super) proc: OwnedFd,
+    pub(super) proc: Option<OwnedFd>,
     pub(super) terminals: OwnedFd,
     pub(super) null: OwnedFd,
 }
 
 /// Makes the current folder, which is the top of the tree that was built, the root of this process,
-/// and drops everything else.
-pub(super) fn enter(plan: &BootPlan) -> Result<Inner, Failure> {
+/// and drops everything else. A copy of `/proc` is kept only where it is needed: to let go of it makes the end of the
+/// machine take longer.
+pub(super) fn enter(plan: &BootPlan, keeps_proc: bool) -> Result<Inner, Failure> {
     change_root().step("root file system")?;
     // From here on every path is one of the machine, symbolic links included. The kernel lets a user
     // namespace mount these only while it can see others of the kind.
@@ -51,8 +52,8 @@ pub(super) fn enter(plan: &BootPlan) -> Result<Inner, Failure> {
     mount_new("tmpfs", "/dev/shm", PLAIN, &memory_options(plan, "1777", 2))
         .step("mount of /dev/shm")?;
     mount_run(plan).step("mount of /run")?;
-    let proc =
-        clone_tree(Path::new("/proc"), OpenTreeFlags::empty()).step("detached copy of /proc")?;
+    let proc = keeps_proc.then(|| clone_tree(Path::new("/proc"), OpenTreeFlags::empty()));
+    let proc = proc.transpose().step("detached copy of /proc")?;
     mask().step("masks of kernel files")?;
     Ok(Inner {
         proc,

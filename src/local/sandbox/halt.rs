@@ -1,4 +1,4 @@
-//! Stopping all processes of a machine by signals, where there is no freezer.
+//! Stopping all processes of a machine: with a freezer, or by signals where there is none.
 
 use std::ffi::CStr;
 use std::io::{self, Read};
@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{Dir, Mode, OFlags};
 
+use super::handles::Handles;
 use super::kernel;
 
 /// How long a process may take to stop.
@@ -19,9 +20,25 @@ const LONG_WAIT: Duration = Duration::from_millis(200);
 /// Whether all were stopped this way; else a signal would wake what somebody inside has stopped.
 static STOPPED: AtomicBool = AtomicBool::new(false);
 
-/// Stops all processes but init, and returns when every thread has stopped. `proc` is a `/proc` that nobody inside can
-/// mount anything on.
-pub(super) fn stop_all(proc: BorrowedFd<'_>) -> io::Result<()> {
+/// Stops all processes but init, and returns when every thread has stopped.
+pub(super) fn stop_all(handles: &Handles) -> io::Result<()> {
+    match (&handles.program_groups.freezer, &handles.proc) {
+        (Some(freezer), _) => freezer.freeze(),
+        (None, Some(proc)) => stop_by_signals(proc.as_fd()),
+        (None, None) => Err(io::ErrorKind::Unsupported.into()),
+    }
+}
+
+/// Lets all processes go on that [`stop_all`] has stopped.
+pub(super) fn continue_all(handles: &Handles) -> io::Result<()> {
+    match &handles.program_groups.freezer {
+        Some(freezer) => freezer.thaw(),
+        None => continue_by_signals(),
+    }
+}
+
+/// `proc` is a `/proc` that nobody inside can mount anything on.
+fn stop_by_signals(proc: BorrowedFd<'_>) -> io::Result<()> {
     STOPPED.store(true, Ordering::Relaxed);
     let start = Instant::now();
     loop {
@@ -31,15 +48,14 @@ pub(super) fn stop_all(proc: BorrowedFd<'_>) -> io::Result<()> {
             return Ok(());
         }
         if start.elapsed() > STOP_TIMEOUT {
-            continue_all()?;
+            continue_by_signals()?;
             return Err(io::Error::from_raw_os_error(libc::ETIMEDOUT));
         }
         std::thread::sleep(Duration::from_micros(500));
     }
 }
 
-/// Lets all processes go on that [`stop_all`] has stopped.
-pub(super) fn continue_all() -> io::Result<()> {
+fn continue_by_signals() -> io::Result<()> {
     if STOPPED.swap(false, Ordering::Relaxed) {
         signal_all(libc::SIGCONT)?;
     }

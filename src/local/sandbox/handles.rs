@@ -14,8 +14,8 @@ pub(super) struct Handles {
     pub(super) program_groups: ProgramGroups,
     /// Whether each program gets a control group namespace.
     pub(super) own_group_namespaces: bool,
-    /// A detached copy of `/proc`.
-    pub(super) proc: OwnedFd,
+    /// A detached copy of `/proc`, where there is no freezer.
+    pub(super) proc: Option<OwnedFd>,
     /// The folder `/dev/pts`.
     pub(super) terminals: OwnedFd,
     /// The device `/dev/null`.
@@ -25,22 +25,16 @@ pub(super) struct Handles {
 impl Handles {
     /// Returns all of them, and the standard streams.
     pub(super) fn all(&self) -> Vec<BorrowedFd<'_>> {
-        let own = [
-            &self.control,
-            &self.disk_lock,
-            &self.proc,
-            &self.terminals,
-            &self.null,
-        ];
+        let own = [&self.control, &self.disk_lock, &self.terminals, &self.null];
         let streams = [
             rustix::stdio::stdin(),
             rustix::stdio::stdout(),
             rustix::stdio::stderr(),
         ];
         own.into_iter()
-            .chain(&self.program_groups.tasks)
-            .chain(&self.program_groups.birth)
+            .chain(&self.proc)
             .map(AsFd::as_fd)
+            .chain(self.program_groups.all())
             .chain(streams)
             .collect()
     }

@@ -5,14 +5,16 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use twox_hash::XxHash64;
+use uuid::Uuid;
 
+use super::boot::{self, Booter};
 use super::cgroup::Groups;
 use super::error::Error;
 use super::image::{self, Image};
 use super::machine::Machine;
 use super::spec::{BootSpec, HostOptions, LimitsSupport, Mode};
 use super::tree::Owners;
-use super::{boot, copier, copy, discard, disk_lock, place, stray, trial, volume_owners};
+use super::{copier, copy, discard, disk_lock, place, stray, trial, volume_owners};
 
 /// What this computer can do for its user: makes machines and the trees that they live on.
 #[derive(Debug, Clone)]
@@ -114,12 +116,22 @@ impl Host {
         }
     }
 
+    /// Starts the process that will build a machine, which takes a while. It ends if it is dropped.
+    pub fn start_booter(&self, id: Uuid) -> Result<Booter, Error> {
+        Booter::start(self, id)
+    }
+
     /// Starts a machine and waits until its init answers.
     ///
     /// # Errors
     /// Nothing is left of a machine that did not start.
     pub fn boot(&self, spec: &BootSpec) -> Result<Machine, Error> {
-        boot::boot(self, spec)
+        self.boot_with(self.start_booter(spec.id)?, spec)
+    }
+
+    /// The same with a booter that was started before, for the same id.
+    pub fn boot_with(&self, booter: Booter, spec: &BootSpec) -> Result<Machine, Error> {
+        boot::boot(self, booter, spec)
     }
 
     /// Makes a new, empty upper.

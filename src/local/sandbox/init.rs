@@ -39,6 +39,8 @@ enum Holds {
     Process(Pid),
     /// A file that is being written; dropping it removes the file.
     Parcel(Parcel),
+    /// All processes, stopped.
+    Stopped,
 }
 
 /// Whether a connection stays after a request.
@@ -61,7 +63,7 @@ pub(super) fn serve(handles: &Handles, engine: u32) -> ! {
             if !revents.is_empty()
                 && let Next::Close = answer(handles, &mut connections[index])
             {
-                doomed.extend(hang_up(&connections.swap_remove(index)));
+                doomed.extend(hang_up(handles, &connections.swap_remove(index)));
             }
         }
         if ready.children {
@@ -120,7 +122,12 @@ fn wait_for_any(
 }
 
 /// The caller is gone, and what it started goes too: at first as if its terminal had been closed, so that it can tidy up.
-fn hang_up(connection: &Connection) -> Option<Doomed> {
+/// What it stopped goes on.
+fn hang_up(handles: &Handles, connection: &Connection) -> Option<Doomed> {
+    if let Holds::Stopped = connection.holds {
+        // What cannot be done now, the next engine does.
+        halt::continue_all(handles).unwrap_or_default();
+    }
     let Holds::Process(leader) = connection.holds else {
         return None;
     };
@@ -241,8 +248,17 @@ fn perform(
         (Request::IsIdle, Holds::Nothing) => {
             Ok(Answer::Now(Reply::Idle(has_no_children()), Next::Close))
         }
-        (Request::StopAll, Holds::Nothing) => halt::stop_all(handles.proc.as_fd()).map(done),
-        (Request::ContinueAll, Holds::Nothing) => halt::continue_all().map(done),
+        (Request::StopAll, Holds::Nothing) => halt::stop_all(handles).map(done),
+        (Request::StopAllWhileConnected, Holds::Nothing) => {
+            halt::stop_all(handles)?;
+            connection.holds = Holds::Stopped;
+            Ok(Answer::Now(Reply::Done, Next::Keep))
+        }
+        (Request::ContinueAll, Holds::Nothing | Holds::Stopped) => {
+            halt::continue_all(handles)?;
+            connection.holds = Holds::Nothing;
+            Ok(done(()))
+        }
         _ => Err(io::Error::from_raw_os_error(libc::EPROTO)),
     }
 }

@@ -211,16 +211,6 @@ pub(super) fn watch_children() -> io::Result<OwnedFd> {
     }
 }
 
-/// Has this process take no notice of a signal.
-pub(super) fn ignore(signal: i32) -> io::Result<()> {
-    // SAFETY: no handler is installed, so none can be called at a wrong time.
-    if unsafe { libc::signal(signal, libc::SIG_IGN) } == libc::SIG_ERR {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(())
-    }
-}
-
 /// Lets all signals through again, in a child of init just before it becomes a program.
 pub(super) fn unblock_signals() {
     // SAFETY: the set is initialised by `sigemptyset` before use.

@@ -10,6 +10,7 @@ use rustix::fs::Mode;
 use rustix::process::{Pid, Resource, setrlimit};
 use rustix::thread::UnshareFlags;
 
+use super::cgroup;
 use super::handles::Handles;
 use super::kernel::{self, Fork};
 use super::message::{Exact, ExecRequest};
@@ -51,7 +52,7 @@ pub(super) fn start(
 /// What programs see of control groups begins with their own.
 fn join_groups(handles: &Handles) -> io::Result<()> {
     for tasks in &handles.program_groups.tasks {
-        rustix::io::write(tasks, b"0")?;
+        cgroup::join(tasks)?;
     }
     if handles.own_group_namespaces {
         kernel::unshare(UnshareFlags::NEWCGROUP)?;

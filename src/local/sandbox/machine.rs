@@ -1,5 +1,5 @@
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,10 +15,28 @@ use super::discard;
 use super::error::Error;
 use super::guest_file::GuestFile;
 use super::message::{Reply, Request};
-use super::place::{INIT_TIMEOUT, Place, ask, expect_descriptor, is_ready, socket_name};
+use super::place::{INIT_TIMEOUT, Place, ask, expect_descriptor, hear, is_ready, socket_name};
 use super::process::Process;
+use super::socket;
 use super::spec::ExecSpec;
 use super::tree::Owners;
+
+/// The processes of a machine, stopped while this is there.
+#[derive(Debug)]
+pub struct Stopped {
+    socket: OwnedFd,
+}
+
+impl Stopped {
+    /// Lets them go on, and returns when they do.
+    pub fn end(self) -> Result<(), Error> {
+        ask_processes(&self.socket, &Request::ContinueAll)
+    }
+}
+
+fn ask_processes(socket: &OwnedFd, request: &Request) -> Result<(), Error> {
+    ask(socket, request, || String::from("processes")).map(drop)
+}
 
 /// A live machine. It outlives this handle and this process; another one connects again.
 #[derive(Debug, Clone)]
@@ -43,10 +61,6 @@ impl Machine {
 
     /// Whether it has ended.
     pub fn is_gone(&self) -> Result<bool, Error> {
-        // A frozen init does not take connections, of which only so many can wait.
-        if cgroup::holds_frozen(&self.place.group_note()) {
-            return Ok(false);
-        }
         match self.place.reach() {
             Ok(_) => Ok(false),
             Err(Error::Gone) => Ok(true),
@@ -78,9 +92,22 @@ impl Machine {
 
     /// A TCP listener on `127.0.0.1:port` inside, of which nothing is left inside; port 0 picks one.
     pub fn listen(&self, port: u16) -> Result<OwnedFd, Error> {
-        let socket = self.place.reach()?;
-        let what = || format!("listener on port {port}");
-        expect_descriptor(ask(&socket, &Request::Listen(port), what)?)
+        self.listen_all(&[port]).pop().unwrap_or(Err(Error::Gone))
+    }
+
+    /// The same on several ports, in the time of one.
+    pub fn listen_all(&self, ports: &[u16]) -> Vec<Result<OwnedFd, Error>> {
+        let asked = ports.iter().map(|port| {
+            let socket = self.place.reach()?;
+            let sent = socket::send(socket.as_fd(), &Request::Listen(*port), &[]);
+            Ok((port, socket, sent))
+        });
+        let asked: Vec<_> = asked.collect();
+        let answers = asked.into_iter().map(|asked| {
+            let (port, socket, sent) = asked?;
+            expect_descriptor(hear(&socket, sent, || format!("listener on port {port}"))?)
+        });
+        answers.collect()
     }
 
     /// A TCP connection to `127.0.0.1:port` inside (or `[::1]:port` where only that listens), blocking.
@@ -119,25 +146,21 @@ impl Machine {
         }
     }
 
-    /// Stops every process inside, all at once. Until [`Machine::continue_all`] the machine may not answer.
+    /// Stops every process inside, all at once, until [`Machine::continue_all`].
     pub fn stop_all(&self) -> Result<(), Error> {
-        let note = self.place.group_note();
-        if cgroup::freeze(&note).map_err(Error::file(&note))? {
-            return Ok(());
-        }
-        self.signal_all(&Request::StopAll)
+        ask_processes(&self.place.reach()?, &Request::StopAll)
+    }
+
+    /// Stops every process inside until what is returned is ended or dropped, or this process is gone.
+    pub fn stop_for_now(&self) -> Result<Stopped, Error> {
+        let socket = self.place.reach()?;
+        ask_processes(&socket, &Request::StopAllWhileConnected)?;
+        Ok(Stopped { socket })
     }
 
     /// Lets all processes go on.
     pub fn continue_all(&self) -> Result<(), Error> {
-        let note = self.place.group_note();
-        cgroup::thaw(&note).map_err(Error::file(&note))?;
-        self.signal_all(&Request::ContinueAll)
-    }
-
-    fn signal_all(&self, request: &Request) -> Result<(), Error> {
-        let socket = self.place.reach()?;
-        ask(&socket, request, || String::from("processes")).map(drop)
+        ask_processes(&self.place.reach()?, &Request::ContinueAll)
     }
 
     /// The process id of init outside.
@@ -149,7 +172,7 @@ impl Machine {
 
     /// Ends everything inside at once and waits until it is gone. A machine that is gone is fine.
     pub fn kill(&self) -> Result<(), Error> {
-        // A frozen process takes no connection, and does not die before it is let go.
+        // A frozen process does not die before it is let go.
         let note = self.place.group_note();
         cgroup::thaw(&note).map_err(Error::file(&note))?;
         match self.place.reach() {
@@ -176,8 +199,6 @@ impl Machine {
             Err(Error::Gone) => return Ok(()),
             again => again?,
         };
-        // A frozen process does not die before it is let go.
-        cgroup::thaw(&self.place.group_note()).map_err(Error::Socket)?;
         match pidfd_send_signal(&init, Signal::KILL) {
             Ok(()) | Err(Errno::SRCH) => {}
             Err(error) => return Err(failed(error)),

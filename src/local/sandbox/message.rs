@@ -78,7 +78,7 @@ pub(super) struct GroupPlan {
 }
 
 /// Which processes of a machine are in a control group. Init is in none that limits memory, so that it is never killed
-/// for what programs take.
+/// for what programs take, and in none that is frozen, so that it lets programs go on when who froze them is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Members {
@@ -86,6 +86,8 @@ pub(super) enum Members {
     Nobody,
     Init,
     Programs,
+    /// Init once it serves, and programs: the booter need not keep to the processors of a machine.
+    InitAndPrograms,
     All,
 }
 
@@ -167,7 +169,10 @@ pub(super) enum Request {
     Create(Exact),
     Commit,
     IsIdle,
+    /// Stops all processes but init until they are told to go on.
     StopAll,
+    /// Stops them until they are told to go on, or this connection ends.
+    StopAllWhileConnected,
     ContinueAll,
 }
 

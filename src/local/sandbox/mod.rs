@@ -6,11 +6,11 @@
 //!   care for trees; `stray` finds machines whose state is lost, `own_files` lets measure what guests closed; `image`, `etc` and
 //!   `credentials` say what of this computer shows inside, `hidden` what does not; `disk_lock` keeps a disk to one machine,
 //!   `volume_owners` converts old volumes; `trial` tells whether machines work.
-//! - A start: `boot` (the engine's side) → `program_file` and `booter` (single-threaded, between the two; `cgroup`,
+//! - A start: `boot` (the engine's side) → `program_file` and `booter` (single-threaded, between the two; `cgroup`, `freezer`,
 //!   `kernel_limits`) → `overlay`, `device` and `inner_path` (the root is built) → `guest_root` and `ready` (pid 1 moves in,
 //!   under `syscall_filter`).
 //! - Inside: `init` serves with the descriptors of `handles`; `launch`, `ports`, `terminal`, `parcel` and `halt` do what it is asked.
-//! - Between: `message` and `socket`. Beside: `detach`, for helpers of the engine. Below: `kernel`, the system calls without a safe form.
+//! - Between: `message` and `socket`. Below: `kernel`, the system calls without a safe form.
 
 mod attributes;
 mod boot;
@@ -21,12 +21,12 @@ mod content;
 mod copier;
 mod copy;
 mod credentials;
-mod detach;
 mod device;
 mod discard;
 mod disk_lock;
 mod error;
 mod etc;
+mod freezer;
 mod guest_file;
 mod guest_root;
 mod halt;
@@ -61,15 +61,15 @@ mod tree;
 mod trial;
 mod volume_owners;
 
+pub use boot::Booter;
 pub use booter::INIT as INIT_NAME;
 pub use console::Console;
-pub(super) use detach::detach;
 pub(super) use discard::discard;
 pub use error::Error;
 pub use guest_file::GuestFile;
 pub use host::{Host, mark_of};
 pub(crate) use kernel::let_large_writes_fail;
-pub use machine::Machine;
+pub use machine::{Machine, Stopped};
 pub(crate) use own_files::read_all_own_files;
 pub use process::{Process, Running};
 pub use spec::{

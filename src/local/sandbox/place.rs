@@ -134,8 +134,17 @@ pub(super) fn ask(
     request: &Request,
     what: impl Fn() -> String,
 ) -> Result<(Reply, Vec<OwnedFd>), Error> {
-    let heard = socket::send(socket.as_fd(), request, &[])
-        .and_then(|()| socket::receive::<Reply>(socket.as_fd(), RecvFlags::empty()));
+    let sent = socket::send(socket.as_fd(), request, &[]);
+    hear(socket, sent, what)
+}
+
+/// Waits for the answer to a request that has been sent.
+pub(super) fn hear(
+    socket: &OwnedFd,
+    sent: io::Result<()>,
+    what: impl Fn() -> String,
+) -> Result<(Reply, Vec<OwnedFd>), Error> {
+    let heard = sent.and_then(|()| socket::receive::<Reply>(socket.as_fd(), RecvFlags::empty()));
     match heard {
         Ok(Some((Reply::Failed(errno), _))) => Err(Error::Guest {
             what: what(),

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::CpuSet;
 
-use super::cgroup::PROCESSES;
+use super::cgroup::{Membership, PROCESSES};
 use super::kernel;
 use super::message::BootPlan;
 use super::step::{Failure, Step};
@@ -20,10 +20,15 @@ use super::syscall_filter;
 static OPEN_FILES: OnceLock<Rlimit> = OnceLock::new();
 
 /// What is left to do in the root of the machine before it is ready.
-pub(super) fn prepare(plan: &BootPlan, control: &OwnedFd) -> Result<(), Failure> {
+pub(super) fn prepare(
+    plan: &BootPlan,
+    control: &OwnedFd,
+    groups: &Membership,
+) -> Result<(), Failure> {
     rustix::system::sethostname(plan.hostname.as_bytes()).step("host name")?;
     kernel::raise_loopback().step("loopback interface")?;
     limit_processors(plan).step("processors")?;
+    groups.enter_late().step("control group")?;
     rustix::process::setsid().step("new session")?;
     rustix::thread::set_name(c"init").step("name of init")?;
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)

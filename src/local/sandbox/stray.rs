@@ -13,6 +13,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use super::booter::INIT;
 use super::cgroup::{self, Groups};
 use super::error::Error;
+use super::freezer::Freezer;
 use super::host::mark_of;
 use super::place::{INIT_TIMEOUT, is_ready};
 use super::tree::Owners;
@@ -123,12 +124,10 @@ impl Stray {
         let groups = groups_of(self.process);
         // A frozen process does not die before it is let go.
         for group in &groups {
-            for (file, state) in [("freezer.state", "THAWED"), ("cgroup.freeze", "0")] {
-                let path = group.join(file);
-                if path.exists() {
-                    fs::write(&path, state).map_err(Error::file(&path))?;
-                }
-            }
+            let freezer = Freezer::open(group).map_err(Error::file(group))?;
+            freezer
+                .map_or(Ok(()), |freezer| freezer.thaw())
+                .map_err(Error::file(group))?;
         }
         match pidfd_send_signal(&self.handle, Signal::KILL) {
             Ok(()) | Err(Errno::SRCH) => {}
@@ -139,35 +138,47 @@ impl Stray {
             return Err(Error::TimedOut(format!("end of process {number}")));
         }
         // One that is still busy with the end of its last process is swept later.
-        for group in &groups {
+        for group in groups.iter().rev() {
             fs::remove_dir(group).unwrap_or_default();
         }
         Ok(())
     }
 }
 
-/// The control groups that were made for the machine of an init.
+/// The control groups that were made for the machine of an init, those below after those above. It is in some of them,
+/// and what it started in the others.
 fn groups_of(init: Pid) -> Vec<PathBuf> {
-    let number = init.as_raw_nonzero();
-    let own = fs::read_to_string(format!("/proc/{number}/cgroup")).unwrap_or_default();
+    let init = init.as_raw_nonzero();
+    let children = format!("/proc/{init}/task/{init}/children");
+    let children = fs::read_to_string(children).unwrap_or_default();
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let group = |line: &str| {
-        let (_, rest) = line.split_once(':')?;
-        let (controllers, path) = rest.split_once(':')?;
-        let path = Path::new(path);
-        let is_own = path.file_name()?.to_str()?.starts_with("fastvm-");
-        let controller = controllers
-            .split(',')
-            .next()
-            .filter(|name| !name.is_empty());
-        let kind = if controller.is_none() {
-            "cgroup2"
-        } else {
-            "cgroup"
+    let processes = children.split_whitespace().map(str::to_owned);
+    let mut groups: Vec<PathBuf> = processes
+        .chain([init.to_string()])
+        .filter_map(|process| fs::read_to_string(format!("/proc/{process}/cgroup")).ok())
+        .flat_map(|lines| groups_in(&lines, &mounts))
+        .collect();
+    groups.sort_unstable();
+    groups.dedup();
+    groups
+}
+
+/// Returns those of the control groups of a process that were made for a machine.
+fn groups_in(lines: &str, mounts: &str) -> Vec<PathBuf> {
+    let groups = lines.lines().flat_map(|line| {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let controllers = parts.next().unwrap_or_default();
+        let (kind, controller) = match controllers.split(',').next() {
+            None | Some("") => ("cgroup2", None),
+            first => ("cgroup", first),
         };
-        is_own.then(|| cgroup::folder_of(path, &mounts, kind, controller))?
-    };
-    own.lines().filter_map(group).collect()
+        Path::new(parts.next().unwrap_or_default())
+            .ancestors()
+            .take_while(|path| path.to_string_lossy().contains("/fastvm-"))
+            .filter_map(|path| cgroup::folder_of(path, mounts, kind, controller))
+            .collect::<Vec<_>>()
+    });
+    groups.collect()
 }
 
 #[cfg(test)]
