@@ -39,7 +39,7 @@ for event in fastvm.FastvmClient().vms.stream(sys.argv[1], command=sys.argv[2:])
     elif event.type == "e": os.write(2, event.data)"#;
 
 fn main() {
-    // `cargo test` builds and starts benches too; only `cargo bench` measures.
+    // `cargo test --benches` starts it too; only `cargo bench` measures.
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     if !arguments.iter().any(|argument| argument == "--bench") {
         return;

@@ -52,7 +52,7 @@ impl Tally {
 }
 
 fn main() {
-    // `cargo test` builds and starts benches too.
+    // `cargo test --benches` starts it too; only `cargo bench` measures.
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }

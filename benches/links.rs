@@ -31,7 +31,7 @@ const SDK_UP: &str = "import os, fastvm\nfastvm.FastvmClient().upload(os.environ
 const SDK_DOWN: &str = "import os, fastvm\nfastvm.FastvmClient().download(os.environ['ID'], '/root/from', os.environ['HOME'] + '/copy')";
 
 fn main() {
-    // `cargo test` builds and starts benches too; only `cargo bench` measures.
+    // `cargo test --benches` starts it too; only `cargo bench` measures.
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     if !arguments.iter().any(|argument| argument == "--bench") {
         return;

@@ -28,7 +28,7 @@ struct Contender<'a> {
 }
 
 fn main() {
-    // `cargo test` builds and starts benches too; only `cargo bench` measures.
+    // `cargo test --benches` starts it too; only `cargo bench` measures.
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }

@@ -38,7 +38,7 @@ const DONE: &str = r#"{"exitCode":0,"stdout":"done","stderr":"","timedOut":false
 const DONE_STREAMED: &str = "{\"t\":\"o\",\"d\":\"ZG9uZQ==\"}\n{\"t\":\"x\",\"c\":0}\n";
 
 fn main() {
-    // `cargo test` builds and starts benches too; only `cargo bench` measures.
+    // `cargo test --benches` starts it too; only `cargo bench` measures.
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     if !arguments.iter().any(|argument| argument == "--bench") {
         return;

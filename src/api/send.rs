@@ -251,7 +251,7 @@ impl Client {
         }
     }
 
-    fn log(&self, level: u8, text: impl FnOnce() -> String) {
+    pub(super) fn log(&self, level: u8, text: impl FnOnce() -> String) {
         if self.0.log.wants(level) {
             self.0.log.line(level, &text());
         }

@@ -1,6 +1,6 @@
 //! Staging objects behind signed URLs: another host, no key, no header but what the signature covers.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
@@ -59,6 +59,7 @@ impl Client {
         let body = body.inspect(move |_| {
             let _ = moved.send(());
         });
+        let start = self.log_request("PUT", &target);
         let sending = request.body(Body::wrap_stream(body)).send();
         tokio::pin!(sending);
         let response = loop {
@@ -76,6 +77,7 @@ impl Client {
             }
         };
         let response = response.map_err(|error| self.storage_failure(&target, &error))?;
+        self.log_answer(&target, &response, start);
         checked(&target, response).await.map(drop)
     }
 
@@ -90,10 +92,12 @@ impl Client {
         if from > 0 {
             request = request.header(RANGE, format!("bytes={from}-"));
         }
+        let start = self.log_request("GET", &target);
         let answer = tokio::time::timeout(STALL_LIMIT, request.send()).await;
         let response = answer
             .map_err(|_| stalled(&target))?
             .map_err(|error| self.storage_failure(&target, &error))?;
+        self.log_answer(&target, &response, start);
         let response = checked(&target, response).await?;
         // Whoever knows no ranges sends the whole object, whose beginning is here already.
         let known = match response.status() {
@@ -110,6 +114,18 @@ impl Client {
         Ok(stream::unfold(state, async |mut state| {
             state.chunk().await.map(|chunk| (chunk, state))
         }))
+    }
+
+    fn log_request(&self, method: &str, target: &Url) -> Instant {
+        self.log(2, || format!("> {method} {}", without_signature(target)));
+        Instant::now()
+    }
+
+    fn log_answer(&self, target: &Url, response: &Response, start: Instant) {
+        self.log(2, || {
+            let (status, passed) = (response.status(), start.elapsed().as_millis());
+            format!("< {status} {} in {passed} ms", without_signature(target))
+        });
     }
 
     fn storage(&self, target: &Url) -> Result<&reqwest::Client, Error> {
@@ -169,6 +185,13 @@ impl Download {
 fn parsed(url: &SignedUrl) -> Result<Url, Error> {
     Url::parse(url.expose())
         .map_err(|error| Error::SetUp(format!("the API sent a bad storage URL: {error}")))
+}
+
+/// The query is the signature.
+fn without_signature(target: &Url) -> String {
+    let mut shown = target.clone();
+    shown.set_query(target.query().map(|_| "[redacted]"));
+    shown.into()
 }
 
 fn stalled(target: &Url) -> Error {

@@ -92,7 +92,7 @@ pub const HONOURED: &[Variable] = &[
 ];
 
 impl Environment {
-    /// Reads the environment of this process; nothing else in the crate does.
+    /// Reads the environment of this process, once.
     pub fn capture() -> Result<Self, Error> {
         Self::from_lookup(|name| std::env::var_os(name))
     }

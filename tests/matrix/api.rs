@@ -450,6 +450,8 @@ fn no_output_at_any_level_holds_the_key_or_a_signature() {
         }
     }
     assert!(all.iter().any(|ran| ran.code != 0) && all.iter().any(|ran| ran.code == 0));
+    let is_told = |line: &str| line.starts_with("> PUT ") && line.ends_with("?[redacted]");
+    assert!(all.iter().any(|ran| ran.stderr.lines().any(is_told)));
     for ran in &all {
         let text = ran.to_string();
         assert!(!text.contains(KEY), "{text}");
