@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::common::{Home, Ran, Serving};
+use crate::common::{Home, Ran, Serving, missing};
 use crate::python::python;
 
 /// What is compared: words that both take, as a script would write them.
@@ -156,11 +156,7 @@ impl Both {
 #[test]
 fn scripts_for_the_official_cli_get_the_same_answers() {
     let Some(python) = python() else {
-        use std::io::Write as _;
-        let _ = writeln!(
-            std::io::stderr(),
-            "not run: no Python with fastvm==0.7.0 (see FASTVM_TEST_PYTHON)"
-        );
+        missing("no Python with fastvm==0.7.0 (see FASTVM_TEST_PYTHON)");
         return;
     };
     let local = Home::new();

@@ -4,7 +4,7 @@
 
 use std::process::{Command, Stdio};
 
-use crate::common::{Home, Serving};
+use crate::common::{Home, Serving, missing};
 
 /// The interpreter with the official package, if there is one.
 pub(crate) fn python() -> Option<String> {
@@ -26,11 +26,7 @@ pub(crate) fn python() -> Option<String> {
 #[test]
 fn the_official_sdk_and_cli_work_on_the_local_engine() {
     let Some(python) = python() else {
-        use std::io::Write as _;
-        let _ = writeln!(
-            std::io::stderr(),
-            "not run: no Python with fastvm==0.7.0 (see FASTVM_TEST_PYTHON)"
-        );
+        missing("no Python with fastvm==0.7.0 (see FASTVM_TEST_PYTHON)");
         return;
     };
     let home = Home::new();

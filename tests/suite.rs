@@ -28,6 +28,7 @@ mod exec_options;
 mod firewall;
 mod full_pipes;
 mod generated;
+mod layout;
 mod local;
 mod matrix;
 mod nouns;

@@ -3,6 +3,7 @@
 mod detour;
 pub(crate) mod fault_proxy;
 pub(crate) mod front;
+pub(crate) mod limit;
 pub(crate) mod listing;
 mod ran;
 pub(crate) mod scripted;
@@ -24,14 +25,26 @@ pub(crate) use serving::Serving;
 /// The binary under test.
 pub(crate) const FASTVM: &str = env!("CARGO_BIN_EXE_fastvm");
 
-/// Whether this machine lacks a program that a test cannot do without; says so where it does.
+/// Whether this machine lacks a program that a test cannot do without.
 pub(crate) fn lacks(program: &str) -> bool {
     let lacks = Command::new(program).arg("--version").output().is_err();
     if lacks {
-        use std::io::Write as _;
-        let _ = writeln!(std::io::stderr(), "not run: this machine has no {program}");
+        missing(&format!("this machine has no {program}"));
     }
     lacks
+}
+
+/// Says that a test does not run for want of something that can be installed. In CI, which installs it, that is a failure.
+pub(crate) fn missing(what: &str) {
+    assert!(std::env::var_os("FASTVM_TEST_ALL").is_none(), "{what}");
+    skip(what);
+}
+
+/// Says that a test does not run, and why.
+pub(crate) fn skip(reason: &str) {
+    use std::io::Write as _;
+    let line = format!("not run: {reason}\n");
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
 }
 
 /// A home folder that no other test knows, with the engine's data in it. VMs that a test leaves are removed.
@@ -43,6 +56,7 @@ pub(crate) struct Home {
 
 impl Home {
     pub(crate) fn new() -> Self {
+        limit::begin();
         Self {
             folder: std::sync::Arc::new(tempfile::tempdir().unwrap()),
             variables: Vec::new(),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::recovery::{init_of, kill};
 use super::rig::{Rig, options};
-use crate::common::{Home, lacks};
+use crate::common::{Home, lacks, skip};
 
 impl Rig {
     /// A snapshot of a VM with a file in it.
@@ -274,10 +274,8 @@ fn cannot_mount() -> Option<&'static str> {
 
 #[test]
 fn a_snapshot_that_is_ready_outlives_a_crash_of_the_computer() {
-    use std::io::Write as _;
     if let Some(reason) = cannot_mount() {
-        let _ = writeln!(std::io::stderr(), "not run: {reason}");
-        return;
+        return skip(reason);
     }
     if lacks("mkfs.ext4") {
         return;

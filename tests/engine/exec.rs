@@ -1,7 +1,5 @@
 //! Running programs, buffered and streaming.
 
-use std::time::{Duration, Instant};
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -110,9 +108,8 @@ async fn much_output_is_exact_in_both_modes() {
 async fn a_child_in_the_background_neither_holds_the_answer_nor_dies_of_it() {
     let rig = Rig::start();
     let id = rig.vm().await;
-    let started = Instant::now();
+    // It would be gone if the answer came after its end.
     let run = rig.exec(&id, &["sh", "-c", "sleep 300 & echo $!"]).await;
-    assert!(started.elapsed() < Duration::from_secs(5));
     let pid = run["stdout"].as_str().unwrap().trim();
     assert_eq!(rig.exec(&id, &["kill", "-0", pid]).await["exitCode"], 0);
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::rig::Rig;
-use crate::common::{FASTVM, lacks};
+use crate::common::{FASTVM, lacks, skip};
 
 /// How long to wait for what must come.
 const LONG: Duration = Duration::from_secs(120);
@@ -103,8 +103,7 @@ const EXT4: &str = "truncate -s 128M image && mkfs.ext4 -q -m 0 image && mount -
 fn lacks_ext4() -> bool {
     let is_root = rustix::process::geteuid().is_root();
     if !is_root || !Path::new("/dev/loop-control").exists() {
-        use std::io::Write as _;
-        let _ = writeln!(std::io::stderr(), "not run: no loop devices for this user");
+        skip("no loop devices for this user");
         return true;
     }
     lacks("mkfs.ext4")

@@ -34,6 +34,7 @@ impl Rig {
     }
 
     pub(crate) fn with(change: impl FnOnce(&mut Options)) -> Self {
+        crate::common::limit::begin();
         let data = Arc::new(tempfile::tempdir().unwrap());
         let mut options = options(data.path());
         change(&mut options);

@@ -19,6 +19,8 @@ mod kernel_limits;
 #[path = "../sandbox/lab.rs"]
 mod lab;
 mod leftovers;
+#[path = "../common/limit.rs"]
+mod limit;
 mod limits;
 mod masks;
 mod network;

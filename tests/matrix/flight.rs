@@ -623,12 +623,14 @@ fn two_copies_to_one_place_do_not_mix_within_a_file() {
         home.ok(&["cp", "one", &one]);
         home.ok(&["cp", "two", &two]);
         let down = format!("down-{round}");
-        thread::scope(|scope| {
-            for source in [&one, &two] {
+        let codes = thread::scope(|scope| {
+            let copies = [&one, &two].map(|source| {
                 let (home, down) = (&home, &down);
-                scope.spawn(move || home.run(&["cp", source, down]));
-            }
+                scope.spawn(move || home.run(&["cp", source, down]).code)
+            });
+            copies.map(|copy| copy.join().unwrap())
         });
+        assert!(codes.contains(&0), "{codes:?}");
         assert_whole(&home.join(&down), &[&home.join("one"), &home.join("two")]);
         assert_eq!(ours_below(home.path()), Vec::<String>::new());
     }

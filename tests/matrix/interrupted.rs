@@ -461,7 +461,7 @@ fn a_copy_that_was_taken_up_has_the_mode_and_time_of_its_folder_and_no_file_is_b
         for words in [&["cp", "--sync", "--checksum"][..], &["cp"]] {
             let large = Large::on_the_way(way);
             let ends = killed_tree(&large, way);
-            let damage = "cd /root/copy && set -- [0-9]* && touch -r $1 /tmp/time && printf damage | dd of=$1 conv=notrunc 2>/dev/null && touch -r /tmp/time $1";
+            let damage = "cd /root/copy && set -- [0-9]* && touch -r $1 ../time && printf damage | dd of=$1 conv=notrunc 2>/dev/null && touch -r ../time $1 && rm ../time";
             if words.len() > 1 && way == Way::Up {
                 large.served.sh(damage);
             } else if words.len() > 1 {

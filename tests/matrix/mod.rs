@@ -92,6 +92,8 @@ fn assert_whole(folder: &Path, versions: &[&Path]) {
     for version in versions {
         for file in files_of(version) {
             let Ok(got) = fs::read(folder.join(&file)) else {
+                let has_all = versions.iter().all(|version| version.join(&file).exists());
+                assert!(!has_all, "{} is missing", file.display());
                 continue;
             };
             let whole = versions

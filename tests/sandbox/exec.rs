@@ -207,7 +207,7 @@ fn what_a_caller_that_hangs_up_leaves_may_tidy_up_but_not_stay() {
     );
     assert_eq!(guest.says("ls -A /root"), "");
     leave("trap '' HUP; echo started; while :; do sleep 100; done");
-    leave("trap '' HUP; kill -STOP $$ & echo started; sleep 100; sleep 100");
+    leave("trap '' HUP; echo started; kill -STOP $$; sleep 100; sleep 100");
 }
 
 #[test]

@@ -40,6 +40,7 @@ impl Lab {
     }
 
     pub(crate) fn on(rootfs: Rootfs) -> Self {
+        crate::limit::begin();
         let data = std::env::var_os(DATA).unwrap_or_else(|| env!("CARGO_TARGET_TMPDIR").into());
         Self::at(rootfs, &PathBuf::from(data).join("sandbox"))
     }

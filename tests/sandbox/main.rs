@@ -14,6 +14,8 @@ mod isolation;
 mod lab;
 mod layers;
 mod life;
+#[path = "../common/limit.rs"]
+mod limit;
 mod limits;
 mod ports;
 mod syscalls;

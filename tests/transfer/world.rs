@@ -140,6 +140,7 @@ impl World {
 
     /// `gnu` has everything, `gzip` no zstd, `plain` no compressor, `nocurl` no curl, `busybox` is all BusyBox but for curl.
     pub(crate) fn new(kind: &str) -> Self {
+        crate::limit::begin();
         let root = tempfile::tempdir().unwrap();
         let tools = root.path().join("tools");
         fs::create_dir(&tools).unwrap();
