@@ -28,6 +28,7 @@ Exit codes: fastvm help exit-codes";
     subcommand_required = true,
     arg_required_else_help = true,
     disable_help_subcommand = true,
+    args_override_self = true,
     max_term_width = 110
 )]
 pub struct Cli {

@@ -1,9 +1,11 @@
 //! What every command gets: settings, the voice, and the client, made when it is first asked for.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::api::{self, Client, Log};
 use crate::cli::GlobalOptions;
+use crate::config::key::KeySource;
 use crate::config::{self, Api, Environment, Paths, Remote, Settings};
 use crate::error::{Error, Kind};
 use crate::output::{Answer, Talk, Ui};
@@ -67,7 +69,10 @@ impl Context {
         }
         let access = match self.settings.api()?.clone() {
             Api::Local { .. } => self.local()?,
-            Api::Remote(remote) => with_key(&remote).await?,
+            Api::Remote(remote) => {
+                self.warn_of_key(&remote);
+                with_key(&remote).await?
+            }
         };
         let client = self.client_for(access)?;
         self.client = Some(client.clone());
@@ -78,10 +83,13 @@ impl Context {
     pub async fn client_without_key(&mut self) -> Result<(Client, Origin), Error> {
         let access = match self.settings.api()?.clone() {
             Api::Local { .. } => self.local()?,
-            Api::Remote(remote) => match with_key(&remote).await {
-                Ok(access) => access,
-                Err(_) => without_key(&remote),
-            },
+            Api::Remote(remote) => {
+                self.warn_of_key(&remote);
+                match with_key(&remote).await {
+                    Ok(access) => access,
+                    Err(_) => without_key(&remote),
+                }
+            }
         };
         let key = match &access.key {
             Some(_) => access.key_source.clone(),
@@ -92,6 +100,24 @@ impl Context {
             key,
         };
         Ok((self.client_for(access)?, origin))
+    }
+
+    fn warn_of_key(&self, remote: &Remote) {
+        if let Some(warning) = remote.key_warning() {
+            self.ui.warn(&warning);
+        }
+    }
+
+    /// Reads the key of `--api-key-file`, with a warning if others can read it too.
+    pub async fn read_key_file(&self, path: PathBuf) -> Result<ApiKey, Error> {
+        let source = KeySource::File {
+            path,
+            source: "--api-key-file".to_owned(),
+        };
+        if let Some(warning) = source.warning() {
+            self.ui.warn(&warning);
+        }
+        Ok(source.read().await?)
     }
 
     /// A client of the chosen API with another key than the configured one, to try it out.

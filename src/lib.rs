@@ -41,8 +41,6 @@ pub mod wire;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{CommandFactory as _, FromArgMatches as _};
-
 use cli::Cli;
 use config::{Environment, Paths, Terminal};
 use context::Context;
@@ -60,12 +58,8 @@ pub fn run() -> ExitCode {
     if commands::completion::answered() {
         return Exit::SUCCESS.into();
     }
-    let matches = match Cli::command().try_get_matches() {
-        Ok(matches) => matches,
-        Err(error) => return report::usage(&error).into(),
-    };
-    let cli = match Cli::from_arg_matches(&matches) {
-        Ok(cli) => cli,
+    let (matches, cli) = match commands::parse() {
+        Ok(parsed) => parsed,
         Err(error) => return report::usage(&error).into(),
     };
     let request_timeout = commands::request_timeout(&matches);

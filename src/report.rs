@@ -7,7 +7,7 @@ use clap::error::ErrorKind;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
 use crate::output::Ui;
-use crate::output::control::visible_lines;
+use crate::output::control::{bytes_visible, visible_lines};
 
 /// Tells the user what failed and what to do, and returns the exit code.
 pub(crate) fn failure(ui: &Ui, error: &Error) -> Exit {
@@ -40,10 +40,16 @@ pub(crate) fn before_settings(error: &Error) -> Exit {
 pub(crate) fn usage(error: &clap::Error) -> Exit {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            // A reader that went away has seen enough.
-            let _ = error.print();
-            Exit::SUCCESS
+            match error.print().and_then(|()| std::io::stdout().flush()) {
+                // A reader that went away has seen enough.
+                Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                    let message = format!("cannot write to standard output: {error}");
+                    before_settings(&Error::new(Kind::LocalIo, message))
+                }
+                _ => Exit::SUCCESS,
+            }
         }
+        _ if is_about_bytes(error) => before_settings(&Error::usage(not_utf8())),
         _ => {
             let _ = error.print();
             if asks_for_json() {
@@ -57,9 +63,35 @@ pub(crate) fn usage(error: &clap::Error) -> Exit {
     }
 }
 
+/// Whether the error is about an argument that is no text.
+fn is_about_bytes(error: &clap::Error) -> bool {
+    error.kind() == ErrorKind::InvalidUtf8
+        || error
+            .render()
+            .to_string()
+            .contains(char::REPLACEMENT_CHARACTER)
+            && std::env::args_os().any(|word| word.to_str().is_none())
+}
+
+/// Which arguments are not UTF-8; clap does not say.
+fn not_utf8() -> String {
+    let words = std::env::args_os().skip(1);
+    let bad: Vec<String> = words
+        .filter(|word| word.to_str().is_none())
+        .map(|word| format!("`{}`", bytes_visible(&word)))
+        .collect();
+    match bad.as_slice() {
+        [one] => format!("the argument {one} is not UTF-8"),
+        several => format!("the arguments {} are not UTF-8", several.join(", ")),
+    }
+}
+
 /// Whether the words ask for JSON, for the errors that come before they are understood.
 fn asks_for_json() -> bool {
-    let words: Vec<String> = std::env::args().take_while(|word| word != "--").collect();
+    let words: Vec<String> = std::env::args_os()
+        .map(|word| word.to_string_lossy().into_owned())
+        .take_while(|word| word != "--")
+        .collect();
     let is_json = |format: &str| format.starts_with("json");
     let follows = words
         .windows(2)

@@ -30,19 +30,18 @@ use crate::transfer::sync::carry_out;
 use crate::transfer::{
     Compression, DownloadRequest, DownloadTarget, Filter, Incomplete, Leftovers, Links, Pace,
     Preview, RelayRequest, Settings, Shards, Summary, UploadRequest, UploadSource, cleanup,
-    download, preview_download, preview_upload, relay, upload,
+    download, preview_download, preview_upload, relay, shown_guest_path, upload,
 };
 
 #[derive(Debug, Args)]
 #[command(
     override_usage = "fastvm cp [OPTIONS] <SRC>... <DST>",
     after_help = "\
-One side is VM:PATH, or both: then the bytes do not pass through this machine.
-A folder is copied whole: `cp ./src dev:/root/src` makes /root/src the copy, merged
-with what is there; a trailing `/` on the target copies into it. `-` is standard input
-or output.
-A path in the VM that does not begin with `/` is below its home. With --dry-run the
-paths that would be copied are listed, and nothing is copied.
+One side is VM:PATH, or both: then the bytes do not pass through this machine. `-` is standard input or output.
+A folder is copied whole: `cp ./src dev:/root/src` makes /root/src the copy, merged with what is there.
+A target that is `.`, `..` or `~`, or that ends with `/`, is a folder to copy into: `cp dev:/var/log .` makes ./log.
+A path in the VM that does not begin with `/` is below its home.
+With --dry-run the paths that would be copied are listed, and nothing is copied.
 
 Examples:
   fastvm cp ./src dev:/root/src
@@ -109,7 +108,7 @@ enum Compress {
 }
 
 pub(crate) async fn run(context: &mut Context, args: CpArgs) -> Result<Exit, Error> {
-    let plan = plan(&args.paths)?;
+    let plan = plan(&args.paths, context.environment.home.as_deref())?;
     args.sync.check(&plan)?;
     // A dry run of ours looks into the VM, by requests that a dry run of the API would not send.
     let dry_run = std::mem::take(&mut context.options.dry_run);
@@ -392,5 +391,6 @@ fn left_behind(error: Error, paths: &[String], vm: &str) -> Error {
     if paths.is_empty() {
         return error;
     }
-    error.also(&format!("left in {vm}: {}", paths.join(", ")))
+    let paths = shown_guest_path(&paths.join(", ")).into_owned();
+    error.also(&format!("left in {vm}: {paths}"))
 }

@@ -13,6 +13,7 @@ mod running;
 mod sink;
 mod staging;
 mod surroundings;
+mod trailing;
 mod unread;
 
 use std::path::PathBuf;
@@ -32,6 +33,7 @@ pub(crate) use running::Roster;
 use running::Running;
 pub(crate) use sink::Sink;
 pub(crate) use surroundings::PlaceOptions;
+pub(crate) use trailing::{Trailing, parse};
 pub(crate) use unread::Unread;
 
 use super::{naming, pairs};
@@ -52,7 +54,7 @@ use crate::wire::exec::ExecRequest;
                       fastvm exec [OPTIONS] -l K=V | --status S | --all [--] <COMMAND>...",
     after_help = "\
 One word is a shell line; several words run as they are, without a shell.
-Options of fastvm end at the first VM, or at the command. Several words before a `--` are VMs.
+Options of fastvm go before the first VM, or before the command. Behind the VM or behind a shell line they count too; what follows a program is the program's. Several words before a `--` are VMs; what follows a `--` is never an option of fastvm.
 Ctrl-C interrupts the command in the VM; a second one kills it and leaves.
 
 Examples:
@@ -90,11 +92,7 @@ pub struct ExecArgs {
     many: ManyOptions,
 
     /// The VM or VMs, then the command and its arguments
-    #[arg(
-        value_name = "VM COMMAND",
-        trailing_var_arg = true,
-        allow_hyphen_values = true
-    )]
+    #[arg(value_name = "VM COMMAND", trailing_var_arg = true)]
     words: Vec<std::ffi::OsString>,
 }
 
@@ -108,9 +106,32 @@ pub(crate) struct CommandOptions {
     /// End the command after this time, in whole seconds; the exit code is then 124
     #[arg(id = "timeout", long = "timeout", value_name = "DUR", value_parser = whole_seconds)]
     timeout: Option<Duration>,
+
+    /// A terminal for the command: refused with what to use instead
+    #[arg(short = 't', long, hide = true)]
+    tty: bool,
+
+    /// Leave the command to itself: refused with what to use instead
+    #[arg(short, long, hide = true)]
+    detach: bool,
 }
 
 impl CommandOptions {
+    /// Refuses what other programs of this kind have, with what there is here.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.tty {
+            return Err(Error::usage("-t: a command in a VM has no terminal").hint(
+                "open a terminal in the VM with `fastvm console VM`; -i alone sends standard input",
+            ));
+        }
+        if self.detach {
+            return Err(Error::usage("-d: fastvm waits for the command to end").hint(
+                "start it in the background of the VM: fastvm exec VM 'nohup COMMAND >/tmp/log 2>&1 &'",
+            ));
+        }
+        Ok(())
+    }
+
     /// The argv for some words, or for the shell line.
     pub(crate) fn command(&self, words: Words) -> Result<Vec<String>, Error> {
         command_of(self.shell.as_deref(), words)
@@ -133,6 +154,14 @@ fn whole_seconds(text: &str) -> Result<Duration, String> {
 }
 
 impl ExecArgs {
+    /// The words, which may have options of ours among them.
+    pub(crate) fn trailing(&self) -> Trailing<'_> {
+        Trailing {
+            grammar: self.grammar(),
+            words: &self.words,
+        }
+    }
+
     fn grammar(&self) -> Grammar {
         match (self.choose.any(), &self.options.shell) {
             (true, _) => Grammar::CommandOnly,
@@ -143,6 +172,7 @@ impl ExecArgs {
 }
 
 pub(crate) async fn run(context: &mut Context, args: ExecArgs) -> Result<Exit, Error> {
+    args.options.check()?;
     let split = argv::split(args.grammar(), args.words.clone())?;
     args.place.check()?;
     let plan = Plan {

@@ -5,7 +5,7 @@ use crate::config::contexts::{self, Contexts};
 use crate::config::credentials::{self, Credential};
 use crate::config::shared::{self, Entry, Shared};
 use crate::config::{
-    self, Api, BaseUrl, DEFAULT_CONTEXT, DEFAULT_URL, KeySource, LOCAL_CONTEXT, PlainHttp, key,
+    self, Api, BaseUrl, DEFAULT_CONTEXT, DEFAULT_URL, LOCAL_CONTEXT, PlainHttp, key,
 };
 use crate::context::Context;
 use crate::error::Error;
@@ -113,11 +113,7 @@ async fn read_key(context: &Context) -> Result<ApiKey, Error> {
         return Ok(key::check(text, "--api-key")?);
     }
     if let Some(path) = options.api_key_file.clone() {
-        let source = KeySource::File {
-            path,
-            source: "--api-key-file".to_owned(),
-        };
-        return Ok(source.read().await?);
+        return context.read_key_file(path).await;
     }
     secret_input::api_key(context, "API key: ").await
 }

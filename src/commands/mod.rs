@@ -208,6 +208,19 @@ impl Command {
         }
     }
 
+    /// The words that run in a VM, which may have options of ours among them.
+    pub(crate) fn trailing(&self) -> Option<exec::Trailing<'_>> {
+        match self {
+            Self::Exec(args) => Some(args.trailing()),
+            Self::Run(args) => Some(args.trailing()),
+            Self::Vm(noun) => match &noun.verb {
+                vm::Verb::Exec(args) => Some(args.trailing()),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// Whether the command changes things on this machine alone, where no dry run watches.
     pub fn changes_this_machine(&self) -> bool {
         match self {
@@ -226,6 +239,11 @@ impl Command {
             _ => false,
         }
     }
+}
+
+/// Parses the command line of this process.
+pub fn parse() -> Result<(ArgMatches, crate::cli::Cli), clap::Error> {
+    exec::parse(&std::env::args_os().collect::<Vec<_>>())
 }
 
 /// The request limit as typed: before the command, or after it unless the command has a `--timeout` of its own.

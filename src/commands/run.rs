@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::exec::{
     self, CommandOptions, Delivery, Errand, InputOptions, Litter, Lost, PlaceOptions, Plan, Roster,
-    Sink, Unread,
+    Sink, Trailing, Unread,
 };
 use super::launching::{self, LaunchOptions};
 use super::shortage;
@@ -36,7 +36,8 @@ const QUIET_DELETION: Duration = Duration::from_secs(3);
     override_usage = "fastvm run [OPTIONS] [--] <COMMAND>...",
     after_help = "\
 One word is a shell line; several words run as they are, without a shell.
-Options of fastvm end at the first word of the command. The VM is deleted whatever happens, unless it is to be kept.
+Options of fastvm go before the command. Behind a shell line they count too; what follows a program, or a `--`, is the program's.
+The VM is deleted whatever happens, unless it is to be kept.
 
 Examples:
   fastvm --local run 'uname -a'
@@ -70,15 +71,16 @@ pub struct RunArgs {
     wait_timeout: Duration,
 
     /// The command and its arguments
-    #[arg(
-        value_name = "COMMAND",
-        trailing_var_arg = true,
-        allow_hyphen_values = true
-    )]
+    #[arg(value_name = "COMMAND", trailing_var_arg = true)]
     words: Vec<std::ffi::OsString>,
 }
 
 impl RunArgs {
+    /// The words, which may have options of ours among them.
+    pub(crate) fn trailing(&self) -> Trailing<'_> {
+        Trailing::command(&self.words)
+    }
+
     /// Whether the VM stays after such an end.
     fn keeps(&self, outcome: &Result<Exit, Error>) -> bool {
         let failed = match outcome {
@@ -90,6 +92,7 @@ impl RunArgs {
 }
 
 pub(crate) async fn run(context: &mut Context, args: RunArgs) -> Result<Exit, Error> {
+    args.options.check()?;
     args.place.check()?;
     let plan = Plan {
         command: args.options.command(args.words.clone())?,

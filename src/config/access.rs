@@ -3,6 +3,18 @@
 use std::fs::Metadata;
 use std::path::Path;
 
+use super::Error;
+
+/// The warning about a file with an API key that others can read, or `None` if they cannot. A pipe has no readers to fear.
+pub(super) fn warning(path: &Path) -> Option<String> {
+    let metadata = path.metadata().ok()?;
+    let is_open = metadata.is_file() && others_can_read(&metadata);
+    is_open.then(|| {
+        let path = path.to_owned();
+        Error::OpenToOthers { path }.with_hint()
+    })
+}
+
 /// Whether the group or others may read the file.
 #[cfg(unix)]
 pub(super) fn others_can_read(metadata: &Metadata) -> bool {

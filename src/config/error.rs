@@ -98,6 +98,14 @@ impl Error {
         }
     }
 
+    /// The message and the hint on one line, for a warning.
+    pub(super) fn with_hint(&self) -> String {
+        match self.hint() {
+            Some(hint) => format!("{self}: {hint}"),
+            None => self.to_string(),
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         match self {
             Self::NoHome => Some("set HOME or XDG_CONFIG_HOME".to_owned()),

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::{Error, command};
+use super::{Error, access, command};
 use crate::secret::ApiKey;
 
 /// The most that is read of a file or command, in bytes.
@@ -14,7 +14,12 @@ pub(super) const SIZE_LIMIT: u64 = 64 << 10;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeySource {
     /// A key that is at hand, and what it was given by: an option, a variable, a context or a file.
-    Value { key: ApiKey, source: String },
+    Value {
+        key: ApiKey,
+        source: String,
+        /// What is amiss with the place that it comes from.
+        warning: Option<String>,
+    },
     /// A file, or standard input as `-`.
     File { path: PathBuf, source: String },
     /// A program that prints the key as its first line.
@@ -28,6 +33,15 @@ impl KeySource {
             Self::Value { source, .. }
             | Self::File { source, .. }
             | Self::Command { source, .. } => source,
+        }
+    }
+
+    /// What to tell the user of a key that is used all the same.
+    pub fn warning(&self) -> Option<String> {
+        match self {
+            Self::Value { warning, .. } => warning.clone(),
+            Self::File { path, .. } => access::warning(path),
+            Self::Command { .. } => None,
         }
     }
 

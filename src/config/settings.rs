@@ -109,6 +109,11 @@ pub struct Remote {
 }
 
 impl Remote {
+    /// What to tell the user of the key.
+    pub fn key_warning(&self) -> Option<String> {
+        self.key.as_ref().ok()?.as_ref()?.warning()
+    }
+
     /// Reads the key, and says where it came from. Fails if there is none.
     pub async fn api_key(&self) -> Result<(ApiKey, String), Error> {
         match self.key.clone()? {

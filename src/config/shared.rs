@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::file::Source;
 use super::write::{self, IfBroken};
-use super::{Error, Paths};
+use super::{Error, Paths, access};
 use crate::secret::ApiKey;
 
 /// An entry of the file.
@@ -35,7 +35,8 @@ impl Entry {
 pub struct Shared {
     pub api_key: Option<ApiKey>,
     pub base_url: Option<String>,
-    open_to_others: Option<Error>,
+    /// Others can read the key: the official client writes the file so.
+    pub warning: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -52,19 +53,12 @@ impl Shared {
         };
         let entries: Entries = source.value()?;
         let filled = |text: &String| !text.is_empty();
+        let api_key = entries.api_key.filter(filled).map(ApiKey::new);
         Ok(Self {
-            api_key: entries.api_key.filter(filled).map(ApiKey::new),
+            warning: api_key.as_ref().and_then(|_| access::warning(&source.path)),
+            api_key,
             base_url: entries.base_url.filter(filled),
-            open_to_others: source.check_secret().err(),
         })
-    }
-
-    /// The key, refused if others can read the file.
-    pub fn guarded_key(&self) -> Result<Option<&ApiKey>, Error> {
-        match (&self.api_key, &self.open_to_others) {
-            (Some(_), Some(error)) => Err(error.clone()),
-            (key, _) => Ok(key.as_ref()),
-        }
     }
 }
 
@@ -101,7 +95,7 @@ mod tests {
         )
         .unwrap();
         let shared = Shared::load(&paths).unwrap();
-        assert_eq!(shared.guarded_key().unwrap().unwrap().expose(), "fv_k");
+        assert_eq!(shared.api_key.unwrap().expose(), "fv_k");
         assert_eq!(shared.base_url.as_deref(), Some("https://h"));
         set(&paths, &[(Entry::ApiKey, None)]).unwrap();
         let text = std::fs::read_to_string(paths.shared()).unwrap();
@@ -110,26 +104,24 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_key_that_others_can_read_is_refused_with_the_command_to_run() {
+    fn a_key_that_others_can_read_is_warned_of_with_the_command_to_run() {
         use std::os::unix::fs::PermissionsExt as _;
         let home = tempfile::tempdir().unwrap();
         let paths = Paths::in_folder(home.path());
         set(&paths, &[(Entry::ApiKey, Some("fv_k"))]).unwrap();
+        assert_eq!(Shared::load(&paths).unwrap().warning, None);
         let open = std::fs::Permissions::from_mode(0o644);
         std::fs::set_permissions(paths.shared(), open).unwrap();
-        let error = Shared::load(&paths).unwrap().guarded_key().unwrap_err();
-        let report = crate::error::Error::from(error);
         let file = paths.shared().display().to_string();
+        let shared = Shared::load(&paths).unwrap();
+        assert_eq!(shared.api_key.unwrap().expose(), "fv_k");
         assert_eq!(
-            report.message(),
-            format!("{file} holds an API key and others can read it")
+            shared.warning,
+            Some(format!(
+                "{file} holds an API key and others can read it: chmod 600 {file}"
+            ))
         );
-        assert_eq!(
-            report.hint_text(),
-            Some(format!("chmod 600 {file}").as_str())
-        );
-        assert_eq!(report.exit(), crate::exit::Exit::AUTH);
         set(&paths, &[(Entry::ApiKey, Some("fv_k"))]).unwrap();
-        assert!(Shared::load(&paths).unwrap().guarded_key().is_ok());
+        assert_eq!(Shared::load(&paths).unwrap().warning, None);
     }
 }

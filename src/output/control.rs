@@ -1,12 +1,23 @@
 //! Control characters made visible, so that text from a server or VM cannot steer the terminal or fake a line.
 
 use std::borrow::Cow;
+use std::ffi::OsStr;
 
 /// The text with every character that acts or hides written as an escape: `\x1b`, `\n`, `\u{202e}`.
 ///
 /// These are C0 and C1 controls, DEL, line and paragraph separators, and the zero-width, bidi and tag characters.
 pub fn visible(text: &str) -> Cow<'_, str> {
     escape(text, acts_or_hides)
+}
+
+/// As [`visible`], for words that may hold any byte: one that is no text shows as `\xFF`.
+pub fn bytes_visible(word: &OsStr) -> String {
+    let chunks = word.as_encoded_bytes().utf8_chunks();
+    let texts = chunks.map(|chunk| {
+        let invalid = chunk.invalid().iter().map(|byte| format!("\\x{byte:02X}"));
+        format!("{}{}", visible(chunk.valid()), invalid.collect::<String>())
+    });
+    texts.collect()
 }
 
 /// As [`visible`], but line breaks stay: for our own text of several lines.

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use super::error::Error;
+use super::guest_path;
 
 /// One side of a copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,16 +15,16 @@ pub enum Endpoint {
     Local {
         /// The path as written.
         path: PathBuf,
-        /// It ends in a separator: the copy goes *into* this folder.
+        /// It is `.`, `..` or `~`, or ends in a separator, `/.` or `/..`: the copy goes *into* this folder.
         into: bool,
     },
     /// A path in a VM.
     Remote {
         /// Name or id of the VM.
         vm: String,
-        /// The path as written; relative, empty and `~/` are below the guest's home.
+        /// The path as written, as [`guest_path`] writes it; relative, empty and `~/` are below the guest's home.
         path: String,
-        /// It ends in `/` or is empty: the copy goes *into* this folder.
+        /// It is empty, `.`, `..` or `~`, or ends in `/`, `/.` or `/..`: the copy goes *into* this folder.
         into: bool,
     },
 }
@@ -52,7 +53,7 @@ impl System {
 /// Reads one argument; the first rule that fits decides, and no file is looked at.
 ///
 /// # Errors
-/// [`Error::Argument`] for an empty argument, an empty VM name, a drive-relative path, or a remote side that isn't UTF-8.
+/// [`Error::Argument`] for an empty argument, an empty VM name, a drive-relative path, or a VM name that isn't UTF-8.
 pub fn parse(argument: &OsStr, system: System) -> Result<Endpoint, Error> {
     let bytes = argument.as_encoded_bytes();
     let refuse = |reason: &str| Error::Argument {
@@ -80,25 +81,21 @@ pub fn parse(argument: &OsStr, system: System) -> Result<Endpoint, Error> {
             )),
         };
     }
-    let text = argument.to_str();
-    if bytes.starts_with(b"vm://") {
-        let rest = text
-            .ok_or_else(|| refuse("a remote path must be UTF-8"))?
-            .trim_start_matches("vm://");
-        let (name, path) = rest
-            .find('/')
-            .map_or((rest, ""), |slash| rest.split_at(slash));
+    if let Some(rest) = bytes.strip_prefix(b"vm://") {
+        let slash = rest.iter().position(|byte| *byte == b'/');
+        let (name, path) = rest.split_at(slash.unwrap_or(rest.len()));
         let vm = percent_decode(name)
             .ok_or_else(|| refuse("the VM name is not valid percent-encoding"))?;
         return remote(vm, path).ok_or_else(|| refuse("the VM name is empty"));
     }
     if let Some(colon) = first_free_colon(bytes) {
-        let text =
-            text.ok_or_else(|| refuse("a remote path must be UTF-8; begin a local path with ./"))?;
-        return remote(text[..colon].replace("\\:", ":"), &text[colon + 1..])
+        let vm = std::str::from_utf8(&bytes[..colon]).map_err(|_| {
+            refuse("the VM name before the colon is not UTF-8; begin a local path with ./")
+        })?;
+        return remote(vm.replace("\\:", ":"), &bytes[colon + 1..])
             .ok_or_else(|| refuse("the VM name before the colon is empty"));
     }
-    match text {
+    match argument.to_str() {
         Some(text) if text.contains("\\:") => {
             Ok(local(PathBuf::from(text.replace("\\:", ":")), system))
         }
@@ -120,22 +117,29 @@ fn first_free_colon(bytes: &[u8]) -> Option<usize> {
 }
 
 fn local(path: PathBuf, system: System) -> Endpoint {
-    let last = path.as_os_str().as_encoded_bytes().last().copied();
-    let into = last == Some(b'/') || (system == System::Windows && last == Some(b'\\'));
+    let bytes = path.as_os_str().as_encoded_bytes();
+    let text = String::from_utf8_lossy(bytes);
+    let into = is_into(&text) || (system == System::Windows && text.ends_with('\\'));
     Endpoint::Local { path, into }
 }
 
-fn remote(vm: String, path: &str) -> Option<Endpoint> {
-    let into = path.is_empty() || path.ends_with('/');
+/// Whether a target means *into* that folder: what names a folder by its place, and not by a name that the copy could have.
+fn is_into(path: &str) -> bool {
+    let last = path.rsplit('/').next().unwrap_or_default();
+    ["", ".", ".."].contains(&last) || path == "~"
+}
+
+fn remote(vm: String, path: &[u8]) -> Option<Endpoint> {
+    let path = guest_path::text(path);
     (!vm.is_empty()).then(|| Endpoint::Remote {
         vm,
-        path: path.to_owned(),
-        into,
+        into: is_into(&path),
+        path,
     })
 }
 
-fn percent_decode(text: &str) -> Option<String> {
-    let mut bytes = text.bytes();
+fn percent_decode(text: &[u8]) -> Option<String> {
+    let mut bytes = text.iter().copied();
     let mut decoded = Vec::with_capacity(text.len());
     while let Some(byte) = bytes.next() {
         if byte == b'%' {
@@ -173,8 +177,13 @@ mod tests {
         let table = [
             ("-", Endpoint::Stream),
             ("./-", local("./-", false)),
-            (".", local(".", false)),
-            ("..", local("..", false)),
+            (".", local(".", true)),
+            ("..", local("..", true)),
+            ("~", local("~", true)),
+            ("a/..", local("a/..", true)),
+            ("vm:.", remote("vm", ".", true)),
+            ("vm:~", remote("vm", "~", true)),
+            ("vm:/x/.", remote("vm", "/x/.", true)),
             ("/etc/a:b", local("/etc/a:b", false)),
             ("./a:b", local("./a:b", false)),
             ("../x/", local("../x/", true)),
@@ -258,12 +267,16 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_local_name_may_hold_any_byte_but_a_remote_one_is_text() {
+    fn a_path_may_hold_any_byte_but_the_name_of_a_vm_is_text() {
         use std::os::unix::ffi::OsStrExt as _;
         assert!(matches!(
             parse(OsStr::from_bytes(b"./\xff:x"), System::Unix),
             Ok(Endpoint::Local { .. })
         ));
-        assert!(parse(OsStr::from_bytes(b"vm:\xff"), System::Unix).is_err());
+        assert!(matches!(
+            parse(OsStr::from_bytes(b"vm:\xff"), System::Unix),
+            Ok(Endpoint::Remote { path, .. }) if *guest_path::bytes(&path) == *b"\xff"
+        ));
+        assert!(parse(OsStr::from_bytes(b"\xff:/x"), System::Unix).is_err());
     }
 }

@@ -101,6 +101,9 @@ pub enum Error {
         /// How much is needed and free, or what the VM said.
         detail: String,
     },
+    /// The target in the VM takes no files.
+    #[error("{0} in the VM: read-only, or its owner alone may write there")]
+    ReadOnly(String),
     /// The service takes no object of this size.
     #[error("{bytes} bytes are more than the {limit} that one upload may have")]
     TooLarge {

@@ -27,16 +27,18 @@ pub(super) struct Stage {
 }
 
 impl Stage {
+    /// `target` is what the copy is to become, for messages.
     fn new(
         parent: Folder,
         nonce: &str,
         made: Vec<PathBuf>,
         spared: &[String],
+        target: &Path,
     ) -> Result<Self, Error> {
         abandoned::sweep(&parent, spared);
         let name = OsString::from(format!(".fastvm-{nonce}"));
         let held = abandoned::make_held(&parent, &name)
-            .map_err(|error| Error::local("make the folder", PathBuf::from(&name), error))?;
+            .map_err(|error| Error::local("write there", target, error))?;
         Ok(Self {
             parent,
             name,
@@ -202,7 +204,7 @@ impl TreeLanding {
                 }
                 Ok(Self {
                     existing: Some(existing),
-                    stage: Stage::new(open()?, nonce, Vec::new(), &earlier.spared)?,
+                    stage: Stage::new(open()?, nonce, Vec::new(), &earlier.spared, target)?,
                     target: target_buf,
                     inherited,
                 })
@@ -216,7 +218,7 @@ impl TreeLanding {
                 Ok(Self {
                     existing: None,
                     inherited: inherit(&parent, &earlier.stages),
-                    stage: Stage::new(parent, nonce, made, &earlier.spared)?,
+                    stage: Stage::new(parent, nonce, made, &earlier.spared, target)?,
                     target: target_buf,
                 })
             }
@@ -535,7 +537,7 @@ impl FileLanding {
             .into_iter()
             .collect();
         let inherited = inherit(&parent, &stages);
-        let stage = Stage::new(parent, nonce, made, spared)?;
+        let stage = Stage::new(parent, nonce, made, spared, &target)?;
         let taken = earlier.and_then(|temp| stage.take_over(&inherited, temp, TREE));
         Ok((Self { target, stage }, taken))
     }

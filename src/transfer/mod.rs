@@ -42,6 +42,7 @@ mod download;
 mod folder;
 #[cfg(all(unix, any(test, fuzzing)))]
 pub(crate) mod fuzzing;
+mod guest_path;
 mod gzip;
 mod header;
 #[cfg(test)]
@@ -69,6 +70,7 @@ pub use download::download;
 pub use endpoint::{Endpoint, System, parse};
 pub use error::{Error, RemoteClass, RemoteError};
 pub use filter::Filter;
+pub use guest_path::shown as shown_guest_path;
 pub use journal::Journal;
 pub use leftovers::{Leftovers, cleanup};
 pub use pace::Pace;

@@ -23,10 +23,8 @@ pub struct GetArgs {
 
 pub(crate) async fn run(context: &mut Context, args: GetArgs) -> Result<Exit, Error> {
     let shared = Shared::load(&context.paths)?;
-    if let Err(error) = shared.guarded_key() {
-        let error = Error::from(error);
-        context.ui.warn(error.message());
-        context.ui.hint(error.hint_text().unwrap_or_default());
+    if let Some(warning) = &shared.warning {
+        context.ui.warn(warning);
     }
     match args.entry {
         Some(Entry::ApiKey) => one(context, shared.api_key.as_ref().map(ApiKey::expose))?,

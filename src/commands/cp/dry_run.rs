@@ -1,6 +1,6 @@
 //! What a copy would do, told instead of done.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -8,8 +8,8 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::output::control::visible;
-use crate::transfer::Preview;
 use crate::transfer::sync::Outlook;
+use crate::transfer::{Preview, shown_guest_path};
 
 /// As JSON.
 #[derive(Serialize)]
@@ -34,12 +34,7 @@ struct Compared {
 
 /// Prints what would be done to each path: `+` copied, `~` set right in place, `-` removed.
 pub(super) fn report_compared(context: &mut Context, outlook: &Outlook) -> Result<Exit, Error> {
-    let texts = |paths: &[PathBuf]| {
-        paths
-            .iter()
-            .map(|path| path.display().to_string())
-            .collect()
-    };
+    let texts = |paths: &[PathBuf]| paths.iter().map(|path| shown(path)).collect();
     for warning in &outlook.warnings {
         context.ui.warn(warning);
     }
@@ -50,9 +45,7 @@ pub(super) fn report_compared(context: &mut Context, outlook: &Outlook) -> Resul
         adjusted: texts(&outlook.adjusted),
         deleted: texts(&outlook.removed),
         unchanged: outlook.unchanged,
-        skipped: skipped
-            .map(|skipped| skipped.path.display().to_string())
-            .collect(),
+        skipped: skipped.map(|skipped| shown(&skipped.path)).collect(),
     };
     if !context.ui.shows_tables() {
         context.ui.value(&report)?;
@@ -73,15 +66,13 @@ pub(super) fn report_compared(context: &mut Context, outlook: &Outlook) -> Resul
 
 /// Prints the paths, one a line.
 pub(super) fn report(context: &mut Context, preview: &Preview) -> Result<Exit, Error> {
-    let paths = preview.paths.iter().map(|path| path.display().to_string());
+    let paths = preview.paths.iter().map(|path| shown(path));
     if !context.ui.shows_tables() {
         let skipped = preview.skipped.iter();
         context.ui.value(&Report {
             dry_run: true,
             paths: paths.collect(),
-            skipped: skipped
-                .map(|skipped| skipped.path.display().to_string())
-                .collect(),
+            skipped: skipped.map(|skipped| shown(&skipped.path)).collect(),
         })?;
         return Ok(Exit::SUCCESS);
     }
@@ -89,4 +80,8 @@ pub(super) fn report(context: &mut Context, preview: &Preview) -> Result<Exit, E
         context.ui.line(&visible(&path))?;
     }
     Ok(Exit::SUCCESS)
+}
+
+fn shown(path: &Path) -> String {
+    shown_guest_path(&path.to_string_lossy()).into_owned()
 }

@@ -15,7 +15,7 @@ pub(super) fn usage(error: &transfer::Error) -> Error {
 
 /// Says on which VM and path a copy failed.
 pub(super) fn explain(error: transfer::Error, vm: &Named) -> Error {
-    let text = with_cause(&error);
+    let text = transfer::shown_guest_path(&with_cause(&error)).into_owned();
     let kind = match error {
         transfer::Error::Argument { .. } | transfer::Error::Refused { .. } => Kind::Usage,
         transfer::Error::LocalMissing(_) | transfer::Error::RemoteMissing(_) => Kind::NotFound,
@@ -80,7 +80,11 @@ pub(super) fn left_out(summary: &Summary) -> Option<String> {
 
 /// The first of many paths, made visible.
 fn some(paths: &[String], most: usize) -> String {
-    let shown: Vec<_> = paths.iter().take(most).map(|path| visible(path)).collect();
+    let shown: Vec<_> = paths
+        .iter()
+        .take(most)
+        .map(|path| visible(&transfer::shown_guest_path(path)).into_owned())
+        .collect();
     let more = if paths.len() > most { ", …" } else { "" };
     format!("{}{more}", shown.join(", "))
 }

@@ -1,6 +1,7 @@
 //! What goes where, from the words alone.
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use crate::error::Error;
 use crate::transfer::{DownloadTarget, Endpoint, RemotePath, System, UploadSource, parse};
@@ -25,8 +26,8 @@ pub(super) enum Plan {
     },
 }
 
-/// Says what goes where, from the words alone.
-pub(super) fn plan(words: &[OsString]) -> Result<Plan, Error> {
+/// Says what goes where, from the words alone. A target that is `home`, as which a shell writes `~`, is a folder to copy into.
+pub(super) fn plan(words: &[OsString], home: Option<&Path>) -> Result<Plan, Error> {
     let mut sides = words
         .iter()
         .map(|word| parse(word, System::current()).map_err(|error| super::failure::usage(&error)))
@@ -53,7 +54,10 @@ pub(super) fn plan(words: &[OsString]) -> Result<Plan, Error> {
             vm,
             target: RemotePath { path, into },
         }),
-        Endpoint::Local { path, into } => down(sides, DownloadTarget::Path { path, into }),
+        Endpoint::Local { path, into } => {
+            let into = into || Some(path.as_path()) == home;
+            down(sides, DownloadTarget::Path { path, into })
+        }
         Endpoint::Stream => down(sides, DownloadTarget::Stream(Box::new(tokio::io::stdout()))),
     }
 }

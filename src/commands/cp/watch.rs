@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::output::control::visible;
 use crate::output::{TransferBar, Ui};
-use crate::transfer::Progress;
+use crate::transfer::{Progress, shown_guest_path};
 
 /// Shows a transfer until it is closed. Threads of an interrupted transfer may speak on for a moment; nobody listens.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ impl Progress for Watch {
 
     fn warn(&self, text: String) {
         if let Some(bar) = &*self.bar() {
-            bar.warn(&visible(&text));
+            bar.warn(&visible(&shown_guest_path(&text)));
         }
     }
 }

@@ -1,8 +1,9 @@
 //! From words on the command line to the argv that runs in the VM.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 use crate::error::Error;
+use crate::output::control::bytes_visible;
 
 /// The words of a command, as they were typed.
 pub(crate) type Words = Vec<OsString>;
@@ -41,11 +42,24 @@ pub(super) fn split(grammar: Grammar, mut words: Words) -> Result<Split, Error> 
     if words.is_empty() && grammar != Grammar::CommandOnly {
         return Err(Error::usage("no VM is named").hint("fastvm exec VM 'ls -la'"));
     }
+    if let Some(option) = words
+        .iter()
+        .find(|word| word.as_encoded_bytes().starts_with(b"-"))
+    {
+        let message = format!("`{}` stands where a VM is named", option.display());
+        return Err(Error::usage(message).hint("options of fastvm go before the first VM"));
+    }
     let vms = words
         .into_iter()
-        .map(OsString::into_string)
-        .collect::<Result<_, _>>()
-        .map_err(|_| Error::usage("the name of the VM is not UTF-8"))?;
+        .map(|word| {
+            word.into_string().map_err(|word| {
+                Error::usage(format!(
+                    "the name of the VM `{}` is not UTF-8",
+                    bytes_visible(&word)
+                ))
+            })
+        })
+        .collect::<Result<_, _>>()?;
     Ok(Split { vms, command })
 }
 
@@ -78,10 +92,10 @@ fn empty() -> Error {
     Error::usage("the command is empty").hint("fastvm exec VM 'ls -la'")
 }
 
-fn not_utf8(word: &OsString) -> Error {
+fn not_utf8(word: &OsStr) -> Error {
     Error::usage(format!(
-        "{} is not UTF-8, which the API cannot carry",
-        word.display()
+        "the argument `{}` is not UTF-8, which the API cannot carry",
+        bytes_visible(word)
     ))
     .hint("write the bytes with printf in a shell line")
 }

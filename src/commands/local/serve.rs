@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
-use crate::config::KeySource;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -71,9 +70,5 @@ async fn given_key(context: &Context) -> Result<Option<crate::secret::ApiKey>, E
     let Some(path) = options.api_key_file.clone() else {
         return Ok(None);
     };
-    let source = KeySource::File {
-        path,
-        source: "--api-key-file".to_owned(),
-    };
-    Ok(Some(source.read().await?))
+    Ok(Some(context.read_key_file(path).await?))
 }

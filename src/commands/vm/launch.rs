@@ -14,20 +14,22 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::wire::vm::LaunchRequest;
 
+/// The escape sequence, which shows nothing, keeps clap from taking `{n}` for a line break.
+const COUNT_HELP: &str = "Launch this many VMs; {\x1b[0mn} in the name counts them, and is put at its end where it is missing";
+
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   fastvm vm launch --type c2m4 --name dev
   fastvm vm launch --snapshot golden -e MODE=test --metadata env=ci
   fastvm vm launch --rule tcp:22 --volume data:/data --ttl 2h:delete
-  fastvm vm launch --count 3 --name 'web-{n}'
+  fastvm vm launch --count 3 --name 'web-{\x1b[0mn}'
   id=$(fastvm vm launch -o id)")]
 pub struct LaunchArgs {
     #[command(flatten)]
     launch: LaunchOptions,
 
-    /// Launch this many VMs; {n} in the name counts them, and is put at its end where it is missing
-    #[arg(long, value_name = "N", conflicts_with = "console", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, help = COUNT_HELP, value_name = "N", conflicts_with = "console", value_parser = clap::value_parser!(u16).range(1..))]
     count: Option<u16>,
 
     #[command(flatten)]

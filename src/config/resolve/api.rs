@@ -227,6 +227,7 @@ impl Place<'_> {
             Ok(Some(KeySource::Value {
                 key: key::check(key, source)?,
                 source: source.to_owned(),
+                warning: None,
             }))
         };
         let file = |path: &std::path::PathBuf, source: &str| {
@@ -266,14 +267,15 @@ impl Place<'_> {
         } else if name == DEFAULT_CONTEXT {
             let file = self.files.shared().display().to_string();
             let shared = Shared::load(self.files)?;
-            let Some(key) = shared.guarded_key()? else {
+            let Some(key) = shared.api_key else {
                 return Ok(None);
             };
-            let key = key::check(key.expose(), &file)?;
-            (
-                KeySource::Value { key, source: file },
-                self.own_url(PlainHttp::Anywhere)?,
-            )
+            let source = KeySource::Value {
+                key: key::check(key.expose(), &file)?,
+                source: file,
+                warning: shared.warning,
+            };
+            (source, self.own_url(PlainHttp::Anywhere)?)
         } else {
             let Some(stored) = credentials::load(self.files, name)? else {
                 return Ok(None);
@@ -285,6 +287,7 @@ impl Place<'_> {
                 KeySource::Value {
                     key,
                     source: context,
+                    warning: None,
                 },
                 stored_for,
             )

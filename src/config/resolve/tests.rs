@@ -70,7 +70,7 @@ impl Case {
     fn place(&self) -> [String; 4] {
         let remote = self.remote();
         let key = match remote.key.unwrap() {
-            Some(KeySource::Value { key, source }) => [key.expose().to_owned(), source],
+            Some(KeySource::Value { key, source, .. }) => [key.expose().to_owned(), source],
             Some(KeySource::File { path, source }) => [path.display().to_string(), source],
             Some(KeySource::Command { argv, source }) => [argv.join(" "), source],
             None => ["none".to_owned(), String::new()],

@@ -16,6 +16,7 @@ use super::{Job, blocking, changed, check_space, own_name};
 use crate::transfer::archive::Fault;
 use crate::transfer::checksum::Checksum;
 use crate::transfer::error::Error;
+use crate::transfer::guest_path;
 use crate::transfer::journal::Begun;
 use crate::transfer::landing::FileLanding;
 use crate::transfer::member::MemberPath;
@@ -297,7 +298,7 @@ fn goal(name: Result<OsString, Error>, target: PathBuf, into: bool) -> Result<Pa
 /// What a file that comes alone is called in a journal.
 fn own_place(path: &str) -> MemberPath {
     let own = path.rsplit('/').next().unwrap_or_default();
-    MemberPath::parse(own.as_bytes()).unwrap_or_default()
+    MemberPath::parse(&guest_path::bytes(own)).unwrap_or_default()
 }
 
 /// The content of a small file, if it held still.

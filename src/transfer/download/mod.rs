@@ -20,6 +20,7 @@ use std::time::Instant;
 
 use super::SMALL;
 use super::error::Error;
+use super::guest_path;
 use super::journal::Noted;
 use super::landing;
 use super::leftovers::sweep;
@@ -180,7 +181,7 @@ pub(super) fn own_name(path: &str) -> Result<OsString, Error> {
         .unwrap_or_default();
     let usable = !own.is_empty() && own != "." && own != "..";
     usable
-        .then(|| name::from_bytes(own.as_bytes()))
+        .then(|| name::from_bytes(&guest_path::bytes(own)))
         .flatten()
         .ok_or_else(|| Error::Refused {
             path: path.to_owned(),

@@ -213,6 +213,10 @@ impl Folder {
     /// Bytes that can still be written here.
     pub(in crate::transfer) fn free_bytes(&self) -> io::Result<u64> {
         let stat = fs::fstatvfs(&self.0)?;
+        // What cannot be written has no free bytes either, but that is not why.
+        if stat.f_blocks == 0 || stat.f_flag.contains(fs::StatVfsMountFlags::RDONLY) {
+            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+        }
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 }

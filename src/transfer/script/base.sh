@@ -21,7 +21,7 @@ trap 'exit 143' TERM
 trap 'exit 141' PIPE
 
 # fail CODE WORDS: 41 missing, 42 something else is in the way, 43 not what was sent, 44 a stage failed, 45 the VM lacks the program
-# WORDS, 46 a stage that moves bytes failed.
+# WORDS, 46 a stage that moves bytes failed, 47 the folder WORDS cannot be written to.
 fail() {
     code=$1
     shift
@@ -38,6 +38,14 @@ locate() {
         '~/'*) path=$home/${1#??} ;;
         *) path=$home/$1 ;;
     esac
+}
+
+# writable FOLDER: fails unless files can be made in it, or in the nearest folder above it that is there. Sets $near to that.
+writable() {
+    near=$1
+    while [ -n "$near" ] && [ ! -d "$near" ]; do near=${near%/*}; done
+    near=${near:-/}
+    [ -w "$near" ] || fail 47 "$near"
 }
 
 # parents FOLDER: makes it and all above it; what was made here is removed again if the script fails.

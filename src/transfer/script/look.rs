@@ -4,6 +4,7 @@ use super::answer::{Answer, broken};
 use super::{Call, Patience, SMALL_OUTPUT};
 use crate::transfer::codec::Codec;
 use crate::transfer::error::Error;
+use crate::transfer::guest_path;
 use crate::transfer::header::Flavor;
 use crate::transfer::remote::Guest;
 use crate::transfer::request::Compression;
@@ -134,9 +135,9 @@ pub(super) fn kind(word: &str) -> Result<Kind, Error> {
     })
 }
 
-/// The path that the script made absolute. The API takes text only.
+/// The path that the script made absolute.
 pub(super) fn absolute(bytes: &[u8]) -> Result<String, Error> {
-    let text = std::str::from_utf8(bytes).map_err(|_| broken())?;
+    let text = guest_path::text(bytes);
     if !text.starts_with('/') || text.contains('\0') {
         return Err(broken());
     }

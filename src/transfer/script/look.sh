@@ -5,9 +5,11 @@ elif [ -f "$path" ]; then kind=file
 elif [ -e "$path" ]; then kind=other
 else kind=missing
 fi
-near=$path
-while [ -n "$near" ] && [ ! -d "$near" ]; do near=${near%/*}; done
-space=$(df -Pk -- "${near:-/}" 2>/dev/null | { set -f; while read -r line; do last=$line; done; set -- ${last:-}; echo "${4:-}"; })
+writable "$path"
+# A file system of no blocks, as /proc is one, takes no files.
+set -- $(df -Pk -- "$near" 2>/dev/null | { set -f; while read -r line; do last=$line; done; set -- ${last:-}; echo "${2:--}" "${4:-}"; })
+[ "$1" != 0 ] || fail 47 "$near"
+space=${2:-}
 printf 'kind %s\nspace %s\n' "$kind" "$space"
 tell_tools
 printf 'path\n%s' "$path"

@@ -32,6 +32,7 @@ pub(super) use send::{
 pub(super) use survey::{Surveyed, survey};
 
 use super::error::{Error, RemoteClass};
+use super::guest_path;
 use super::nonce;
 use super::remote::{Guest, GuestCommand, GuestOutput, Patience};
 use super::retry::Retries;
@@ -46,6 +47,7 @@ const CONFLICT: i32 = 42;
 const NOT_WHOLE: i32 = 43;
 const LACKING: i32 = 45;
 const MOVING: i32 = 46;
+const READ_ONLY: i32 = 47;
 
 /// Programs that a script may miss.
 const PROGRAMS: [&str; 4] = ["find", "sha256sum", "stat", "xargs"];
@@ -81,8 +83,14 @@ impl Call<'_> {
 
     async fn run(self, guest: &impl Guest) -> Result<GuestOutput, Error> {
         let name = nonce();
-        let mut argv = argv(self.script, &name);
-        argv.extend(self.arguments);
+        let argv = match self.arguments.iter().all(|word| guest_path::is_plain(word)) {
+            true => [argv(self.script, &name), self.arguments].concat(),
+            false => {
+                let script = [include_str!("decode.sh"), self.script].concat();
+                let arguments = self.arguments.iter().map(|word| guest_path::escaped(word));
+                argv(&script, &name).into_iter().chain(arguments).collect()
+            }
+        };
         let command = GuestCommand {
             argv,
             name,
@@ -119,6 +127,7 @@ pub(super) fn check(output: GuestOutput, action: &str, path: &str) -> Result<Gue
     Err(match output.code {
         MISSING => Error::RemoteMissing(path),
         CONFLICT => Error::Conflict { path, reason: said },
+        READ_ONLY => Error::ReadOnly(said),
         NOT_WHOLE => Error::Integrity { path, reason: said },
         _ if said.contains("No space left on device") => Error::NoSpace {
             place: format!("{path} in the VM"),

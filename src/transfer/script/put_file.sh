@@ -6,6 +6,7 @@ if [ "$2" = 1 ] || [ -d "$path" ]; then
     path=${path%/}/$3
 fi
 if [ -d "$path" ]; then fail 42 "$path is a folder"; fi
+writable "${path%/*}"
 parents "${path%/*}"
 stage=${path%/*}/.fastvm-$4
 size=$5 sum=$6 mode=$7 time=$8 codec=$9

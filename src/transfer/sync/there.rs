@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::transfer::error::Error;
+use crate::transfer::guest_path;
 use crate::transfer::member::MemberPath;
 use crate::transfer::remote::Guest;
 use crate::transfer::script::{self, Digest};
@@ -27,7 +28,7 @@ impl There {
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
         Self {
             folder: if folder.is_empty() { "/" } else { folder }.to_owned(),
-            lone: Some(MemberPath::default().join(name.as_bytes())),
+            lone: Some(MemberPath::default().join(&guest_path::bytes(name))),
         }
     }
 

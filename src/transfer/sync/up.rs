@@ -14,6 +14,7 @@ use super::there::There;
 use super::verify::check_programs;
 use super::work::Work;
 use crate::transfer::error::Error;
+use crate::transfer::guest_path;
 use crate::transfer::remote::Guest;
 use crate::transfer::request::{Incomplete, Links, RemotePath, Settings};
 use crate::transfer::script::{self, Depth, Kind, Shape};
@@ -162,10 +163,5 @@ fn shape(paths: &[PathBuf], target: &RemotePath) -> Result<(Shape, Position), Er
 }
 
 fn text(path: &Path) -> Result<String, Error> {
-    let name = own_name(path)?;
-    let text = std::str::from_utf8(name.as_bytes());
-    text.map(str::to_owned).map_err(|_| Error::Refused {
-        path: path.display().to_string(),
-        reason: "its name is not text, so it cannot be compared by name".to_owned(),
-    })
+    Ok(guest_path::text(own_name(path)?.as_bytes()))
 }

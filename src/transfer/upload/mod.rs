@@ -16,6 +16,7 @@ use std::time::Instant;
 
 use super::codec::{Codec, threads};
 use super::error::Error;
+use super::guest_path;
 use super::leftovers::{settle, sweep, tidy_earlier};
 use super::progress::Progress;
 use super::remote::{BlobStore, Guest};
@@ -141,6 +142,10 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             return Ok(Object::Url(url.clone()));
         }
         let path = format!("{stage}/object-{name}");
+        // The service takes the path as text.
+        if !guest_path::is_plain(&path) {
+            return Err(Error::GuestTool("curl"));
+        }
         let output = self.guest.fetch(url, &path).await?;
         script::check(output, "fetch the staged object", &place.path)?;
         Ok(Object::File(path))

@@ -1,0 +1,232 @@
+//! Options of ours that were typed behind the VM or behind a shell line, where the official CLI takes them too.
+
+use std::ffi::{OsStr, OsString};
+
+use clap::error::ErrorKind;
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
+
+use super::argv::Grammar;
+use crate::cli::Cli;
+
+/// The words of a command that was parsed: they are the end of the command line.
+pub(crate) struct Trailing<'a> {
+    pub(super) grammar: Grammar,
+    pub(super) words: &'a [OsString],
+}
+
+impl<'a> Trailing<'a> {
+    /// Words that are the command alone.
+    pub(crate) fn command(words: &'a [OsString]) -> Self {
+        Self {
+            grammar: Grammar::CommandOnly,
+            words,
+        }
+    }
+}
+
+/// Parses a command line. Options behind the VM or behind a shell line count as those before it.
+///
+/// # Errors
+/// As clap has them; and where something follows such options that is neither an option nor the command.
+pub(crate) fn parse(argv: &[OsString]) -> Result<(ArgMatches, Cli), clap::Error> {
+    let (matches, cli) = parse_once(argv)?;
+    let Some(trailing) = cli.command.trailing() else {
+        return Ok((matches, cli));
+    };
+    let (head, words) = argv.split_at(argv.len() - trailing.words.len());
+    // A `--` says that all of the rest is the command.
+    let is_said = head.last().is_some_and(|word| word == "--");
+    let options = trailing.options(&matches).filter(|_| !is_said);
+    let Some(Options { at, place }) = options else {
+        return Ok((matches, cli));
+    };
+    let (kept, moved) = words.split_at(at);
+    let (_, moved_cli) = parse_once(&[head, moved].concat())?;
+    let rest = moved_cli
+        .command
+        .trailing()
+        .map_or(0, |rest| rest.words.len());
+    if rest > 0 && place == Place::BehindLine {
+        return Err(misplaced(&moved[0]));
+    }
+    let (moved, rest) = moved.split_at(moved.len() - rest);
+    parse(&[head, moved, kept, rest].concat())
+}
+
+fn parse_once(argv: &[OsString]) -> Result<(ArgMatches, Cli), clap::Error> {
+    let matches = Cli::command().try_get_matches_from(argv)?;
+    let cli = Cli::from_arg_matches(&matches)?;
+    Ok((matches, cli))
+}
+
+fn misplaced(option: &OsStr) -> clap::Error {
+    let message = format!(
+        "`{}` stands behind the command, and words follow it: options of fastvm go before the VM or the command",
+        option.display()
+    );
+    Cli::command().error(ErrorKind::UnknownArgument, message)
+}
+
+/// Options among the words.
+struct Options {
+    /// Which word is the first of them.
+    at: usize,
+    place: Place,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    BehindVm,
+    BehindLine,
+}
+
+impl Trailing<'_> {
+    fn options(&self, matches: &ArgMatches) -> Option<Options> {
+        let behind_vm = |at| Options {
+            at,
+            place: Place::BehindVm,
+        };
+        let behind_line = |at| Options {
+            at,
+            place: Place::BehindLine,
+        };
+        match (self.grammar, self.words) {
+            (Grammar::VmsOnly, words) => {
+                let end = words.iter().position(|word| word == "--");
+                let vms = &words[..end.unwrap_or(words.len())];
+                vms.iter().position(|word| is_option(word)).map(behind_vm)
+            }
+            (Grammar::VmsThenCommand, [_, option, ..]) if is_option(option) => Some(behind_vm(1)),
+            (Grammar::VmsThenCommand, [_, line, option, ..]) => {
+                let is_ours = is_shell_line(line) && is_ours(option, matches);
+                is_ours.then(|| behind_line(2))
+            }
+            (Grammar::CommandOnly, [line, option, ..]) => {
+                let is_ours = is_shell_line(line) && is_ours(option, matches);
+                is_ours.then(|| behind_line(1))
+            }
+            _ => None,
+        }
+    }
+}
+
+fn is_option(word: &OsStr) -> bool {
+    let bytes = word.as_encoded_bytes();
+    bytes.len() > 1 && bytes[0] == b'-' && bytes != b"--"
+}
+
+/// Whether a word can hardly be the name of a program.
+fn is_shell_line(word: &OsStr) -> bool {
+    let bytes = word.as_encoded_bytes();
+    bytes
+        .iter()
+        .any(|byte| byte.is_ascii_whitespace() || b"|&;<>()$`\"'\\*?".contains(byte))
+}
+
+/// Whether the command that was typed has this option.
+fn is_ours(word: &OsStr, matches: &ArgMatches) -> bool {
+    let Some(word) = word.to_str().filter(|word| is_option(OsStr::new(word))) else {
+        return false;
+    };
+    let mut root = Cli::command();
+    root.build();
+    let (mut command, mut level) = (&root, matches);
+    while let Some((name, deeper)) = level.subcommand() {
+        let Some(below) = command.find_subcommand(name) else {
+            return false;
+        };
+        (command, level) = (below, deeper);
+    }
+    command
+        .get_arguments()
+        .any(|argument| match word.strip_prefix("--") {
+            Some(long) => {
+                let name = long.split('=').next();
+                let aliases = argument.get_all_aliases().unwrap_or_default();
+                argument.get_long() == name || aliases.iter().any(|alias| Some(*alias) == name)
+            }
+            None => {
+                let short = word.chars().nth(1);
+                let aliases = argument.get_all_short_aliases().unwrap_or_default();
+                argument.get_short() == short || aliases.iter().any(|alias| Some(*alias) == short)
+            }
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is parsed, as it would be typed with the options before the words.
+    fn words(line: &[&str]) -> Result<Vec<String>, String> {
+        let argv: Vec<OsString> = line.iter().map(OsString::from).collect();
+        let (_, cli) = parse(&argv).map_err(|error| error.to_string())?;
+        let trailing = cli.command.trailing().unwrap();
+        let texts = trailing.words.iter();
+        Ok(texts
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect())
+    }
+
+    #[test]
+    fn options_behind_a_vm_or_a_shell_line_are_ours() {
+        for line in [
+            &["fastvm", "exec", "dev", "sleep 5", "--timeout", "1"][..],
+            &["fastvm", "exec", "dev", "sleep 5", "--timeout=1", "--json"],
+            &["fastvm", "vm", "exec", "dev", "--timeout", "1", "sleep 5"],
+            &["fastvm", "exec", "dev", "--json", "sleep 5", "-i"],
+        ] {
+            assert_eq!(words(line).unwrap(), ["dev", "sleep 5"], "{line:?}");
+        }
+        assert_eq!(
+            words(&["fastvm", "run", "echo hi", "-n", "x", "--machine", "c1m2"]).unwrap(),
+            ["echo hi"]
+        );
+        assert_eq!(
+            words(&["fastvm", "exec", "-c", "ls", "a", "--json", "b"]).unwrap(),
+            ["a", "b"]
+        );
+    }
+
+    #[test]
+    fn a_program_keeps_its_own_options() {
+        for line in [
+            &["fastvm", "exec", "dev", "ls", "-l"][..],
+            &["fastvm", "exec", "dev", "grep", "-n", "x"],
+            &["fastvm", "exec", "dev", "--", "a b", "--timeout", "1"],
+            &["fastvm", "exec", "dev", "a b", "--no-option-of-ours"],
+        ] {
+            assert_eq!(words(line).unwrap(), line[2..], "{line:?}");
+        }
+        assert_eq!(
+            words(&["fastvm", "run", "--", "a b", "-n", "x"]).unwrap(),
+            ["a b", "-n", "x"]
+        );
+        assert_eq!(
+            words(&["fastvm", "run", "hostname", "-n", "x"]).unwrap(),
+            ["hostname", "-n", "x"]
+        );
+    }
+
+    #[test]
+    fn what_is_no_option_is_refused() {
+        for (line, what) in [
+            (
+                &["fastvm", "run", "--snapsho", "golden", "make"][..],
+                "--snapshot",
+            ),
+            (
+                &["fastvm", "exec", "--tiemout", "5", "x", "true"],
+                "--timeout",
+            ),
+            (&["fastvm", "exec", "x", "--tiemout", "5"], "--timeout"),
+            (
+                &["fastvm", "exec", "x", "sleep 5", "--timeout", "1", "y"],
+                "go before the VM",
+            ),
+        ] {
+            let refusal = words(line).unwrap_err();
+            assert!(refusal.contains(what), "{line:?}\n{refusal}");
+        }
+    }
+}
