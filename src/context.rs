@@ -1,6 +1,7 @@
 //! What every command gets: settings, the voice, and the client, made when it is first asked for.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::api::{self, Client, Log};
@@ -22,6 +23,8 @@ pub struct Context {
     client: Option<Client>,
     /// Requests that a dry run did not send.
     not_sent: Arc<Mutex<Vec<String>>>,
+    /// A request was sent that may have changed what there is.
+    has_changed: Arc<AtomicBool>,
     #[cfg(target_os = "linux")]
     engine: Option<crate::local::Engine>,
 }
@@ -57,6 +60,7 @@ impl Context {
             ui,
             client: None,
             not_sent: Arc::default(),
+            has_changed: Arc::default(),
             #[cfg(target_os = "linux")]
             engine: None,
         }
@@ -77,6 +81,11 @@ impl Context {
         let client = self.client_for(access)?;
         self.client = Some(client.clone());
         Ok(client)
+    }
+
+    /// Whether a request was sent that may have changed what there is.
+    pub fn has_changed(&self) -> bool {
+        self.has_changed.load(Ordering::Relaxed)
     }
 
     /// A client for calls that need no key, and where it sends them. A key is used where there is one.
@@ -201,6 +210,7 @@ impl Context {
             talk: self.ui.talk(),
             level: settings.verbose,
             not_sent: self.not_sent.clone(),
+            has_changed: self.has_changed.clone(),
         });
         Ok(Client::new(api::Options {
             base_url: access.base_url,
@@ -261,6 +271,7 @@ struct Voice {
     talk: Arc<Talk>,
     level: u8,
     not_sent: Arc<Mutex<Vec<String>>>,
+    has_changed: Arc<AtomicBool>,
 }
 
 impl Log for Voice {
@@ -270,6 +281,10 @@ impl Log for Voice {
 
     fn line(&self, level: u8, text: &str) {
         self.talk.verbose(level, text);
+    }
+
+    fn changes(&self) {
+        self.has_changed.store(true, Ordering::Relaxed);
     }
 
     fn not_sent(&self, curl: &str) {

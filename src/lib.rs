@@ -63,7 +63,7 @@ pub fn run() -> ExitCode {
         Err(error) => return report::usage(&error).into(),
     };
     let request_timeout = commands::request_timeout(&matches);
-    let settled = settle(&cli, request_timeout);
+    let settled = settle(&cli, &commands::path(&matches), request_timeout);
     let mut context = match settled {
         Ok(context) => context,
         Err(error) => return report::before_settings(&error).into(),
@@ -75,17 +75,20 @@ pub fn run() -> ExitCode {
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Options, environment and files become settings.
-fn settle(cli: &Cli, request_timeout: Option<Duration>) -> Result<Context, Error> {
+fn settle(cli: &Cli, path: &[&str], request_timeout: Option<Duration>) -> Result<Context, Error> {
     let environment = Environment::capture()?;
     let paths = Paths::of(&environment)?;
     let options = cli.global.clone();
-    let settings = config::resolve(
+    let mut settings = config::resolve(
         &options,
         request_timeout,
         &environment,
         &paths,
         Terminal::detect(),
     )?;
+    let prints = commands::prints::of(path);
+    prints.check(&options, settings.format, &path.join(" "))?;
+    settings.format = prints.format(&options, settings.format);
     let output = settings.output();
     output.check()?;
     let ui = Ui::new(output);
@@ -115,6 +118,9 @@ fn dispatch(cli: Cli, context: &mut Context) -> Exit {
         )),
     };
     context.close();
+    if context.has_changed() {
+        commands::completion::forget_names(&context.paths);
+    }
     let result = result.and_then(|exit| {
         context.ui.flush()?;
         Ok(exit)

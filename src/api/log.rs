@@ -10,6 +10,9 @@ pub trait Log: Send + Sync + fmt::Debug {
     /// Takes one line.
     fn line(&self, level: u8, text: &str);
 
+    /// Hears that a request is sent which may change what there is.
+    fn changes(&self);
+
     /// Takes a request that a dry run does not send, as a `curl` line.
     fn not_sent(&self, curl: &str);
 }

@@ -154,6 +154,10 @@ impl Client {
                 .not_sent(&curl::line(url, request, extra.map(HeaderName::as_str)));
             return Err(Failure::last(Error::DryRun));
         }
+        if ![Method::GET, Method::HEAD].contains(&request.method) && !url.path().ends_with("/exec")
+        {
+            self.0.log.changes();
+        }
         let mut builder = self
             .0
             .http

@@ -25,6 +25,7 @@ mod mounting;
 mod naming;
 mod new_name;
 mod pairs;
+pub(crate) mod prints;
 mod quota;
 mod run;
 mod secret_input;
@@ -244,6 +245,17 @@ impl Command {
 /// Parses the command line of this process.
 pub fn parse() -> Result<(ArgMatches, crate::cli::Cli), clap::Error> {
     exec::parse(&std::env::args_os().collect::<Vec<_>>())
+}
+
+/// The names of the command that was typed, without aliases: `vm`, `list`.
+pub fn path(matches: &ArgMatches) -> Vec<&str> {
+    let mut level = matches;
+    let mut path = Vec::new();
+    while let Some((name, deeper)) = level.subcommand() {
+        path.push(name);
+        level = deeper;
+    }
+    path
 }
 
 /// The request limit as typed: before the command, or after it unless the command has a `--timeout` of its own.

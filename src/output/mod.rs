@@ -34,6 +34,7 @@ pub use confirm::Answer;
 pub use error::Error;
 pub use human::Now;
 pub use outlet::Outlet;
+pub use plain::DELETED;
 pub use settings::{ColorChoice, Format, Order, ProgressMode, Settings, Sort};
 pub use spinner::Spinner;
 pub use table::{Column, Shown, SortKey, Table};

@@ -11,7 +11,8 @@ use super::{Column, Error, Record, Table};
 use crate::wire::Deleted;
 
 /// How deletions print where a format is asked for.
-static DELETED: Table<Deleted> = Table {
+/// What was deleted.
+pub static DELETED: Table<Deleted> = Table {
     noun: "deletion",
     plural: "deletions",
     columns: &[

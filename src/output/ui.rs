@@ -25,6 +25,17 @@ pub struct Streams {
     pub stderr: Box<dyn Write + Send>,
 }
 
+impl Streams {
+    /// Streams that say nothing.
+    pub fn none() -> Self {
+        Self {
+            stdin: Box::new(io::empty()),
+            stdout: Box::new(io::sink()),
+            stderr: Box::new(io::sink()),
+        }
+    }
+}
+
 impl Ui {
     /// A Ui on the streams of this process.
     pub fn new(settings: Settings) -> Self {

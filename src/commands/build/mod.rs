@@ -8,6 +8,8 @@ mod table;
 
 use clap::Subcommand;
 
+pub(crate) use table::BUILDS;
+
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;

@@ -3,7 +3,7 @@
 use crate::output::{Column, Shown, SortKey, Table, Tone};
 use crate::wire::build::Build;
 
-pub(super) static BUILDS: Table<Build> = Table {
+pub(crate) static BUILDS: Table<Build> = Table {
     noun: "build",
     plural: "builds",
     columns: &[

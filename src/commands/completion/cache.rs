@@ -24,6 +24,19 @@ pub(super) fn read(file: &Path) -> Option<Vec<String>> {
     serde_json::from_slice(&fs::read(file).ok()?).ok()
 }
 
+/// Forgets all names: something was changed.
+pub(super) fn forget(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        if entry.file_name().to_string_lossy().starts_with("names-") {
+            // one that stays is old in half a minute
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// Keeps names. A cache that cannot be written is none.
 pub(super) fn write(file: &Path, names: &[String]) -> Option<()> {
     let folder = file.parent()?;

@@ -1,42 +1,77 @@
-//! The names of the things that are there now, within a moment, without a word.
+//! What is there now, within a moment, without a word.
 
+use std::collections::BTreeSet;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use super::cache;
+use super::{cache, typed};
 use crate::api::Client;
 use crate::api::vms::VmFilter;
 use crate::cli::GlobalOptions;
+use crate::commands::naming;
+use crate::config::contexts::Contexts;
 use crate::config::{self, Environment, Paths, Terminal};
 use crate::context::Context;
-use crate::error::Error;
-use crate::output::Ui;
+use crate::error::{Error, Kind};
+use crate::output::{Streams, Ui};
 
-/// How long a shell waits for names.
-const PATIENCE: Duration = Duration::from_millis(800);
+/// How long a shell waits for an answer.
+const ANSWER_LIMIT: Duration = Duration::from_millis(800);
 
 /// What has names.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Noun {
     Vm,
     Snapshot,
     Volume,
     Credential,
+    /// `K=V` of all VMs.
+    Label,
+    /// The services of a VM.
+    Service(String),
 }
 
 /// The names, or none if they do not come in time or at all.
 pub(super) fn of(noun: Noun) -> Vec<String> {
+    in_time(move || look_up(&noun))
+}
+
+/// The contexts that there are.
+pub(super) fn contexts() -> Vec<String> {
+    let known = || Ok::<_, Error>(Contexts::load(&Paths::of(&Environment::capture()?)?)?.names());
+    known().unwrap_or_default()
+}
+
+/// The answer, or nothing if it does not come in time or at all.
+pub(super) fn in_time<T: Default + Send + 'static>(
+    look_up: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> T {
     let (sender, receiver) = mpsc::channel();
     // a thread of its own, as the program ends without it when it takes too long
     std::thread::spawn(move || {
-        let names = look_up(noun).unwrap_or_default();
+        let answer = look_up().unwrap_or_default();
         // the shell may have gone on
-        let _ = sender.send(names);
+        let _ = sender.send(answer);
     });
-    receiver.recv_timeout(PATIENCE).unwrap_or_default()
+    receiver.recv_timeout(ANSWER_LIMIT).unwrap_or_default()
 }
 
-fn look_up(noun: Noun) -> Result<Vec<String>, Error> {
+/// Asks the API that the line so far is for.
+pub(super) fn ask<T>(question: impl AsyncFnOnce(&Client) -> Result<T, Error>) -> Result<T, Error> {
+    let mut context = surroundings()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(|error| Error::new(Kind::LocalIo, error.to_string()))?;
+    let answer = runtime.block_on(async {
+        let client = context.client().await?;
+        question(&client).await
+    });
+    context.close();
+    answer
+}
+
+fn surroundings() -> Result<Context, Error> {
     let environment = Environment::capture()?;
     let paths = Paths::of(&environment)?;
     let options = typed_options();
@@ -45,29 +80,24 @@ fn look_up(noun: Noun) -> Result<Vec<String>, Error> {
     settings.quiet = true;
     settings.verbose = 0;
     settings.retries = 0;
+    let ui = Ui::with_streams(settings.output(), Streams::none());
+    Ok(Context::new(options, settings, environment, paths, ui))
+}
+
+fn look_up(noun: &Noun) -> Result<Vec<String>, Error> {
+    let context = surroundings()?;
+    let settings = &context.settings;
     let api = format!("{} {:?}", settings.context.name, settings.api()?);
-    let file = cache::file(&paths.cache, &api, &format!("{noun:?}"));
+    let file = cache::file(&context.paths.cache, &api, &format!("{noun:?}"));
     if let Some(names) = cache::read(&file) {
         return Ok(names);
     }
-    let ui = Ui::new(settings.output());
-    let mut context = Context::new(options, settings, environment, paths, ui);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let runtime =
-        runtime.map_err(|error| Error::new(crate::error::Kind::LocalIo, error.to_string()))?;
-    let names = runtime.block_on(async {
-        let client = context.client().await?;
-        list(&client, noun).await
-    });
-    context.close();
-    let names = names?;
+    let names = ask(async |client| list(client, noun).await)?;
     cache::write(&file, &names);
     Ok(names)
 }
 
-async fn list(client: &Client, noun: Noun) -> Result<Vec<String>, Error> {
+async fn list(client: &Client, noun: &Noun) -> Result<Vec<String>, Error> {
     let named = |name: String, id: String| if name.is_empty() { id } else { name };
     Ok(match noun {
         Noun::Vm => {
@@ -92,19 +122,33 @@ async fn list(client: &Client, noun: Noun) -> Result<Vec<String>, Error> {
                 .map(|credential| named(credential.value.name, credential.value.id))
                 .collect()
         }
+        Noun::Label => {
+            let vms = client.list_vms(&VmFilter::default()).await?.into_iter();
+            let labels = vms.flat_map(|vm| vm.value.metadata.unwrap_or_default());
+            let texts: BTreeSet<String> = labels
+                .map(|(key, value)| format!("{key}={value}"))
+                .collect();
+            texts.into_iter().collect()
+        }
+        Noun::Service(vm) => {
+            let vm = naming::vm(client, vm).await?;
+            let services = client.list_services(&vm.id).await?.into_iter();
+            services.map(|service| service.value.name).collect()
+        }
     })
 }
 
 /// Which API the line so far is for: it is not finished, so it is not parsed.
 fn typed_options() -> GlobalOptions {
-    let words: Vec<String> = std::env::args_os()
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect();
+    let words = typed::words();
     let value = |name: &str| {
         let joined = format!("{name}=");
-        let after = words.windows(2).find(|pair| pair[0] == name);
+        let after = words.windows(2).rfind(|pair| pair[0] == name);
         after.map(|pair| pair[1].clone()).or_else(|| {
-            let word = words.iter().find_map(|word| word.strip_prefix(&joined));
+            let word = words
+                .iter()
+                .rev()
+                .find_map(|word| word.strip_prefix(&joined));
             word.map(str::to_owned)
         })
     };

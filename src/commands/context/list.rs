@@ -58,6 +58,11 @@ static CONTEXTS: Table<Row> = Table {
     empty_hint: None,
 };
 
+/// The names of the columns.
+pub(crate) fn columns() -> Vec<&'static str> {
+    CONTEXTS.columns.iter().map(|column| column.name).collect()
+}
+
 pub(crate) async fn run(context: &mut Context, _args: ListArgs) -> Result<Exit, Error> {
     let contexts = Contexts::load(&context.paths)?;
     let shared = Shared::load(&context.paths)?;

@@ -9,6 +9,9 @@ mod r#use;
 use clap::Subcommand;
 
 use crate::config::Environment;
+pub(crate) use list::columns as list_columns;
+pub(crate) use show::columns as show_columns;
+
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;

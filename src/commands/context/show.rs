@@ -41,6 +41,11 @@ static SETTINGS: Table<Row> = Table {
     empty_hint: None,
 };
 
+/// The names of the columns.
+pub(crate) fn columns() -> Vec<&'static str> {
+    SETTINGS.columns.iter().map(|column| column.name).collect()
+}
+
 pub(crate) async fn run(context: &mut Context, args: ShowArgs) -> Result<Exit, Error> {
     let settings = match args.name {
         None => context.settings.clone(),

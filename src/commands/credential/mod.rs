@@ -7,6 +7,8 @@ mod table;
 
 use clap::Subcommand;
 
+pub(crate) use table::CREDENTIALS;
+
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;

@@ -3,7 +3,7 @@
 use crate::output::{Column, SortKey, Table};
 use crate::wire::credential::VolumeCredential;
 
-pub(super) static CREDENTIALS: Table<VolumeCredential> = Table {
+pub(crate) static CREDENTIALS: Table<VolumeCredential> = Table {
     noun: "credential",
     plural: "credentials",
     columns: &[

@@ -11,6 +11,8 @@ mod set;
 
 use clap::{Subcommand, ValueEnum};
 
+pub(crate) use policy::columns;
+
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;

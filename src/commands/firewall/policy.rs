@@ -55,6 +55,11 @@ static RULES: Table<Row> = Table {
     empty_hint: None,
 };
 
+/// The names of the columns.
+pub(crate) fn columns() -> Vec<&'static str> {
+    RULES.columns.iter().map(|column| column.name).collect()
+}
+
 /// The policies in the text of a VM, as they came.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

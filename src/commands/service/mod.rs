@@ -9,6 +9,8 @@ mod update;
 
 use clap::Subcommand;
 
+pub(crate) use table::SERVICES;
+
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;

@@ -7,13 +7,13 @@ use crate::wire::service::Service;
 
 /// A service with the address that it has in public.
 #[derive(Clone, Debug)]
-pub(super) struct Public {
+pub(crate) struct Public {
     service: Service,
     /// None where the API's host does not tell the proxy's.
     url: Option<String>,
 }
 
-pub(super) static SERVICES: Table<Public> = Table {
+pub(crate) static SERVICES: Table<Public> = Table {
     noun: "service",
     plural: "services",
     columns: &[

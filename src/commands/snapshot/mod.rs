@@ -10,6 +10,8 @@ mod table;
 
 use clap::Subcommand;
 
+pub(crate) use table::SNAPSHOTS;
+
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;

@@ -11,6 +11,8 @@ mod update;
 
 use clap::Subcommand;
 
+pub(crate) use table::{ATTACHMENTS, VOLUMES};
+
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;

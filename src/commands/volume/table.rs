@@ -4,7 +4,7 @@ use crate::output::human::size;
 use crate::output::{Column, Shown, SortKey, Table, Tone};
 use crate::wire::volume::{Volume, VolumeAttachmentRecord};
 
-pub(super) static VOLUMES: Table<Volume> = Table {
+pub(crate) static VOLUMES: Table<Volume> = Table {
     noun: "volume",
     plural: "volumes",
     columns: &[
@@ -45,7 +45,7 @@ pub(super) static VOLUMES: Table<Volume> = Table {
     empty_hint: Some("fastvm volume create data --size-gib 10"),
 };
 
-pub(super) static ATTACHMENTS: Table<VolumeAttachmentRecord> = Table {
+pub(crate) static ATTACHMENTS: Table<VolumeAttachmentRecord> = Table {
     noun: "attachment",
     plural: "attachments",
     columns: &[
