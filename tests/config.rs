@@ -10,7 +10,8 @@ use snapbox::{assert_data_eq, str};
 use wiremock::matchers::{header, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::common::{Home, Ran};
+use crate::common::scripted::json;
+use crate::common::{Home, Ran, Scripted};
 
 /// What the user sees, with `~` for the home.
 fn said(home: &Home, words: &[&str]) -> String {
@@ -294,50 +295,51 @@ api_key = …cdef
 }
 
 #[test]
-fn a_key_that_others_can_read_is_not_used() {
+fn a_key_that_the_official_cli_left_open_is_used_with_one_warning() {
+    let server = Scripted::new(&[&json("200 OK", "[]")]);
     let home = Home::new();
-    write(
-        &home,
-        "config.toml",
-        "api_key = \"fv_0123456789abcdef\"\n",
-        0o644,
-    );
+    let key = "fv_0123456789abcdef";
+    let entries = format!("api_key = \"{key}\"\nbase_url = \"{}\"\n", server.url());
+    write(&home, "config.toml", &entries, 0o644);
     assert_data_eq!(
-        said(&home, &["quota"]),
+        said(&home, &["ls", "-o", "id"]),
         str![[r#"
 --- stderr
-error: ~/.config/fastvm/config.toml holds an API key and others can read it
-hint: chmod 600 ~/.config/fastvm/config.toml
---- exit 4
-"#]]
-    );
-    assert_data_eq!(
-        said(&home, &["config", "get"]),
-        str![[r#"
-api_key = …cdef
---- stderr
-warning: ~/.config/fastvm/config.toml holds an API key and others can read it
-hint: chmod 600 ~/.config/fastvm/config.toml
+warning: ~/.config/fastvm/config.toml holds an API key and others can read it: chmod 600 ~/.config/fastvm/config.toml
 --- exit 0
 "#]]
     );
+    assert!(server.requests()[0].contains(key));
     assert_data_eq!(
-        said(&home, &["config", "set", "base_url", "https://h"]),
+        said(&home, &["config", "get", "api_key"]),
         str![[r#"
+fv_0123456789abcdef
 --- stderr
-warning: the stored key …cdef will be sent to https://h from now on
-base_url set in ~/.config/fastvm/config.toml
+warning: ~/.config/fastvm/config.toml holds an API key and others can read it: chmod 600 ~/.config/fastvm/config.toml
 --- exit 0
 "#]]
     );
-    assert_data_eq!(
-        said(&home, &["config", "get"]),
-        str![[r#"
-api_key = …cdef
-base_url = https://h
---- exit 0
-"#]]
-    );
+    // What we write is closed.
+    home.ok(&["config", "set", "base_url", server.url()]);
+    assert_eq!(home.run(&["config", "get", "api_key"]).stderr, "");
+}
+
+#[test]
+fn a_key_file_that_others_can_read_is_used_with_one_warning() {
+    let server = Scripted::new(&[
+        &json("200 OK", "[]"),
+        &json("200 OK", "[]"),
+        &json("200 OK", "[]"),
+    ]);
+    let home = Home::with_server(server.url());
+    let file = home.join("key");
+    fs::write(&file, "fv_0123456789abcdef\n").unwrap();
+    let warning = "warning: key holds an API key and others can read it: chmod 600 key\n";
+    for (mode, said) in [(0o644, warning), (0o640, warning), (0o600, "")] {
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+        let ran = home.run(&["ls", "-o", "id", "--api-key-file", "key"]);
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, said), "{ran}");
+    }
 }
 
 #[test]

@@ -12,6 +12,8 @@ mod common;
 
 mod api;
 mod builds;
+mod command_line;
+mod completion;
 mod config;
 mod console;
 mod console_server;

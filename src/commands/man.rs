@@ -1,5 +1,8 @@
 //! `fastvm man`
 
+mod page;
+mod roff;
+
 use std::path::{Path, PathBuf};
 
 use clap::{Command, CommandFactory as _};
@@ -34,44 +37,37 @@ pub(super) async fn run(context: &mut Context, args: ManArgs) -> Result<Exit, Er
                 Error::new(Kind::LocalIo, message)
             };
             std::fs::create_dir_all(folder).map_err(failed)?;
-            let count = write_all(&command, "fastvm", folder).map_err(failed)?;
+            let count = write_all(&command, &["fastvm"], folder).map_err(failed)?;
             let shown = folder.display();
             context.ui.status(&format!("{count} pages in {shown}"));
         }
         None => {
             let mut place = &command;
-            let mut name = "fastvm".to_owned();
+            let mut names = vec!["fastvm"];
             for word in &args.topic {
                 place = place.find_subcommand(word).ok_or_else(|| {
                     let topic = args.topic.join(" ");
                     Error::usage(format!("there is no command {topic:?}")).hint("fastvm --help")
                 })?;
-                name = format!("{name}-{}", place.get_name());
+                names.push(place.get_name());
             }
-            let page =
-                page(place, &name).map_err(|error| Error::new(Kind::LocalIo, error.to_string()))?;
-            context.ui.bytes(&page)?;
+            context.ui.bytes(page::page(place, &names).as_bytes())?;
         }
     }
     Ok(Exit::SUCCESS)
 }
 
-fn page(command: &Command, name: &str) -> std::io::Result<Vec<u8>> {
-    let mut page = Vec::new();
-    clap_mangen::Man::new(command.clone())
-        .title(name)
-        .render(&mut page)?;
-    Ok(page)
-}
-
-fn write_all(command: &Command, name: &str, folder: &Path) -> std::io::Result<usize> {
-    std::fs::write(folder.join(format!("{name}.1")), page(command, name)?)?;
+/// Writes the page of a command and of all below it; returns how many.
+fn write_all(command: &Command, names: &[&str], folder: &Path) -> std::io::Result<usize> {
+    let file = folder.join(format!("{}.1", names.join("-")));
+    std::fs::write(file, page::page(command, names))?;
     let mut count = 1;
     for below in command
         .get_subcommands()
         .filter(|below| !below.is_hide_set())
     {
-        count += write_all(below, &format!("{name}-{}", below.get_name()), folder)?;
+        let names = [names, &[below.get_name()]].concat();
+        count += write_all(below, &names, folder)?;
     }
     Ok(count)
 }

@@ -18,7 +18,7 @@ pub(crate) async fn run(context: &mut Context, _args: QuotaArgs) -> Result<Exit,
     if context.ui.shows_tables() {
         let mut rows = rows(&quotas.value);
         let mut header = vec!["resource", "used", "limit", "left"];
-        if context.settings.terminal.stdout {
+        if context.settings.draws {
             header.push("");
             let blocks = blocks(context.settings.terminal.width);
             for row in &mut rows {

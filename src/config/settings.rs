@@ -28,6 +28,8 @@ pub struct Settings {
     pub progress: ProgressMode,
     /// The streams; the width is what the user says, or else what the terminal has.
     pub terminal: Terminal,
+    /// Whether stdout is a terminal that can draw: blocks, and over what it shows.
+    pub draws: bool,
     /// Limit of one API request.
     pub timeout: Duration,
     pub connect_timeout: Duration,

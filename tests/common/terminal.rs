@@ -85,6 +85,29 @@ impl Terminal {
         }
     }
 
+    /// Whether the screen shows a text before the time is over.
+    pub(crate) fn shows_within(&mut self, text: &str, limit: Duration) -> bool {
+        let end = std::time::Instant::now() + limit;
+        while !self.text().contains(text) {
+            let left = end.saturating_duration_since(std::time::Instant::now());
+            match self.shown.recv_timeout(left) {
+                Ok(bytes) => self.screen.process(&bytes),
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+
+    /// Waits until the screen shows a text no more.
+    pub(crate) fn wait_until_gone(&mut self, text: &str) {
+        while self.text().contains(text) {
+            match self.shown.recv_timeout(PATIENCE) {
+                Ok(bytes) => self.screen.process(&bytes),
+                Err(_) => panic!("{text:?} still shows in\n{}", self.text()),
+            }
+        }
+    }
+
     /// Waits for the prompt of the shell that is ready to be typed to.
     pub(crate) fn wait_for_shell(&mut self) {
         self.wait_for("leaves");

@@ -26,7 +26,7 @@ pub(super) async fn watch(
         return Err(Error::usage("--watch prints more than one document").hint("use -o jsonl"));
     }
     let lines = context.settings.format == Some(Format::Jsonl);
-    let redraws = context.settings.terminal.stdout && context.ui.shows_tables();
+    let redraws = context.settings.draws && context.ui.shows_tables();
     let mut signals = Signals::listen()?;
     let mut last: Option<BTreeMap<String, String>> = None;
     loop {

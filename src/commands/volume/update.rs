@@ -5,7 +5,7 @@ use crate::commands::naming;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::wire::volume::UpdateVolumeRequest;
+use crate::wire::volume::{NATIVE, UpdateVolumeRequest};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -38,6 +38,19 @@ pub(super) async fn run(context: &mut Context, args: UpdateArgs) -> Result<Exit,
     }
     let client = context.client().await?;
     let volume = naming::volume(&client, &args.volume).await?;
+    if args.credential.is_some() {
+        let found = client
+            .get_volume(&volume.id)
+            .await
+            .map_err(|error| volume.explain(error))?;
+        if found.value.backend == NATIVE {
+            let message = format!(
+                "--credential has no effect on the volume {}, which is in no bucket of yours",
+                volume.label()
+            );
+            return Err(Error::usage(message).hint("leave out --credential"));
+        }
+    }
     let credentials_ref = match &args.credential {
         Some(credential) => Some(naming::credential(&client, credential).await?.id),
         None => None,

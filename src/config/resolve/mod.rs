@@ -71,6 +71,7 @@ pub fn resolve(
         stdout_color: display.stdout_color,
         stderr_color: display.stderr_color,
         progress: display.progress,
+        draws: display.terminal.stdout && environment.term.as_deref() != Some("dumb"),
         terminal: display.terminal,
         timeout: timeout.value,
         connect_timeout: limits::connect_timeout(options.connect_timeout)?,
