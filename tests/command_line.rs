@@ -225,6 +225,9 @@ fn options_behind_a_shell_line_are_ours_and_those_of_a_program_its_own() {
     );
     assert_eq!(home.ok(&["exec", "dev", "--", "printf", "-n"]).len(), 2);
     assert_eq!(home.ok(&["run", "hostname; true", "-n", "late"]), "late");
+    let empty = home.run(&["exec", "dev", "--timeout", "1"]);
+    assert_eq!(empty.code, 2, "{empty}");
+    assert!(empty.stderr.contains("the command is empty"), "{empty}");
     let refused = home.run(&["exec", "dev", "sleep 1", "--timeout", "1", "more"]);
     assert_eq!(refused.code, 2, "{refused}");
     assert!(refused.stderr.contains("go before the VM"), "{refused}");
@@ -238,6 +241,7 @@ fn a_mistyped_option_launches_nothing_and_is_no_vm() {
         (&["exec", "--tiemout", "5", "x", "true"], "'--timeout'"),
         (&["exec", "x", "--tiemout", "5", "true"], "'--timeout'"),
         (&["vm", "exec", "--jsn", "x", "true"], "'--json'"),
+        (&["exec", "gone", "--tiemout", "5"], "'--timeout'"),
         (&["exec", "-it", "x", "sh"], "fastvm console"),
         (&["run", "-t", "sh"], "fastvm console"),
         (&["exec", "-d", "x", "sh"], "background"),
@@ -247,7 +251,7 @@ fn a_mistyped_option_launches_nothing_and_is_no_vm() {
         assert!(ran.stderr.contains(meant), "{words:?}\n{ran}");
     }
     assert_eq!(home.ok(&["ls", "-o", "id"]), "");
-    let program = home.run(&["run", "--", "--no-such-program"]);
+    let program = home.run(&["run", "--", "--no-such-program", "x"]);
     assert_eq!(program.code, 127, "{program}");
 }
 
@@ -345,7 +349,7 @@ fn no_help_breaks_a_line_in_the_middle_of_a_sentence() {
                     let same = before.len() - before.trim_start().len() == indent;
                     let goes_on = text.starts_with(|letter: char| letter.is_lowercase());
                     let ended = before.ends_with(['.', ':', '?']);
-                    let is_item = text.starts_with('-');
+                    let is_item = text.starts_with(['-', '<', '[']);
                     assert!(
                         !same || is_item || (ended && !goes_on),
                         "{path}:\n{before}\n{line}"
@@ -460,7 +464,7 @@ fn the_environment_of_the_engine_works_in_any_context_and_shell() {
         shell.env(name, value.unwrap_or_default());
     }
     let ran = Ran::of(&shell.env("FASTVM_CONTEXT", "local").output().unwrap());
-    assert_eq!(ran.to_string(), "--- exit 0\n");
+    assert_eq!(ran.to_string(), "--- exit 0");
     assert!(env(&[]).ends_with("\nunset FASTVM_CONTEXT\n"));
     let fish = env(&["--shell", "fish"]);
     assert!(

@@ -119,7 +119,7 @@ fn completion_is_silent_where_there_are_no_names() {
 fn there_is_a_manual_page_for_every_command() {
     let home = Home::new();
     let page = home.ok(&["man", "vm", "launch"]);
-    assert!(page.contains(".TH fastvm-vm-launch 1"), "{page}");
+    assert!(page.contains(".TH FASTVM\\-VM\\-LAUNCH 1"), "{page}");
     home.ok(&["man", "--dir", "pages", "--quiet"]);
     for name in ["fastvm", "fastvm-vm", "fastvm-volume-create", "fastvm-api"] {
         assert!(

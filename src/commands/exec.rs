@@ -176,7 +176,7 @@ pub(crate) async fn run(context: &mut Context, args: ExecArgs) -> Result<Exit, E
     let split = argv::split(args.grammar(), args.words.clone())?;
     args.place.check()?;
     let plan = Plan {
-        command: args.options.command(split.command)?,
+        command: args.options.command(split.command.clone())?,
         place: args.place.clone(),
         variables: pairs::environment(&args.env_file, &args.env)?,
         limit: args.options.timeout(),
@@ -190,6 +190,7 @@ pub(crate) async fn run(context: &mut Context, args: ExecArgs) -> Result<Exit, E
         true => args.choose.targets(&client, &split.vms).await?,
         false => vec![naming::vm(&client, &split.vms[0]).await?],
     };
+    split.check_command()?;
     let input = input::read(source).await?;
     let litter = Litter::default();
     let mut signals = Signals::listen()?;

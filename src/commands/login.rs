@@ -19,8 +19,8 @@ Examples:
   pass fastvm | fastvm login        reads it from standard input
   fastvm login --context eu --base-url https://eu.example.com
 
-The key of the context `default` goes to config.toml, which the official client reads too; others go to
-credentials.toml. A context that is not there yet is made.")]
+The key of the context `default` goes to config.toml, which the official client reads too; others go to credentials.toml.
+A context that is not there yet is made.")]
 pub struct LoginArgs {}
 
 pub(crate) async fn run(context: &mut Context, _args: LoginArgs) -> Result<Exit, Error> {

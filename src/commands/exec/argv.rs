@@ -14,6 +14,18 @@ pub(super) struct Split {
     /// None where options choose the VMs.
     pub(super) vms: Vec<String>,
     pub(super) command: Words,
+    /// What stands in the place of the command is an option.
+    is_option: bool,
+}
+
+impl Split {
+    /// Fails if an option stands where the command is missing.
+    pub(super) fn check_command(&self) -> Result<(), Error> {
+        match self.is_option {
+            true => Err(empty()),
+            false => Ok(()),
+        }
+    }
 }
 
 /// How the VMs are told from the command.
@@ -36,16 +48,17 @@ pub(super) fn split(grammar: Grammar, mut words: Words) -> Result<Split, Error> 
         (Grammar::VmsThenCommand, dashes) => dashes.unwrap_or(1).min(words.len()),
     };
     let mut command = words.split_off(vms);
+    let is_option = grammar == Grammar::VmsThenCommand
+        && command
+            .first()
+            .is_some_and(|word| word.len() > 1 && word != "--" && begins_with_dash(word));
     if command.first().is_some_and(|word| word == "--") {
         command.remove(0);
     }
     if words.is_empty() && grammar != Grammar::CommandOnly {
         return Err(Error::usage("no VM is named").hint("fastvm exec VM 'ls -la'"));
     }
-    if let Some(option) = words
-        .iter()
-        .find(|word| word.as_encoded_bytes().starts_with(b"-"))
-    {
+    if let Some(option) = words.iter().find(|word| begins_with_dash(word)) {
         let message = format!("`{}` stands where a VM is named", option.display());
         return Err(Error::usage(message).hint("options of fastvm go before the first VM"));
     }
@@ -60,7 +73,15 @@ pub(super) fn split(grammar: Grammar, mut words: Words) -> Result<Split, Error> 
             })
         })
         .collect::<Result<_, _>>()?;
-    Ok(Split { vms, command })
+    Ok(Split {
+        vms,
+        command,
+        is_option,
+    })
+}
+
+fn begins_with_dash(word: &OsStr) -> bool {
+    word.as_encoded_bytes().starts_with(b"-")
 }
 
 /// One word is a shell line, several are an argv; `--shell` says it outright.

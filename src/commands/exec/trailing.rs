@@ -46,6 +46,10 @@ pub(crate) fn parse(argv: &[OsString]) -> Result<(ArgMatches, Cli), clap::Error>
         .command
         .trailing()
         .map_or(0, |rest| rest.words.len());
+    if rest == 0 && trailing.grammar == Grammar::VmsThenCommand && place == Place::BehindVm {
+        // There is no command: told once it is known that there is such a VM.
+        return Ok((matches, cli));
+    }
     if rest > 0 && place == Place::BehindLine {
         return Err(misplaced(&moved[0]));
     }
