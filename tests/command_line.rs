@@ -131,7 +131,7 @@ fn paths_of_any_bytes_go_there_and_back() {
     cp(&[&guest("big"), &guest("copy")]);
     std::fs::create_dir(home.join("back")).unwrap();
     for text in ["small", "copy", "folder"] {
-        cp(&[&guest(text), OsStr::new("back")]);
+        cp(&[&guest(text), OsStr::new("back/")]);
     }
     cp(&[&guest("small"), OsStr::new("renamed")]);
     let back = home.join("back");

@@ -27,6 +27,8 @@ const JSON: &[&[&str]] = &[
     &["--json", "launch", "--no-console"],
     &["--json", "vm", "exec", "{vm}", "echo", "hi"],
     &["--json", "exec", "--timeout", "5", "{vm}", "true"],
+    &["--json", "exec", "{vm}", "echo hi", "--timeout", "5"],
+    &["--json", "exec", "{vm}", "--timeout", "5", "echo hi"],
     &["--json", "snapshot", "create", "{vm}", "--name", "golden"],
     &["--json", "snapshot", "create", "{vm}", "-n", "golden"],
     &["--json", "snapshot", "ls"],
@@ -74,6 +76,7 @@ const TEXT: &[&[&str]] = &[
     &["firewall", "get", "{vm}"],
     &["quota"],
     &["exec", "{vm}", "true"],
+    &["run", "true; true", "-n", "late", "-m", "c1m2"],
     &[
         "run",
         "-m",

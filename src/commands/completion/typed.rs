@@ -35,7 +35,7 @@ impl Typed {
     pub(super) fn raw(words: &[String], index: usize) -> Self {
         let mut words = words[..words.len().min(index + 1)].to_vec();
         words.resize(index + 1, String::new());
-        Self::new(&words, String::new())
+        Self::new(&words, "")
     }
 
     /// Words that bash has cut at `:` and `=`. `line` is what was typed up to the cursor.
@@ -64,10 +64,10 @@ impl Typed {
             }
             at = (start + word.len()).min(line.len());
         }
-        Self::new(&joined, kept)
+        Self::new(&joined, &kept)
     }
 
-    fn new(words: &[String], kept: String) -> Self {
+    fn new(words: &[String], kept: &str) -> Self {
         let mut quote = None;
         let mut plain: Vec<String> = Vec::new();
         for word in words {
@@ -77,7 +77,7 @@ impl Typed {
         }
         Self {
             quote,
-            kept: unquoted(&kept).0,
+            kept: unquoted(kept).0,
             ..Self::plain(plain)
         }
     }

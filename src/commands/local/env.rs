@@ -43,7 +43,7 @@ struct Variables {
     fastvm_context: Option<&'static str>,
 }
 
-pub(crate) fn run(context: &mut Context, args: EnvArgs) -> Result<Exit, Error> {
+pub(crate) fn run(context: &mut Context, args: &EnvArgs) -> Result<Exit, Error> {
     let is_for_a_shell = context.ui.shows_tables();
     if args.shell.is_some() && !is_for_a_shell {
         return Err(Error::usage("--shell has no effect on JSON and YAML").hint("leave one out"));

@@ -34,7 +34,7 @@ impl Verb {
     pub(crate) async fn run(self, context: &mut Context) -> Result<Exit, Error> {
         match self {
             Self::Serve(args) => serve::run(context, args).await,
-            Self::Env(args) => env::run(context, args),
+            Self::Env(args) => env::run(context, &args),
             Self::Status(args) => status::run(context, args),
             Self::Forward(args) => forward::run(context, args).await,
             Self::Repair(args) => repair::run(context, args),

@@ -198,7 +198,7 @@ fn possible_values(roff: &mut Roff, values: &[PossibleValue]) {
 fn of_the_program(roff: &mut Roff) {
     roff.section("Exit status");
     for (code, meaning) in exit::TABLE {
-        roff.term(&bold(&code.to_string()));
+        roff.term(&bold(code));
         roff.text(&format!("{meaning}."));
     }
     roff.section("Environment");
