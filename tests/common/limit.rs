@@ -53,7 +53,7 @@ fn watch() {
             let line = format!("test {name} hangs: it runs for more than {LIMIT:?}\n");
             // Not `eprintln!`, whose text would be kept until the test ends.
             std::io::stderr().write_all(line.as_bytes()).unwrap();
-            std::process::exit(101);
+            std::process::abort();
         }
     }
 }

@@ -305,8 +305,7 @@ impl Membership {
 
     /// Makes this process, which is about to serve as init, a member of what it has not been in before.
     pub(super) fn enter_late(&self) -> io::Result<()> {
-        let files = self.init_tasks.iter();
-        files.map(join).collect()
+        self.init_tasks.iter().try_for_each(join)
     }
 }
 
