@@ -71,6 +71,27 @@ impl Signals {
         Ok(Self {})
     }
 
+    /// Runs work to its end although a signal comes, and returns the first signal with the result.
+    ///
+    /// # Errors
+    /// The first signal, if a second one came before the end.
+    pub async fn outlast<T>(
+        &mut self,
+        work: impl Future<Output = T>,
+    ) -> Result<(T, Option<Signal>), Signal> {
+        let mut work = std::pin::pin!(work);
+        let mut received = None;
+        loop {
+            tokio::select! {
+                result = &mut work => return Ok((result, received)),
+                signal = self.next() => match received {
+                    None => received = Some(signal),
+                    Some(first) => return Err(first),
+                },
+            }
+        }
+    }
+
     /// Waits for the next one.
     #[cfg(unix)]
     pub async fn next(&mut self) -> Signal {

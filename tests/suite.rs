@@ -31,6 +31,7 @@ mod firewall;
 mod full_pipes;
 mod generated;
 mod layout;
+mod if_exists;
 mod local;
 mod matrix;
 mod nouns;

@@ -182,11 +182,30 @@ pub(crate) async fn launch(
     request: &LaunchRequest,
     options: &WaitOptions,
 ) -> Result<Record<Vm>, Error> {
-    let spinner = context.ui.spinner("launching");
-    let vm = match client.launch_vm(request).await {
-        Ok(vm) => vm,
-        Err(error) => return Err(shortage::explain(client, request, lost_reply(error)).await),
-    };
+    let vm = post(context, client, request).await?;
+    settle(context, client, vm, options).await
+}
+
+/// Launches a VM, once, without waiting until it runs.
+pub(crate) async fn post(
+    context: &Context,
+    client: &Client,
+    request: &LaunchRequest,
+) -> Result<Record<Vm>, Error> {
+    let _spinner = context.ui.spinner("launching");
+    match client.launch_vm(request).await {
+        Ok(vm) => Ok(vm),
+        Err(error) => Err(shortage::explain(client, request, lost_reply(error)).await),
+    }
+}
+
+/// Waits as asked until a VM runs.
+pub(crate) async fn settle(
+    context: &Context,
+    client: &Client,
+    vm: Record<Vm>,
+    options: &WaitOptions,
+) -> Result<Record<Vm>, Error> {
     let Some(wait) = options
         .wait()
         .filter(|_| vm.value.status != status::RUNNING)
@@ -194,7 +213,7 @@ pub(crate) async fn launch(
         return Ok(vm);
     };
     let mut signals = Signals::listen()?;
-    spinner.set(&format!(
+    let spinner = context.ui.spinner(&format!(
         "waiting for {} ({})",
         label(&vm.value),
         visible(&vm.value.status)
@@ -239,7 +258,7 @@ pub(crate) fn running(waited: Waited<Vm>, limit: Duration) -> Result<Record<Vm>,
 }
 
 /// A failure while the VM goes on existing: says so, and how to be rid of it.
-fn still_there(error: Error, vm: &Vm) -> Error {
+pub(crate) fn still_there(error: Error, vm: &Vm) -> Error {
     error.target(&vm.id).hint(format!(
         "the VM is still there; delete it with `fastvm vm delete {}`",
         visible(&vm.id)

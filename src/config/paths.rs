@@ -17,6 +17,8 @@ pub struct Paths {
     pub cache: PathBuf,
     /// Journals of copies that were cut off.
     pub transfers: PathBuf,
+    /// Locks of launches by name.
+    pub launches: PathBuf,
 }
 
 impl Paths {
@@ -47,16 +49,17 @@ impl Paths {
             )?
             .join("local"),
         };
+        let state = under(
+            &environment.xdg_state_home,
+            ".local/state",
+            dirs::data_local_dir,
+        )?;
         Ok(Self {
             config: under(&environment.xdg_config_home, ".config", dirs::config_dir)?,
             local,
             cache: under(&environment.xdg_cache_home, ".cache", dirs::cache_dir)?,
-            transfers: under(
-                &environment.xdg_state_home,
-                ".local/state",
-                dirs::data_local_dir,
-            )?
-            .join("transfers"),
+            transfers: state.join("transfers"),
+            launches: state.join("launches"),
         })
     }
 
@@ -83,6 +86,7 @@ impl Paths {
             local: folder.join("local"),
             cache: folder.join("cache"),
             transfers: folder.join("transfers"),
+            launches: folder.join("launches"),
         }
     }
 }

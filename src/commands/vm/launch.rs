@@ -9,10 +9,12 @@ use crate::commands::naming::Named;
 use crate::commands::new_name;
 use crate::commands::several::{self, AT_ONCE, Deed};
 use crate::commands::vm::VMS;
+use crate::commands::vm::if_exists::{self, IfExists};
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::wire::vm::LaunchRequest;
+use crate::wire::Record;
+use crate::wire::vm::{LaunchRequest, Vm};
 
 /// The escape sequence, which shows nothing, keeps clap from taking `{n}` for a line break.
 const COUNT_HELP: &str = "Launch this many VMs; {\x1b[0mn} in the name counts them, and is put at its end where it is missing";
@@ -24,6 +26,7 @@ Examples:
   fastvm vm launch --snapshot golden -e MODE=test --metadata env=ci
   fastvm vm launch --rule tcp:22 --volume data:/data --ttl 2h:delete
   fastvm vm launch --count 3 --name 'web-{\x1b[0mn}'
+  fastvm vm launch --name dev --if-exists reuse
   id=$(fastvm vm launch -o id)")]
 pub struct LaunchArgs {
     #[command(flatten)]
@@ -31,6 +34,15 @@ pub struct LaunchArgs {
 
     #[arg(long, help = COUNT_HELP, value_name = "N", conflicts_with = "console", value_parser = clap::value_parser!(u16).range(1..))]
     count: Option<u16>,
+
+    /// What to do if a VM of that name exists; without it another VM of the name is launched
+    #[arg(
+        long,
+        value_name = "WHAT",
+        requires = "name",
+        hide_possible_values = false
+    )]
+    if_exists: Option<IfExists>,
 
     #[command(flatten)]
     wait: WaitOptions,
@@ -78,6 +90,19 @@ impl LaunchArgs {
         let unasked = opens == Opens::OnATerminal && possible && waits && !is_read;
         Ok(self.console || (unasked && !self.no_console))
     }
+
+    /// Launches a VM, or takes the one that is there.
+    async fn launch(
+        &self,
+        context: &Context,
+        client: &Client,
+        request: &LaunchRequest,
+    ) -> Result<Record<Vm>, Error> {
+        match self.if_exists {
+            None => launching::launch(context, client, request, &self.wait).await,
+            Some(policy) => if_exists::launch(context, client, request, &self.wait, policy).await,
+        }
+    }
 }
 
 pub(crate) async fn run(
@@ -89,14 +114,10 @@ pub(crate) async fn run(
     let client = context.client().await?;
     let request = args.launch.request(&client).await?;
     if let Some(count) = args.count {
-        let requests = numbered(&request, count);
-        for name in requests.iter().filter_map(|request| request.name.as_ref()) {
-            new_name::name(name)
-                .map_err(|why| Error::usage(format!("the name {name:?}: {why}")))?;
-        }
-        return many(context, &client, requests, &args.wait).await;
+        let requests = numbered(&request, count)?;
+        return many(context, &client, requests, &args).await;
     }
-    let vm = launching::launch(context, &client, &request, &args.wait).await?;
+    let vm = args.launch(context, &client, &request).await?;
     let named = Named::vm(&vm.value);
     context.ui.one(vm, &VMS)?;
     if opens {
@@ -106,7 +127,7 @@ pub(crate) async fn run(
 }
 
 /// The same request again and again, each with a name of its own.
-fn numbered(request: &LaunchRequest, count: u16) -> Vec<LaunchRequest> {
+pub(super) fn numbered(request: &LaunchRequest, count: u16) -> Result<Vec<LaunchRequest>, Error> {
     let pattern = request
         .name
         .as_ref()
@@ -123,19 +144,23 @@ fn numbered(request: &LaunchRequest, count: u16) -> Vec<LaunchRequest> {
         name: name(number),
         ..request.clone()
     });
-    each.collect()
+    let requests: Vec<_> = each.collect();
+    for name in requests.iter().filter_map(|request| request.name.as_ref()) {
+        new_name::name(name).map_err(|why| Error::usage(format!("the name {name:?}: {why}")))?;
+    }
+    Ok(requests)
 }
 
 async fn many(
     context: &mut Context,
     client: &Client,
     requests: Vec<LaunchRequest>,
-    wait: &WaitOptions,
+    args: &LaunchArgs,
 ) -> Result<Exit, Error> {
     let shared: &Context = context;
     let results: Vec<_> = stream::iter(&requests)
         .map(|request| async move {
-            let launched = launching::launch(shared, client, request, wait).await;
+            let launched = args.launch(shared, client, request).await;
             launched.map_err(|error| match &request.name {
                 Some(name) => error.within(name),
                 None => error,
@@ -167,7 +192,7 @@ mod tests {
             name: name.map(str::to_owned),
             ..LaunchRequest::default()
         };
-        let all = numbered(&request, count).into_iter();
+        let all = numbered(&request, count).unwrap().into_iter();
         all.map(|request| request.name).collect()
     }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod delete;
 pub(crate) mod get;
+mod if_exists;
 pub(crate) mod launch;
 pub(crate) mod list;
 mod pause;
