@@ -87,6 +87,15 @@ impl Error {
         }
     }
 
+    /// Whether the request may have been carried out all the same.
+    pub fn leaves_the_outcome_unknown(&self) -> bool {
+        match self {
+            Self::Broken { .. } | Self::TimedOut { .. } | Self::Unexpected { .. } => true,
+            Self::Status { status, .. } => status.is_server_error(),
+            _ => false,
+        }
+    }
+
     /// Whether the thing is not there.
     pub fn is_not_found(&self) -> bool {
         self.status() == Some(StatusCode::NOT_FOUND)

@@ -34,6 +34,7 @@ mod service;
 mod several;
 mod shortage;
 mod snapshot;
+mod temporary_snapshot;
 mod ttl;
 mod vm;
 mod volume;
@@ -263,7 +264,7 @@ pub fn request_timeout(matches: &ArgMatches) -> Option<Duration> {
     let mut limit = matches.get_one::<Duration>("request_timeout").copied();
     let mut level = matches;
     while let Some((name, deeper)) = level.subcommand() {
-        if ["exec", "run", "wait"].contains(&name) {
+        if ["exec", "run", "wait", "fetch"].contains(&name) {
             return limit;
         }
         if let Ok(Some(typed)) = deeper.try_get_one::<Duration>("timeout") {

@@ -1,5 +1,7 @@
 //! `fastvm run`: launch, run, and delete on every way out.
 
+mod lease;
+
 use std::pin::pin;
 use std::time::Duration;
 
@@ -11,7 +13,10 @@ use super::exec::{
     Sink, Trailing, Unread,
 };
 use super::launching::{self, LaunchOptions};
+use super::naming::{self, Named};
 use super::shortage;
+use super::temporary_snapshot::TemporarySnapshot;
+use super::ttl;
 use crate::api::vms::VmFilter;
 use crate::api::wait::Wait;
 use crate::api::{self, Client};
@@ -23,7 +28,9 @@ use crate::output::{Outlet, Talk};
 use crate::quantity::parse_duration;
 use crate::signal::{Signal, Signals};
 use crate::wire::EnvVars;
+use crate::wire::Record;
 use crate::wire::vm::{LaunchRequest, Vm, status};
+use lease::Lease;
 
 /// Marks the VM of one `run`, so that it can be found when the answer to its launch is lost.
 const MARK: &str = "fastvm-cli/run";
@@ -38,16 +45,22 @@ const QUIET_DELETION: Duration = Duration::from_secs(3);
 One word is a shell line; several words run as they are, without a shell.
 Options of fastvm go before the command. Behind a shell line they count too; what follows a program, or a `--`, is the program's.
 The VM is deleted whatever happens, unless it is to be kept.
+If this command is killed or loses the network, a timer of the VM deletes it. The timer is renewed while the command runs.
 
 Examples:
   fastvm --local run 'uname -a'
   fastvm run --type c2m4 -- python3 -c 'print(1)'
   fastvm run -i -w /srv -u nobody -- sh -s < setup.sh
-  fastvm run --snapshot golden --timeout 10m --keep-on-failure make test"
+  fastvm run --snapshot golden --timeout 10m --keep-on-failure make test
+  fastvm run --from dev 'rm -rf /srv && make'          in a copy of dev, which stays as it is"
 )]
 pub struct RunArgs {
     #[command(flatten)]
     launch: LaunchOptions,
+
+    /// Run in a copy of this VM: it is saved as a snapshot, and copy and snapshot are deleted
+    #[arg(long, value_name = "VM", conflicts_with_all = ["machine_type", "snapshot"])]
+    from: Option<String>,
 
     #[command(flatten)]
     options: CommandOptions,
@@ -66,6 +79,14 @@ pub struct RunArgs {
     #[arg(long)]
     keep_on_failure: bool,
 
+    /// How long the VM lives on if this command is killed; renewed while the command runs
+    #[arg(long, value_name = "DUR", default_value = "15m", value_parser = ttl::length, conflicts_with = "ttl")]
+    lease: Duration,
+
+    /// Launch the VM without such a timer
+    #[arg(long, conflicts_with = "lease")]
+    no_lease: bool,
+
     /// How long to wait until the VM runs
     #[arg(long, value_name = "DUR", default_value = "300s", value_parser = parse_duration)]
     wait_timeout: Duration,
@@ -79,6 +100,12 @@ impl RunArgs {
     /// The words, which may have options of ours among them.
     pub(crate) fn trailing(&self) -> Trailing<'_> {
         Trailing::command(&self.words)
+    }
+
+    /// The lease of the VM. A VM that is to be kept, or has a timer of the user's, has none.
+    fn lease(&self, launch: &LaunchRequest) -> Option<Lease> {
+        let has_none = self.no_lease || self.keep || launch.ttl.is_some();
+        (!has_none).then(|| Lease::new(self.lease))
     }
 
     /// Whether the VM stays after such an end.
@@ -106,20 +133,45 @@ pub(crate) async fn run(context: &mut Context, args: RunArgs) -> Result<Exit, Er
     unread.look(&context.ui);
     let client = context.client().await?;
     let mut launch = args.launch.request(&client).await?;
+    let origin = match &args.from {
+        Some(vm) => Some(naming::vm(&client, vm).await?),
+        None => None,
+    };
     let mark = Uuid::new_v4().to_string();
     launch
         .metadata
         .get_or_insert_default()
         .insert(MARK.to_owned(), mark.clone());
+    let lease = args.lease(&launch);
+    if let Some(lease) = lease {
+        launch.ttl = Some(lease.ttl());
+    }
     let input = exec::read_input(source).await?;
     let mut signals = Signals::listen()?;
+    let mut snapshot = match &origin {
+        Some(vm) => Some(saved(context, &client, vm, &args, &mut launch, &mut signals).await?),
+        None => None,
+    };
     let spinner = context.ui.spinner("launching");
-    let (vm, signal) = launched(&client, &launch, &mark, &mut signals).await?;
+    let talk = context.ui.talk();
+    let attempt = Attempt {
+        client: &client,
+        launch: &launch,
+        mark: &mark,
+        lease,
+        talk: &talk,
+    };
+    let (vm, signal) = match (attempt.launched(&mut signals).await, &mut snapshot) {
+        (Ok(launched), _) => launched,
+        (Err(error), None) => return Err(error),
+        (Err(error), Some(snapshot)) => {
+            return Err(snapshot.delete_after(&client, error, &mut signals).await);
+        }
+    };
     let wait = Wait {
         limit: args.wait_timeout,
         interval: Duration::from_secs(2),
     };
-    let talk = context.ui.talk();
     let mut sink = Sink::new(context);
     let litter = Litter::default();
     let outcome = match signal {
@@ -128,58 +180,133 @@ pub(crate) async fn run(context: &mut Context, args: RunArgs) -> Result<Exit, Er
             ended = async {
                 ready(&client, &vm, wait).await?;
                 drop(spinner);
+                if let Some(snapshot) = &mut snapshot {
+                    // Tried again at the end, and only then a failure.
+                    snapshot.delete(&client).await.unwrap_or_default();
+                }
                 let outlet = sink.outlet()?;
                 let ended = follow(&client, &vm, &plan, input, &litter, &mut sink, &outlet).await;
                 let exit = ended.and_then(|ended| exec::finish(&mut sink, ended, plan.limit));
                 let written = sink.close(outlet).await;
                 exit.and_then(|exit| written.map(|()| exit))
             } => ended,
+            never = renewed(lease, &client, &vm, &talk) => match never {},
             signal = signals.next() => Err(signal.error()),
         },
     };
     unread.look(&talk);
     if args.keeps(&outcome) {
         litter.sweep(&client, &mut signals, &talk).await;
+        if let Some(lease) = lease {
+            lease.end(&client, &vm, &talk).await;
+        }
         talk.status(&format!("VM {} is kept", launching::label(&vm)));
         talk.hint(&format!(
             "fastvm exec {id} …, then fastvm vm delete {id}",
             id = visible(&vm.id)
         ));
-        return outcome;
+        return with_snapshot(outcome, snapshot, &client, &mut signals).await;
     }
     let removed = remove(&client, &vm, &mut signals, &talk).await;
+    with_snapshot(conclude(outcome, removed), snapshot, &client, &mut signals).await
+}
+
+/// Saves the VM that the command runs in a copy of, and launches from that.
+async fn saved(
+    context: &Context,
+    client: &Client,
+    vm: &Named,
+    args: &RunArgs,
+    launch: &mut LaunchRequest,
+    signals: &mut Signals,
+) -> Result<TemporarySnapshot, Error> {
+    let _spinner = context.ui.spinner(&format!("saving {}", vm.label()));
+    let snapshot = TemporarySnapshot::create(client, vm, args.wait_timeout, signals).await?;
+    launch.machine_type = None;
+    launch.snapshot_id = Some(snapshot.id.clone());
+    Ok(snapshot)
+}
+
+/// Renews the lease, if there is one.
+async fn renewed(
+    lease: Option<Lease>,
+    client: &Client,
+    vm: &Vm,
+    talk: &Talk,
+) -> std::convert::Infallible {
+    match lease {
+        Some(lease) => lease.renew(client, vm, talk).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Deletes the snapshot, if there is one. A snapshot that is left is never kept secret.
+async fn with_snapshot(
+    outcome: Result<Exit, Error>,
+    snapshot: Option<TemporarySnapshot>,
+    client: &Client,
+    signals: &mut Signals,
+) -> Result<Exit, Error> {
+    let Some(mut snapshot) = snapshot else {
+        return outcome;
+    };
+    let hint = snapshot.delete_command();
+    let removed = match signals.outlast(snapshot.delete(client)).await {
+        Ok((removed, _)) => removed,
+        Err(signal) => Err(signal.error().hint(hint)),
+    };
     conclude(outcome, removed)
 }
 
-/// Launches the VM. A signal meanwhile does not stop the request, as its VM would be lost; it comes back with the VM.
-async fn launched(
-    client: &Client,
-    launch: &LaunchRequest,
-    mark: &str,
-    signals: &mut Signals,
-) -> Result<(Vm, Option<Signal>), Error> {
-    let launching = async {
-        match client.launch_vm(launch).await {
-            Ok(vm) => Ok(vm.value),
-            Err(error) => {
-                let error = unlaunched(client, error, mark).await;
-                Err(shortage::explain(client, launch, error).await)
+/// One launch of a VM to run a command in.
+struct Attempt<'a> {
+    client: &'a Client,
+    launch: &'a LaunchRequest,
+    mark: &'a str,
+    lease: Option<Lease>,
+    talk: &'a Talk,
+}
+
+impl Attempt<'_> {
+    /// Launches the VM. A signal meanwhile does not stop the request, as its VM would be lost; it comes back with the VM.
+    async fn launched(&self, signals: &mut Signals) -> Result<(Vm, Option<Signal>), Error> {
+        let launching = async {
+            match self.post().await {
+                Ok(vm) => Ok(vm.value),
+                Err(error) => {
+                    let error = unlaunched(self.client, error, self.mark).await;
+                    Err(shortage::explain(self.client, self.launch, error).await)
+                }
             }
+        };
+        match signals.outlast(launching).await {
+            Ok((Ok(vm), received)) => Ok((vm, received)),
+            Ok((Err(error), None)) => Err(error),
+            Ok((Err(error), Some(signal))) => Err(interrupted(signal, &error)),
+            Err(first) => Err(first.error().hint(look_for(self.mark))),
         }
-    };
-    tokio::pin!(launching);
-    let mut received: Option<Signal> = None;
-    loop {
-        tokio::select! {
-            result = &mut launching => return match (result, received) {
-                (Ok(vm), received) => Ok((vm, received)),
-                (Err(error), None) => Err(error),
-                (Err(error), Some(signal)) => Err(interrupted(signal, &error)),
-            },
-            signal = signals.next() => match received {
-                None => received = Some(signal),
-                Some(first) => return Err(first.error().hint(look_for(mark))),
-            },
+    }
+
+    /// Sends the launch, and where the API refuses its timer, once more without.
+    async fn post(&self) -> Result<Record<Vm>, api::Error> {
+        let Some(lease) = self.lease else {
+            return self.client.launch_vm(self.launch).await;
+        };
+        match self.client.launch_vm(self.launch).await {
+            Ok(vm) => {
+                lease.check(&vm.value, self.talk);
+                Ok(vm)
+            }
+            Err(error) if lease::may_be_refused(&error) => {
+                let without = LaunchRequest {
+                    ttl: None,
+                    ..self.launch.clone()
+                };
+                let vm = self.client.launch_vm(&without).await?;
+                self.talk.verbose(1, &lease::refused(&error));
+                Ok(vm)
+            }
+            Err(error) => Err(error),
         }
     }
 }
@@ -195,13 +322,7 @@ fn interrupted(signal: Signal, error: &Error) -> Error {
 
 /// A launch without an answer may have made a VM all the same: finds it by its mark and deletes it.
 async fn unlaunched(client: &Client, error: api::Error, mark: &str) -> Error {
-    let unknown = match &error {
-        api::Error::Broken { .. } | api::Error::TimedOut { .. } | api::Error::Unexpected { .. } => {
-            true
-        }
-        api::Error::Status { status, .. } => status.is_server_error(),
-        _ => false,
-    };
+    let unknown = error.leaves_the_outcome_unknown();
     let error = Error::from(error);
     if !unknown {
         return error;

@@ -1,6 +1,7 @@
 //! `DUR[:pause|delete]`: a timer on the command line.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use crate::quantity::parse_duration;
 use crate::wire::vm::{LONGEST_TTL, Ttl};
@@ -26,18 +27,24 @@ impl FromStr for TtlText {
         if let Some(action) = action.filter(|action| !["pause", "delete"].contains(action)) {
             return Err(format!("the action {action:?} is neither pause nor delete"));
         }
-        let length = parse_duration(length).map_err(|error| error.to_string())?;
-        let seconds = i64::try_from(length.as_secs()).unwrap_or(i64::MAX);
-        if length.subsec_nanos() != 0 || !(1..=LONGEST_TTL).contains(&seconds) {
-            return Err(format!(
-                "must be whole seconds from 1s to 365d ({LONGEST_TTL} s)"
-            ));
-        }
+        let length = self::length(length)?;
         Ok(Self {
-            seconds,
+            seconds: i64::try_from(length.as_secs()).unwrap_or(LONGEST_TTL),
             action: action.map(str::to_owned),
         })
     }
+}
+
+/// The length of a timer's cycle.
+pub(crate) fn length(text: &str) -> Result<Duration, String> {
+    let length = parse_duration(text).map_err(|error| error.to_string())?;
+    let seconds = i64::try_from(length.as_secs()).unwrap_or(i64::MAX);
+    if length.subsec_nanos() != 0 || !(1..=LONGEST_TTL).contains(&seconds) {
+        return Err(format!(
+            "must be whole seconds from 1s to 365d ({LONGEST_TTL} s)"
+        ));
+    }
+    Ok(length)
 }
 
 impl TtlText {

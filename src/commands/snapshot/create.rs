@@ -60,7 +60,8 @@ pub(crate) async fn run(context: &mut Context, args: CreateArgs) -> Result<Exit,
     Ok(Exit::SUCCESS)
 }
 
-async fn ready(
+/// Waits until a snapshot is ready.
+pub(crate) async fn ready(
     client: &Client,
     snapshot: Record<Snapshot>,
     limit: Duration,

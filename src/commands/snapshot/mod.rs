@@ -1,6 +1,6 @@
 //! `fastvm snapshot`: saved states of VMs.
 
-mod create;
+pub(super) mod create;
 mod delete;
 mod get;
 mod list;

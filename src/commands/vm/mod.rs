@@ -1,6 +1,7 @@
 //! `fastvm vm`: the VMs themselves.
 
 pub(crate) mod delete;
+mod fork;
 pub(crate) mod get;
 mod if_exists;
 pub(crate) mod launch;
@@ -31,6 +32,8 @@ pub enum Verb {
     /// Launch a VM and wait until it runs
     #[command(visible_alias = "create")]
     Launch(launch::LaunchArgs),
+    /// Launch copies of a VM
+    Fork(fork::ForkArgs),
     /// List VMs
     #[command(visible_alias = "ls")]
     List(list::ListArgs),
@@ -74,6 +77,7 @@ impl Verb {
     pub(crate) async fn run(self, context: &mut Context) -> Result<Exit, Error> {
         match self {
             Self::Launch(args) => launch::run(context, args, launch::Opens::WhenAsked).await,
+            Self::Fork(args) => fork::run(context, args).await,
             Self::List(args) => list::run(context, args).await,
             Self::Get(args) => get::run(context, args).await,
             Self::Rename(args) => rename::run(context, args).await,

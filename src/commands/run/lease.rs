@@ -1,0 +1,139 @@
+//! The timer of the VM of a `run`: it deletes the VM if this command can no longer do so, and is renewed until then.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use reqwest::StatusCode;
+
+use crate::api::{self, Client};
+use crate::output::Talk;
+use crate::output::control::visible;
+use crate::output::human;
+use crate::wire::vm::{Ttl, UpdateVmRequest, Vm};
+
+/// The shortest time between two tries to renew a lease that could not be renewed.
+const SHORTEST_RETRY: Duration = Duration::from_millis(500);
+
+/// How long the VM lives on without this command.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lease(Duration);
+
+impl Lease {
+    pub(super) fn new(length: Duration) -> Self {
+        Self(length)
+    }
+
+    /// The timer that holds it.
+    pub(super) fn ttl(self) -> Ttl {
+        Ttl {
+            action: "delete".to_owned(),
+            seconds: i64::try_from(self.0.as_secs()).unwrap_or(i64::MAX),
+        }
+    }
+
+    /// Says so if the API set no timer.
+    pub(super) fn check(self, vm: &Vm, talk: &Talk) {
+        if vm.ttl.is_none() {
+            talk.verbose(1, &without("the API set no timer"));
+        }
+    }
+
+    /// Renews it three times a cycle for as long as this is awaited. Gives up where the API knows no timers.
+    pub(super) async fn renew(self, client: &Client, vm: &Vm, talk: &Talk) -> Infallible {
+        let interval = self.0 / 3;
+        let mut pause = interval;
+        loop {
+            tokio::time::sleep(pause).await;
+            pause = match client.refresh_ttl(&vm.id).await {
+                Ok(_) => interval,
+                Err(error) if is_final(&error) => {
+                    talk.verbose(1, &without(&error.to_string()));
+                    std::future::pending().await
+                }
+                Err(error) => {
+                    let length = human::duration(self.0);
+                    talk.verbose(
+                        1,
+                        &format!(
+                            "the timer of VM {} ({length}) could not be renewed: {error}",
+                            visible(&vm.id)
+                        ),
+                    );
+                    (interval / 4).max(SHORTEST_RETRY)
+                }
+            };
+        }
+    }
+
+    /// Takes the timer off a VM that is kept.
+    pub(super) async fn end(self, client: &Client, vm: &Vm, talk: &Talk) {
+        let change = UpdateVmRequest {
+            ttl: Some(None),
+            ..UpdateVmRequest::default()
+        };
+        match client.update_vm(&vm.id, &change).await {
+            Ok(_) => {}
+            // Where there are no timers there is none to take off.
+            Err(_) if vm.ttl.is_none() => {}
+            Err(error) => {
+                talk.warn(&format!(
+                    "VM {id} is deleted in {length} unless you remove its timer: {error}",
+                    id = visible(&vm.id),
+                    length = human::duration(self.0)
+                ));
+                talk.hint(&format!("fastvm vm update {} --no-ttl", visible(&vm.id)));
+            }
+        }
+    }
+}
+
+/// Says that nothing deletes the VM if this command is killed.
+fn without(why: &str) -> String {
+    format!("running without a lease: {why}; the VM stays if this command is killed")
+}
+
+/// Words of an answer that refuses a timer, or a field that the API does not know.
+const REFUSALS: [&str; 9] = [
+    "ttl",
+    "timer",
+    "expir",
+    "unknown",
+    "unrecogni",
+    "unexpected",
+    "additional propert",
+    "extra",
+    "unsupported",
+];
+
+/// Whether the answer to a launch may mean that the API takes no timer. Nothing was launched then.
+pub(super) fn may_be_refused(error: &api::Error) -> bool {
+    let said = error.to_string().to_lowercase();
+    match error.status() {
+        Some(StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY) => {
+            REFUSALS.iter().any(|word| said.contains(word))
+        }
+        Some(status) => status == StatusCode::NOT_IMPLEMENTED,
+        None => false,
+    }
+}
+
+/// What is said of a launch that the API took only without the timer.
+pub(super) fn refused(error: &api::Error) -> String {
+    without(&format!("the API refused the timer: {error}"))
+}
+
+/// Whether a later try would fail too: the VM has no timer or is gone, or the API has no such call.
+fn is_final(error: &api::Error) -> bool {
+    error.status().is_some_and(|status| {
+        status == StatusCode::NOT_IMPLEMENTED
+            || (status.is_client_error()
+                && ![
+                    StatusCode::REQUEST_TIMEOUT,
+                    StatusCode::TOO_MANY_REQUESTS,
+                    // A key that is being replaced may be right again.
+                    StatusCode::UNAUTHORIZED,
+                    StatusCode::FORBIDDEN,
+                ]
+                .contains(&status))
+    })
+}

@@ -1,0 +1,153 @@
+//! A snapshot that is made to launch copies of a VM from, and deleted again.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::naming::Named;
+use super::snapshot;
+use crate::api::{self, Client};
+use crate::error::{Error, Kind};
+use crate::output::control::visible;
+use crate::signal::Signals;
+use crate::wire::snapshot::{CreateSnapshotRequest, Snapshot};
+use crate::wire::vm::Vm;
+
+/// The snapshot. It is deleted by [`TemporarySnapshot::delete`] alone, as a drop cannot wait for a request.
+#[derive(Debug)]
+pub(crate) struct TemporarySnapshot {
+    pub(crate) id: String,
+    /// Nothing else has this name, so that the snapshot and its VMs are found if an answer is lost.
+    name: String,
+    is_deleted: bool,
+}
+
+impl TemporarySnapshot {
+    /// Saves a VM and waits until the snapshot is ready. On failure, and on a signal, no snapshot is left, or it is named.
+    pub(crate) async fn create(
+        client: &Client,
+        vm: &Named,
+        limit: Duration,
+        signals: &mut Signals,
+    ) -> Result<Self, Error> {
+        let name = format!("fork-{}", Uuid::new_v4());
+        let request = CreateSnapshotRequest {
+            vm_id: vm.id.clone(),
+            name: Some(name.clone()),
+        };
+        let created = signals.outlast(async {
+            match client.create_snapshot(&request).await {
+                Ok(record) => Ok(record),
+                Err(error) => Err(uncreated(client, vm, error, &name).await),
+            }
+        });
+        let (created, signal) = created
+            .await
+            .map_err(|first| first.error().hint(look_for(&name)))?;
+        let record = match (created, signal) {
+            (Ok(record), _) => record,
+            (Err(error), None) => return Err(error),
+            (Err(error), Some(signal)) => return Err(signal.error().also(error.message())),
+        };
+        let mut snapshot = Self {
+            id: record.value.id.clone(),
+            name,
+            is_deleted: false,
+        };
+        let ready = match signal {
+            Some(signal) => Err(signal.error()),
+            None => tokio::select! {
+                ready = snapshot::create::ready(client, record, limit) => ready.map(drop),
+                signal = signals.next() => Err(signal.error()),
+            },
+        };
+        match ready {
+            Ok(()) => Ok(snapshot),
+            Err(error) => Err(snapshot.delete_after(client, error, signals).await),
+        }
+    }
+
+    /// Whether a VM was launched from it.
+    pub(crate) fn is_source_of(&self, vm: &Vm) -> bool {
+        let source = vm.source_name.as_deref();
+        source == Some(&self.name) || source == Some(&self.id)
+    }
+
+    /// How messages call it.
+    pub(crate) fn label(&self) -> String {
+        format!("{} ({})", visible(&self.name), visible(&self.id))
+    }
+
+    /// Deletes it, unless that was done already.
+    pub(crate) async fn delete(&mut self, client: &Client) -> Result<(), Error> {
+        if self.is_deleted {
+            return Ok(());
+        }
+        let problem = match client.delete_snapshot(&self.id).await {
+            Ok(answer) if answer.value.deleted => None,
+            Ok(_) => Some("the API says that it is not deleted".to_owned()),
+            Err(error) if error.is_not_found() => None,
+            Err(error) => Some(error.to_string()),
+        };
+        let Some(problem) = problem else {
+            self.is_deleted = true;
+            return Ok(());
+        };
+        let message = format!("snapshot {} could not be deleted: {problem}", self.label());
+        Err(Error::new(Kind::Server, message)
+            .target(&self.id)
+            .hint(self.delete_command()))
+    }
+
+    /// Deletes it after a failure; a snapshot that is left is named. A signal does not cut this short, a second one does.
+    pub(crate) async fn delete_after(
+        &mut self,
+        client: &Client,
+        error: Error,
+        signals: &mut Signals,
+    ) -> Error {
+        let hint = self.delete_command();
+        match signals.outlast(self.delete(client)).await {
+            Ok((Ok(()), _)) => error,
+            Ok((Err(left), _)) => error.also(left.message()).hint(hint),
+            Err(_) => error.hint(hint),
+        }
+    }
+
+    /// The command that deletes what this one left.
+    pub(crate) fn delete_command(&self) -> String {
+        format!(
+            "delete the snapshot with `fastvm snapshot delete {}`",
+            visible(&self.id)
+        )
+    }
+}
+
+/// A request without an answer may have made a snapshot all the same: finds it by its name and deletes it.
+async fn uncreated(client: &Client, vm: &Named, error: api::Error, name: &str) -> Error {
+    let is_unknown = error.leaves_the_outcome_unknown();
+    let error = vm.explain(error);
+    if !is_unknown {
+        return error;
+    }
+    let Ok(snapshots) = client.list_snapshots().await else {
+        return error.hint(look_for(name));
+    };
+    for snapshot in snapshots
+        .iter()
+        .filter(|found| is_named(&found.value, name))
+    {
+        if client.delete_snapshot(&snapshot.value.id).await.is_err() {
+            return error.hint(look_for(name));
+        }
+    }
+    error
+}
+
+fn is_named(snapshot: &Snapshot, name: &str) -> bool {
+    snapshot.name == name
+}
+
+fn look_for(name: &str) -> String {
+    format!("a snapshot may have been made; delete it with `fastvm snapshot delete {name}`")
+}
