@@ -37,6 +37,7 @@ mod lease;
 mod local;
 mod matrix;
 mod nouns;
+mod prune;
 mod python;
 mod run;
 mod run_lost;

@@ -26,6 +26,7 @@ mod naming;
 mod new_name;
 mod pairs;
 pub(crate) mod prints;
+mod prune;
 mod quota;
 mod run;
 mod secret_input;
@@ -113,6 +114,8 @@ Examples:
     /// Delete VMs: short for `vm delete`
     #[command(visible_alias = "delete")]
     Rm(Leaf<vm::delete::DeleteArgs>),
+    /// Delete what is not in use: old VMs, snapshots, volumes, leftovers
+    Prune(Leaf<prune::PruneArgs>),
     /// Send any request to the API and print its answer
     Api(Leaf<api::ApiArgs>),
     /// Show limits and usage of the organisation
@@ -195,6 +198,7 @@ impl Command {
             }
             Self::Ls(leaf) => vm::list::run(context, leaf.args).await,
             Self::Rm(leaf) => vm::delete::run(context, leaf.args).await,
+            Self::Prune(leaf) => prune::run(context, leaf.args).await,
             Self::Api(leaf) => api::run(context, leaf.args).await,
             Self::Quota(leaf) => quota::run(context, leaf.args).await,
             Self::Health(leaf) => health::run(context, leaf.args).await,

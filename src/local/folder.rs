@@ -105,15 +105,18 @@ impl Folder {
         has("engine.lock") || has("state.db") || (has("vms") && has("layers"))
     }
 
+    /// Whether a repair put a file of this name aside.
+    pub(crate) fn is_set_aside(name: &str) -> bool {
+        PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    }
+
     /// All that is there and is ours; the lock is last.
     pub(crate) fn everything(&self) -> Vec<PathBuf> {
         let names = FOLDERS.iter().chain(&FILES[..FILES.len() - 1]);
         let mut paths: Vec<_> = names.map(|name| self.root.join(name)).collect();
         let entries = fs::read_dir(&self.root).into_iter().flatten();
         let others = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        let others = others.filter(|name| {
-            PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || key::is_unfinished(name)
-        });
+        let others = others.filter(|name| Self::is_set_aside(name) || key::is_unfinished(name));
         paths.extend(others.map(|name| self.root.join(name)));
         paths.push(self.presence());
         paths
