@@ -27,6 +27,7 @@ mod errors;
 mod exec;
 mod exec_input;
 mod exec_options;
+mod files;
 mod firewall;
 mod fork;
 mod full_pipes;

@@ -4,19 +4,29 @@ use super::client::Client;
 use super::error::Error;
 use super::request::Request;
 use crate::secret::SignedUrl;
+use crate::wire::Record;
 use crate::wire::exec::ExecResponse;
 use crate::wire::file::{FileFetchRequest, FilePresignRequest, FilePresignResponse};
 
 impl Client {
     /// Signed URLs of a new staging object. The path only names it.
     pub async fn presign(&self, vm: &str, path: &str) -> Result<FilePresignResponse, Error> {
+        Ok(self.presign_as_sent(vm, path).await?.value)
+    }
+
+    /// As [`Client::presign`], with the answer's own text.
+    pub async fn presign_as_sent(
+        &self,
+        vm: &str,
+        path: &str,
+    ) -> Result<Record<FilePresignResponse>, Error> {
         let body = FilePresignRequest {
             path: path.to_owned(),
         };
         let request = Request::post(["v1", "vms", vm, "files", "presign"])
             .once()
             .json(&body)?;
-        Ok(self.object(request).await?.value)
+        self.object(request).await
     }
 
     /// Makes the VM pull a staged object to a path. A non-zero exit code in the answer is a failed transfer.
@@ -27,6 +37,17 @@ impl Client {
         path: &str,
         seconds: i64,
     ) -> Result<ExecResponse, Error> {
+        Ok(self.fetch_as_sent(vm, url, path, seconds).await?.value)
+    }
+
+    /// As [`Client::fetch`], with the answer's own text.
+    pub async fn fetch_as_sent(
+        &self,
+        vm: &str,
+        url: &SignedUrl,
+        path: &str,
+        seconds: i64,
+    ) -> Result<Record<ExecResponse>, Error> {
         let body = FileFetchRequest {
             url: url.expose().to_owned(),
             path: path.to_owned(),

@@ -10,6 +10,7 @@ mod cp;
 mod credential;
 mod deleting;
 mod exec;
+mod files;
 mod firewall;
 mod gib;
 mod glob;
@@ -106,6 +107,12 @@ Examples:
     Run(run::RunArgs),
     /// Copy files and folders into a VM or out of it
     Cp(Leaf<cp::CpArgs>),
+    /// Move files through signed URLs, step by step: what `cp` does by itself
+    #[command(after_help = "\
+Examples:
+  fastvm files presign dev /root/data.bin
+  fastvm files fetch dev \"$url\" /root/data.bin")]
+    Files(Noun<files::Verb>),
     /// Launch a VM as `vm launch`, and on a terminal open its console
     Launch(Leaf<vm::launch::LaunchArgs>),
     /// List VMs: short for `vm list`
@@ -193,6 +200,7 @@ impl Command {
             Self::Console(leaf) => console::run(context, leaf.args).await,
             Self::Run(args) => run::run(context, args).await,
             Self::Cp(leaf) => cp::run(context, leaf.args).await,
+            Self::Files(noun) => noun.verb.run(context).await,
             Self::Launch(leaf) => {
                 vm::launch::run(context, leaf.args, vm::launch::Opens::OnATerminal).await
             }

@@ -1,0 +1,51 @@
+//! `fastvm files presign`
+
+use std::time::Duration;
+
+use super::absolute;
+use crate::commands::naming;
+use crate::context::Context;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::output::human;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Both URLs are of one object, and secrets for as long as they live: whoever has them may write and read it.
+Upload with `Content-Type: application/octet-stream` and without the API key.
+
+Examples:
+  fastvm files presign dev /root/data.bin
+  url=$(fastvm files presign dev /root/data.bin -q .uploadUrl)
+  curl -T data.bin -H 'Content-Type: application/octet-stream' \"$url\"")]
+pub struct PresignArgs {
+    /// Id, exact name, or the first characters of an id (4 or more)
+    vm: String,
+
+    /// Absolute path in the VM; it only names the object
+    #[arg(value_name = "PATH", value_parser = absolute)]
+    path: String,
+}
+
+pub(super) async fn run(context: &mut Context, args: PresignArgs) -> Result<Exit, Error> {
+    let client = context.client().await?;
+    let vm = naming::vm(&client, &args.vm).await?;
+    let answer = client
+        .presign_as_sent(&vm.id, &args.path)
+        .await
+        .map_err(|error| vm.explain(error))?;
+    if !context.ui.shows_tables() {
+        context.ui.raw_json(&answer.json)?;
+        return Ok(Exit::SUCCESS);
+    }
+    let urls = &answer.value;
+    let life = Duration::from_secs(u64::try_from(urls.expires_in_sec).unwrap_or(0));
+    let largest = u64::try_from(urls.max_upload_bytes).unwrap_or(0);
+    context.ui.pairs(&[
+        ("upload to", &urls.upload_url),
+        ("download from", &urls.download_url),
+        ("valid for", &human::duration(life)),
+        ("largest upload", &human::size(largest)),
+    ])?;
+    Ok(Exit::SUCCESS)
+}
