@@ -129,6 +129,32 @@ impl Context {
         Ok(source.read().await?)
     }
 
+    /// A client of an API over the network whatever the context, and where its key comes from, or why it has none.
+    pub async fn client_of(
+        &self,
+        remote: &Remote,
+    ) -> Result<(Client, Result<String, Error>), Error> {
+        match with_key(remote).await {
+            Ok(access) => {
+                let source = access.key_source.clone();
+                Ok((self.client_for(access)?, Ok(source)))
+            }
+            Err(error) => Ok((self.client_for(without_key(remote))?, Err(error))),
+        }
+    }
+
+    /// Reads the files of settings again, after they were changed.
+    pub fn read_settings_again(&mut self) -> Result<(), Error> {
+        self.settings = config::resolve(
+            &self.options,
+            Some(self.settings.timeout),
+            &self.environment,
+            &self.paths,
+            self.settings.terminal,
+        )?;
+        Ok(())
+    }
+
     /// A client of the chosen API with another key than the configured one, to try it out.
     pub fn client_with_key(&self, base_url: &str, key: ApiKey) -> Result<Client, Error> {
         self.client_for(Access {

@@ -20,6 +20,7 @@ mod console_server;
 #[cfg(target_os = "linux")]
 mod contract;
 mod cp;
+mod doctor;
 mod drop_in;
 #[cfg(target_os = "linux")]
 mod engine;
@@ -47,6 +48,7 @@ mod server;
 mod several_vms;
 mod snapshot;
 mod streams;
+mod top;
 mod tour;
 mod vm;
 

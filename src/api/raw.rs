@@ -95,6 +95,12 @@ impl RawAnswer {
         std::iter::once(line).chain(headers).collect()
     }
 
+    /// A header as text, if it is there and is text.
+    pub fn header(&self, name: &str) -> Option<String> {
+        let value = self.response.headers().get(name)?;
+        value.to_str().ok().map(str::to_owned)
+    }
+
     /// Whether the body says that it is one JSON document.
     pub fn is_json(&self) -> bool {
         let headers: &HeaderMap = self.response.headers();

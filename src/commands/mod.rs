@@ -9,6 +9,7 @@ mod context;
 mod cp;
 mod credential;
 mod deleting;
+mod doctor;
 mod exec;
 mod files;
 mod firewall;
@@ -37,6 +38,7 @@ mod several;
 mod shortage;
 mod snapshot;
 mod temporary_snapshot;
+mod top;
 mod ttl;
 mod vm;
 mod volume;
@@ -121,6 +123,8 @@ Examples:
     /// Delete VMs: short for `vm delete`
     #[command(visible_alias = "delete")]
     Rm(Leaf<vm::delete::DeleteArgs>),
+    /// Show what VMs use of processors, memory, disk and network, over time
+    Top(Leaf<top::TopArgs>),
     /// Delete what is not in use: old VMs, snapshots, volumes, leftovers
     Prune(Leaf<prune::PruneArgs>),
     /// Send any request to the API and print its answer
@@ -129,6 +133,8 @@ Examples:
     Quota(Leaf<quota::QuotaArgs>),
     /// Check that the API answers, and show where it is and whose key is used
     Health(Leaf<health::HealthArgs>),
+    /// Show what works here and what does not, each with the command that mends it
+    Doctor(Leaf<doctor::DoctorArgs>),
     /// Choose and describe the APIs that commands go to
     #[command(after_help = "\
 Examples:
@@ -206,10 +212,12 @@ impl Command {
             }
             Self::Ls(leaf) => vm::list::run(context, leaf.args).await,
             Self::Rm(leaf) => vm::delete::run(context, leaf.args).await,
+            Self::Top(leaf) => top::run(context, leaf.args).await,
             Self::Prune(leaf) => prune::run(context, leaf.args).await,
             Self::Api(leaf) => api::run(context, leaf.args).await,
             Self::Quota(leaf) => quota::run(context, leaf.args).await,
             Self::Health(leaf) => health::run(context, leaf.args).await,
+            Self::Doctor(leaf) => doctor::run(context, leaf.args).await,
             Self::Context(noun) => noun.verb.run(context).await,
             Self::Config(noun) => noun.verb.run(context).await,
             Self::Login(leaf) => login::run(context, leaf.args).await,
@@ -241,6 +249,7 @@ impl Command {
             Self::Context(_) | Self::Config(_) | Self::Login(_) | Self::Logout(_) => true,
             #[cfg(target_os = "linux")]
             Self::Local(_) => true,
+            Self::Doctor(leaf) => leaf.args.fix,
             _ => false,
         }
     }

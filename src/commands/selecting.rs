@@ -172,6 +172,31 @@ impl TargetOptions {
         }
     }
 
+    /// As [`TargetOptions::check`], where saying nothing means all.
+    pub(crate) fn check_any(&self) -> Result<(), Error> {
+        match self.vms.is_empty() && self.filter.is_empty() {
+            true => Ok(()),
+            false => self.check(),
+        }
+    }
+
+    /// The ids of the VMs that are named. `None` if none is.
+    pub(crate) async fn ids(&self, client: &Client) -> Result<Option<Vec<String>>, Error> {
+        if self.vms.is_empty() {
+            return Ok(None);
+        }
+        let found = naming::vms(client, &self.vms).await?.into_iter();
+        let ids: Result<Vec<_>, _> = found
+            .map(|named| named.map(|named| named.id).map_err(Missing::into_error))
+            .collect();
+        Ok(Some(ids?))
+    }
+
+    /// What VMs are chosen by.
+    pub(crate) fn filter(&self) -> &FilterOptions {
+        &self.filter
+    }
+
     /// Whether one VM was named, so that its result is one object.
     pub(crate) fn is_one(&self) -> bool {
         self.vms.len() == 1

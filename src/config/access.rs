@@ -17,9 +17,22 @@ pub(super) fn warning(path: &Path) -> Option<String> {
 
 /// Whether the group or others may read the file.
 #[cfg(unix)]
-pub(super) fn others_can_read(metadata: &Metadata) -> bool {
+pub(crate) fn others_can_read(metadata: &Metadata) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
     metadata.permissions().mode() & 0o044 != 0
+}
+
+/// Takes a file from the group and from others.
+#[cfg(unix)]
+pub(crate) fn close_to_others(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = path.metadata()?.permissions().mode() & 0o700;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+}
+
+#[cfg(not(unix))]
+pub(crate) fn close_to_others(_path: &Path) -> std::io::Result<()> {
+    Ok(())
 }
 
 /// Whether the group or others may put files of their own in the folder.
@@ -32,7 +45,7 @@ pub(super) fn others_can_write(folder: &Path) -> bool {
 }
 
 #[cfg(not(unix))]
-pub(super) fn others_can_read(_metadata: &Metadata) -> bool {
+pub(crate) fn others_can_read(_metadata: &Metadata) -> bool {
     false
 }
 

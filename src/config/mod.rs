@@ -5,7 +5,7 @@
 //! - [`resolve()`] is the only place where option, environment, context and default meet. Everything else in the crate
 //!   gets the plain values of [`Settings`].
 
-mod access;
+pub(crate) mod access;
 mod command;
 pub mod contexts;
 pub mod credentials;

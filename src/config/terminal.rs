@@ -32,6 +32,15 @@ impl Terminal {
 }
 
 #[cfg(unix)]
+impl Terminal {
+    /// Columns and lines of the terminal behind stdout as it is now.
+    pub fn size_now() -> Option<(u16, u16)> {
+        let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
+        (size.ws_col > 0 && size.ws_row > 0).then_some((size.ws_col, size.ws_row))
+    }
+}
+
+#[cfg(unix)]
 fn width(stdout: bool, stderr: bool) -> Option<u16> {
     let size = match (stdout, stderr) {
         (true, _) => rustix::termios::tcgetwinsize(std::io::stdout()),

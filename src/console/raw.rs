@@ -3,10 +3,16 @@
 use std::io::{self, Write as _};
 use std::sync::{Mutex, PoisonError};
 
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{
+    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
+};
 
-/// The state to put back, for whoever ends the program.
-static SAVED: Mutex<Option<Termios>> = Mutex::new(None);
+/// The state to put back, for whoever ends the program, and what to write before.
+static SAVED: Mutex<Option<(Termios, &'static [u8])>> = Mutex::new(None);
+
+/// Shows another screen without a cursor, and the way back.
+const OTHER_SCREEN: &[u8] = b"\x1b[?1049h\x1b[?25l";
+const FIRST_SCREEN: &[u8] = b"\x1b[?25h\x1b[?1049l";
 
 /// What programs over there may have switched on and not off: mouse, pasted text in brackets, colours, a hidden cursor.
 const CALM: &[u8] =
@@ -22,15 +28,48 @@ impl RawMode {
     /// # Errors
     /// Those of the terminal.
     pub fn enter() -> io::Result<Self> {
-        let stdin = rustix::stdio::stdin();
-        let saved = tcgetattr(stdin)?;
-        let mut raw = saved.clone();
-        raw.make_raw();
-        *SAVED.lock().unwrap_or_else(PoisonError::into_inner) = Some(saved);
         let guard = Self(());
-        tcsetattr(stdin, OptionalActions::Now, &raw)?;
+        change(CALM, Termios::make_raw)?;
         Ok(guard)
     }
+}
+
+/// Another screen, and keys that are neither shown nor wait for the end of a line, until it is dropped. Ctrl-C is a signal
+/// as before; the program cannot be stopped by Ctrl-Z, as it would leave the terminal like this.
+#[derive(Debug)]
+pub struct FullScreen(());
+
+impl FullScreen {
+    /// Takes the terminal on standard input and output.
+    ///
+    /// # Errors
+    /// Those of the terminal.
+    pub fn enter() -> io::Result<Self> {
+        let guard = Self(());
+        change(FIRST_SCREEN, |termios| {
+            termios.local_modes -= LocalModes::ICANON | LocalModes::ECHO;
+            termios.special_codes[SpecialCodeIndex::VSUSP] = 0;
+        })?;
+        io::stdout().write_all(OTHER_SCREEN)?;
+        io::stdout().flush()?;
+        Ok(guard)
+    }
+}
+
+impl Drop for FullScreen {
+    fn drop(&mut self) {
+        restore();
+    }
+}
+
+/// Changes the terminal on standard input, and keeps what puts it back.
+fn change(farewell: &'static [u8], change: impl FnOnce(&mut Termios)) -> io::Result<()> {
+    let stdin = rustix::stdio::stdin();
+    let saved = tcgetattr(stdin)?;
+    let mut changed = saved.clone();
+    change(&mut changed);
+    *SAVED.lock().unwrap_or_else(PoisonError::into_inner) = Some((saved, farewell));
+    Ok(tcsetattr(stdin, OptionalActions::Now, &changed)?)
 }
 
 impl Drop for RawMode {
@@ -39,15 +78,15 @@ impl Drop for RawMode {
     }
 }
 
-/// Puts the terminal back, if a console has it. Safe to call at any time, also when the program panics.
+/// Puts the terminal back, if a console or a full screen has it. Safe to call at any time, also when the program panics.
 pub fn restore() {
     let saved = SAVED
         .try_lock()
         .map_or_else(|_| None, |mut saved| saved.take());
-    if let Some(saved) = saved {
+    if let Some((saved, farewell)) = saved {
         // There is no better way left when these fail.
         let _ = io::stdout()
-            .write_all(CALM)
+            .write_all(farewell)
             .and_then(|()| io::stdout().flush());
         let _ = tcsetattr(rustix::stdio::stdin(), OptionalActions::Drain, &saved);
     }

@@ -40,7 +40,11 @@ const DISK_LIMITS: &str = "watched, a VM that outgrows its disk is paused";
 
 /// Looks at a data folder; makes it when it is missing.
 pub fn status(options: Options) -> Result<Status, Error> {
-    let core = Core::open(options, nowhere())?;
+    status_of(&*Core::open(options, nowhere())?)
+}
+
+/// As [`status`], of an engine that is open.
+pub(super) fn status_of(core: &Core) -> Result<Status, Error> {
     let (vms, running, snapshots) = core.counts()?;
     Ok(Status {
         mode: core.mode(),

@@ -42,6 +42,27 @@ impl Ui {
         self.flush()
     }
 
+    /// Puts things into the order of `--sort`, for a list that is cut before it prints.
+    ///
+    /// # Errors
+    /// An unknown column, and things that JSON cannot express.
+    pub fn sorted<T: serde::Serialize>(
+        &self,
+        things: Vec<T>,
+        table: &Table<T>,
+    ) -> Result<Vec<T>, Error> {
+        let Some(sort) = &self.settings.sort else {
+            return Ok(things);
+        };
+        let records: serde_json::Result<Vec<_>> = things.into_iter().map(Record::of).collect();
+        let mut records = records.map_err(|error| Error::Unprintable {
+            format: "JSON",
+            message: error.to_string(),
+        })?;
+        table.sort(&mut records, sort)?;
+        Ok(records.into_iter().map(|record| record.value).collect())
+    }
+
     /// Prints one thing: a block of all its columns for people, else as in a list of one.
     ///
     /// # Errors

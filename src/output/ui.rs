@@ -63,6 +63,11 @@ impl Ui {
         &self.settings
     }
 
+    /// Cuts tables to this many columns from now on.
+    pub fn set_width(&mut self, columns: u16) {
+        self.settings.width = Some(columns);
+    }
+
     /// The voice on stderr, to be kept by tasks that run beside the command.
     pub fn talk(&self) -> Arc<Talk> {
         Arc::clone(&self.talk)

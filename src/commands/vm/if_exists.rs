@@ -93,7 +93,7 @@ impl Claim<'_> {
         if let Some(oldest) = existing.first() {
             match self.policy {
                 IfExists::Error => return Err(self.exists(&oldest.value)),
-                IfExists::Reuse => return Ok(self.reuse(existing)?),
+                IfExists::Reuse => return self.reuse(existing),
                 IfExists::Replace => deleted = Some(self.delete_the_one(&existing).await?),
             }
         }

@@ -120,6 +120,11 @@ impl Core {
             .map(|(port, reach)| (port.number(), reach.clone()))
     }
 
+    /// Starts and ends a machine, whatever is known of earlier ones.
+    pub(crate) fn try_machine(&self) -> Result<(), local::Error> {
+        Ok(self.host.try_machine(&self.folder.root().join("images"))?)
+    }
+
     /// Where the engine listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address

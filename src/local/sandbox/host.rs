@@ -48,6 +48,14 @@ impl Host {
         Ok(host)
     }
 
+    /// Starts and ends a machine, whatever [`Host::detect`] knows of earlier ones.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] says what is missing and how to get it.
+    pub fn try_machine(&self, images: &Path) -> Result<(), Error> {
+        trial::run(self, images)
+    }
+
     /// Returns the mark of the data folder: the first argument of each process that runs a machine of it.
     pub fn mark(&self) -> &str {
         &self.mark

@@ -60,6 +60,11 @@ pub(super) fn run_once(host: &mut Host, images: &Path, rootfs: &Rootfs) -> Resul
         .map_err(Error::file(&note))
 }
 
+/// Starts and kills a machine.
+pub(super) fn run(host: &Host, images: &Path) -> Result<(), Error> {
+    start_and_kill(host, images).map_err(|error| explain(error, images))
+}
+
 /// Whether a file system has less room than a start takes.
 fn has_no_room(images: &Path) -> bool {
     rustix::fs::statvfs(images).is_ok_and(|found| {

@@ -1,0 +1,108 @@
+//! One thing that was looked at, and how it prints.
+
+use serde::Serialize;
+
+use crate::error::Error;
+use crate::output::{Column, Table, Tone};
+
+/// How it is with one thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum State {
+    Ok,
+    /// VMs can be launched, but not all works or not for long.
+    Warning,
+    /// No VM can be launched.
+    Failed,
+    /// It could not be looked at, because of what failed before.
+    Skipped,
+}
+
+impl State {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+        }
+    }
+
+    /// A character for people.
+    pub(super) fn sign(self) -> &'static str {
+        match self {
+            Self::Ok => "✓",
+            Self::Warning => "!",
+            Self::Failed => "✗",
+            Self::Skipped => "–",
+        }
+    }
+
+    fn tone(self) -> Tone {
+        match self {
+            Self::Ok => Tone::Good,
+            Self::Warning => Tone::Busy,
+            Self::Failed => Tone::Bad,
+            Self::Skipped => Tone::Faint,
+        }
+    }
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Check {
+    /// `cloud`, `settings` or `engine`.
+    pub(super) area: &'static str,
+    pub(super) check: &'static str,
+    pub(super) state: State,
+    pub(super) detail: String,
+    /// The command that mends it, or null.
+    pub(super) fix: Option<String>,
+}
+
+impl Check {
+    pub(super) fn new(
+        area: &'static str,
+        check: &'static str,
+        state: State,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self {
+            area,
+            check,
+            state,
+            detail: detail.into(),
+            fix: None,
+        }
+    }
+
+    pub(super) fn fix(mut self, fix: impl Into<String>) -> Self {
+        self.fix = Some(fix.into());
+        self
+    }
+
+    /// What a failure says, with its hint as what mends it.
+    pub(super) fn failed(area: &'static str, check: &'static str, error: &Error) -> Self {
+        Self {
+            fix: error.hint_text().map(str::to_owned),
+            ..Self::new(area, check, State::Failed, error.message())
+        }
+    }
+}
+
+pub(super) static CHECKS: Table<Check> = Table {
+    noun: "check",
+    plural: "checks",
+    columns: &[
+        Column::<Check>::new("area", |check| check.area.to_owned()),
+        Column::<Check>::new("check", |check| check.check.to_owned()),
+        Column::<Check>::new("state", |check| check.state.word().to_owned())
+            .tone(|check| check.state.tone()),
+        Column::<Check>::new("detail", |check| check.detail.clone()),
+        Column::<Check>::new("fix", |check| check.fix.clone().unwrap_or_default()),
+    ],
+    name: |check| check.check,
+    id: |check| check.check,
+    empty_hint: None,
+};
