@@ -70,6 +70,20 @@ fn copies_are_made_all_or_none() {
     assert_eq!(things(&home, &["--local"]), "dev|", "{ran}");
 }
 
+/// The API answers with the same snapshot where a VM is saved twice in one pause.
+#[test]
+fn a_snapshot_that_was_there_before_stays() {
+    let home = with_vm();
+    local(&home, &["vm", "pause", "dev", "--quiet"]);
+    local(
+        &home,
+        &["snapshot", "create", "dev", "-n", "mine", "--quiet"],
+    );
+    local(&home, &["vm", "fork", "dev", "-n", "copy", "--quiet"]);
+    local(&home, &["run", "--from", "dev", "true"]);
+    assert_eq!(things(&home, &["--local"]), "copy dev|mine");
+}
+
 #[test]
 fn what_is_wrong_is_told_before_anything_is_made() {
     let home = with_vm();

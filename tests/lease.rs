@@ -127,6 +127,23 @@ fn a_server_that_refuses_timers_is_used_without() {
 }
 
 #[test]
+fn a_server_that_ignores_timers_is_used_without() {
+    let served = Served::start();
+    let dev = served.client().run(&["vm", "get", "dev", "--json"]).json();
+    assert!(dev.get("ttl").is_none_or(serde_json::Value::is_null));
+    let (ran, asked) = run(&served, "3s", "echo ran; sleep 3", move |line, _| {
+        match line == "POST /v1/vms" {
+            true => Say::Answer(scripted::json("201 Created", &dev.to_string())),
+            false => Say::Pass,
+        }
+    });
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, "ran\n"), "{ran}");
+    assert!(ran.stderr.contains("the API set no timer"), "{ran}");
+    // It may have one all the same, so it is asked, and says that there is none.
+    assert_eq!(asked, 1);
+}
+
+#[test]
 fn a_launch_that_is_refused_for_another_reason_says_so() {
     let served = Served::start();
     let (ran, _) = run(&served, "15m", "true", |line, _| {

@@ -17,9 +17,12 @@ use crate::wire::vm::Vm;
 #[derive(Debug)]
 pub(crate) struct TemporarySnapshot {
     pub(crate) id: String,
-    /// Nothing else has this name, so that the snapshot and its VMs are found if an answer is lost.
+    /// As the API has it. Nothing else has the name of one of ours, so that the snapshot and its VMs are found if an answer is lost.
     name: String,
-    is_deleted: bool,
+    /// Whether there is nothing to delete any more.
+    is_settled: bool,
+    /// The API answers with the snapshot of before where a VM is saved twice in one pause: that one is the user's.
+    is_ours: bool,
 }
 
 impl TemporarySnapshot {
@@ -31,6 +34,7 @@ impl TemporarySnapshot {
         signals: &mut Signals,
     ) -> Result<Self, Error> {
         let name = format!("fork-{}", Uuid::new_v4());
+        let before = client.list_snapshots().await?;
         let request = CreateSnapshotRequest {
             vm_id: vm.id.clone(),
             name: Some(name.clone()),
@@ -49,10 +53,12 @@ impl TemporarySnapshot {
             (Err(error), None) => return Err(error),
             (Err(error), Some(signal)) => return Err(signal.error().also(error.message())),
         };
+        let was_there = before.iter().any(|old| old.value.id == record.value.id);
         let mut snapshot = Self {
             id: record.value.id.clone(),
-            name,
-            is_deleted: false,
+            name: record.value.name.clone(),
+            is_settled: was_there,
+            is_ours: !was_there,
         };
         let ready = match signal {
             Some(signal) => Err(signal.error()),
@@ -67,10 +73,10 @@ impl TemporarySnapshot {
         }
     }
 
-    /// Whether a VM was launched from it.
+    /// Whether a VM was launched from it by this command. A snapshot of the user's may be the source of others.
     pub(crate) fn is_source_of(&self, vm: &Vm) -> bool {
         let source = vm.source_name.as_deref();
-        source == Some(&self.name) || source == Some(&self.id)
+        self.is_ours && (source == Some(&self.name) || source == Some(&self.id))
     }
 
     /// How messages call it.
@@ -78,9 +84,9 @@ impl TemporarySnapshot {
         format!("{} ({})", visible(&self.name), visible(&self.id))
     }
 
-    /// Deletes it, unless that was done already.
+    /// Deletes it, unless that was done already or it is not ours.
     pub(crate) async fn delete(&mut self, client: &Client) -> Result<(), Error> {
-        if self.is_deleted {
+        if self.is_settled {
             return Ok(());
         }
         let problem = match client.delete_snapshot(&self.id).await {
@@ -90,7 +96,7 @@ impl TemporarySnapshot {
             Err(error) => Some(error.to_string()),
         };
         let Some(problem) = problem else {
-            self.is_deleted = true;
+            self.is_settled = true;
             return Ok(());
         };
         let message = format!("snapshot {} could not be deleted: {problem}", self.label());

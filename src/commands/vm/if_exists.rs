@@ -67,7 +67,8 @@ pub(super) async fn launch(
         );
         first.error().hint(hint)
     })?;
-    drop(lock);
+    // Who replaces the VM next does so once it runs.
+    let _lock = lock.filter(|_| policy == IfExists::Replace);
     let vm = claimed?;
     if let Some(signal) = signal {
         return Err(launching::still_there(signal.error(), &vm.value));
