@@ -53,6 +53,13 @@ fn the_engine_of_this_machine_works_whatever_the_cloud_does() {
         .flatten();
     let left = trials.filter(|entry| entry.file_name().to_string_lossy().starts_with("trial"));
     assert_eq!(left.count(), 0);
+    let full = home.set("FASTVM_LOCAL_QUOTAS", "vcpu=0");
+    let ran = full.run(&["--local", "doctor", "--json"]);
+    assert_eq!(
+        (ran.code, state(&ran, "engine", "quota").as_str()),
+        (1, "failed")
+    );
+    let home = full.set("FASTVM_LOCAL_QUOTAS", "");
     let cloud = home.run(&["doctor", "--json"]);
     assert_eq!(cloud.code, 1, "{cloud}");
     assert_eq!(state(&cloud, "cloud", "connection"), "failed");

@@ -14,6 +14,7 @@ use super::sandbox::LimitsSupport;
 use super::{Error, Options, reserve};
 use crate::error::Error as Failure;
 use crate::output::human;
+use crate::wire::quota::QuotaUsage;
 
 /// The oldest kernel that has all that VMs need.
 const OLDEST_KERNEL: (u32, u32) = (5, 15);
@@ -65,20 +66,31 @@ pub struct Finding {
     pub fix: Option<String>,
 }
 
+/// What was found.
+#[derive(Clone, Debug)]
+pub struct Inspection {
+    pub findings: Vec<Finding>,
+    /// Limits and usage, if the engine works.
+    pub quotas: Option<QuotaUsage>,
+}
+
 /// Looks at everything, and starts and ends a machine. Makes the data folder where it is missing.
-pub fn inspect(options: Options) -> Vec<Finding> {
+pub fn inspect(options: Options) -> Inspection {
     let data = options.data.clone();
-    let mut findings = vec![kernel(), user_namespaces(), overlay(), call_filter()];
-    findings.extend(permissions(&data));
+    // First, as a start makes the kernel load what it needs.
     let opened = Core::open(options, nowhere());
     let started = Instant::now();
     let tried = opened.and_then(|core| {
         core.try_machine()?;
         let took = started.elapsed();
-        Ok((status_of(&core)?, took))
+        Ok((status_of(&core)?, core.quota_usage()?, took))
     });
+    let mut findings = vec![kernel(), user_namespaces(), overlay(), call_filter()];
+    findings.extend(permissions(&data));
+    let mut found = None;
     match tried {
-        Ok((status, took)) => {
+        Ok((status, quotas, took)) => {
+            found = Some(quotas);
             let took = format!(
                 "a VM started and ended in {:.0} ms",
                 took.as_secs_f64() * 1e3
@@ -89,7 +101,10 @@ pub fn inspect(options: Options) -> Vec<Finding> {
         Err(error) => findings.push(bad_error("VMs", error)),
     }
     findings.extend([space(&data), tools(), set_aside(&data)]);
-    findings
+    Inspection {
+        findings,
+        quotas: found,
+    }
 }
 
 /// Mends what is the engine's own: who can read its key, and what engines that died left half-made.

@@ -38,7 +38,7 @@ pub(crate) use error::{explain, is_full};
 pub use forward::forward;
 pub use handle::{Engine, start};
 pub(crate) use host_boot::host_boot;
-pub use inspect::{Condition, Finding, inspect, mend};
+pub use inspect::{Condition, Finding, Inspection, inspect, mend};
 pub use leftovers::{Leftover, leftovers, remove_leftover};
 pub use maintenance::{Remains, Reset, Status, remains, reset, status};
 pub use options::{Egress, Options, Workers, quotas};

@@ -9,6 +9,7 @@ use reqwest::{StatusCode, Url};
 use tokio_tungstenite::tungstenite::http::Uri;
 
 use super::check::{Check, State};
+use super::room::room;
 use crate::api::raw::RawRequest;
 use crate::api::{self, Client};
 use crate::config::{self, Api, DEFAULT_CONTEXT, Remote};
@@ -35,9 +36,6 @@ const ROUTES: [(&str, &str); 5] = [
     ("v1/volume-credentials", "credentials"),
     ("v1/org/quotas", "quotas"),
 ];
-
-/// What the smallest VM that `run` launches takes: vCPUs, MiB.
-const SMALLEST_VM: (i64, i64) = (1, 2048);
 
 /// Looks at each step. What needs a step that failed is skipped.
 pub(super) async fn examine(context: &Context) -> Vec<Check> {
@@ -347,7 +345,7 @@ async fn routes(client: &Client, source: &str, checks: &mut Vec<Check>) {
     }
     checks.push(ok("key", format!("accepted, from {source}")));
     checks.push(version(&there, &missing));
-    checks.push(quota.map_or_else(|| skipped("quota"), |quota| room(&quota)));
+    checks.push(quota.map_or_else(|| skipped("quota"), |quota| room(AREA, &quota)));
 }
 
 /// The body of an answer that succeeds.
@@ -384,19 +382,6 @@ fn version(there: &[&str], missing: &[&str]) -> Check {
             let detail = format!("{detail}; without {}", missing.join(", "));
             Check::new(AREA, CHECK, State::Warning, detail)
         }
-    }
-}
-
-/// Whether the smallest VM fits.
-fn room(quota: &QuotaUsage) -> Check {
-    let left = |limit: i64, used: i64| (limit - used).max(0);
-    let vcpu = left(quota.limits.vcpu, quota.usage.vcpu);
-    let memory = left(quota.limits.memory_mib, quota.usage.memory_mib);
-    let detail = format!("{vcpu} vCPU and {memory} MiB of memory are left");
-    match (vcpu, memory) {
-        (vcpu, memory) if vcpu >= SMALLEST_VM.0 && memory >= SMALLEST_VM.1 => ok("quota", detail),
-        _ => Check::new(AREA, "quota", State::Failed, detail)
-            .fix("fastvm vm list, then fastvm vm delete VM or fastvm vm pause VM"),
     }
 }
 

@@ -1,13 +1,18 @@
 //! The engine of this machine, as it looks at itself.
 
 use super::check::{Check, State};
+use super::room::room;
 use crate::error::{Error, Kind};
 use crate::local::{self, Condition, Finding, Options};
 
 pub(super) async fn examine(options: Options) -> Vec<Check> {
     let found = tokio::task::spawn_blocking(|| local::inspect(options)).await;
     match found {
-        Ok(findings) => findings.into_iter().map(check).collect(),
+        Ok(found) => {
+            let mut checks: Vec<_> = found.findings.into_iter().map(check).collect();
+            checks.extend(found.quotas.map(|quotas| room("engine", &quotas)));
+            checks
+        }
         Err(error) => {
             let error = Error::new(Kind::Engine, format!("cannot look at the engine: {error}"));
             vec![Check::failed("engine", "VMs", &error)]

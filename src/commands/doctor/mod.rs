@@ -4,6 +4,7 @@ mod check;
 mod cloud;
 #[cfg(target_os = "linux")]
 mod engine;
+mod room;
 mod secrets;
 
 use self::check::{CHECKS, Check, State};

@@ -67,7 +67,8 @@ pub(super) static ROWS: Table<Row> = Table {
                 SortKey::Number((share * 10.0) as i128)
             })
         }),
-        Column::<Row>::new("history", |row| sparkline(&row.history)),
+        // A drawing, and no value.
+        Column::<Row>::new("history", |_| String::new()).text(|row, _| sparkline(&row.history)),
         Column::<Row>::new("memory", |row| plain(row.figures.memory_used_bytes))
             .text(|row, _| {
                 part(

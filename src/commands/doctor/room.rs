@@ -1,0 +1,22 @@
+//! Whether quotas leave room for a VM.
+
+use super::check::{Check, State};
+use crate::wire::quota::QuotaUsage;
+
+/// What the VM takes that `run` and `vm launch` make: vCPUs, and MiB of memory.
+const DEFAULT_VM: (i64, i64) = (1, 2048);
+
+/// Looks whether one fits.
+pub(super) fn room(area: &'static str, quota: &QuotaUsage) -> Check {
+    let left = |limit: i64, used: i64| (limit - used).max(0);
+    let vcpu = left(quota.limits.vcpu, quota.usage.vcpu);
+    let memory = left(quota.limits.memory_mib, quota.usage.memory_mib);
+    let detail = format!("{vcpu} vCPU and {memory} MiB of memory are left");
+    if vcpu >= DEFAULT_VM.0 && memory >= DEFAULT_VM.1 {
+        return Check::new(area, "quota", State::Ok, detail);
+    }
+    let there = if area == "engine" { " --local" } else { "" };
+    Check::new(area, "quota", State::Failed, detail).fix(format!(
+        "see what runs with fastvm{there} ls, then: fastvm{there} rm VM"
+    ))
+}
