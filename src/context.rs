@@ -313,6 +313,10 @@ impl Log for Voice {
         self.has_changed.store(true, Ordering::Relaxed);
     }
 
+    fn warn(&self, text: &str) {
+        self.talk.warn(text);
+    }
+
     fn not_sent(&self, curl: &str) {
         let mut lines = self.not_sent.lock().unwrap_or_else(PoisonError::into_inner);
         lines.push(curl.to_owned());

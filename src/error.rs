@@ -101,6 +101,15 @@ struct Parts {
     target: Option<String>,
     retryable: bool,
     exit: Option<Exit>,
+    failed: Vec<Failed>,
+}
+
+/// One of several targets that something could not be done to.
+#[derive(Clone, Debug, Serialize)]
+struct Failed {
+    target: Option<String>,
+    code: &'static str,
+    message: String,
 }
 
 impl Error {
@@ -115,6 +124,7 @@ impl Error {
             target: None,
             retryable: false,
             exit: None,
+            failed: Vec::new(),
         }))
     }
 
@@ -155,6 +165,16 @@ impl Error {
         self
     }
 
+    /// Names the thing that the failure is about, unless that is done.
+    #[must_use]
+    pub fn or_target(self, target: &str) -> Self {
+        if self.0.target.is_some() {
+            self
+        } else {
+            self.target(target)
+        }
+    }
+
     /// Says that the same command may succeed if it is run again.
     #[must_use]
     pub fn retryable(mut self, retryable: bool) -> Self {
@@ -166,6 +186,18 @@ impl Error {
     #[must_use]
     pub fn exits(mut self, exit: Exit) -> Self {
         self.0.exit = Some(exit);
+        self
+    }
+
+    /// Names the targets that failed, and why each did.
+    #[must_use]
+    pub fn failed(mut self, failures: &[Self]) -> Self {
+        let failed = failures.iter().map(|failure| Failed {
+            target: failure.0.target.clone(),
+            code: failure.kind().code(),
+            message: failure.message().to_owned(),
+        });
+        self.0.failed = failed.collect();
         self
     }
 
@@ -213,6 +245,11 @@ impl Error {
         self.0.hint.as_deref()
     }
 
+    /// Whether the same command may succeed if it is run again.
+    pub fn is_retryable(&self) -> bool {
+        self.0.retryable
+    }
+
     pub fn status(&self) -> Option<u16> {
         self.0.status
     }
@@ -230,6 +267,7 @@ impl Error {
                 target: parts.target.as_deref(),
                 retryable: parts.retryable,
                 exit_code: self.exit().0,
+                failed: &parts.failed,
             },
         };
         serde_json::to_string(&report).unwrap_or_default()
@@ -252,6 +290,8 @@ struct Body<'a> {
     target: Option<&'a str>,
     retryable: bool,
     exit_code: u8,
+    #[serde(skip_serializing_if = "<[Failed]>::is_empty")]
+    failed: &'a [Failed],
 }
 
 impl fmt::Debug for Error {

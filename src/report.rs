@@ -1,5 +1,8 @@
 //! Where a failure becomes text, JSON and an exit code.
 
+mod usage;
+mod wants_json;
+
 use std::io::Write as _;
 
 use clap::error::ErrorKind;
@@ -8,6 +11,7 @@ use crate::error::{Error, Kind};
 use crate::exit::Exit;
 use crate::output::Ui;
 use crate::output::control::{bytes_visible, visible_lines};
+use wants_json::wants_json;
 
 /// Tells the user what failed and what to do, and returns the exit code.
 pub(crate) fn failure(ui: &Ui, error: &Error) -> Exit {
@@ -28,7 +32,7 @@ pub(crate) fn before_settings(error: &Error) -> Exit {
     if let Some(hint) = error.hint_text() {
         text.push_str(&format!("hint: {}\n", visible_lines(hint)));
     }
-    if asks_for_json() {
+    if wants_json() {
         text.push_str(&error.to_json());
         text.push('\n');
     }
@@ -52,10 +56,13 @@ pub(crate) fn usage(error: &clap::Error) -> Exit {
         _ if is_about_bytes(error) => before_settings(&Error::usage(not_utf8())),
         _ => {
             let _ = error.print();
-            if asks_for_json() {
-                let text = error.render().to_string();
-                let first = text.lines().next().unwrap_or_default();
-                let failure = Error::usage(first.trim_start_matches("error: "));
+            if wants_json() {
+                let failure = match error.kind() {
+                    ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+                        Error::usage("no command is given").hint("see the commands with --help")
+                    }
+                    _ => usage::failure(&error.render().to_string()),
+                };
                 write_stderr(&format!("{}\n", failure.to_json()));
             }
             Exit::USAGE
@@ -84,26 +91,6 @@ fn not_utf8() -> String {
         [one] => format!("the argument {one} is not UTF-8"),
         several => format!("the arguments {} are not UTF-8", several.join(", ")),
     }
-}
-
-/// Whether the words ask for JSON, for the errors that come before they are understood.
-fn asks_for_json() -> bool {
-    let words: Vec<String> = std::env::args_os()
-        .map(|word| word.to_string_lossy().into_owned())
-        .take_while(|word| word != "--")
-        .collect();
-    let is_json = |format: &str| format.starts_with("json");
-    let follows = words
-        .windows(2)
-        .any(|pair| ["-o", "--output"].contains(&pair[0].as_str()) && is_json(&pair[1]));
-    let joined = |word: &String| {
-        word == "--json"
-            || word
-                .strip_prefix("--output=")
-                .or_else(|| word.strip_prefix("-o"))
-                .is_some_and(is_json)
-    };
-    follows || words.iter().any(joined)
 }
 
 /// A bug ends the program with one line, not with a backtrace.

@@ -33,7 +33,7 @@ fn a_method_fields_and_headers_are_sent_as_they_are_typed() {
         ),
         (
             &["v1/x", "-F", "n=1", "-f", "t=1"],
-            r#"POST /v1/x {"t":"1","n":1}"#,
+            r#"POST /v1/x {"n":1,"t":"1"}"#,
         ),
         (
             &["-X", "patch", "v1/x", "-F", "a[b]=null"],
@@ -189,4 +189,43 @@ curl -X POST http://127.0.0.1:[..]/v1/vms -H "X-API-Key: $FASTVM_API_KEY" -H 'Ac
         &["--dry-run", "config", "set", "base_url", "http://127.0.0.1"],
     );
     assert_eq!(here.code, 2, "{here}");
+}
+
+#[test]
+fn items_of_a_list_are_filled_in_the_order_they_are_typed_in() {
+    let fields = [
+        "-f",
+        "r[][protocol]=tcp",
+        "-F",
+        "r[][port]=22",
+        "-f",
+        "r[][from][]=a",
+        "-f",
+        "r[][from][]=b",
+        "-f",
+        "r[][protocol]=udp",
+        "-F",
+        "r[][port]=53",
+        "-F",
+        "none[]",
+    ];
+    let (server, _) = ran(
+        &[&json("200 OK", "{}")],
+        &[&["api", "v1/x"], &fields[..]].concat(),
+    );
+    assert_eq!(
+        sent(&server),
+        [
+            r#"POST /v1/x {"r":[{"protocol":"tcp","port":22,"from":["a","b"]},{"protocol":"udp","port":53}],"none":[]}"#
+        ]
+    );
+}
+
+#[test]
+fn a_filter_is_not_run_on_what_a_failure_says() {
+    let refused = json("400 Bad Request", r#"{"error":"why"}"#);
+    let (_, ran) = ran(&[&refused], &["api", "v1/x", "-q", ".[].id"]);
+    assert_eq!(ran.code, 5, "{ran}");
+    assert_eq!(ran.json(), serde_json::json!({"error": "why"}));
+    assert!(!ran.stderr.contains("jq"), "{ran}");
 }

@@ -79,6 +79,58 @@ fn wrong_usage_is_json_too_when_json_was_asked_for() {
 }
 
 #[test]
+fn wrong_usage_is_whole_with_a_hint_in_every_way_json_is_asked_for() {
+    let home = nowhere().set("XDG_CONFIG_HOME", "settings");
+    let folder = home.join(".config/fastvm");
+    std::fs::create_dir_all(&folder).unwrap();
+    let contexts = "[contexts.scripts]\nbase_url = \"http://127.0.0.1:1\"\noutput = \"jsonl\"\n";
+    std::fs::write(folder.join("contexts.toml"), contexts).unwrap();
+    let env = |value| nowhere().beside(&home).set("FASTVM_OUTPUT", value);
+    let bare = || nowhere().beside(&home);
+    let rename = ["vm", "rename"];
+    for (home, options) in [
+        (bare(), &["-o", "json"][..]),
+        (bare(), &["-ojson"]),
+        (bare(), &["--output=json"]),
+        (bare(), &["--output", "jsonl"]),
+        (bare(), &["--json"]),
+        (bare(), &["-q", ".id"]),
+        (bare(), &["--jq=.id"]),
+        (env("json"), &[]),
+        (env("JSON"), &[]),
+        (bare(), &["--context", "scripts"]),
+        (bare().set("FASTVM_CONTEXT", "scripts"), &[]),
+    ] {
+        let ran = home.run(&[&rename, options].concat());
+        let error = ran.error();
+        assert_eq!(
+            (ran.code, error["code"].as_str()),
+            (2, Some("usage")),
+            "{ran}"
+        );
+        assert_eq!(
+            error["message"],
+            "the following required arguments were not provided: <VM>, <NAME>"
+        );
+        assert!(
+            error["hint"]
+                .as_str()
+                .unwrap()
+                .starts_with("usage: fastvm vm rename"),
+            "{ran}"
+        );
+    }
+    for (home, options) in [
+        (bare(), &[][..]),
+        (env("table"), &[]),
+        (env("json"), &["-o", "csv"]),
+    ] {
+        let ran = home.run(&[&rename, options].concat());
+        assert!(!ran.stderr.contains('{'), "{ran}");
+    }
+}
+
+#[test]
 fn a_misspelt_command_gets_a_suggestion() {
     let ran = nowhere().run(&["vm", "lanch"]);
     assert_eq!(ran.code, 2);

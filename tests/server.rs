@@ -162,13 +162,6 @@ fn json_output_is_the_servers_own_with_unknown_fields_and_numbers_as_they_came()
 }
 
 #[test]
-fn a_missing_field_is_named() {
-    let (_, ran) = ran(&[&json("200 OK", r#"[{"id":"x"}]"#)], &["vm", "list"]);
-    assert_eq!(ran.code, 1);
-    assert!(ran.stderr.contains("missing field `name`"), "{ran}");
-}
-
-#[test]
 fn a_refused_key_says_where_it_came_from_and_never_shows_it() {
     let (_, ran) = ran(
         &[&json("401 Unauthorized", r#"{"error":"invalid api key"}"#)],

@@ -114,11 +114,11 @@ fn several_vms_are_paused_and_each_failure_is_told() {
         ran.to_string(),
         str![[r#"
 --- stderr
+error: VM dev (3f0c2a52-6a0f-4c8e-8a44-0b2b3a8a91d7): it is being deleted
 error: there is no VM named "nope"
 hint: see what is there with `fastvm vm list`
-error: VM dev (3f0c2a52-6a0f-4c8e-8a44-0b2b3a8a91d7): it is being deleted
 error: 2 of 2 VMs could not be paused
-{"error":{"code":"partial","message":"2 of 2 VMs could not be paused","hint":null,"status":null,"requestId":null,"target":null,"retryable":false,"exitCode":9}}
+{"error":{"code":"partial","message":"2 of 2 VMs could not be paused","hint":null,"status":null,"requestId":null,"target":null,"retryable":false,"exitCode":9,"failed":[{"target":"3f0c2a52-6a0f-4c8e-8a44-0b2b3a8a91d7","code":"conflict","message":"VM dev (3f0c2a52-6a0f-4c8e-8a44-0b2b3a8a91d7): it is being deleted"},{"target":"nope","code":"not_found","message":"there is no VM named /"nope/""}]}}
 --- exit 9
 "#]]
     );
@@ -237,6 +237,7 @@ fn a_wait_has_a_limit_of_its_own() {
         str![[r#"
 --- stderr
 error: VM 3f0c2a52-6a0f-4c8e-8a44-0b2b3a8a91d7 is still running after 200 ms
+hint: see its status with `fastvm vm get 3f0c2a52-6a0f-4c8e-8a44-0b2b3a8a91d7`, or wait longer with --timeout
 --- exit 8
 "#]]
     );
@@ -423,8 +424,7 @@ fn a_watch_prints_what_changes_until_it_fails() {
 #[test]
 fn wrong_launch_options_are_refused_before_anything_is_sent() {
     for options in [
-        &["--firewall", "open", "--rule", "tcp:1"][..],
-        &["--rule", "tcp:0"],
+        &["--rule", "tcp:0"][..],
         &["--volume", "data"],
         &["--volume", "data:/"],
         &["--ttl", "0"],

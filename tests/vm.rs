@@ -13,22 +13,7 @@ fn a_vm_is_launched_listed_shown_renamed_and_deleted() {
     assert_data_eq!(
         launched.to_string(),
         str![[r#"
-name:      dev
-id:        [..]
-status:    running
-type:      c1m2
-cpu:       1
-memory:    2.0 GiB
-disk:      10.0 GiB
-age:       now
-source:    -
-ipv6:      fd[..]
-metadata:  -
-env:       -
-ttl:       -
-volumes:   -
-firewall:  restricted
-org:       [..]
+launched dev ([..]), which is running; run a command in it with `fastvm exec dev COMMAND`
 --- exit 0
 "#]]
     );
@@ -198,14 +183,25 @@ fn every_format_prints_a_list() {
         ("name", "a,b"),
         ("yaml", "- id: "),
         ("jsonl", "{\"id\":\""),
-        ("wide", "FIREWALL"),
     ] {
         let text = home.ok(&["--local", "ls", "-o", format]);
-        assert!(
-            format == "wide" || text.contains(expected),
-            "{format}: {text}"
-        );
+        assert!(text.contains(expected), "{format}: {text}");
     }
+    let vm = home
+        .run(&["--local", "vm", "get", "a,b", "-o", "json"])
+        .json();
+    let wide = home.ok(&["--local", "ls", "-o", "wide"]);
+    let lines: Vec<Vec<&str>> = wide
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    let header = "NAME ID STATUS TYPE CPU MEMORY DISK AGE CREATED SOURCE IPV6 METADATA FIREWALL";
+    assert_eq!(lines[0].join(" "), header);
+    assert!(
+        lines[1].contains(&vm["createdAt"].as_str().unwrap()),
+        "{wide}"
+    );
+    assert_eq!(lines[1].last(), Some(&"restricted"), "{wide}");
 }
 
 #[test]
@@ -271,21 +267,126 @@ fn values_of_the_environment_show_only_when_asked_for() {
 }
 
 #[test]
-fn a_name_that_the_server_would_cut_is_refused() {
+fn a_long_name_is_passed_on_and_the_one_that_was_kept_is_shown() {
     let home = Home::new();
-    let long = "x".repeat(65);
-    for words in [
-        &["vm", "launch", "--name", &long][..],
-        &["vm", "launch", "--count", "2", "--name", &long[2..]],
-        &["vm", "rename", "dev", &long],
-        &["vm", "update", "dev", "--name", &long],
-        &["snapshot", "create", "dev", "--name", &long],
-        &["snapshot", "rename", "golden", &long],
-        &["snapshot", "restore", "golden", "--name", &long],
-        &["build", "create", "--image", "debian", "--name", &long],
+    let (long, kept) = ("x".repeat(65), "x".repeat(64));
+    let launch = ["--local", "vm", "launch", "--name", &long, "-q", ".name"];
+    assert_eq!(home.ok(&launch), kept);
+    let renamed = home.run(&["--local", "vm", "rename", &kept, &long.replace('x', "y")]);
+    assert!(
+        renamed
+            .stdout
+            .starts_with(&format!("renamed {} (", kept.replace('x', "y"))),
+        "{renamed}"
+    );
+}
+
+#[test]
+fn rules_of_an_open_firewall_are_kept_until_it_is_restricted() {
+    let home = Home::new();
+    let launch = [
+        "--local",
+        "vm",
+        "launch",
+        "--firewall",
+        "open",
+        "--rule",
+        "tcp:22",
+        "-o",
+        "json",
+    ];
+    let vm = home.run(&launch).json();
+    assert_eq!(vm["firewall"]["mode"], "open");
+    assert_eq!(vm["firewall"]["ingress"][0]["portStart"], 22);
+}
+
+#[test]
+fn a_paused_vm_says_how_it_goes_on() {
+    let home = Home::new();
+    home.ok(&["--local", "vm", "launch", "--name", "dev"]);
+    home.ok(&["--local", "vm", "pause", "dev"]);
+    for command in [
+        &["exec", "dev", "true"][..],
+        &["cp", "dev:/etc/passwd", "x"],
     ] {
-        let ran = home.run(&[&["--local"], words].concat());
-        assert_eq!(ran.code, 2, "{words:?}\n{ran}");
-        assert!(ran.stderr.contains("at most 64 are allowed"), "{ran}");
+        let ran = home.run(&[&["--local"], command].concat());
+        assert!(
+            ran.stderr
+                .contains(") is paused\nhint: resume it with `fastvm vm resume dev`\n"),
+            "{ran}"
+        );
     }
+}
+
+#[test]
+fn ages_are_sorted_as_ages_and_are_numbers_for_programs() {
+    let home = Home::new();
+    home.ok(&["--local", "vm", "launch", "--name", "old"]);
+    home.ok(&["--local", "vm", "launch", "--name", "young"]);
+    let sorted = |by| home.ok(&["--local", "vm", "list", "-o", "name", "--sort", by]);
+    assert_eq!(sorted("age"), "young\nold");
+    assert_eq!(sorted("created"), "old\nyoung");
+    let ages = home.ok(&[
+        "--local",
+        "vm",
+        "list",
+        "-o",
+        "csv",
+        "--columns",
+        "age",
+        "--no-header",
+    ]);
+    assert!(ages.lines().all(|age| age.parse::<u64>().is_ok()), "{ages}");
+    let times = [
+        "--local",
+        "vm",
+        "list",
+        "-o",
+        "csv",
+        "--columns",
+        "created",
+        "--no-header",
+    ];
+    assert!(
+        home.ok(&times)
+            .lines()
+            .all(|time| time.starts_with("20") && time.ends_with('Z'))
+    );
+}
+
+#[test]
+fn results_of_several_vms_print_in_the_order_they_are_named_in() {
+    let home = Home::new();
+    for (name, nap) in [("a", "NAP=1"), ("b", "NAP=0")] {
+        home.ok(&["--local", "vm", "launch", "--name", name, "-e", nap]);
+    }
+    for options in [&["-o", "json"][..], &["-q", "."]] {
+        let words = [
+            &["--local", "exec"],
+            options,
+            &["a", "b", "--", "sh", "-c", "sleep $NAP"],
+        ];
+        let ran = home.run(&words.concat()).json();
+        assert_eq!(
+            (&ran[0]["vm"], &ran[1]["vm"]),
+            (&"a".into(), &"b".into()),
+            "{ran}"
+        );
+    }
+    for verb in ["pause", "resume"] {
+        assert_eq!(
+            home.ok(&["--local", "vm", verb, "b", "a", "-o", "name"]),
+            "b\na"
+        );
+        assert_eq!(
+            home.ok(&["--local", "vm", verb, "--all", "-o", "name"]),
+            "a\nb"
+        );
+    }
+    let rm = home.run(&[
+        "--local", "vm", "rm", "b", "nope", "a", "--yes", "-o", "json",
+    ]);
+    assert_eq!(rm.error()["failed"][0]["target"], "nope");
+    let deleted: Vec<&str> = rm.stderr.lines().take(2).map(|line| &line[..9]).collect();
+    assert_eq!(deleted, ["deleted b", "deleted a"], "{rm}");
 }

@@ -25,7 +25,7 @@ impl Client {
     /// Signed URLs of a new staging object for a build context.
     pub async fn presign_build_context(&self) -> Result<FilePresignResponse, Error> {
         let request = Request::post(["v1", "build-contexts", "presign"]).once();
-        Ok(self.object(request).await?.value)
+        Ok(self.presigned(request).await?.value)
     }
 
     /// Uploads a build context, a `tar.gz` of unknown length.

@@ -1,5 +1,6 @@
 //! The client: where the API is, the key for it, and how long to wait.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -51,6 +52,8 @@ pub(crate) struct Inner {
     pub(crate) dry_run: bool,
     pub(crate) log: Arc<dyn Log>,
     pub(crate) storage: OnceLock<reqwest::Client>,
+    /// Whether the user knows that questions of a wait get no answer.
+    pub(crate) told_of_outage: AtomicBool,
 }
 
 impl Client {
@@ -84,6 +87,7 @@ impl Client {
             dry_run: options.dry_run,
             log: options.log,
             storage: OnceLock::new(),
+            told_of_outage: AtomicBool::new(false),
         })))
     }
 
@@ -102,7 +106,13 @@ impl Client {
             dry_run: inner.dry_run,
             log: inner.log.clone(),
             storage: OnceLock::new(),
+            told_of_outage: AtomicBool::new(false),
         })))
+    }
+
+    /// Whether requests carry a key.
+    pub fn has_key(&self) -> bool {
+        self.0.headers.contains_key("x-api-key")
     }
 
     /// The name or address of the API's host.

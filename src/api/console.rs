@@ -64,6 +64,10 @@ impl Client {
     /// The URL of the socket, with an HTTP scheme: the path of the answer behind the base URL, or its own server.
     fn console_url(&self, token: &ConsoleToken) -> Result<Url, Error> {
         let path = &token.websocket_path;
+        if path.is_empty() || token.token.is_empty() {
+            let reason = "it has no token or no websocketPath";
+            return Err(self.unexpected("console-token", &reason));
+        }
         let text = if let Some(rest) = path.strip_prefix("wss://") {
             format!("https://{rest}")
         } else if let Some(rest) = path.strip_prefix("ws://") {

@@ -1,7 +1,5 @@
 //! Calls about stored secrets for buckets.
 
-use reqwest::Method;
-
 use super::client::Client;
 use super::error::Error;
 use super::request::Request;
@@ -23,10 +21,6 @@ impl Client {
     }
 
     pub async fn delete_credential(&self, id: &str) -> Result<Record<Deleted>, Error> {
-        self.object(Request::new(
-            Method::DELETE,
-            ["v1", "volume-credentials", id],
-        ))
-        .await
+        self.deletion(["v1", "volume-credentials", id]).await
     }
 }

@@ -53,6 +53,15 @@ pub enum Error {
     #[error("{server} redirects to {to}, which is not followed")]
     Redirect { server: String, to: String },
 
+    /// A 404 for a path that every FastVM API has.
+    #[error("{message}")]
+    NotTheApi {
+        message: String,
+        request_id: Option<String>,
+        /// What to look at.
+        hint: String,
+    },
+
     /// A 2xx answer that is not what the contract says.
     #[error("{server} answered {what} with something else than the contract says: {reason}")]
     Unexpected {
@@ -96,9 +105,40 @@ impl Error {
         }
     }
 
+    /// The message as a command reports it, with what the status means.
+    pub fn in_words(&self) -> String {
+        match self {
+            Self::Status {
+                status,
+                message,
+                key_source,
+                ..
+            } => of_status(*status, message, key_source).message().to_owned(),
+            other => other.to_string(),
+        }
+    }
+
+    /// Whether the same request may succeed later: a server that is away or overloaded may come back.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Connect { .. }
+            | Self::Broken { .. }
+            | Self::TimedOut { .. }
+            | Self::Stalled { .. } => true,
+            Self::Status { retryable, .. } => *retryable,
+            _ => false,
+        }
+    }
+
     /// Whether the thing is not there.
     pub fn is_not_found(&self) -> bool {
         self.status() == Some(StatusCode::NOT_FOUND)
+    }
+
+    /// Whether a VM is paused, which forbids what was asked of it.
+    pub fn says_paused(&self) -> bool {
+        matches!(self, Self::Status { status, message, .. }
+            if *status == StatusCode::CONFLICT && message.contains("paused"))
     }
 }
 
@@ -125,6 +165,11 @@ impl From<Error> for Failure {
                 };
                 Self::new(kind, message).retryable(status.is_server_error())
             }
+            Error::NotTheApi {
+                hint, request_id, ..
+            } => Self::new(Kind::NotFound, message)
+                .answered(404, request_id)
+                .hint(hint),
             Error::DryRun => Self::new(Kind::DryRun, message),
             Error::StreamLost => Self::new(Kind::StreamLost, message),
             Error::BadId(_) => Self::new(Kind::Usage, message),

@@ -11,6 +11,7 @@ use super::client::Client;
 use super::error::Error;
 use super::exec_events::{EventReader, Fault};
 use super::request::Request;
+use crate::wire::Record;
 use crate::wire::exec::{ExecRequest, ExecResponse, NDJSON};
 
 /// What a running command says.
@@ -71,10 +72,10 @@ impl Client {
     }
 
     /// Sends a request whose answer may take as long as a command does, and reads one object.
-    pub(crate) async fn long_object<T: DeserializeOwned>(
+    pub(crate) async fn long_object<T: DeserializeOwned + Default>(
         &self,
         request: &Request,
-    ) -> Result<T, Error> {
+    ) -> Result<Record<T>, Error> {
         let mut response = self.stream(request).await?;
         let mut body = Vec::new();
         while let Some(chunk) = response
@@ -84,7 +85,15 @@ impl Client {
         {
             body.extend_from_slice(&chunk);
         }
-        serde_json::from_slice(&body).map_err(|error| self.unexpected(&request.what(), &error))
+        self.read_object(&request.what(), &body)
+    }
+
+    fn read_object<T: DeserializeOwned + Default>(
+        &self,
+        what: &str,
+        body: &[u8],
+    ) -> Result<Record<T>, Error> {
+        serde_json::from_slice(body).map_err(|error| self.unexpected(what, &error))
     }
 }
 
@@ -141,12 +150,13 @@ impl ExecStream {
 
     /// The events of a buffered answer, last first.
     fn whole_answer(&self, body: &[u8]) -> Result<Vec<Event>, Error> {
-        let answer: ExecResponse =
-            serde_json::from_slice(body).map_err(|error| self.client.unexpected("exec", &error))?;
+        let answer = self.client.read_object::<ExecResponse>("exec", body)?.value;
         let ended = Ended {
-            code: answer.exit_code,
+            code: answer
+                .exit_code
+                .ok_or_else(|| self.client.unexpected("exec", &"it has no exitCode"))?,
             timed_out: answer.timed_out,
-            duration_ms: Some(answer.duration_ms),
+            duration_ms: answer.duration_ms,
             truncated: answer.stdout_truncated || answer.stderr_truncated,
         };
         Ok(vec![

@@ -26,7 +26,25 @@ impl Client {
         let request = Request::post(["v1", "vms", vm, "files", "presign"])
             .once()
             .json(&body)?;
-        self.object(request).await
+        self.presigned(request).await
+    }
+
+    /// Sends a request for signed URLs, of which neither can be missing.
+    pub(super) async fn presigned(
+        &self,
+        request: Request,
+    ) -> Result<Record<FilePresignResponse>, Error> {
+        let what = request.what();
+        let record = self.object::<FilePresignResponse>(request).await?;
+        for (name, url) in [
+            ("uploadUrl", &record.value.upload_url),
+            ("downloadUrl", &record.value.download_url),
+        ] {
+            if url.is_empty() {
+                return Err(self.unexpected(&what, &format!("it has no {name}")));
+            }
+        }
+        Ok(record)
     }
 
     /// Makes the VM pull a staged object to a path. A non-zero exit code in the answer is a failed transfer.

@@ -13,6 +13,9 @@ pub trait Log: Send + Sync + fmt::Debug {
     /// Hears that a request is sent which may change what there is.
     fn changes(&self);
 
+    /// Takes what the user should know although nothing has failed yet.
+    fn warn(&self, text: &str);
+
     /// Takes a request that a dry run does not send, as a `curl` line.
     fn not_sent(&self, curl: &str);
 }

@@ -55,6 +55,16 @@ impl Request {
         Ok(self)
     }
 
+    /// Whether every API has the path: the request names no thing that could be missing.
+    pub(crate) fn is_always_there(&self) -> bool {
+        self.method == Method::GET
+            && match self.path.as_slice() {
+                [_] | [_, _] => true,
+                [_, noun, _] => noun == "org",
+                _ => false,
+            }
+    }
+
     /// What messages call this request, such as `GET /v1/vms`.
     pub(crate) fn what(&self) -> String {
         format!("{} /{}", self.method, self.path.join("/"))

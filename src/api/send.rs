@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, LOCATION};
-use reqwest::{Method, Response, Url};
+use reqwest::{Method, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
@@ -14,7 +14,7 @@ use super::plain_words::plain_words;
 use super::request::Request;
 use super::retry::{self, Retry};
 use super::{curl, redact};
-use crate::wire::Record;
+use crate::wire::{Deleted, Record};
 
 /// The largest JSON answer that is read, in bytes.
 const LARGEST_ANSWER: usize = 256 * 1024 * 1024;
@@ -32,24 +32,46 @@ pub(crate) enum Limit {
 }
 
 impl Client {
-    /// Sends a request and reads one object.
-    pub(crate) async fn object<T: DeserializeOwned>(
+    /// Sends a request and reads one object. Members that do not fit `T` read as absent.
+    pub(crate) async fn object<T: DeserializeOwned + Default>(
         &self,
         request: Request,
     ) -> Result<Record<T>, Error> {
         let what = request.what();
         let json = self.json(request).await?;
+        if !json.get().starts_with('{') {
+            return Err(self.unexpected(&what, &"not a JSON object"));
+        }
         serde_json::from_str(json.get()).map_err(|error| self.unexpected(&what, &error))
     }
 
-    /// Sends a request and reads an array of objects.
-    pub(crate) async fn array<T: DeserializeOwned>(
+    /// Sends a request and reads an array of objects. Members that do not fit `T` read as absent.
+    pub(crate) async fn array<T: DeserializeOwned + Default>(
         &self,
         request: Request,
     ) -> Result<Vec<Record<T>>, Error> {
         let what = request.what();
         let json = self.json(request).await?;
         serde_json::from_str(json.get()).map_err(|error| self.unexpected(&what, &error))
+    }
+
+    /// Sends a request to delete a thing. An answer without a body says that it is gone.
+    pub(crate) async fn deletion<const N: usize>(
+        &self,
+        path: [&str; N],
+    ) -> Result<Record<Deleted>, Error> {
+        let id = path.last().copied().unwrap_or_default().to_owned();
+        let request = Request::new(Method::DELETE, path);
+        let what = request.what();
+        let json = self.json(request).await?;
+        let record = match json.get() {
+            "null" => Record::of(Deleted {
+                id,
+                deleted: Some(true),
+            }),
+            text => serde_json::from_str(text),
+        };
+        record.map_err(|error| self.unexpected(&what, &error))
     }
 
     /// Sends a request whose answer has no body that matters.
@@ -121,6 +143,9 @@ impl Client {
                 self.unexpected(&request.what(), &format!("an HTML page ({words})")),
             ));
         }
+        if body.is_empty() && request.method == Method::DELETE {
+            return Ok(RawValue::NULL.to_owned());
+        }
         serde_json::from_slice(&body).map_err(|error| {
             Failure::last(self.unexpected(&request.what(), &format!("no JSON ({error})")))
         })
@@ -131,7 +156,7 @@ impl Client {
         for _ in 0..=MOST_REDIRECTS {
             let response = self.send_to(&url, request, limit).await?;
             if !response.status().is_redirection() {
-                return self.checked(response).await;
+                return self.checked(request, response).await;
             }
             url = self.redirected(&url, &request.method, response.headers())?;
         }
@@ -195,7 +220,7 @@ impl Client {
     }
 
     /// Lets a 2xx answer pass and turns any other into an error.
-    async fn checked(&self, response: Response) -> Result<Response, Failure> {
+    async fn checked(&self, request: &Request, response: Response) -> Result<Response, Failure> {
         let status = response.status();
         if status.is_success() {
             return Ok(response);
@@ -209,6 +234,10 @@ impl Client {
             .get("x-request-id")
             .and_then(|id| id.to_str().ok())
             .map(str::to_owned);
+        let is_foreign = || request.is_always_there() || body.trim_ascii_start().starts_with(b"<");
+        if status == StatusCode::NOT_FOUND && is_foreign() {
+            return Err(Failure::last(self.not_the_api(request, &body, request_id)));
+        }
         let error = Error::Status {
             status,
             message: text_of(status, &body),
@@ -221,6 +250,28 @@ impl Client {
             may_pass,
             headers: Some(Box::new(headers)),
         })
+    }
+
+    /// A server without the paths of the API: most often the base URL leads elsewhere.
+    fn not_the_api(&self, request: &Request, body: &[u8], request_id: Option<String>) -> Error {
+        let path = self.0.base.path().trim_end_matches('/');
+        let hint = match path.ends_with("/v1") {
+            true => "leave /v1 out of the base URL".to_owned(),
+            false => "is it a FastVM API?".to_owned(),
+        };
+        let server = self.server();
+        let said = text_of(StatusCode::NOT_FOUND, body);
+        Error::NotTheApi {
+            message: format!(
+                "{server} has no {path}/{} (404): {said}",
+                request.path.join("/")
+            ),
+            request_id,
+            hint: format!(
+                "check the base URL {} (from {}): {hint}",
+                self.0.base, self.0.url_source
+            ),
+        }
     }
 
     /// Where a redirect leads, if it may be followed: a GET, on the same server.

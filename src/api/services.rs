@@ -6,10 +6,10 @@ use super::client::Client;
 use super::error::Error;
 use super::request::Request;
 use crate::wire::Record;
-use crate::wire::service::{RegisterServiceRequest, Service, UpdateServiceRequest};
+use crate::wire::service::{RegisterServiceRequest, ServiceAnswer, UpdateServiceRequest};
 
 impl Client {
-    pub async fn list_services(&self, vm: &str) -> Result<Vec<Record<Service>>, Error> {
+    pub async fn list_services(&self, vm: &str) -> Result<Vec<Record<ServiceAnswer>>, Error> {
         self.array(Request::get(["v1", "vms", vm, "services"]))
             .await
     }
@@ -19,7 +19,7 @@ impl Client {
         &self,
         vm: &str,
         service: &RegisterServiceRequest,
-    ) -> Result<Record<Service>, Error> {
+    ) -> Result<Record<ServiceAnswer>, Error> {
         let request = Request::post(["v1", "vms", vm, "services"]);
         self.object(request.once().json(service)?).await
     }
@@ -30,7 +30,7 @@ impl Client {
         vm: &str,
         name: &str,
         change: &UpdateServiceRequest,
-    ) -> Result<Record<Service>, Error> {
+    ) -> Result<Record<ServiceAnswer>, Error> {
         let request = Request::new(Method::PUT, ["v1", "vms", vm, "services", name]);
         self.object(request.json(change)?).await
     }

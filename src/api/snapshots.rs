@@ -36,7 +36,6 @@ impl Client {
     }
 
     pub async fn delete_snapshot(&self, id: &str) -> Result<Record<Deleted>, Error> {
-        self.object(Request::new(Method::DELETE, ["v1", "snapshots", id]))
-            .await
+        self.deletion(["v1", "snapshots", id]).await
     }
 }

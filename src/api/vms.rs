@@ -49,8 +49,7 @@ impl Client {
     }
 
     pub async fn delete_vm(&self, id: &str) -> Result<Record<Deleted>, Error> {
-        self.object(Request::new(Method::DELETE, ["v1", "vms", id]))
-            .await
+        self.deletion(["v1", "vms", id]).await
     }
 
     /// Saves the state and gives back the quota. Answers when done.

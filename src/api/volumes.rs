@@ -39,8 +39,7 @@ impl Client {
     }
 
     pub async fn delete_volume(&self, id: &str) -> Result<Record<Deleted>, Error> {
-        self.object(Request::new(Method::DELETE, ["v1", "volumes", id]))
-            .await
+        self.deletion(["v1", "volumes", id]).await
     }
 
     /// The VMs that a volume is mounted in.

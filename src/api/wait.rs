@@ -1,5 +1,8 @@
 //! Waiting for a VM, a snapshot, a volume or a build. The rules are those of the protocol notes, section 5.
 
+use std::fmt::Display;
+use std::future::Future;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::client::Client;
@@ -25,7 +28,16 @@ pub enum Waited<T> {
     /// It will never be ready.
     Failed(Record<T>),
     /// The limit passed; it may still become ready.
-    TimedOut(Record<T>),
+    TimedOut(Late<T>),
+}
+
+/// What is known when the limit of a wait passes.
+#[derive(Debug)]
+pub struct Late<T> {
+    /// The last state that the server told.
+    pub last: Option<Record<T>>,
+    /// Why the last question got no answer.
+    pub unanswered: Option<Error>,
 }
 
 /// What a state means to one who waits.
@@ -49,12 +61,12 @@ impl Client {
         wanted: &str,
         wait: Wait,
     ) -> Result<Waited<Vm>, Error> {
-        let judge = |vm: &Vm| match vm.status.as_str() {
+        let judge = |vm: &Vm| match vm.status.as_deref().unwrap_or_default() {
             reached if reached == wanted => Verdict::Ready,
             status::ERROR | status::STOPPED | status::DELETING => Verdict::Failed,
             _ => Verdict::Pending,
         };
-        poll(wait, judge, async || self.get_vm(id).await).await
+        poll(self, wait, judge, async || self.get_vm(id).await).await
     }
 
     /// Asks about a build until it ends, or the limit passes. `seen` is told of each state.
@@ -66,42 +78,86 @@ impl Client {
     ) -> Result<Waited<Build>, Error> {
         let judge = |build: &Build| {
             seen(build);
-            match build.status.as_str() {
+            match build.status.as_deref().unwrap_or_default() {
                 build::COMPLETED => Verdict::Ready,
                 build::FAILED => Verdict::Failed,
                 _ => Verdict::Pending,
             }
         };
-        poll(wait, judge, async || self.get_build(id).await).await
+        poll(self, wait, judge, async || self.get_build(id).await).await
     }
 
     /// Asks about a snapshot until it is ready, fails, or the limit passes. One question is always asked.
     pub async fn wait_until_ready(&self, id: &str, wait: Wait) -> Result<Waited<Snapshot>, Error> {
-        let judge = |snapshot: &Snapshot| match snapshot.status.as_str() {
+        let judge = |snapshot: &Snapshot| match snapshot.status.as_deref().unwrap_or_default() {
             snapshot::READY => Verdict::Ready,
             snapshot::ERROR => Verdict::Failed,
             _ => Verdict::Pending,
         };
-        poll(wait, judge, async || self.get_snapshot(id).await).await
+        poll(self, wait, judge, async || self.get_snapshot(id).await).await
     }
 }
 
-/// Asks until the answer settles or the limit passes.
+/// Asks until the answer settles or the limit passes. A server that is away until then does not end the wait.
 async fn poll<T>(
+    client: &Client,
     wait: Wait,
     judge: impl Fn(&T) -> Verdict,
     ask: impl AsyncFn() -> Result<Record<T>, Error>,
 ) -> Result<Waited<T>, Error> {
     let mut pace = Pace::new(wait);
+    let mut last = None;
     loop {
-        let record = ask().await?;
-        match judge(&record.value) {
-            Verdict::Ready => return Ok(Waited::Ready(record)),
-            Verdict::Failed => return Ok(Waited::Failed(record)),
-            Verdict::Pending => {}
-        }
+        let unanswered = match client.answer(&pace, ask()).await? {
+            Ok(record) => {
+                match judge(&record.value) {
+                    Verdict::Ready => return Ok(Waited::Ready(record)),
+                    Verdict::Failed => return Ok(Waited::Failed(record)),
+                    Verdict::Pending => last = Some(record),
+                }
+                None
+            }
+            Err(error) => Some(error),
+        };
         if !pace.rest().await {
-            return Ok(Waited::TimedOut(record));
+            return Ok(Waited::TimedOut(Late { last, unanswered }));
+        }
+    }
+}
+
+impl Client {
+    /// Waits for an answer while there is time left. Inside is a failure that may pass, which the user is told of once.
+    ///
+    /// # Errors
+    /// A failure that waiting does not help.
+    pub async fn answer<T>(
+        &self,
+        pace: &Pace,
+        question: impl Future<Output = Result<T, Error>>,
+    ) -> Result<Result<T, Error>, Error> {
+        let limit = pace.left().max(SHORTEST_QUESTION);
+        let answer = tokio::time::timeout(limit, question).await;
+        let answer = answer.unwrap_or_else(|_| {
+            Err(Error::TimedOut {
+                server: self.server(),
+                limit: format!("{} s", limit.as_secs()),
+            })
+        });
+        match answer {
+            Ok(answer) => Ok(Ok(answer)),
+            Err(error) if error.may_pass() => {
+                self.tell_of_outage(&error.in_words());
+                Ok(Err(error))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Says once that questions get no answer, and that the wait goes on.
+    pub fn tell_of_outage(&self, error: &dyn Display) {
+        if !self.0.told_of_outage.swap(true, Ordering::Relaxed) {
+            let text = format!("{error}; still waiting until the time limit");
+            self.0.log.warn(&text);
         }
     }
 }
@@ -114,15 +170,17 @@ pub struct Pace {
     interval: Duration,
 }
 
-/// Most VMs run within a second, so the first questions come quickly.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The contract allows no shorter pause between two questions.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
+/// How long a question may take although the limit passes, as one is always asked.
+const SHORTEST_QUESTION: Duration = Duration::from_secs(5);
 
 impl Pace {
     /// Begins the time of a wait.
     pub fn new(wait: Wait) -> Self {
         Self {
-            deadline: Instant::now() + wait.limit,
-            pause: FIRST_PAUSE,
+            deadline: deadline(wait.limit),
+            pause: SHORTEST_PAUSE,
             interval: wait.interval,
         }
     }
@@ -141,9 +199,37 @@ impl Pace {
         let jittered = self
             .pause
             .min(self.interval)
-            .mul_f64(0.9 + 0.2 * random_fraction());
+            .mul_f64(0.9 + 0.2 * random_fraction())
+            .max(SHORTEST_PAUSE);
         tokio::time::sleep(jittered.min(left)).await;
-        self.pause = self.pause.mul_f64(1.6);
+        self.pause = longer(self.pause, self.interval);
         true
+    }
+}
+
+/// The end of a limit; one that no clock can tell is a century away.
+fn deadline(limit: Duration) -> Instant {
+    const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+    Instant::now() + limit.min(CENTURY)
+}
+
+/// The pause after this one. It grows no further than the interval, as a wait may be long.
+fn longer(pause: Duration, interval: Duration) -> Duration {
+    pause.min(interval).mul_f64(1.6).min(interval)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_the_interval_and_stay_there() {
+        let interval = Duration::from_secs(2);
+        let mut pause = SHORTEST_PAUSE;
+        for _ in 0..1_000 {
+            pause = longer(pause, interval);
+            assert!((SHORTEST_PAUSE..=interval).contains(&pause), "{pause:?}");
+        }
+        assert_eq!(pause, interval);
     }
 }

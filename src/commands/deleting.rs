@@ -32,8 +32,8 @@ pub(crate) async fn delete(
     ask(context, deed, &targets)?;
     let outcome = several::each(context, deed, targets, async |named| {
         match delete(named.id.clone()).await {
-            Ok(record) if record.value.deleted => Ok(Some(record)),
-            Ok(_) => Err(refused(deed, named)),
+            Ok(record) if record.value.is_refused() => Err(refused(deed, named)),
+            Ok(record) => Ok(Some(identified(record, named))),
             Err(error) if ignore_not_found && error.is_not_found() => Ok(None),
             Err(error) => Err(named.explain(error)),
         }
@@ -51,6 +51,14 @@ pub(crate) async fn delete(
         context.ui.deleted(deleted)?;
     }
     several::finish(context, deed, done, failures)
+}
+
+/// The answer, with the id that was asked for where it has none.
+fn identified(mut record: Record<Deleted>, named: &Named) -> Record<Deleted> {
+    if record.value.id.is_empty() {
+        record.value.id.clone_from(&named.id);
+    }
+    record
 }
 
 fn ask(context: &mut Context, deed: Deed, targets: &[Named]) -> Result<(), Error> {

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use crate::api::Client;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -18,6 +19,9 @@ pub(crate) async fn run(context: &mut Context, _args: HealthArgs) -> Result<Exit
     let start = Instant::now();
     let health = client.health().await?;
     let milliseconds = start.elapsed().as_secs_f64() * 1000.0;
+    if client.has_key() {
+        check_key(context, &client).await?;
+    }
     if !context.ui.shows_tables() {
         context.ui.raw_json(&health.json)?;
         return Ok(Exit::SUCCESS);
@@ -34,4 +38,21 @@ pub(crate) async fn run(context: &mut Context, _args: HealthArgs) -> Result<Exit
         ("key", &origin.key),
     ])?;
     Ok(Exit::SUCCESS)
+}
+
+/// The API tells its health without a key, so one that it does not accept has to be found out.
+async fn check_key(context: &Context, client: &Client) -> Result<(), Error> {
+    let Err(error) = client.quotas().await else {
+        return Ok(());
+    };
+    match error.status().map(|status| status.as_u16()) {
+        Some(401 | 403) => Err(error.into()),
+        _ => {
+            let why = error.in_words();
+            context
+                .ui
+                .warn(&format!("the key could not be checked: {why}"));
+            Ok(())
+        }
+    }
 }

@@ -7,15 +7,14 @@ use clap::Args;
 use super::firewall::{Mode, rule};
 use super::gib::gib;
 use super::mounting::{self, MountText};
-use super::new_name::name;
+use super::naming::{self, Named};
 use super::ttl::TtlText;
-use super::{naming, pairs, shortage};
+use super::{pairs, shortage, waiting};
 use crate::api::wait::{Wait, Waited};
 use crate::api::{self, Client};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::output::control::visible;
-use crate::output::human;
 use crate::quantity::parse_duration;
 use crate::signal::Signals;
 use crate::wire::Record;
@@ -42,8 +41,8 @@ pub(crate) struct LaunchOptions {
 // What a launch may set, whether it boots or restores. No doc comment, as it would become help.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct GivenOptions {
-    /// Name of the VM, of at most 64 characters
-    #[arg(short, long, value_name = "NAME", value_parser = name)]
+    /// Name of the VM; the API cuts it after 64 characters
+    #[arg(short, long, value_name = "NAME")]
     pub(crate) name: Option<String>,
 
     /// Disk size in GiB
@@ -62,7 +61,7 @@ pub(crate) struct GivenOptions {
     #[arg(long, value_name = "K=V")]
     metadata: Vec<String>,
 
-    /// open: everything may come in; restricted: only what rules allow
+    /// open: everything may come in, and rules wait until it is restricted; restricted: only what rules allow
     #[arg(long, value_name = "MODE", ignore_case = true)]
     firewall: Option<Mode>,
 
@@ -140,7 +139,6 @@ impl LaunchOptions {
 impl GivenOptions {
     /// Checks what can be checked before anything is sent, and looks up the volumes: a request body without its source.
     pub(crate) async fn request(&self, client: &Client) -> Result<LaunchRequest, Error> {
-        let firewall = self.policy()?;
         let env_vars = pairs::environment(&self.env_file, &self.env)?;
         let metadata = pairs::metadata(&self.metadata)?;
         Ok(LaunchRequest {
@@ -148,7 +146,7 @@ impl GivenOptions {
             disk_gib: self.disk_gib,
             env_vars: (!env_vars.is_empty()).then_some(env_vars),
             metadata: (!metadata.is_empty()).then_some(metadata),
-            firewall,
+            firewall: self.policy(),
             ttl: self.ttl.as_ref().map(|ttl| ttl.over(None)),
             volumes: match mounting::find(client, &self.volumes).await? {
                 none if none.is_empty() => None,
@@ -158,20 +156,15 @@ impl GivenOptions {
         })
     }
 
-    /// Rules alone mean a restricted firewall.
-    fn policy(&self) -> Result<Option<FirewallPolicy>, Error> {
-        match self.firewall {
-            None if self.rules.is_empty() => return Ok(None),
-            Some(Mode::Open) if !self.rules.is_empty() => {
-                return Err(Error::usage("rules have no effect in an open firewall")
-                    .hint("leave out --rule, or say --firewall restricted"));
-            }
-            _ => {}
+    /// Rules alone mean a restricted firewall. Those of an open one wait until it is restricted.
+    fn policy(&self) -> Option<FirewallPolicy> {
+        if self.firewall.is_none() && self.rules.is_empty() {
+            return None;
         }
-        Ok(Some(FirewallPolicy {
+        Some(FirewallPolicy {
             mode: self.firewall.unwrap_or(Mode::Restricted).wire().to_owned(),
             ingress: self.rules.clone(),
-        }))
+        })
     }
 }
 
@@ -208,20 +201,23 @@ pub(crate) async fn settle(
 ) -> Result<Record<Vm>, Error> {
     let Some(wait) = options
         .wait()
-        .filter(|_| vm.value.status != status::RUNNING)
+        .filter(|_| !vm.value.has_status(status::RUNNING))
     else {
         return Ok(vm);
     };
+    if vm.value.id.is_empty() {
+        return Err(lost_reply(without_an_id(client)));
+    }
     let mut signals = Signals::listen()?;
     let spinner = context.ui.spinner(&format!(
         "waiting for {} ({})",
         label(&vm.value),
-        visible(&vm.value.status)
+        visible(state(&vm.value))
     ));
     tokio::select! {
         waited = client.wait_until_running(&vm.value.id, wait) => {
             drop(spinner);
-            let outcome = waited.map_err(Error::from).and_then(|waited| running(waited, wait.limit));
+            let outcome = waited.map_err(Error::from).and_then(|waited| running(&label(&vm.value), waited, wait.limit));
             outcome.map_err(|error| still_there(error, &vm.value))
         }
         signal = signals.next() => {
@@ -232,28 +228,21 @@ pub(crate) async fn settle(
 }
 
 /// The VM of a wait that ended well, or what became of it.
-pub(crate) fn running(waited: Waited<Vm>, limit: Duration) -> Result<Record<Vm>, Error> {
+pub(crate) fn running(
+    what: &str,
+    waited: Waited<Vm>,
+    limit: Duration,
+) -> Result<Record<Vm>, Error> {
     match waited {
         Waited::Ready(vm) => Ok(vm),
         Waited::Failed(vm) => {
             let message = format!(
-                "{} will not run: its status is {}",
-                label(&vm.value),
-                visible(&vm.value.status)
+                "{what} will not run: its status is {}",
+                visible(state(&vm.value))
             );
             Err(Error::new(Kind::VmFailed, message).target(&vm.value.id))
         }
-        Waited::TimedOut(vm) => {
-            let limit = human::duration(limit);
-            let message = format!(
-                "{} is still {} after {limit}",
-                label(&vm.value),
-                visible(&vm.value.status)
-            );
-            Err(Error::new(Kind::WaitTimeout, message)
-                .target(&vm.value.id)
-                .retryable(true))
-        }
+        Waited::TimedOut(late) => Err(waiting::late(what, &late, limit, state)),
     }
 }
 
@@ -265,10 +254,15 @@ pub(crate) fn still_there(error: Error, vm: &Vm) -> Error {
     ))
 }
 
+/// A VM that was launched and cannot be named: nothing can be asked of it.
+pub(crate) fn without_an_id(client: &Client) -> api::Error {
+    client.unexpected("POST /v1/vms", &"it has no id")
+}
+
 fn lost_reply(error: api::Error) -> Error {
     let lost = matches!(
         error,
-        api::Error::Broken { .. } | api::Error::TimedOut { .. }
+        api::Error::Broken { .. } | api::Error::TimedOut { .. } | api::Error::Unexpected { .. }
     );
     let error = Error::from(error);
     if !lost {
@@ -277,7 +271,12 @@ fn lost_reply(error: api::Error) -> Error {
     error.hint("the VM may have been launched all the same; look with `fastvm vm list` before trying again")
 }
 
+/// The status of a VM in a sentence.
+pub(crate) fn state(vm: &Vm) -> &str {
+    vm.status.as_deref().unwrap_or("without a status")
+}
+
 /// How messages call a VM: its name and id.
 pub(crate) fn label(vm: &Vm) -> String {
-    format!("{} ({})", visible(&vm.name), visible(&vm.id))
+    Named::vm(vm).label()
 }

@@ -42,6 +42,7 @@ mod top;
 mod ttl;
 mod vm;
 mod volume;
+mod waiting;
 
 use std::time::Duration;
 

@@ -6,6 +6,7 @@ use crate::api::vms::VmFilter;
 use crate::api::{self, Client};
 use crate::error::{Error, Kind};
 use crate::output::control::visible;
+use crate::wire::snapshot::Snapshot;
 use crate::wire::vm::Vm;
 
 /// The shortest beginning of an id that is taken for one.
@@ -40,11 +41,28 @@ impl Named {
         }
     }
 
+    /// How it is typed in a command that a message shows: its name, or its id where the name would need quotes.
+    pub(crate) fn word(&self) -> &str {
+        let is_plain = |name: &str| {
+            !name.is_empty()
+                && !name.starts_with('-')
+                && name
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+        };
+        match &self.name {
+            Some(name) if is_plain(name) => name,
+            _ => &self.id,
+        }
+    }
+
     /// How messages call it.
     pub(crate) fn label(&self) -> String {
         match &self.name {
-            Some(name) => format!("{} ({})", visible(name), visible(&self.id)),
-            None => visible(&self.id).into_owned(),
+            Some(name) if !name.is_empty() => {
+                format!("{} ({})", visible(name), visible(&self.id))
+            }
+            _ => visible(&self.id).into_owned(),
         }
     }
 
@@ -52,14 +70,30 @@ impl Named {
     pub(crate) fn vm(vm: &Vm) -> Self {
         Self {
             id: vm.id.clone(),
-            name: Some(vm.name.clone()),
+            name: vm.name.clone(),
             noun: "VM",
+        }
+    }
+
+    /// A snapshot that an answer holds.
+    pub(crate) fn snapshot(snapshot: &Snapshot) -> Self {
+        Self {
+            id: snapshot.id.clone(),
+            name: snapshot.name.clone(),
+            noun: "snapshot",
         }
     }
 
     /// Says on which thing a request failed.
     pub(crate) fn explain(&self, error: api::Error) -> Error {
         let not_found = error.is_not_found();
+        if self.noun == "VM" && error.says_paused() {
+            let status = error.status().map_or(409, |status| status.as_u16());
+            return Error::new(Kind::Conflict, format!("VM {} is paused", self.label()))
+                .answered(status, None)
+                .target(&self.id)
+                .hint(format!("resume it with `fastvm vm resume {}`", self.word()));
+        }
         let error = Error::from(error)
             .within(format!("{} {}", self.noun, self.label()))
             .target(&self.id);
@@ -96,7 +130,7 @@ pub(crate) async fn vms(
         let vms = client.list_vms(&VmFilter::default()).await?;
         Ok(vms
             .into_iter()
-            .map(|vm| (vm.value.id, vm.value.name))
+            .map(|vm| (vm.value.id, vm.value.name.unwrap_or_default()))
             .collect())
     })
     .await
@@ -116,7 +150,7 @@ pub(crate) async fn snapshots(
         let snapshots = client.list_snapshots().await?;
         Ok(snapshots
             .into_iter()
-            .map(|snapshot| (snapshot.value.id, snapshot.value.name))
+            .map(|snapshot| (snapshot.value.id, snapshot.value.name.unwrap_or_default()))
             .collect())
     })
     .await
@@ -136,7 +170,7 @@ pub(crate) async fn volumes(
         let volumes = client.list_volumes().await?;
         Ok(volumes
             .into_iter()
-            .map(|volume| (volume.value.id, volume.value.name))
+            .map(|volume| (volume.value.id, volume.value.name.unwrap_or_default()))
             .collect())
     })
     .await
@@ -156,7 +190,12 @@ pub(crate) async fn credentials(
         let credentials = client.list_credentials().await?;
         Ok(credentials
             .into_iter()
-            .map(|credential| (credential.value.id, credential.value.name))
+            .map(|credential| {
+                (
+                    credential.value.id,
+                    credential.value.name.unwrap_or_default(),
+                )
+            })
             .collect())
     })
     .await
@@ -205,7 +244,9 @@ async fn all(
     if let Some(ids) = ids {
         return Ok(ids.into_iter().map(Ok).collect());
     }
-    let known = list().await?;
+    let mut known = list().await?;
+    // what has no id cannot be asked for
+    known.retain(|(id, _)| !id.is_empty());
     Ok(words
         .iter()
         .map(|word| full_id(noun, word).map_or_else(|| choose(noun, word, &known), Ok))

@@ -16,16 +16,11 @@ pub(crate) async fn run(context: &mut Context, _args: QuotaArgs) -> Result<Exit,
     let client = context.client().await?;
     let quotas = client.quotas().await?;
     if context.ui.shows_tables() {
-        let mut rows = rows(&quotas.value);
-        let mut header = vec!["resource", "used", "limit", "left"];
-        if context.settings.draws {
-            header.push("");
-            let blocks = blocks(context.settings.terminal.width);
-            for row in &mut rows {
-                row.cells.push(bar(row.used, row.limit, blocks));
-            }
-        }
-        let cells: Vec<_> = rows.into_iter().map(|row| row.cells).collect();
+        let width = match context.settings.draws {
+            true => context.settings.terminal.width,
+            false => Some(0),
+        };
+        let (header, cells) = table(rows(&quotas.value), width);
         context.ui.numbers(&header, &cells)?;
     } else {
         context.ui.raw_json(&quotas.json)?;
@@ -43,45 +38,67 @@ struct Row {
 /// A row for each resource that the server counts.
 fn rows(quotas: &QuotaUsage) -> Vec<Row> {
     let (usage, limits) = (&quotas.usage, &quotas.limits);
-    let always = [
-        ("vCPU", Some(usage.vcpu), Some(limits.vcpu)),
-        (
-            "memory (MiB)",
-            Some(usage.memory_mib),
-            Some(limits.memory_mib),
-        ),
-        ("disk (GiB)", Some(usage.disk_gib), Some(limits.disk_gib)),
-        (
-            "snapshots",
-            Some(usage.snapshot_count),
-            Some(limits.snapshot_count),
-        ),
+    let all = [
+        ("vCPU", usage.vcpu, limits.vcpu),
+        ("memory (MiB)", usage.memory_mib, limits.memory_mib),
+        ("disk (GiB)", usage.disk_gib, limits.disk_gib),
+        ("snapshots", usage.snapshot_count, limits.snapshot_count),
         ("volumes", usage.volume_count, limits.volume_count),
         ("volumes (GiB)", usage.volume_gib, limits.volume_gib),
     ];
-    let counted = always
+    let counted = all
         .into_iter()
-        .filter_map(|(name, used, limit)| Some((name, used?, limit?)));
+        .filter(|(_, used, limit)| used.is_some() || limit.is_some());
     counted
         .map(|(name, used, limit)| {
-            let cells = vec![
-                name.to_owned(),
-                used.to_string(),
-                limit.to_string(),
-                (limit - used).to_string(),
-            ];
-            Row { cells, used, limit }
+            let left = limit
+                .zip(used)
+                .map(|(limit, used)| limit.saturating_sub(used));
+            let text = |number: Option<i64>| number.map_or("-".to_owned(), |n| n.to_string());
+            Row {
+                cells: vec![name.to_owned(), text(used), text(limit), text(left)],
+                used: used.unwrap_or(0),
+                limit: limit.filter(|_| used.is_some()).unwrap_or(0),
+            }
         })
         .collect()
 }
 
-/// How long a bar may be, beside the columns with their numbers.
-fn blocks(width: Option<u16>) -> usize {
-    const LONGEST: usize = 20;
-    const NUMBERS: usize = 50;
-    width.map_or(LONGEST, |width| {
-        usize::from(width).saturating_sub(NUMBERS).min(LONGEST)
-    })
+/// The longest bar, in blocks.
+const LONGEST_BAR: usize = 20;
+/// What a percentage takes behind its bar.
+const PERCENTAGE: usize = 5;
+/// Between two columns.
+const GAP: usize = 2;
+
+/// Header and cells, with bars as long as the terminal allows, or none; a narrow one does without what is left, too.
+fn table(rows: Vec<Row>, width: Option<u16>) -> (Vec<&'static str>, Vec<Vec<String>>) {
+    let mut header = vec!["resource", "used", "limit", "left"];
+    let longest = |column: usize| {
+        let cells = rows.iter().map(|row| row.cells[column].len());
+        cells.chain([header[column].len()]).max().unwrap_or(0)
+    };
+    let numbers: usize = (0..header.len()).map(longest).sum::<usize>() + GAP * (header.len() - 1);
+    let room = width.map_or(usize::MAX, usize::from);
+    let for_bars = room.saturating_sub(numbers + GAP);
+    let has_bars = for_bars >= PERCENTAGE;
+    let without_left = width.is_some_and(|width| width > 0) && numbers > room;
+    if has_bars {
+        header.push("");
+    }
+    if without_left {
+        header.truncate(3);
+    }
+    let cells = rows.into_iter().map(|mut row| {
+        if has_bars {
+            let blocks = (for_bars - PERCENTAGE).min(LONGEST_BAR);
+            row.cells.push(bar(row.used, row.limit, blocks));
+        }
+        row.cells.truncate(header.len());
+        row.cells
+    });
+    let cells = cells.collect();
+    (header, cells)
 }
 
 /// How much is used, at a glance: blocks, one at least for any use, and a percentage. What has no limit above zero has no bar.
@@ -98,7 +115,7 @@ fn bar(used: i64, limit: i64, blocks: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{bar, blocks};
+    use super::{Row, bar, table};
 
     #[test]
     fn a_bar_shows_the_used_share() {
@@ -110,9 +127,31 @@ mod tests {
     }
 
     #[test]
-    fn a_narrow_terminal_has_short_bars_or_none() {
-        assert_eq!(blocks(None), 20);
-        assert_eq!(blocks(Some(60)), 10);
-        assert_eq!(bar(3, 4, blocks(Some(40))), "  75%");
+    fn every_line_fits_the_terminal() {
+        let row = || Row {
+            cells: ["volumes (GiB)", "12345", "800000", "787655"]
+                .map(str::to_owned)
+                .to_vec(),
+            used: 12345,
+            limit: 800_000,
+        };
+        for (width, columns, blocks) in [
+            (None, 5, 20),
+            (Some(80), 5, 20),
+            (Some(50), 5, 7),
+            (Some(40), 4, 0),
+            (Some(30), 3, 0),
+            (Some(0), 4, 0),
+        ] {
+            let (header, cells) = table(vec![row()], width);
+            assert_eq!(
+                (header.len(), cells[0].len()),
+                (columns, columns),
+                "{width:?}"
+            );
+            let bar = cells[0].last().unwrap();
+            let drawn = bar.chars().filter(|c| ['█', '░'].contains(c)).count();
+            assert_eq!(drawn, blocks, "{width:?}");
+        }
     }
 }

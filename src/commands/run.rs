@@ -271,8 +271,12 @@ impl Attempt<'_> {
     /// Launches the VM. A signal meanwhile does not stop the request, as its VM would be lost; it comes back with the VM.
     async fn launched(&self, signals: &mut Signals) -> Result<(Vm, Option<Signal>), Error> {
         let launching = async {
-            match self.post().await {
-                Ok(vm) => Ok(vm.value),
+            match self.post().await.map(|vm| vm.value) {
+                Ok(vm) if vm.id.is_empty() => {
+                    let error = launching::without_an_id(self.client);
+                    Err(unlaunched(self.client, error, self.mark).await)
+                }
+                Ok(vm) => Ok(vm),
                 Err(error) => {
                     let error = unlaunched(self.client, error, self.mark).await;
                     Err(shortage::explain(self.client, self.launch, error).await)
@@ -348,11 +352,11 @@ async fn unlaunched(client: &Client, error: api::Error, mark: &str) -> Error {
 }
 
 async fn ready(client: &Client, vm: &Vm, wait: Wait) -> Result<(), Error> {
-    if vm.status == status::RUNNING {
+    if vm.has_status(status::RUNNING) {
         return Ok(());
     }
-    launching::running(client.wait_until_running(&vm.id, wait).await?, wait.limit)?;
-    Ok(())
+    let waited = client.wait_until_running(&vm.id, wait).await?;
+    launching::running(&launching::label(vm), waited, wait.limit).map(drop)
 }
 
 async fn follow(
@@ -416,8 +420,8 @@ async fn remove(client: &Client, vm: &Vm, signals: &mut Signals, talk: &Talk) ->
         }
     };
     let problem = match result {
-        Ok(answer) if answer.value.deleted => return Ok(()),
-        Ok(_) => "the API says that it is not deleted".to_owned(),
+        Ok(answer) if answer.value.is_refused() => "the API says that it is not deleted".to_owned(),
+        Ok(_) => return Ok(()),
         Err(error) if error.is_not_found() => return Ok(()),
         Err(error) => error.to_string(),
     };

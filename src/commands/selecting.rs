@@ -134,6 +134,8 @@ impl FilterOptions {
         // a VM from the future, or of no time, is young
         let age = vm
             .created_at
+            .as_deref()
+            .unwrap_or_default()
             .parse::<Timestamp>()
             .map(|created| now.duration_since(created));
         let is_old = |limit: Duration| {
@@ -141,22 +143,26 @@ impl FilterOptions {
                 .is_ok_and(|age| Duration::try_from(*age).is_ok_and(|age| age >= limit))
         };
         self.labels.iter().all(|rule| rule.holds(vm))
-            && (self.status.is_empty() || self.status.contains(&vm.status))
-            && self
-                .name
-                .as_ref()
-                .is_none_or(|pattern| glob::matches(pattern, &vm.name))
+            && (self.status.is_empty()
+                || vm
+                    .status
+                    .as_ref()
+                    .is_some_and(|status| self.status.contains(status)))
+            && self.name.as_ref().is_none_or(|pattern| {
+                glob::matches(pattern, vm.name.as_deref().unwrap_or_default())
+            })
             && self.older_than.is_none_or(is_old)
     }
 }
 
 impl TargetOptions {
-    /// The VMs that are meant, with one list at most.
+    /// The VMs that are meant, with one list at most: in the order of their words, or of their names where conditions choose.
     pub(crate) async fn find(&self, client: &Client) -> Result<Vec<Result<Named, Missing>>, Error> {
         if !self.vms.is_empty() {
             return naming::vms(client, &self.vms).await;
         }
-        let vms = self.filter.list(client).await?;
+        let mut vms = self.filter.list(client).await?;
+        vms.sort_by(|left, right| left.value.name.cmp(&right.value.name));
         Ok(vms.iter().map(|vm| Ok(Named::vm(&vm.value))).collect())
     }
 

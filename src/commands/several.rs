@@ -27,17 +27,20 @@ pub(crate) struct Deed {
 #[derive(Debug)]
 pub(crate) struct Outcome<T> {
     pub(crate) done: Vec<(Named, T)>,
-    pub(crate) failures: Vec<Error>,
+    pub(crate) failures: Failures,
 }
 
+/// Failures, each with the place of its target among those that were found; what was not found stands before its place.
+pub(crate) type Failures = Vec<(usize, Error)>;
+
 /// The targets that were found, each once, and the failures of those that were not.
-pub(crate) fn sorted_out(wanted: Vec<Result<Named, Missing>>) -> (Vec<Named>, Vec<Error>) {
+pub(crate) fn sorted_out(wanted: Vec<Result<Named, Missing>>) -> (Vec<Named>, Failures) {
     let (mut targets, mut failures) = (Vec::<Named>::new(), Vec::new());
     for result in wanted {
         match result {
             Ok(named) if targets.iter().any(|target| target.id == named.id) => {}
             Ok(named) => targets.push(named),
-            Err(missing) => failures.push(missing.into_error()),
+            Err(missing) => failures.push((targets.len(), missing.into_error())),
         }
     }
     (targets, failures)
@@ -69,22 +72,24 @@ pub(crate) async fn each<T>(
         done: Vec::new(),
         failures: Vec::new(),
     };
-    for (named, result) in results {
+    for (place, (named, result)) in results.into_iter().enumerate() {
         match result {
             Ok(value) => outcome.done.push((named, value)),
-            Err(error) => outcome.failures.push(error),
+            Err(error) => outcome.failures.push((place, error)),
         }
     }
     outcome
 }
 
-/// Reports each failure; the only one, or a count of them, becomes the command's error.
+/// Reports each failure, in the order of the targets; the only one, or a count of them, becomes the command's error.
 pub(crate) fn finish(
     context: &Context,
     deed: Deed,
     done: usize,
-    mut failures: Vec<Error>,
+    mut failures: Failures,
 ) -> Result<Exit, Error> {
+    failures.sort_by_key(|(place, _)| *place);
+    let mut failures: Vec<Error> = failures.into_iter().map(|(_, error)| error).collect();
     let total = done + failures.len();
     if failures.len() == 1 && total == 1 {
         return failures.pop().map_or(Ok(Exit::SUCCESS), Err);
@@ -116,5 +121,5 @@ pub(crate) fn finish(
         deed.many,
         deed.done
     );
-    Err(Error::new(kind, message))
+    Err(Error::new(kind, message).failed(&failures))
 }

@@ -11,10 +11,10 @@ pub(crate) async fn explain(client: &Client, request: &LaunchRequest, error: Err
         return error;
     }
     match client.quotas().await {
-        Ok(quotas) => error.hint(format!(
-            "{}; see all with `fastvm quota`",
-            left(&quotas.value, request)
-        )),
+        Ok(quotas) => match left(&quotas.value, request) {
+            unknown if unknown.is_empty() => error,
+            left => error.hint(format!("{left}; see all with `fastvm quota`")),
+        },
         Err(_) => error,
     }
 }
@@ -38,7 +38,12 @@ fn left(quotas: &QuotaUsage, request: &LaunchRequest) -> String {
             request.disk_gib,
         ),
     ];
-    let is_short = |used: i64, limit: i64, need: Option<i64>| limit - used < need.unwrap_or(1);
+    let resources: Vec<_> = resources
+        .into_iter()
+        .filter_map(|(name, used, limit, need)| Some((name, used?, limit?, need)))
+        .collect();
+    let is_short =
+        |used: i64, limit: i64, need: Option<i64>| limit.saturating_sub(used) < need.unwrap_or(1);
     let any = resources
         .iter()
         .any(|&(_, used, limit, need)| is_short(used, limit, need));
@@ -50,7 +55,10 @@ fn left(quotas: &QuotaUsage, request: &LaunchRequest) -> String {
             let needed = need
                 .map(|need| format!(", {need} needed"))
                 .unwrap_or_default();
-            format!("{} of {limit} {name} left{needed}", (limit - used).max(0))
+            format!(
+                "{} of {limit} {name} left{needed}",
+                limit.saturating_sub(used).max(0)
+            )
         })
         .collect();
     parts.join("; ")
@@ -66,17 +74,17 @@ fn size_of(machine_type: &str) -> Option<(i64, i64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::quota::QuotaValues;
+    use crate::wire::quota::QuotaAnswer;
 
     fn told(used: i64, machine_type: &str) -> String {
-        let values = |vcpu, memory_mib| QuotaValues {
-            vcpu,
-            memory_mib,
-            disk_gib: memory_mib,
-            ..QuotaValues::default()
+        let values = |vcpu, memory_mib| QuotaAnswer {
+            vcpu: Some(vcpu),
+            memory_mib: Some(memory_mib),
+            disk_gib: Some(memory_mib),
+            ..QuotaAnswer::default()
         };
         let quotas = QuotaUsage {
-            org_id: String::new(),
+            org_id: None,
             usage: values(used, 1024),
             limits: values(4, 8192),
         };

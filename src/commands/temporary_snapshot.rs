@@ -56,7 +56,7 @@ impl TemporarySnapshot {
         let was_there = before.iter().any(|old| old.value.id == record.value.id);
         let mut snapshot = Self {
             id: record.value.id.clone(),
-            name: record.value.name.clone(),
+            name: record.value.name.clone().unwrap_or(name),
             is_settled: was_there,
             is_ours: !was_there,
         };
@@ -90,7 +90,7 @@ impl TemporarySnapshot {
             return Ok(());
         }
         let problem = match client.delete_snapshot(&self.id).await {
-            Ok(answer) if answer.value.deleted => None,
+            Ok(answer) if !answer.value.is_refused() => None,
             Ok(_) => Some("the API says that it is not deleted".to_owned()),
             Err(error) if error.is_not_found() => None,
             Err(error) => Some(error.to_string()),
@@ -151,7 +151,7 @@ async fn uncreated(client: &Client, vm: &Named, error: api::Error, name: &str) -
 }
 
 fn is_named(snapshot: &Snapshot, name: &str) -> bool {
-    snapshot.name == name
+    snapshot.name.as_deref() == Some(name)
 }
 
 fn look_for(name: &str) -> String {

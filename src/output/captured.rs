@@ -41,8 +41,8 @@ pub(super) fn ui(settings: Settings, input: &'static str) -> (Ui, Captured, Capt
     (ui, stdout, stderr)
 }
 
-#[derive(Debug, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
 pub(super) struct Machine {
     pub(super) id: String,
     pub(super) name: String,

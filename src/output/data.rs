@@ -83,6 +83,23 @@ impl Ui {
         }
     }
 
+    /// Prints what a command did: a line for people where no form was asked for, else the thing as [`Ui::one`].
+    ///
+    /// # Errors
+    /// As [`Ui::list`].
+    pub fn outcome<T>(
+        &mut self,
+        record: Record<T>,
+        table: &Table<T>,
+        line: &str,
+    ) -> Result<(), Error> {
+        let settings = &self.settings;
+        if settings.format.is_some() || settings.jq.is_some() || settings.columns.is_some() {
+            return self.one(record, table);
+        }
+        self.line(&visible_lines(line))
+    }
+
     /// Prints any JSON; without a JSON or YAML format it is indented.
     ///
     /// # Errors
@@ -91,6 +108,14 @@ impl Ui {
         if let Some(filter) = self.settings.filter()? {
             return self.filtered(&filter, json.get());
         }
+        self.unfiltered_json(json)
+    }
+
+    /// As [`Ui::raw_json`], with no filter.
+    ///
+    /// # Errors
+    /// A stdout that takes no more.
+    pub fn unfiltered_json(&mut self, json: &RawValue) -> Result<(), Error> {
         match self.settings.format {
             Some(Format::Yaml) => self.yaml(json.get())?,
             Some(Format::Jsonl) => match serde_json::from_str::<Vec<&RawValue>>(json.get()) {

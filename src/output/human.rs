@@ -22,6 +22,12 @@ impl Now {
         }
     }
 
+    /// Age of an RFC 3339 time in whole seconds, for programs; empty for text that is no time.
+    pub fn seconds(&self, time: &str) -> String {
+        let age = |then| self.0.duration_since(then).as_secs().max(0).to_string();
+        time.parse::<Timestamp>().map(age).unwrap_or_default()
+    }
+
     /// Age of a moment; one that the clocks disagree about, so that it lies ahead, is `now`.
     pub fn age_of(&self, then: Timestamp) -> String {
         let seconds = self.0.duration_since(then).as_secs().max(0);

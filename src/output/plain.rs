@@ -17,7 +17,9 @@ pub static DELETED: Table<Deleted> = Table {
     plural: "deletions",
     columns: &[
         Column::new("id", |deleted| deleted.id.clone()),
-        Column::new("deleted", |deleted| deleted.deleted.to_string()),
+        Column::new("deleted", |deleted| {
+            deleted.deleted.map(|is| is.to_string()).unwrap_or_default()
+        }),
     ],
     name: |deleted| &deleted.id,
     id: |deleted| &deleted.id,
@@ -32,6 +34,12 @@ impl Ui {
                 self.settings.format,
                 None | Some(Format::Table | Format::Wide)
             )
+    }
+
+    /// Whether results print by columns: as tables or CSV.
+    pub fn shows_columns(&self) -> bool {
+        self.shows_tables()
+            || self.settings.jq.is_none() && self.settings.format == Some(Format::Csv)
     }
 
     /// Prints names and values, a line each, values aligned.

@@ -31,6 +31,8 @@ pub struct Column<T> {
     pub value: fn(&T) -> String,
     /// For people; the machine value where it is `None`.
     pub text: Option<fn(&T, &Now) -> String>,
+    /// For CSV, where the value depends on the clock; the machine value where it is `None`.
+    pub csv: Option<fn(&T, &Now) -> String>,
     /// Order of `--sort`; the machine value as text where it is `None`.
     pub sort: Option<fn(&T) -> SortKey>,
     pub tone: Option<fn(&T) -> Tone>,
@@ -57,6 +59,19 @@ pub enum SortKey {
 }
 
 impl SortKey {
+    /// Sorts numbers by their size.
+    pub fn number(number: Option<i64>) -> Self {
+        number.map_or(Self::Missing, |number| Self::Number(number.into()))
+    }
+
+    /// Sorts things by their age, from the RFC 3339 time of their beginning: the youngest is the smallest.
+    pub fn age(since: &str) -> Self {
+        match Self::time(since) {
+            Self::Number(moment) => Self::Number(-moment),
+            none => none,
+        }
+    }
+
     /// Sorts RFC 3339 times by their moment.
     pub fn time(text: &str) -> Self {
         text.parse::<jiff::Timestamp>()
@@ -81,6 +96,7 @@ impl<T> Column<T> {
             shown: Shown::Always,
             value,
             text: None,
+            csv: None,
             sort: None,
             tone: None,
         }
@@ -95,6 +111,12 @@ impl<T> Column<T> {
     #[must_use]
     pub const fn text(mut self, text: fn(&T, &Now) -> String) -> Self {
         self.text = Some(text);
+        self
+    }
+
+    #[must_use]
+    pub const fn csv(mut self, csv: fn(&T, &Now) -> String) -> Self {
+        self.csv = Some(csv);
         self
     }
 

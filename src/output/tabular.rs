@@ -85,8 +85,12 @@ impl Ui {
             csv::write_line(&mut self.stdout, columns.iter().map(|column| column.name))?;
         }
         let terminal = self.settings.stdout_terminal;
+        let now = (self.clock)();
         for record in records {
-            let values = columns.iter().map(|column| (column.value)(&record.value));
+            let values = columns.iter().map(|column| match column.csv {
+                Some(csv) => csv(&record.value, &now),
+                None => (column.value)(&record.value),
+            });
             let values = values.map(|value| {
                 if terminal {
                     visible(&value).into_owned()

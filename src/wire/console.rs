@@ -5,12 +5,13 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// What opens one console.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub struct ConsoleToken {
     /// Good for one connection; a secret.
     pub token: String,
-    pub expires_in_sec: i32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_in_sec: Option<i32>,
     /// A path on the API host, or a whole `ws://` or `wss://` URL.
     pub websocket_path: String,
 }

@@ -3,15 +3,18 @@
 use serde::{Deserialize, Serialize};
 
 /// A reference to a stored secret. The secret itself never comes back.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub struct VolumeCredential {
+    /// Empty where a server left it out.
     pub id: String,
-    pub name: String,
-    #[serde(rename = "type")]
-    pub kind: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
     /// RFC 3339.
-    pub created_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<String>,
 }
 
 /// Stores a secret. Has no `Debug`: `data` is the secret.

@@ -24,15 +24,18 @@ pub struct ExecRequest {
 
 /// A command's outcome, buffered.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default)]
 pub struct ExecResponse {
-    pub exit_code: i32,
+    /// Unknown where a server left it out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
     pub timed_out: bool,
     pub stdout_truncated: bool,
     pub stderr_truncated: bool,
-    pub duration_ms: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<i64>,
 }
 
 /// One line of a streaming answer.

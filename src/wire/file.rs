@@ -9,8 +9,8 @@ pub struct FilePresignRequest {
 }
 
 /// Signed URLs of one staging object. Both are secrets, so this type has no `Debug`.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 #[expect(
     missing_debug_implementations,
     reason = "signed URLs must not be printable"
@@ -19,9 +19,11 @@ pub struct FilePresignResponse {
     pub upload_url: String,
     pub download_url: String,
     /// Life of both URLs, in seconds.
-    pub expires_in_sec: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_in_sec: Option<i64>,
     /// The largest object that the upload URL takes, in bytes.
-    pub max_upload_bytes: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_upload_bytes: Option<i64>,
 }
 
 /// Makes the VM pull a staged object to a path. Has no `Debug`: the URL is a secret.

@@ -32,6 +32,53 @@ pub struct FirewallPolicy {
     pub ingress: Vec<FirewallRule>,
 }
 
+/// A policy in an answer: nothing in it is sure to be there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PolicyAnswer {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ingress: Option<Vec<RuleAnswer>>,
+}
+
+/// A rule in an answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RuleAnswer {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port_start: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port_end: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_cidrs: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+}
+
+impl From<FirewallPolicy> for PolicyAnswer {
+    fn from(policy: FirewallPolicy) -> Self {
+        Self {
+            mode: Some(policy.mode),
+            ingress: Some(policy.ingress.into_iter().map(RuleAnswer::from).collect()),
+        }
+    }
+}
+
+impl From<FirewallRule> for RuleAnswer {
+    fn from(rule: FirewallRule) -> Self {
+        Self {
+            protocol: Some(rule.protocol),
+            port_start: Some(rule.port_start),
+            port_end: rule.port_end,
+            source_cidrs: rule.source_cidrs,
+            description: rule.description,
+        }
+    }
+}
+
 /// A change of a policy: what is absent stays.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct FirewallPolicyPatch {

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 /// Whether the API answers. Judge by the HTTP status; the text is free.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Health {
-    #[serde(default)]
     pub status: String,
 }

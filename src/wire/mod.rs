@@ -17,6 +17,7 @@ pub mod quota;
 pub mod record;
 pub mod service;
 pub mod snapshot;
+mod tolerant;
 pub mod vm;
 pub mod volume;
 
@@ -33,8 +34,18 @@ pub type Metadata = BTreeMap<String, String>;
 pub type EnvVars = BTreeMap<String, String>;
 
 /// Answer to the deletion of a VM, snapshot, volume or credential.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Deleted {
+    /// Empty where a server left it out.
     pub id: String,
-    pub deleted: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deleted: Option<bool>,
+}
+
+impl Deleted {
+    /// Returns whether the answer says that the thing is still there.
+    pub fn is_refused(&self) -> bool {
+        self.deleted == Some(false)
+    }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// One number for each counted resource.
+/// One number for each counted resource, as the engine counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuotaValues {
     pub vcpu: i64,
@@ -23,10 +23,42 @@ pub struct QuotaValues {
 }
 
 /// What the organisation may use, and what it uses.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub struct QuotaUsage {
-    pub org_id: String,
-    pub limits: QuotaValues,
-    pub usage: QuotaValues,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub org_id: Option<String>,
+    pub limits: QuotaAnswer,
+    pub usage: QuotaAnswer,
+}
+
+/// The numbers of an answer: none of them is sure to be there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct QuotaAnswer {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vcpu: Option<i64>,
+    #[serde(rename = "memoryMiB", skip_serializing_if = "Option::is_none")]
+    pub memory_mib: Option<i64>,
+    #[serde(rename = "diskGiB", skip_serializing_if = "Option::is_none")]
+    pub disk_gib: Option<i64>,
+    #[serde(rename = "snapshotCount", skip_serializing_if = "Option::is_none")]
+    pub snapshot_count: Option<i64>,
+    #[serde(rename = "volumeCount", skip_serializing_if = "Option::is_none")]
+    pub volume_count: Option<i64>,
+    #[serde(rename = "volumeGiB", skip_serializing_if = "Option::is_none")]
+    pub volume_gib: Option<i64>,
+}
+
+impl From<QuotaValues> for QuotaAnswer {
+    fn from(values: QuotaValues) -> Self {
+        Self {
+            vcpu: Some(values.vcpu),
+            memory_mib: Some(values.memory_mib),
+            disk_gib: Some(values.disk_gib),
+            snapshot_count: Some(values.snapshot_count),
+            volume_count: values.volume_count,
+            volume_gib: values.volume_gib,
+        }
+    }
 }

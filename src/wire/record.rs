@@ -1,8 +1,10 @@
 //! One JSON answer: its exact text with the typed value beside it.
 
-use serde::de::{DeserializeOwned, Error as _};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
+
+use super::tolerant;
 
 /// A JSON answer of the server, or one that a command made itself.
 ///
@@ -11,16 +13,6 @@ use serde_json::value::RawValue;
 pub struct Record<T> {
     pub value: T,
     pub json: Box<RawValue>,
-}
-
-impl<T: DeserializeOwned> Record<T> {
-    /// Reads one JSON document.
-    ///
-    /// # Errors
-    /// Text that is no JSON or does not fit `T`.
-    pub fn parse(text: &str) -> serde_json::Result<Self> {
-        serde_json::from_str(text)
-    }
 }
 
 impl<T: Serialize> Record<T> {
@@ -34,11 +26,12 @@ impl<T: Serialize> Record<T> {
     }
 }
 
-/// Works from JSON text only (`serde_json::from_str`, `from_slice`), alone or inside a list.
-impl<'de, T: DeserializeOwned> Deserialize<'de> for Record<T> {
+/// Works from JSON text only (`serde_json::from_str`, `from_slice`), alone or inside a list. What does not fit `T` reads as
+/// absent.
+impl<'de, T: DeserializeOwned + Default> Deserialize<'de> for Record<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let json = Box::<RawValue>::deserialize(deserializer)?;
-        let value = serde_json::from_str(json.get()).map_err(D::Error::custom)?;
+        let value = tolerant::read(json.get());
         Ok(Self { value, json })
     }
 }
@@ -54,7 +47,8 @@ impl<T> Serialize for Record<T> {
 mod tests {
     use super::*;
 
-    #[derive(Debug, Deserialize, Serialize)]
+    #[derive(Debug, Default, Deserialize, Serialize)]
+    #[serde(default)]
     struct Named {
         name: String,
     }
@@ -78,8 +72,13 @@ mod tests {
     }
 
     #[test]
-    fn text_that_does_not_fit_is_an_error() {
-        assert!(Record::<Named>::parse(r#"{"name":7}"#).is_err());
-        assert!(Record::<Named>::parse("<html>").is_err());
+    fn text_that_does_not_fit_keeps_its_json_and_text_that_is_none_is_an_error() {
+        let read = serde_json::from_str::<Record<Named>>;
+        let record = read(r#"{"name":7}"#).unwrap();
+        assert_eq!(
+            (record.value.name.as_str(), record.json.get()),
+            ("", r#"{"name":7}"#)
+        );
+        assert!(read("<html>").is_err());
     }
 }

@@ -19,13 +19,26 @@ pub struct Service {
     pub h2c: bool,
 }
 
-/// A service as saved in a snapshot.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CapturedService {
+/// A service in an answer, of a VM or of a snapshot: nothing in it is sure to be there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ServiceAnswer {
+    /// Empty where a server left it out.
     pub name: String,
-    pub port: i32,
-    #[serde(default)]
-    pub h2c: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub h2c: Option<bool>,
+}
+
+impl From<Service> for ServiceAnswer {
+    fn from(service: Service) -> Self {
+        Self {
+            name: service.name,
+            port: Some(service.port),
+            h2c: Some(service.h2c),
+        }
+    }
 }
 
 /// Registers a service. The same one again is accepted; another port or h2c under its name is a conflict.

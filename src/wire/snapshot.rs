@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::firewall::FirewallPolicy;
-use super::service::CapturedService;
+use super::firewall::PolicyAnswer;
+use super::service::ServiceAnswer;
 use super::{EnvVars, Metadata};
 
 pub const CREATING: &str = "creating";
@@ -11,26 +11,32 @@ pub const READY: &str = "ready";
 pub const ERROR: &str = "error";
 
 /// A saved state.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub struct Snapshot {
+    /// Empty where a server left it out.
     pub id: String,
-    pub name: String,
-    pub org_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub org_id: Option<String>,
     /// The VM it was made from.
-    pub vm_id: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub firewall: Option<FirewallPolicy>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vm_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub firewall: Option<PolicyAnswer>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Metadata>,
     /// An open enumeration: [`CREATING`], [`READY`], [`ERROR`] are known.
-    pub status: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
     /// RFC 3339.
-    pub created_at: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub env_vars: Option<EnvVars>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub services: Option<Vec<CapturedService>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub services: Option<Vec<ServiceAnswer>>,
 }
 
 /// Saves the state of a VM.

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::firewall::FirewallPolicy;
-use super::service::CapturedService;
+use super::firewall::{FirewallPolicy, PolicyAnswer};
+use super::service::ServiceAnswer;
 use super::{EnvVars, Metadata};
 
 /// Known values of a VM's `status`, an open enumeration.
@@ -31,82 +31,98 @@ pub struct Ttl {
 }
 
 /// A VM.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub struct Vm {
+    /// Empty where a server left it out.
     pub id: String,
-    pub name: String,
-    pub org_id: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub org_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub machine_name: Option<String>,
     /// The snapshot or image that it came from; empty after a fresh boot.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub source_name: Option<String>,
     /// The policy that the user set.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub firewall: Option<FirewallPolicy>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub firewall: Option<PolicyAnswer>,
     /// The policy with one rule for each service added.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub effective_firewall: Option<FirewallPolicy>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub effective_firewall: Option<PolicyAnswer>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Metadata>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub env_vars: Option<EnvVars>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub volumes: Option<Vec<VolumeAttachment>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub public_ipv6: Option<String>,
-    pub cpu: i32,
-    #[serde(rename = "memoryMiB")]
-    pub memory_mib: i64,
-    #[serde(rename = "diskGiB")]
-    pub disk_gib: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<i32>,
+    #[serde(rename = "memoryMiB", skip_serializing_if = "Option::is_none")]
+    pub memory_mib: Option<i64>,
+    #[serde(rename = "diskGiB", skip_serializing_if = "Option::is_none")]
+    pub disk_gib: Option<i64>,
     /// An open enumeration, see [`status`].
-    pub status: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
     /// RFC 3339.
-    pub created_at: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub deleted_at: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub paused_at: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl: Option<Ttl>,
     /// Unix time in milliseconds at which the TTL acts. Only while running.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at_ms: Option<i64>,
     /// Milliseconds left in the cycle. Only while paused.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl_remaining_ms: Option<i64>,
     /// Set after a restore whose services could not be registered again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub snapshot_restore_warnings: Option<SnapshotRestoreWarnings>,
 }
 
+impl Vm {
+    /// Returns whether the VM has a status, by its name in the contract.
+    pub fn has_status(&self, status: &str) -> bool {
+        self.status.as_deref() == Some(status)
+    }
+}
+
 /// What a restore could not bring back.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub struct SnapshotRestoreWarnings {
-    #[serde(default)]
-    pub services_registration_failed: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub services_registration_failed: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unregistered_services: Option<Vec<CapturedService>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unregistered_services: Option<Vec<ServiceAnswer>>,
 }
 
 /// A volume as seen from its VM.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub struct VolumeAttachment {
-    pub volume_id: String,
-    pub mount_path: String,
-    #[serde(default)]
-    pub read_only: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub volume_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mount_path: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_only: Option<bool>,
+    /// `pending`, `mounted`, `failed`, `unmounted` or `rotationRequired`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub mount_status: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub status_message: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub rotation_required: Option<bool>,
 }
 

@@ -8,38 +8,40 @@ pub const NATIVE: &str = "native";
 pub const BYO_OBJECT: &str = "byo-object";
 
 /// A volume.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub struct Volume {
+    /// Empty where a server left it out.
     pub id: String,
-    pub name: String,
-    pub org_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub org_id: Option<String>,
     /// [`NATIVE`] or [`BYO_OBJECT`].
-    pub backend: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backend: Option<String>,
     /// `posix` or `eventual`; the server chooses.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub consistency: Option<String>,
     /// `rw` or `ro`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub access_mode: Option<String>,
     /// Of a native volume alone.
-    #[serde(rename = "sizeGiB", default)]
+    #[serde(rename = "sizeGiB")]
     pub size_gib: Option<i64>,
     /// `provisioning`, `ready`, `error` or `deleting`.
-    pub status: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub status_message: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub attachment_count: Option<i32>,
-    #[serde(
-        rename = "billableGiB",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "billableGiB", skip_serializing_if = "Option::is_none")]
     pub billable_gib: Option<i64>,
     /// RFC 3339.
-    pub created_at: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub updated_at: Option<String>,
 }
 
@@ -81,23 +83,23 @@ pub struct UpdateVolumeRequest {
 
 /// An attachment as seen from its volume. The contract promises no field, so all are optional.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default)]
 pub struct VolumeAttachmentRecord {
-    #[serde(default)]
-    pub vm_id: String,
-    #[serde(default)]
-    pub volume_id: String,
-    #[serde(default)]
-    pub mount_path: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vm_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub volume_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mount_path: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub read_only: Option<bool>,
     /// `pending`, `mounted`, `failed`, `unmounted` or `rotationRequired`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub mount_status: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub status_message: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub rotation_required: Option<bool>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub created_at: Option<String>,
 }

@@ -15,6 +15,9 @@ pub(super) struct Field {
 
 /// `-f`: the value is text.
 pub(super) fn text(word: &str) -> Result<Field, Error> {
+    if let Some(list) = empty_list(word) {
+        return Ok(list);
+    }
     let (key, value) = split(word)?;
     Ok(Field {
         key: key.to_owned(),
@@ -24,6 +27,9 @@ pub(super) fn text(word: &str) -> Result<Field, Error> {
 
 /// `-F`: `true`, `false`, `null` and whole numbers are what they say; `@FILE` is the text of a file, `@-` of standard input.
 pub(super) fn typed(word: &str) -> Result<Field, Error> {
+    if let Some(list) = empty_list(word) {
+        return Ok(list);
+    }
     let (key, value) = split(word)?;
     let value =
         match value {
@@ -44,6 +50,15 @@ pub(super) fn typed(word: &str) -> Result<Field, Error> {
     })
 }
 
+/// `K[]` without a value.
+fn empty_list(word: &str) -> Option<Field> {
+    let is_list = word.ends_with("[]") && !word.contains('=') && word.len() > 2;
+    is_list.then(|| Field {
+        key: word.to_owned(),
+        value: Value::Array(Vec::new()),
+    })
+}
+
 /// The bytes of a file, or of standard input as `-`.
 pub(super) fn read(file: &str) -> Result<Vec<u8>, Error> {
     let bytes = if file == "-" {
@@ -61,11 +76,17 @@ pub(super) fn read(file: &str) -> Result<Vec<u8>, Error> {
     })
 }
 
-/// The fields as one object; `a[b]=1` is a field of a field, `a[]=1` an item of a list.
+/// The fields as one object, as `gh api` makes it: `a[b]=1` is a field of a field, `a[]=1` an item of a list, `a[]` an empty
+/// list, and `a[][b]=1` a field of the last item, or of a new one where the last has that field.
 pub(super) fn object(fields: Vec<Field>) -> Result<Value, Error> {
     let mut body = Value::Object(Map::new());
     for field in fields {
-        put(&mut body, &path(&field.key), field.value).ok_or_else(|| {
+        let mut path = path(&field.key);
+        if field.value == Value::Array(Vec::new()) {
+            // the key of an empty list ends in the name of an item that it does not have
+            path.pop();
+        }
+        put(&mut body, &path, field.value).ok_or_else(|| {
             Error::usage(format!(
                 "the field {:?} fits no other of its name",
                 field.key
@@ -113,7 +134,9 @@ fn put(place: &mut Value, path: &[&str], value: Value) -> Option<()> {
             *place = Value::Array(Vec::new());
         }
         let items = place.as_array_mut()?;
-        items.push(Value::Null);
+        if !items.last().is_some_and(|last| is_free(last, rest)) {
+            items.push(Value::Null);
+        }
         return put(items.last_mut()?, rest, value);
     }
     if place.is_null() {
@@ -121,6 +144,17 @@ fn put(place: &mut Value, path: &[&str], value: Value) -> Option<()> {
     }
     let field = place.as_object_mut()?.entry(*first).or_insert(Value::Null);
     put(field, rest, value)
+}
+
+/// Whether something more can be put into an item without taking the place of what is there.
+fn is_free(place: &Value, path: &[&str]) -> bool {
+    match (path.split_first(), place) {
+        (Some((&"", _)), Value::Array(_)) => true,
+        (Some((name, rest)), Value::Object(members)) => members
+            .get(*name)
+            .is_none_or(|member| is_free(member, rest)),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -139,6 +173,32 @@ mod tests {
         );
         assert_eq!(text("a=1").unwrap().value, Value::from("1"));
         assert!(text("a").is_err() && text("=1").is_err());
+    }
+
+    #[test]
+    fn items_of_a_list_are_filled_until_a_field_comes_again() {
+        let words = [
+            "r[][port]=22",
+            "r[][from][]=a",
+            "r[][from][]=b",
+            "r[][port]=80",
+            "r[][to][end]=90",
+            "r[][to][start]=80",
+            "r[][to][start]=1",
+            "none[]",
+        ];
+        let fields = words.iter().map(|word| typed(word).unwrap()).collect();
+        assert_eq!(
+            object(fields).unwrap(),
+            serde_json::json!({
+                "r": [
+                    {"port": 22, "from": ["a", "b"]},
+                    {"port": 80, "to": {"end": 90, "start": 80}},
+                    {"to": {"start": 1}},
+                ],
+                "none": [],
+            })
+        );
     }
 
     #[test]

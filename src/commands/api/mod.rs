@@ -1,9 +1,11 @@
 //! `fastvm api`: any request, as `gh api` does it.
 
+mod field_options;
 mod fields;
 
 use serde_json::value::RawValue;
 
+use self::field_options::FieldOptions;
 use crate::api::raw::{RawAnswer, RawRequest};
 use crate::context::Context;
 use crate::error::Error;
@@ -20,6 +22,7 @@ Examples:
   fastvm api /v1/vms
   fastvm api GET v1/vms -f status=running -q '.[].id'
   fastvm api POST /v1/vms -f machineType=c1m2 -F diskGiB=10 -F metadata[env]=ci
+  fastvm api PUT /v1/vms/$id/firewall -f mode=restricted -f 'ingress[][protocol]=tcp' -F 'ingress[][portStart]=22'
   fastvm api -X PATCH /v1/vms/$id --input change.json -i"
 )]
 pub struct ApiArgs {
@@ -31,13 +34,8 @@ pub struct ApiArgs {
     #[arg(short = 'X', long, value_name = "METHOD")]
     method: Option<String>,
 
-    /// Add a field: true, false, null and numbers are what they say, @FILE is the text of a file (can be repeated)
-    #[arg(short = 'F', long, value_name = "K=V")]
-    field: Vec<String>,
-
-    /// Add a field whose value is text (can be repeated)
-    #[arg(short = 'f', long, value_name = "K=V")]
-    raw_field: Vec<String>,
+    #[command(flatten)]
+    fields: FieldOptions,
 
     /// Add a header (can be repeated)
     #[arg(short = 'H', long, value_name = "NAME: VALUE")]
@@ -66,9 +64,7 @@ impl ApiArgs {
         if typed_method.is_some() && self.method.is_some() {
             return Err(Error::usage("the method is given twice"));
         }
-        let texts = self.raw_field.iter().map(|word| fields::text(word));
-        let typed = self.field.iter().map(|word| fields::typed(word));
-        let fields = texts.chain(typed).collect::<Result<Vec<_>, _>>()?;
+        let fields = self.fields.read()?;
         let input = self.input.as_deref().map(fields::read).transpose()?;
         let has_body = input.is_some() || !fields.is_empty();
         let method = match typed_method.or(self.method.as_ref()) {
@@ -126,11 +122,14 @@ pub(super) async fn run(context: &mut Context, args: ApiArgs) -> Result<Exit, Er
         }
         Vec::new()
     };
+    let failure = answer.failure(&body);
     match serde_json::from_slice::<Box<RawValue>>(&body) {
+        // a filter is for results
+        Ok(json) if failure.is_some() => context.ui.unfiltered_json(&json)?,
         Ok(json) => context.ui.raw_json(&json)?,
         Err(_) => context.ui.bytes(&body)?,
     }
-    match answer.failure(&body) {
+    match failure {
         Some(failure) => Err(failure.into()),
         None => Ok(Exit::SUCCESS),
     }

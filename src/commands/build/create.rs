@@ -13,7 +13,7 @@ use super::table::BUILDS;
 use crate::api::Client;
 use crate::api::wait::{Wait, Waited};
 use crate::commands::gib::gib;
-use crate::commands::new_name::name;
+use crate::commands::waiting;
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
@@ -48,8 +48,8 @@ pub struct CreateArgs {
     #[arg(id = "build_context", long = "context", value_name = "DIR")]
     folder: Option<PathBuf>,
 
-    /// Name of the snapshot, of at most 64 characters
-    #[arg(short, long, value_name = "NAME", value_parser = name)]
+    /// Name of the snapshot; the API cuts it after 64 characters
+    #[arg(short, long, value_name = "NAME")]
     name: Option<String>,
 
     /// Machine type of the VM that builds
@@ -197,7 +197,10 @@ async fn upload(
     let shown = folder.display().to_string();
     let spinner = context.ui.spinner(&format!("sending {shown}"));
     let object = client.presign_build_context().await?;
-    let most = u64::try_from(object.max_upload_bytes).unwrap_or(0);
+    let most = object
+        .max_upload_bytes
+        .and_then(|most| u64::try_from(most).ok())
+        .unwrap_or(0);
     let mut sent: u64 = 0;
     let counted = move |piece: io::Result<Bytes>| {
         let piece = piece?;
@@ -241,7 +244,7 @@ async fn finished(
     limit: Duration,
 ) -> Result<Record<Build>, Error> {
     let id = build.value.id.clone();
-    if build.value.status == COMPLETED || build.value.status == FAILED {
+    if matches!(build.value.status.as_deref(), Some(COMPLETED | FAILED)) {
         return ended(build);
     }
     let wait = Wait {
@@ -257,7 +260,7 @@ async fn finished(
     let mut signals = Signals::listen()?;
     let spinner = context.ui.spinner(&format!("building {}", visible(&id)));
     let seen = |build: &Build| {
-        let phase = build.progress.as_ref().unwrap_or(&build.status);
+        let phase = build.progress.as_deref().unwrap_or_else(|| state(build));
         spinner.set(&format!("building {id}: {phase}"));
     };
     let waited = tokio::select! {
@@ -266,20 +269,20 @@ async fn finished(
     };
     match waited {
         Waited::Ready(build) | Waited::Failed(build) => ended(build),
-        Waited::TimedOut(last) => {
-            let status = visible(&last.value.status);
-            let message = format!(
-                "build {} is still {status} after {}",
-                visible(&id),
-                human::duration(limit)
-            );
-            Err(goes_on(Error::new(Kind::WaitTimeout, message)))
+        Waited::TimedOut(late) => {
+            let what = format!("build {}", visible(&id));
+            Err(goes_on(waiting::late(&what, &late, limit, state)))
         }
     }
 }
 
+/// The status of a build in a sentence.
+fn state(build: &Build) -> &str {
+    build.status.as_deref().unwrap_or("without a status")
+}
+
 fn ended(build: Record<Build>) -> Result<Record<Build>, Error> {
-    if build.value.status != FAILED {
+    if build.value.status.as_deref() != Some(FAILED) {
         return Ok(build);
     }
     let reason = build

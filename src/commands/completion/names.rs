@@ -102,24 +102,30 @@ async fn list(client: &Client, noun: &Noun) -> Result<Vec<String>, Error> {
     Ok(match noun {
         Noun::Vm => {
             let vms = client.list_vms(&VmFilter::default()).await?.into_iter();
-            vms.map(|vm| named(vm.value.name, vm.value.id)).collect()
+            vms.map(|vm| named(vm.value.name.unwrap_or_default(), vm.value.id))
+                .collect()
         }
         Noun::Snapshot => {
             let snapshots = client.list_snapshots().await?.into_iter();
             snapshots
-                .map(|snapshot| named(snapshot.value.name, snapshot.value.id))
+                .map(|snapshot| named(snapshot.value.name.unwrap_or_default(), snapshot.value.id))
                 .collect()
         }
         Noun::Volume => {
             let volumes = client.list_volumes().await?.into_iter();
             volumes
-                .map(|volume| named(volume.value.name, volume.value.id))
+                .map(|volume| named(volume.value.name.unwrap_or_default(), volume.value.id))
                 .collect()
         }
         Noun::Credential => {
             let credentials = client.list_credentials().await?.into_iter();
             credentials
-                .map(|credential| named(credential.value.name, credential.value.id))
+                .map(|credential| {
+                    named(
+                        credential.value.name.unwrap_or_default(),
+                        credential.value.id,
+                    )
+                })
                 .collect()
         }
         Noun::Label => {

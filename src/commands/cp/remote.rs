@@ -53,7 +53,7 @@ impl Guest for Remote {
             .await
             .map_err(failed)?;
         Ok(GuestOutput {
-            code: answer.exit_code,
+            code: answer.exit_code.unwrap_or(0),
             timed_out: answer.timed_out,
             stdout: answer.stdout.into_bytes(),
             stderr: answer.stderr.into_bytes(),
@@ -67,8 +67,9 @@ impl BlobStore for Remote {
         Ok(StagingObject {
             upload: SignedUrl::new(answer.upload_url),
             download: SignedUrl::new(answer.download_url),
-            expires: Duration::from_secs(u64::try_from(answer.expires_in_sec).unwrap_or(0)),
-            max_bytes: u64::try_from(answer.max_upload_bytes).unwrap_or(0),
+            expires: Duration::from_secs(number(answer.expires_in_sec).unwrap_or(0)),
+            // one that names no limit has none
+            max_bytes: number(answer.max_upload_bytes).unwrap_or(u64::MAX),
         })
     }
 
@@ -273,4 +274,8 @@ fn failed(error: api::Error) -> RemoteError {
         _ => RemoteClass::Final,
     };
     RemoteError::new(class, error)
+}
+
+fn number(sent: Option<i64>) -> Option<u64> {
+    sent.and_then(|sent| u64::try_from(sent).ok())
 }

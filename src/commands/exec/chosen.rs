@@ -52,7 +52,7 @@ impl ChooseOptions {
 
     /// Only VMs that run can run a command, so others must be asked for by their status.
     async fn chosen(&self, client: &Client) -> Result<Vec<Named>, Error> {
-        let runs = |vm: &Vm| self.filter.names_a_status() || vm.status == status::RUNNING;
+        let runs = |vm: &Vm| self.filter.names_a_status() || vm.has_status(status::RUNNING);
         let mut vms = self.filter.list(client).await?;
         vms.retain(|vm| runs(&vm.value));
         vms.sort_by(|left, right| left.value.name.cmp(&right.value.name));

@@ -1,6 +1,7 @@
 //! The output of several VMs: each line with its VM, equal outputs folded, events, or one JSON array.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
@@ -30,13 +31,14 @@ enum Shape {
     Events,
     /// Kept to the end; equal ones are told apart by nothing.
     Groups(Vec<Group>),
-    Objects(Vec<Box<RawValue>>),
+    /// Kept to the end, each with the place of its VM.
+    Objects(BTreeMap<usize, Box<RawValue>>),
 }
 
-/// An output, and the VMs that made it.
+/// An output, and the VMs that made it, by their places.
 #[derive(Debug)]
 struct Group {
-    names: Vec<String>,
+    names: BTreeMap<usize, String>,
     exit: Exit,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
@@ -46,6 +48,8 @@ struct Group {
 #[derive(Debug)]
 pub(super) struct Voice<'p, 'a> {
     printer: &'p RefCell<Labelled<'a>>,
+    /// The place of the VM among the targets.
+    index: usize,
     name: String,
     id: String,
     stdout: Collected,
@@ -69,8 +73,8 @@ impl<'a> Labelled<'a> {
     pub(super) fn new(ui: &'a mut Ui, layout: Layout) -> Self {
         let settings = ui.settings();
         let shape = match settings.format {
-            _ if settings.jq.is_some() => Shape::Objects(Vec::new()),
-            Some(Format::Json | Format::Yaml) => Shape::Objects(Vec::new()),
+            _ if settings.jq.is_some() => Shape::Objects(BTreeMap::new()),
+            Some(Format::Json | Format::Yaml) => Shape::Objects(BTreeMap::new()),
             Some(Format::Jsonl) => Shape::Events,
             _ if layout == Layout::Grouped => Shape::Groups(Vec::new()),
             _ => Shape::Lines,
@@ -103,6 +107,7 @@ impl<'a> Labelled<'a> {
             stdout: collected(settings.stdout_color),
             stderr: collected(settings.stderr_color),
             id: id.to_owned(),
+            index,
             name,
         }
     }
@@ -127,14 +132,12 @@ impl<'a> Labelled<'a> {
         match std::mem::replace(&mut self.shape, Shape::Lines) {
             Shape::Lines | Shape::Events => {}
             Shape::Objects(objects) => {
+                let objects: Vec<_> = objects.into_values().collect();
                 let json = serde_json::value::to_raw_value(&objects).map_err(unwritable)?;
                 self.ui.raw_json(&json)?;
             }
             Shape::Groups(mut groups) => {
-                for group in &mut groups {
-                    group.names.sort();
-                }
-                groups.sort_by(|left, right| left.names.cmp(&right.names));
+                groups.sort_by_key(|group| group.names.keys().next().copied());
                 for group in &groups {
                     self.write(Stream::Stdout, group.heading().as_bytes())?;
                     self.write(Stream::Stdout, &with_line_end(&group.stdout))?;
@@ -157,7 +160,8 @@ impl Group {
             Exit::SUCCESS => String::new(),
             Exit(code) => format!(", exit {code}"),
         };
-        format!("== {}{count}{exit}\n", self.names.join(", "))
+        let names: Vec<&str> = self.names.values().map(String::as_str).collect();
+        format!("== {}{count}{exit}\n", names.join(", "))
     }
 }
 
@@ -184,7 +188,10 @@ impl Voice<'_, '_> {
             Shape::Objects(objects) => {
                 let whose = Some(whose(&self.name, &self.id));
                 let object = sink::whole(whose, stdout, stderr, ended);
-                objects.push(serde_json::value::to_raw_value(&object).map_err(unwritable)?);
+                objects.insert(
+                    self.index,
+                    serde_json::value::to_raw_value(&object).map_err(unwritable)?,
+                );
                 Ok(())
             }
             Shape::Groups(groups) => {
@@ -192,9 +199,11 @@ impl Voice<'_, '_> {
                     group.exit == exit && group.stdout == stdout && group.stderr == stderr
                 });
                 match equal {
-                    Some(group) => group.names.push(self.name.clone()),
+                    Some(group) => {
+                        group.names.insert(self.index, self.name.clone());
+                    }
                     None => groups.push(Group {
-                        names: vec![self.name.clone()],
+                        names: BTreeMap::from([(self.index, self.name.clone())]),
                         exit,
                         stdout,
                         stderr,
@@ -229,7 +238,10 @@ impl Voice<'_, '_> {
                 printer.write(Stream::Stdout, &line)
             }
             Shape::Objects(objects) => {
-                objects.push(serde_json::value::to_raw_value(&failure(None)).map_err(unwritable)?);
+                objects.insert(
+                    self.index,
+                    serde_json::value::to_raw_value(&failure(None)).map_err(unwritable)?,
+                );
                 Ok(())
             }
         }

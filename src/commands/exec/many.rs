@@ -57,6 +57,8 @@ enum Verdict {
 }
 
 struct Outcome {
+    /// The place of the VM among the targets.
+    index: usize,
     name: String,
     verdict: Verdict,
 }
@@ -92,7 +94,11 @@ pub(super) async fn run(
             talk: &talk,
         };
         let verdict = job.run(&mut voice, &name).await?;
-        Ok::<_, Error>(Outcome { name, verdict })
+        Ok::<_, Error>(Outcome {
+            index,
+            name,
+            verdict,
+        })
     };
     let all = async {
         let mut running = stream::iter(0..targets.len())
@@ -112,7 +118,8 @@ pub(super) async fn run(
         Ok::<_, Error>(outcomes)
     };
     let followed = attended(all, &roster, scene.signals, &talk, scene.outlet).await?;
-    let outcomes = followed.outcome?;
+    let mut outcomes = followed.outcome?;
+    outcomes.sort_by_key(|outcome| outcome.index);
     printer.into_inner().end()?;
     let left = targets.len() - outcomes.len();
     summarize(&talk, &outcomes, left);
@@ -200,7 +207,6 @@ fn summarize(talk: &Talk, outcomes: &[Outcome], left: usize) {
     }
     let mut text = format!("{succeeded} of {total} VMs succeeded");
     if !failures.is_empty() {
-        failures.sort();
         let more = failures.len().saturating_sub(NAMED);
         failures.truncate(NAMED);
         text.push_str(&format!("; {}", failures.join(", ")));

@@ -25,7 +25,10 @@ pub(crate) async fn upload(
     litter: &Litter,
 ) -> Result<SignedUrl, Error> {
     let object = client.presign(vm, "/tmp/fastvm-stdin").await?;
-    let most = u64::try_from(object.max_upload_bytes).unwrap_or(0);
+    // one that names no limit has none
+    let most = object
+        .max_upload_bytes
+        .map_or(u64::MAX, |most| u64::try_from(most).unwrap_or(0));
     let (name, length) = (input.name.clone(), input.length);
     if let Some(length) = length.filter(|length| *length > most) {
         return Err(too_large(&name, Some(length), most));
@@ -62,7 +65,7 @@ pub(super) async fn deliver(
     let answer = folder
         .unbroken(async move { Ok(its.fetch(&vm_id, &url, &path, PULL_SECONDS).await?) })
         .await?;
-    if answer.exit_code == 0 && !answer.timed_out {
+    if answer.exit_code.unwrap_or(0) == 0 && !answer.timed_out {
         return Ok(folder);
     }
     let reason = answer.stderr.trim();

@@ -106,12 +106,14 @@ fn check(answer: &ExecResponse, args: &FetchArgs, vm: &Named) -> Result<(), Erro
                 .hint("give it more time with --timeout"),
         );
     }
-    if answer.exit_code == 0 {
+    // An answer without a code tells of no failure.
+    let code = answer.exit_code.unwrap_or(0);
+    if code == 0 {
         return Ok(());
     }
     let said = answer.stderr.trim();
     let message = match said {
-        "" => format!("{what}: exit code {}", answer.exit_code),
+        "" => format!("{what}: exit code {code}"),
         said => format!("{what}: {said}"),
     };
     Err(Error::new(Kind::Transfer, message).target(&vm.id))

@@ -39,13 +39,15 @@ pub(super) async fn run(context: &mut Context, args: PresignArgs) -> Result<Exit
         return Ok(Exit::SUCCESS);
     }
     let urls = &answer.value;
-    let life = Duration::from_secs(u64::try_from(urls.expires_in_sec).unwrap_or(0));
-    let largest = u64::try_from(urls.max_upload_bytes).unwrap_or(0);
+    let number = |told: Option<i64>| told.and_then(|number| u64::try_from(number).ok());
+    let life = number(urls.expires_in_sec).map(Duration::from_secs);
+    let largest = number(urls.max_upload_bytes);
+    let shown = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     context.ui.pairs(&[
         ("upload to", &urls.upload_url),
         ("download from", &urls.download_url),
-        ("valid for", &human::duration(life)),
-        ("largest upload", &human::size(largest)),
+        ("valid for", &shown(life.map(human::duration))),
+        ("largest upload", &shown(largest.map(human::size))),
     ])?;
     Ok(Exit::SUCCESS)
 }

@@ -61,7 +61,7 @@ mod tests {
     fn a_rule_comes_once_and_may_get_a_new_description() {
         let present = rules(&["tcp:80", "tcp:22@::/1,8000::/1#old"]);
         let new = rules(&["tcp:80-80", "tcp:22@8000::/1,::/1#new", "udp:80", "udp:80"]);
-        let all: Vec<_> = with(&present, &new).iter().map(rule::text).collect();
+        let all: Vec<_> = with(&present, &new).iter().map(rule::typed).collect();
         assert_eq!(all, ["tcp:80", "tcp:22@::/1,8000::/1#new", "udp:80"]);
     }
 }

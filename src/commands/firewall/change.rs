@@ -1,10 +1,13 @@
 //! Changing the present rules of a VM: read them, change the list, show the difference, send it.
 
+use serde::Deserialize;
+
 use super::policy::{self, Which};
 use super::rule;
 use crate::commands::naming::{self, Named};
 use crate::context::Context;
-use crate::error::Error;
+use crate::error::{Error, Kind};
+use crate::wire::Record;
 use crate::wire::firewall::{FirewallPolicyPatch, FirewallRule, OPEN};
 use crate::wire::vm::Vm;
 
@@ -18,10 +21,10 @@ pub(super) async fn apply(
     let vm = naming::vm(&client, word).await?;
     let explain = |error| vm.explain(error);
     let before = client.get_vm(&vm.id).await.map_err(explain)?;
-    let present = rules(&before.value);
-    let wanted = change(&vm, present)?;
+    let present = rules(&before).map_err(|error| unreadable(&vm, &error))?;
+    let wanted = change(&vm, &present)?;
     warn_of_an_open_firewall(context, &vm, &before.value);
-    let lines = difference(present, &wanted);
+    let lines = difference(&present, &wanted);
     if lines.is_empty() {
         context.ui.status("the rules are already like that");
         return policy::show(context, &before, Which::Set);
@@ -65,18 +68,36 @@ fn sources(rule: &FirewallRule) -> Vec<&str> {
     sources
 }
 
-fn rules(vm: &Vm) -> &[FirewallRule] {
-    vm.firewall
-        .as_ref()
-        .map(|policy| policy.ingress.as_slice())
-        .unwrap_or_default()
+/// The rules of a VM, every one of them whole: they replace what is there, so none may get lost.
+fn rules(vm: &Record<Vm>) -> serde_json::Result<Vec<FirewallRule>> {
+    #[derive(Deserialize)]
+    struct Strict {
+        firewall: Option<Policy>,
+    }
+    #[derive(Deserialize)]
+    struct Policy {
+        ingress: Option<Vec<FirewallRule>>,
+    }
+    let strict: Strict = serde_json::from_str(vm.json.get())?;
+    let policy = strict.firewall;
+    Ok(policy.and_then(|policy| policy.ingress).unwrap_or_default())
+}
+
+fn unreadable(vm: &Named, error: &serde_json::Error) -> Error {
+    let message = format!(
+        "cannot read the present rules of VM {}: {error}",
+        vm.label()
+    );
+    Error::new(Kind::Server, message)
+        .target(&vm.id)
+        .hint("replace all rules with `fastvm firewall set`")
 }
 
 fn warn_of_an_open_firewall(context: &Context, named: &Named, vm: &Vm) {
     let is_open = vm
         .firewall
         .as_ref()
-        .is_some_and(|policy| policy.mode == OPEN);
+        .is_some_and(|policy| policy.mode.as_deref() == Some(OPEN));
     if is_open {
         context.ui.warn(&format!(
             "the firewall of VM {} is open: rules have no effect until its mode is restricted",
@@ -91,7 +112,7 @@ fn difference(before: &[FirewallRule], after: &[FirewallRule]) -> Vec<String> {
         these
             .iter()
             .filter(|rule| !those.contains(rule))
-            .map(|rule| format!("{sign} {}", rule::text(rule)))
+            .map(|rule| format!("{sign} {}", rule::typed(rule)))
             .collect::<Vec<_>>()
     };
     [only(before, after, '-'), only(after, before, '+')].concat()

@@ -55,11 +55,11 @@ fn nothing_to_remove(present: &[FirewallRule], deny: &FirewallRule) -> Error {
         let (its_protocol, its_start, its_end) = change::ends(rule);
         its_protocol == protocol && its_start <= start && end <= its_end
     };
-    let shown = rule::text(deny);
+    let shown = rule::typed(deny);
     let error = Error::new(Kind::NotFound, format!("no rule allows just {shown}")).target(shown);
     match present.iter().find(covers) {
         Some(wider) => {
-            let wider = rule::text(wider);
+            let wider = rule::typed(wider);
             error.hint(format!(
                 "{wider} covers it: deny that, then allow what shall stay"
             ))
@@ -81,7 +81,7 @@ mod tests {
 
     fn left(present: &[&str], denied: &[&str]) -> Result<Vec<String>, Error> {
         let left = without(&rules(present), &rules(denied))?;
-        Ok(left.iter().map(rule::text).collect())
+        Ok(left.iter().map(rule::typed).collect())
     }
 
     #[test]

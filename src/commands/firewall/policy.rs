@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::output::{Column, Table};
 use crate::wire::Record;
-use crate::wire::firewall::{FirewallPolicy, FirewallRule};
+use crate::wire::firewall::{PolicyAnswer, RuleAnswer};
 use crate::wire::vm::Vm;
 
 /// Which of a VM's policies is meant.
@@ -24,14 +24,16 @@ pub(super) enum Which {
 struct Row {
     rule: String,
     #[serde(flatten)]
-    wire: FirewallRule,
+    wire: RuleAnswer,
 }
 
 static RULES: Table<Row> = Table {
     noun: "rule",
     plural: "rules",
     columns: &[
-        Column::<Row>::new("protocol", |row| row.wire.protocol.clone()),
+        Column::<Row>::new("protocol", |row| {
+            row.wire.protocol.clone().unwrap_or_default()
+        }),
         Column::<Row>::new("ports", |row| rule::ports(&row.wire)),
         Column::<Row>::new("sources", |row| {
             row.wire
@@ -91,7 +93,7 @@ pub(super) fn show(context: &mut Context, vm: &Record<Vm>, which: Which) -> Resu
             .or(vm.value.firewall.as_ref()),
     };
     let rules = policy
-        .map(|policy| policy.ingress.as_slice())
+        .and_then(|policy| policy.ingress.as_deref())
         .unwrap_or_default();
     if context.ui.shows_tables() {
         context.ui.pairs(&[("mode:", mode(policy))])?;
@@ -113,6 +115,8 @@ fn is_document(context: &Context) -> bool {
     )
 }
 
-fn mode(policy: Option<&FirewallPolicy>) -> &str {
-    policy.map_or("not set", |policy| policy.mode.as_str())
+fn mode(policy: Option<&PolicyAnswer>) -> &str {
+    policy
+        .and_then(|policy| policy.mode.as_deref())
+        .unwrap_or("not set")
 }

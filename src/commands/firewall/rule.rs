@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use crate::wire::firewall::FirewallRule;
+use crate::wire::firewall::{FirewallRule, RuleAnswer};
 
 const HIGHEST_PORT: i64 = 65535;
 
@@ -44,9 +44,18 @@ pub(crate) fn parse(text: &str) -> Result<FirewallRule, String> {
     })
 }
 
-/// A rule as [`parse`] reads it.
-pub(crate) fn text(rule: &FirewallRule) -> String {
-    let mut text = format!("{}:{}", rule.protocol, ports(rule));
+/// A rule of ours as [`parse`] reads it.
+pub(crate) fn typed(rule: &FirewallRule) -> String {
+    text(&rule.clone().into())
+}
+
+/// A rule of a server's, as [`parse`] reads it where it is whole.
+pub(crate) fn text(rule: &RuleAnswer) -> String {
+    let protocol = rule.protocol.as_deref().unwrap_or("-");
+    let mut text = match ports(rule) {
+        none if none.is_empty() => protocol.to_owned(),
+        ports => format!("{protocol}:{ports}"),
+    };
     if let Some(sources) = rule.source_cidrs.as_ref().filter(|all| !all.is_empty()) {
         text.push('@');
         text.push_str(&sources.join(","));
@@ -58,11 +67,12 @@ pub(crate) fn text(rule: &FirewallRule) -> String {
     text
 }
 
-/// `80` or `5000-5010`.
-pub(crate) fn ports(rule: &FirewallRule) -> String {
-    match rule.port_end {
-        Some(end) if end != rule.port_start => format!("{}-{end}", rule.port_start),
-        _ => rule.port_start.to_string(),
+/// `80` or `5000-5010`; empty for a rule that has no ports.
+pub(crate) fn ports(rule: &RuleAnswer) -> String {
+    match (rule.port_start, rule.port_end) {
+        (Some(start), Some(end)) if end != start => format!("{start}-{end}"),
+        (Some(port), _) | (None, Some(port)) => port.to_string(),
+        (None, None) => String::new(),
     }
 }
 
@@ -120,9 +130,9 @@ mod tests {
             "tcp:22@::1/128#from home: #1",
             "tcp:1-65535#all",
         ] {
-            assert_eq!(text(&parse(rule).unwrap()), rule);
+            assert_eq!(text(&parse(rule).unwrap().into()), rule);
         }
-        assert_eq!(text(&parse("TCP:8080-8080#").unwrap()), "tcp:8080");
+        assert_eq!(text(&parse("TCP:8080-8080#").unwrap().into()), "tcp:8080");
     }
 
     #[test]

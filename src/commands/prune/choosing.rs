@@ -10,6 +10,7 @@ use super::leftovers;
 use crate::api::Client;
 use crate::api::vms::VmFilter;
 use crate::commands::glob;
+use crate::commands::launching;
 use crate::commands::several::AT_ONCE;
 use crate::config::Paths;
 use crate::error::Error;
@@ -93,31 +94,43 @@ pub(super) async fn choose(
 }
 
 fn old_vm(vm: &Vm, limit: Duration, rules: &Rules<'_>) -> Option<Candidate> {
-    let is_chosen = vm.status != status::DELETING && rules.is_older(&vm.created_at, limit);
+    let created = vm.created_at.as_deref().unwrap_or_default();
+    let is_chosen = !vm.has_status(status::DELETING) && rules.is_older(created, limit);
     is_chosen.then(|| Candidate {
         kind: "VM",
         id: vm.id.clone(),
-        name: vm.name.clone(),
-        created_at: vm.created_at.clone(),
-        reason: format!("{}, older than {}", vm.status, human::duration(limit)),
+        name: vm.name.clone().unwrap_or_default(),
+        created_at: created.to_owned(),
+        reason: format!(
+            "{}, older than {}",
+            launching::state(vm),
+            human::duration(limit)
+        ),
         deleted: false,
         target: Target::Vm,
     })
 }
 
 fn unused_snapshot(found: &Snapshot, vms: &[Vm], rules: &Rules<'_>) -> Option<Candidate> {
+    // What the server does not say might be in use.
+    let (Some(origin), Some(status)) = (&found.vm_id, &found.status) else {
+        return None;
+    };
+    let (name, created) = (
+        found.name.as_deref().unwrap_or_default(),
+        found.created_at.as_deref().unwrap_or_default(),
+    );
     let is_used = |vm: &Vm| {
         let source = vm.source_name.as_deref().unwrap_or_default();
-        vm.id == found.vm_id || source == found.id || (source == found.name && !source.is_empty())
+        vm.id == *origin || source == found.id || (source == name && !source.is_empty())
     };
-    let is_chosen = found.status != snapshot::CREATING
-        && !vms.iter().any(is_used)
-        && rules.is_old_enough(&found.created_at);
+    let is_chosen =
+        status != snapshot::CREATING && !vms.iter().any(is_used) && rules.is_old_enough(created);
     is_chosen.then(|| Candidate {
         kind: "snapshot",
         id: found.id.clone(),
-        name: found.name.clone(),
-        created_at: found.created_at.clone(),
+        name: name.to_owned(),
+        created_at: created.to_owned(),
         reason: "no VM uses it".to_owned(),
         deleted: false,
         target: Target::Snapshot,
@@ -132,12 +145,13 @@ async fn unused_volumes(
 ) -> Result<Vec<Candidate>, Error> {
     let is_mounted = |volume: &Volume| {
         let mut attachments = vms.iter().filter_map(|vm| vm.volumes.as_ref()).flatten();
-        attachments.any(|attachment| attachment.volume_id == volume.id)
+        attachments.any(|attachment| attachment.volume_id.as_ref() == Some(&volume.id))
     };
     let maybe = volumes.iter().filter(|volume| {
-        !UNSETTLED.contains(&volume.status.as_str())
+        let status = volume.status.as_deref();
+        status.is_some_and(|status| !UNSETTLED.contains(&status))
             && !is_mounted(volume)
-            && rules.is_old_enough(&volume.created_at)
+            && rules.is_old_enough(volume.created_at.as_deref().unwrap_or_default())
     });
     let attached: Vec<_> = stream::iter(maybe)
         .map(|volume| async move { (volume, is_attached(client, volume).await) })
@@ -150,8 +164,8 @@ async fn unused_volumes(
             unused.push(Candidate {
                 kind: "volume",
                 id: volume.id.clone(),
-                name: volume.name.clone(),
-                created_at: volume.created_at.clone(),
+                name: volume.name.clone().unwrap_or_default(),
+                created_at: volume.created_at.clone().unwrap_or_default(),
                 reason: "no VM has mounted it".to_owned(),
                 deleted: false,
                 target: Target::Volume,

@@ -11,7 +11,7 @@ use futures_util::{StreamExt as _, stream};
 
 use self::candidate::{CANDIDATES, Candidate, Target};
 use self::choosing::Rules;
-use super::several::{self, AT_ONCE, Deed};
+use super::several::{self, AT_ONCE, Deed, Failures};
 use crate::api::{self, Client};
 use crate::context::Context;
 use crate::error::{Error, Kind};
@@ -169,7 +169,7 @@ async fn delete(
     client: Option<&Client>,
     rules: &Rules<'_>,
     chosen: Vec<Candidate>,
-) -> Result<(Vec<Candidate>, Vec<Error>), Error> {
+) -> Result<(Vec<Candidate>, Failures), Error> {
     let spinner = context
         .ui
         .spinner(&format!("deleting {}", counted(&chosen)));
@@ -198,7 +198,7 @@ async fn delete(
                     let status = format!("kept {}: it is gone or in use now", candidate.label());
                     context.ui.status(&status);
                 }
-                Err(error) => failures.push(error),
+                Err(error) => failures.push((failures.len(), error)),
             }
         }
     }
@@ -222,7 +222,7 @@ fn outcome(
     answer: Result<Record<Deleted>, api::Error>,
 ) -> Result<bool, Error> {
     match answer {
-        Ok(answer) if answer.value.deleted => Ok(true),
+        Ok(answer) if !answer.value.is_refused() => Ok(true),
         Ok(_) => {
             let message = format!("the API says that {} is not deleted", candidate.label());
             Err(Error::new(Kind::Server, message).target(&candidate.id))

@@ -57,7 +57,7 @@ pub(super) async fn run(context: &mut Context, args: DeleteArgs) -> Result<Exit,
 fn deleted(name: String) -> Result<Record<Deleted>, api::Error> {
     let deleted = Deleted {
         id: name,
-        deleted: true,
+        deleted: Some(true),
     };
     Record::of(deleted).map_err(|error| api::Error::SetUp(error.to_string()))
 }

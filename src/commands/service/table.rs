@@ -3,12 +3,12 @@
 use crate::api::Client;
 use crate::output::{Column, SortKey, Table};
 use crate::wire::Record;
-use crate::wire::service::Service;
+use crate::wire::service::ServiceAnswer;
 
 /// A service with the address that it has in public.
 #[derive(Clone, Debug)]
 pub(crate) struct Public {
-    service: Service,
+    service: ServiceAnswer,
     /// None where the API's host does not tell the proxy's.
     url: Option<String>,
 }
@@ -18,10 +18,19 @@ pub(crate) static SERVICES: Table<Public> = Table {
     plural: "services",
     columns: &[
         Column::<Public>::new("name", |public| public.service.name.clone()),
-        Column::<Public>::new("port", |public| public.service.port.to_string())
-            .sort(|public| SortKey::Number(public.service.port.into())),
+        Column::<Public>::new("port", |public| {
+            let port = public.service.port;
+            port.map(|port| port.to_string()).unwrap_or_default()
+        })
+        .sort(|public| SortKey::number(public.service.port.map(i64::from))),
         Column::<Public>::new("protocol", |public| {
-            if public.service.h2c { "h2c" } else { "http" }.to_owned()
+            let protocol = |h2c| if h2c { "h2c" } else { "http" };
+            public
+                .service
+                .h2c
+                .map(protocol)
+                .unwrap_or_default()
+                .to_owned()
         }),
         Column::<Public>::new("url", |public| public.url.clone().unwrap_or_default()),
     ],
@@ -31,13 +40,15 @@ pub(crate) static SERVICES: Table<Public> = Table {
 };
 
 /// Adds the public address: `https://NAME--VM.proxy.DOMAIN`, where the API is at `api.DOMAIN`.
-pub(super) fn public(client: &Client, vm: &str, record: Record<Service>) -> Record<Public> {
+pub(super) fn public(client: &Client, vm: &str, record: Record<ServiceAnswer>) -> Record<Public> {
     let domain = client
         .host()
         .and_then(|host| host.strip_prefix("api.").map(str::to_owned));
     let vm = vm.replace('-', "");
     let name = &record.value.name;
-    let url = domain.map(|domain| format!("https://{name}--{vm}.proxy.{domain}"));
+    let url = domain
+        .filter(|_| !name.is_empty())
+        .map(|domain| format!("https://{name}--{vm}.proxy.{domain}"));
     Record {
         value: Public {
             service: record.value,

@@ -2,16 +2,15 @@
 
 use std::time::Duration;
 
+use super::outcome::{self, state};
 use super::table::SNAPSHOTS;
 use crate::api::Client;
 use crate::api::wait::{Wait, Waited};
-use crate::commands::naming;
-use crate::commands::new_name::name;
+use crate::commands::{naming, waiting};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
 use crate::output::control::visible;
-use crate::output::human;
 use crate::quantity::parse_duration;
 use crate::wire::Record;
 use crate::wire::snapshot::{CreateSnapshotRequest, READY, Snapshot};
@@ -25,8 +24,8 @@ pub struct CreateArgs {
     /// Id, exact name, or the first characters of an id (4 or more)
     vm: String,
 
-    /// Name of the snapshot, of at most 64 characters
-    #[arg(short, long, value_name = "NAME", value_parser = name)]
+    /// Name of the snapshot; the API cuts it after 64 characters
+    #[arg(short, long, value_name = "NAME")]
     name: Option<String>,
 
     /// Wait until the snapshot is ready
@@ -56,7 +55,8 @@ pub(crate) async fn run(context: &mut Context, args: CreateArgs) -> Result<Exit,
         snapshot
     };
     drop(spinner);
-    context.ui.one(snapshot, &SNAPSHOTS)?;
+    let line = outcome::line("created", &snapshot.value);
+    context.ui.outcome(snapshot, &SNAPSHOTS, &line)?;
     Ok(Exit::SUCCESS)
 }
 
@@ -66,31 +66,45 @@ pub(crate) async fn ready(
     snapshot: Record<Snapshot>,
     limit: Duration,
 ) -> Result<Record<Snapshot>, Error> {
-    if snapshot.value.status == READY {
+    if snapshot.value.status.as_deref() == Some(READY) {
         return Ok(snapshot);
     }
     let wait = Wait {
         limit,
         interval: Duration::from_secs(2),
     };
-    let id = visible(&snapshot.value.id);
-    match client.wait_until_ready(&snapshot.value.id, wait).await? {
+    let id = &snapshot.value.id;
+    if id.is_empty() {
+        return Err(client
+            .unexpected("POST /v1/snapshots", &"it has no id")
+            .into());
+    }
+    let what = format!("snapshot {}", visible(id));
+    let look = || {
+        format!(
+            "see how far it is with `fastvm snapshot get {}`",
+            visible(id)
+        )
+    };
+    let waiting = async { Ok(client.wait_until_ready(id, wait).await?) };
+    let waited = waiting::attended(waiting, || {
+        format!("the snapshot is still being made; {}", look())
+    });
+    match waited
+        .await
+        .map_err(|error| error.target(id).or_hint(look))?
+    {
         Waited::Ready(snapshot) => Ok(snapshot),
         Waited::Failed(last) => Err(Error::new(
             Kind::VmFailed,
             format!(
-                "snapshot {id} failed: its status is {}",
-                visible(&last.value.status)
-            ),
-        )),
-        Waited::TimedOut(last) => Err(Error::new(
-            Kind::WaitTimeout,
-            format!(
-                "snapshot {id} is still {} after {}",
-                visible(&last.value.status),
-                human::duration(limit)
+                "{what} failed: its status is {}",
+                visible(state(&last.value))
             ),
         )
-        .hint("see how far it is with `fastvm snapshot list`")),
+        .target(id)),
+        Waited::TimedOut(late) => Err(waiting::late(&what, &late, limit, state)
+            .target(id)
+            .hint(look())),
     }
 }

@@ -4,6 +4,7 @@ pub(super) mod create;
 mod delete;
 mod get;
 mod list;
+mod outcome;
 mod rename;
 mod restore;
 mod table;

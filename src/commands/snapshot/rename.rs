@@ -1,5 +1,6 @@
 //! `fastvm snapshot rename`
 
+use super::outcome;
 use super::table::SNAPSHOTS;
 use crate::commands::naming;
 use crate::commands::new_name::new_name;
@@ -16,7 +17,7 @@ pub struct RenameArgs {
     /// Id, exact name, or the first characters of an id (4 or more)
     snapshot: String,
 
-    /// The new name, of at most 64 characters
+    /// The new name; the API cuts it after 64 characters
     #[arg(value_parser = new_name)]
     name: String,
 }
@@ -31,6 +32,7 @@ pub(crate) async fn run(context: &mut Context, args: RenameArgs) -> Result<Exit,
         .update_snapshot(&snapshot.id, &change)
         .await
         .map_err(|error| snapshot.explain(error))?;
-    context.ui.one(record, &SNAPSHOTS)?;
+    let line = outcome::line("renamed", &record.value);
+    context.ui.outcome(record, &SNAPSHOTS, &line)?;
     Ok(Exit::SUCCESS)
 }

@@ -2,7 +2,7 @@
 
 use crate::commands::launching::{self, GivenOptions, WaitOptions};
 use crate::commands::naming;
-use crate::commands::vm::VMS;
+use crate::commands::vm::{VMS, outcome};
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -28,6 +28,7 @@ pub(crate) async fn run(context: &mut Context, args: RestoreArgs) -> Result<Exit
     let mut request = args.given.request(&client).await?;
     request.snapshot_id = Some(naming::snapshot(&client, &args.snapshot).await?.id);
     let vm = launching::launch(context, &client, &request, &args.wait).await?;
-    context.ui.one(vm, &VMS)?;
+    let line = outcome::line("launched", &vm.value);
+    context.ui.outcome(vm, &VMS, &line)?;
     Ok(Exit::SUCCESS)
 }

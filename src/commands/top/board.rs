@@ -35,7 +35,7 @@ impl Board {
         for vm in vms {
             let watched = before.remove(&vm.id);
             let mut watched = watched.unwrap_or_else(|| Watched::new(vm.clone()));
-            if vm.status != status::RUNNING {
+            if !vm.has_status(status::RUNNING) {
                 watched.forget();
             }
             watched.vm = vm;
@@ -47,7 +47,7 @@ impl Board {
     pub(super) fn take_due(&mut self) -> Vec<String> {
         let runs = |id: &&String| {
             let watched = self.vms.get(*id);
-            watched.is_some_and(|watched| watched.vm.status == status::RUNNING)
+            watched.is_some_and(|watched| watched.vm.has_status(status::RUNNING))
         };
         let due = self.order.iter().filter(runs);
         let due: Vec<_> = due
@@ -65,7 +65,7 @@ impl Board {
             return;
         };
         match sample {
-            Some(sample) if watched.vm.status == status::RUNNING => watched.hear(sample),
+            Some(sample) if watched.vm.has_status(status::RUNNING) => watched.hear(sample),
             _ => watched.forget(),
         }
     }
@@ -98,8 +98,9 @@ impl Watched {
     }
 
     fn hear(&mut self, sample: Sample) {
-        let memory = u64::try_from(self.vm.memory_mib).unwrap_or(0) << 20;
-        self.figures = sample.figures(self.last.as_ref(), self.vm.cpu, memory);
+        let memory = self.vm.memory_mib.and_then(|mib| u64::try_from(mib).ok());
+        let (cpu, memory) = (self.vm.cpu.unwrap_or(0), memory.unwrap_or(0) << 20);
+        self.figures = sample.figures(self.last.as_ref(), cpu, memory);
         self.answers = true;
         self.last = Some(sample);
         self.remember();
@@ -122,8 +123,8 @@ impl Watched {
     fn row(&self) -> Row {
         Row {
             id: self.vm.id.clone(),
-            name: self.vm.name.clone(),
-            status: self.vm.status.clone(),
+            name: self.vm.name.clone().unwrap_or_default(),
+            status: self.vm.status.clone().unwrap_or_default(),
             answers: self.answers,
             figures: self.figures,
             history: self.history.iter().copied().collect(),

@@ -62,7 +62,7 @@ pub(crate) async fn run(context: &mut Context, args: ForkArgs) -> Result<Exit, E
     let vm = naming::vm(&client, &args.vm).await?;
     let request = args.given.request(&client).await?;
     let mut requests = match args.count {
-        Some(count) => launch::numbered(&request, count)?,
+        Some(count) => launch::numbered(&request, count),
         None => vec![request],
     };
     let mut signals = Signals::listen()?;
@@ -191,14 +191,16 @@ impl Copies<'_> {
             Err(error) => return Err(Some(self.failed(request, error).await)),
         };
         lock(&self.launched).push(vm.value.clone());
-        if vm.value.status == status::RUNNING {
+        if vm.value.has_status(status::RUNNING) {
             return Ok(vm);
         }
         let id = vm.value.id.clone();
         tokio::select! {
             waited = self.client.wait_until_running(&id, self.wait) => {
                 let running = waited.map_err(Error::from);
-                let running = running.and_then(|waited| launching::running(waited, self.wait.limit));
+                let label = launching::label(&vm.value);
+                let running =
+                    running.and_then(|waited| launching::running(&label, waited, self.wait.limit));
                 running.map_err(Some)
             }
             _ = stop.wait_for(|is_set| *is_set) => Err(None),
@@ -269,7 +271,7 @@ impl Copies<'_> {
 
     async fn delete(&self, vm: &Vm) -> Result<(), Error> {
         let problem = match self.client.delete_vm(&vm.id).await {
-            Ok(answer) if answer.value.deleted => return Ok(()),
+            Ok(answer) if !answer.value.is_refused() => return Ok(()),
             Ok(_) => "the API says that it is not deleted".to_owned(),
             Err(error) if error.is_not_found() => return Ok(()),
             Err(error) => error.to_string(),

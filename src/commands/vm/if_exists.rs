@@ -105,7 +105,10 @@ impl Claim<'_> {
     /// The VMs of the name, the oldest first. What is being deleted has lost its name.
     async fn look(&self) -> Result<Vec<Record<Vm>>, Error> {
         let mut vms = self.client.list_vms(&VmFilter::default()).await?;
-        vms.retain(|vm| vm.value.name == self.name && vm.value.status != status::DELETING);
+        vms.retain(|vm| {
+            let vm = &vm.value;
+            vm.name.as_deref() == Some(self.name) && !vm.has_status(status::DELETING)
+        });
         vms.sort_by_cached_key(|vm| age_key(&vm.value));
         Ok(vms)
     }
@@ -113,11 +116,11 @@ impl Claim<'_> {
     fn reuse(&self, existing: Vec<Record<Vm>>) -> Result<Record<Vm>, Error> {
         let oldest = existing.into_iter().next();
         let vm = oldest.ok_or_else(|| Error::usage("there is no VM to reuse"))?;
-        if [status::ERROR, status::STOPPED].contains(&vm.value.status.as_str()) {
+        if [status::ERROR, status::STOPPED].contains(&launching::state(&vm.value)) {
             let message = format!(
                 "VM {} exists and will not run: its status is {}",
                 launching::label(&vm.value),
-                visible(&vm.value.status)
+                visible(launching::state(&vm.value))
             );
             return Err(Error::new(Kind::VmFailed, message)
                 .target(&vm.value.id)
@@ -221,7 +224,8 @@ impl Claim<'_> {
 
 /// Sorts VMs by age; one without a readable time is the youngest.
 fn age_key(vm: &Vm) -> (bool, Timestamp, String) {
-    let created = vm.created_at.parse::<Timestamp>();
+    let created = vm.created_at.as_deref().unwrap_or_default();
+    let created = created.parse::<Timestamp>();
     (
         created.is_err(),
         created.unwrap_or(Timestamp::MAX),
@@ -242,7 +246,7 @@ async fn awake(
     options: &WaitOptions,
 ) -> Result<Record<Vm>, Error> {
     let named = Named::vm(&vm.value);
-    match (vm.value.status.as_str(), options.wait()) {
+    match (launching::state(&vm.value), options.wait()) {
         (status::PAUSING, Some(wait)) => pause(client, &vm.value, wait).await?,
         (status::PAUSED, _) => {}
         _ => return Ok(vm),
@@ -253,7 +257,7 @@ async fn awake(
 
 async fn pause(client: &Client, vm: &Vm, wait: Wait) -> Result<(), Error> {
     let waited = client.wait_for_vm(&vm.id, status::PAUSED, wait).await?;
-    launching::running(waited, wait.limit).map(drop)
+    launching::running(&launching::label(vm), waited, wait.limit).map(drop)
 }
 
 /// Waits until no other command on this machine launches a VM of the name. `None` where there is no place for locks.

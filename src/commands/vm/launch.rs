@@ -6,10 +6,9 @@ use crate::api::Client;
 use crate::commands::console::{self, EscapeOptions};
 use crate::commands::launching::{self, LaunchOptions, WaitOptions};
 use crate::commands::naming::Named;
-use crate::commands::new_name;
 use crate::commands::several::{self, AT_ONCE, Deed};
-use crate::commands::vm::VMS;
 use crate::commands::vm::if_exists::{self, IfExists};
+use crate::commands::vm::{VMS, outcome};
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -114,12 +113,13 @@ pub(crate) async fn run(
     let client = context.client().await?;
     let request = args.launch.request(&client).await?;
     if let Some(count) = args.count {
-        let requests = numbered(&request, count)?;
+        let requests = numbered(&request, count);
         return many(context, &client, requests, &args).await;
     }
     let vm = args.launch(context, &client, &request).await?;
     let named = Named::vm(&vm.value);
-    context.ui.one(vm, &VMS)?;
+    let line = outcome::line("launched", &vm.value);
+    context.ui.outcome(vm, &VMS, &line)?;
     if opens {
         return console::open(context, &client, &named, args.escape).await;
     }
@@ -127,7 +127,7 @@ pub(crate) async fn run(
 }
 
 /// The same request again and again, each with a name of its own.
-pub(super) fn numbered(request: &LaunchRequest, count: u16) -> Result<Vec<LaunchRequest>, Error> {
+pub(super) fn numbered(request: &LaunchRequest, count: u16) -> Vec<LaunchRequest> {
     let pattern = request
         .name
         .as_ref()
@@ -144,11 +144,7 @@ pub(super) fn numbered(request: &LaunchRequest, count: u16) -> Result<Vec<Launch
         name: name(number),
         ..request.clone()
     });
-    let requests: Vec<_> = each.collect();
-    for name in requests.iter().filter_map(|request| request.name.as_ref()) {
-        new_name::name(name).map_err(|why| Error::usage(format!("the name {name:?}: {why}")))?;
-    }
-    Ok(requests)
+    each.collect()
 }
 
 async fn many(
@@ -162,7 +158,7 @@ async fn many(
         .map(|request| async move {
             let launched = args.launch(shared, client, request).await;
             launched.map_err(|error| match &request.name {
-                Some(name) => error.within(name),
+                Some(name) => error.within(name).or_target(name),
                 None => error,
             })
         })
@@ -170,10 +166,10 @@ async fn many(
         .collect()
         .await;
     let (mut vms, mut failures) = (Vec::new(), Vec::new());
-    for result in results {
+    for (place, result) in results.into_iter().enumerate() {
         match result {
             Ok(vm) => vms.push(vm),
-            Err(error) => failures.push(error),
+            Err(error) => failures.push((place, error)),
         }
     }
     let done = vms.len();
@@ -192,7 +188,7 @@ mod tests {
             name: name.map(str::to_owned),
             ..LaunchRequest::default()
         };
-        let all = numbered(&request, count).unwrap().into_iter();
+        let all = numbered(&request, count).into_iter();
         all.map(|request| request.name).collect()
     }
 

@@ -35,7 +35,7 @@ pub struct ListArgs {
 pub(crate) async fn run(context: &mut Context, args: ListArgs) -> Result<Exit, Error> {
     let client = context.client().await?;
     if args.watch {
-        watch::watch(context, &client, &args.filter, args.interval).await?;
+        return watch::watch(context, &client, &args.filter, args.interval).await;
     }
     let spinner = context.ui.spinner("listing VMs");
     let vms = args.filter.list(&client).await?;

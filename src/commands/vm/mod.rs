@@ -6,6 +6,7 @@ pub(crate) mod get;
 mod if_exists;
 pub(crate) mod launch;
 pub(crate) mod list;
+pub(crate) mod outcome;
 mod pause;
 mod refresh_ttl;
 mod rename;

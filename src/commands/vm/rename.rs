@@ -2,7 +2,7 @@
 
 use crate::commands::naming;
 use crate::commands::new_name::new_name;
-use crate::commands::vm::VMS;
+use crate::commands::vm::{VMS, outcome};
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -16,7 +16,7 @@ pub struct RenameArgs {
     /// Id, exact name, or the first characters of an id (4 or more)
     vm: String,
 
-    /// The new name, of at most 64 characters
+    /// The new name; the API cuts it after 64 characters
     #[arg(value_parser = new_name)]
     name: String,
 }
@@ -32,6 +32,7 @@ pub(crate) async fn run(context: &mut Context, args: RenameArgs) -> Result<Exit,
         .update_vm(&vm.id, &change)
         .await
         .map_err(|error| vm.explain(error))?;
-    context.ui.one(record, &VMS)?;
+    let line = outcome::line("renamed", &record.value);
+    context.ui.outcome(record, &VMS, &line)?;
     Ok(Exit::SUCCESS)
 }

@@ -4,9 +4,11 @@ use super::several;
 use crate::commands::launching::{self, WaitOptions};
 use crate::commands::selecting::TargetOptions;
 use crate::commands::several::Deed;
+use crate::commands::waiting;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::output::control::visible;
 use crate::wire::vm::status;
 
 #[derive(Debug, clap::Args)]
@@ -33,17 +35,27 @@ pub(crate) async fn run(context: &mut Context, args: ResumeArgs) -> Result<Exit,
     args.targets.check()?;
     let client = context.client().await?;
     let wait = args.wait.wait();
-    several::change(context, &client, RESUMING, &args.targets, async |vm| {
+    let resuming = several::change(context, &client, RESUMING, &args.targets, async |vm| {
         let explain = |error| vm.explain(error);
         let answer = client.resume_vm(&vm.id).await.map_err(explain)?;
         match wait {
             // 202: the VM waits for a place
-            Some(wait) if answer.value.status != status::RUNNING => {
+            Some(wait) if !answer.value.has_status(status::RUNNING) => {
                 let waited = client.wait_until_running(&vm.id, wait).await;
-                launching::running(waited.map_err(explain)?, wait.limit)
+                launching::running(&vm.label(), waited.map_err(explain)?, wait.limit).map_err(
+                    |error| {
+                        error.target(&vm.id).hint(format!(
+                            "see its status with `fastvm vm get {}`",
+                            visible(vm.word())
+                        ))
+                    },
+                )
             }
             _ => Ok(answer),
         }
+    });
+    waiting::attended(resuming, || {
+        "resuming goes on; see how far it is with `fastvm vm list`".to_owned()
     })
     .await
 }

@@ -4,7 +4,7 @@ use crate::api::Client;
 use crate::commands::naming::Named;
 use crate::commands::selecting::TargetOptions;
 use crate::commands::several::{self, Deed};
-use crate::commands::vm::VMS;
+use crate::commands::vm::{VMS, outcome};
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -26,7 +26,8 @@ pub(super) async fn change(
     let mut vms: Vec<_> = outcome.done.into_iter().map(|(_, vm)| vm).collect();
     if targets.is_one() {
         if let Some(vm) = vms.pop() {
-            context.ui.one(vm, &VMS)?;
+            let line = outcome::line(deed.done, &vm.value);
+            context.ui.outcome(vm, &VMS, &line)?;
         }
     } else if failures.is_empty() || !vms.is_empty() {
         context.ui.list(vms, &VMS)?;

@@ -7,29 +7,34 @@ use jiff::Timestamp;
 use crate::commands::firewall::rule;
 use crate::output::human::{duration, size};
 use crate::output::{Column, Shown, SortKey, Table, Tone};
-use crate::wire::vm::Vm;
+use crate::wire::vm::{Vm, VolumeAttachment};
 
 pub(crate) static VMS: Table<Vm> = Table {
     noun: "VM",
     plural: "VMs",
     columns: &[
-        Column::<Vm>::new("name", |vm| vm.name.clone()),
+        Column::<Vm>::new("name", |vm| vm.name.clone().unwrap_or_default()),
         Column::<Vm>::new("id", |vm| vm.id.clone()),
-        Column::<Vm>::new("status", |vm| vm.status.clone()).tone(|vm| Tone::of_status(&vm.status)),
+        Column::<Vm>::new("status", |vm| vm.status.clone().unwrap_or_default())
+            .tone(|vm| Tone::of_status(vm.status.as_deref().unwrap_or_default())),
         Column::<Vm>::new("type", |vm| vm.machine_name.clone().unwrap_or_default()),
-        Column::<Vm>::new("cpu", |vm| vm.cpu.to_string())
-            .sort(|vm| SortKey::Number(vm.cpu.into()))
+        Column::<Vm>::new("cpu", |vm| number(vm.cpu.map(i64::from)))
+            .sort(|vm| SortKey::number(vm.cpu.map(i64::from)))
             .shown(Shown::Wide),
-        Column::<Vm>::new("memory", |vm| vm.memory_mib.to_string())
-            .text(|vm, _| size(u64::try_from(vm.memory_mib).unwrap_or(0) << 20))
-            .sort(|vm| SortKey::Number(vm.memory_mib.into())),
-        Column::<Vm>::new("disk", |vm| vm.disk_gib.to_string())
-            .text(|vm, _| size(u64::try_from(vm.disk_gib).unwrap_or(0) << 30))
-            .sort(|vm| SortKey::Number(vm.disk_gib.into()))
+        Column::<Vm>::new("memory", |vm| number(vm.memory_mib))
+            .text(|vm, _| bytes(vm.memory_mib, 20))
+            .sort(|vm| SortKey::number(vm.memory_mib)),
+        Column::<Vm>::new("disk", |vm| number(vm.disk_gib))
+            .text(|vm, _| bytes(vm.disk_gib, 30))
+            .sort(|vm| SortKey::number(vm.disk_gib))
             .shown(Shown::Wide),
-        Column::<Vm>::new("age", |vm| vm.created_at.clone())
-            .text(|vm, now| now.age(&vm.created_at))
-            .sort(|vm| SortKey::time(&vm.created_at)),
+        Column::<Vm>::new("age", |vm| created(vm).to_owned())
+            .text(|vm, now| now.age(created(vm)))
+            .csv(|vm, now| now.seconds(created(vm)))
+            .sort(|vm| SortKey::age(created(vm))),
+        Column::<Vm>::new("created", |vm| created(vm).to_owned())
+            .sort(|vm| SortKey::time(created(vm)))
+            .shown(Shown::Wide),
         Column::<Vm>::new("source", |vm| vm.source_name.clone().unwrap_or_default())
             .shown(Shown::Wide),
         Column::<Vm>::new("ipv6", |vm| vm.public_ipv6.clone().unwrap_or_default())
@@ -41,13 +46,29 @@ pub(crate) static VMS: Table<Vm> = Table {
             .text(|vm, now| ttl_in_words(vm, now.0))
             .shown(Shown::OnRequest),
         Column::<Vm>::new("volumes", volumes).shown(Shown::OnRequest),
-        Column::<Vm>::new("firewall", firewall).shown(Shown::OnRequest),
-        Column::<Vm>::new("org", |vm| vm.org_id.clone()).shown(Shown::OnRequest),
+        Column::<Vm>::new("firewall", firewall).shown(Shown::Wide),
+        Column::<Vm>::new("org", |vm| vm.org_id.clone().unwrap_or_default())
+            .shown(Shown::OnRequest),
     ],
-    name: |vm| &vm.name,
+    name: |vm| vm.name.as_deref().unwrap_or_default(),
     id: |vm| &vm.id,
     empty_hint: Some("fastvm vm launch --name dev"),
 };
+
+fn created(vm: &Vm) -> &str {
+    vm.created_at.as_deref().unwrap_or_default()
+}
+
+fn number(number: Option<i64>) -> String {
+    number.map(|number| number.to_string()).unwrap_or_default()
+}
+
+/// A count of units of 2 to the power of `shift` bytes.
+fn bytes(count: Option<i64>, shift: u32) -> String {
+    let unit = 1_u64 << shift;
+    let bytes = count.map(|count| u64::try_from(count).unwrap_or(0).saturating_mul(unit));
+    bytes.map(size).unwrap_or_default()
+}
 
 fn metadata(vm: &Vm) -> String {
     let labels = vm.metadata.iter().flatten();
@@ -99,25 +120,43 @@ fn ttl_in_words(vm: &Vm, now: Timestamp) -> String {
     }
 }
 
-/// As `--volume` takes them.
+/// As `--volume` takes them, with what is wrong with each.
 fn volumes(vm: &Vm) -> String {
     let attachments = vm.volumes.iter().flatten();
-    attachments
-        .map(|attachment| {
-            let mode = if attachment.read_only { ":ro" } else { "" };
-            format!("{}:{}{mode}", attachment.volume_id, attachment.mount_path)
-        })
-        .collect::<Vec<_>>()
-        .join(" ")
+    attachments.map(volume).collect::<Vec<_>>().join(" ")
+}
+
+fn volume(attachment: &VolumeAttachment) -> String {
+    let mode = match attachment.read_only {
+        Some(true) => ":ro",
+        _ => "",
+    };
+    let notes: Vec<&str> = [
+        attachment.mount_status.as_deref(),
+        attachment
+            .rotation_required
+            .unwrap_or(false)
+            .then_some("rotationRequired"),
+        attachment.status_message.as_deref(),
+    ]
+    .into_iter()
+    .flatten()
+    .filter(|note| !note.is_empty())
+    .collect();
+    let notes = match notes.is_empty() {
+        true => String::new(),
+        false => format!(" ({})", notes.join(", ")),
+    };
+    let text = |field: &Option<String>| field.clone().unwrap_or_else(|| "-".to_owned());
+    let (volume, path) = (text(&attachment.volume_id), text(&attachment.mount_path));
+    format!("{volume}:{path}{mode}{notes}")
 }
 
 fn firewall(vm: &Vm) -> String {
     let Some(policy) = vm.effective_firewall.as_ref().or(vm.firewall.as_ref()) else {
         return String::new();
     };
-    let rules = policy.ingress.iter().map(rule::text);
-    std::iter::once(policy.mode.clone())
-        .chain(rules)
-        .collect::<Vec<_>>()
-        .join(" ")
+    let rules = policy.ingress.iter().flatten().map(rule::text);
+    let mode = policy.mode.iter().cloned();
+    mode.chain(rules).collect::<Vec<_>>().join(" ")
 }

@@ -1,14 +1,17 @@
 //! `fastvm vm update`
 
+use serde::Deserialize;
+
+use crate::commands::naming::{self, Named};
 use crate::commands::new_name::new_name;
+use crate::commands::pairs;
 use crate::commands::ttl::TtlText;
-use crate::commands::vm::VMS;
-use crate::commands::{naming, pairs};
+use crate::commands::vm::{VMS, outcome};
 use crate::context::Context;
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::exit::Exit;
-use crate::wire::Metadata;
 use crate::wire::vm::{Ttl, UpdateVmRequest, Vm};
+use crate::wire::{Metadata, Record};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -23,7 +26,7 @@ pub struct UpdateArgs {
     /// Id, exact name, or the first characters of an id (4 or more)
     vm: String,
 
-    /// The new name, of at most 64 characters
+    /// The new name; the API cuts it after 64 characters
     #[arg(short, long, value_name = "NAME", value_parser = new_name)]
     name: Option<String>,
 
@@ -55,12 +58,16 @@ impl UpdateArgs {
         (names_labels && !self.clear_metadata) || self.ttl.is_some()
     }
 
-    fn metadata(&self, set: Metadata, present: Option<&Vm>) -> Result<Option<Metadata>, Error> {
+    fn metadata(
+        &self,
+        set: Metadata,
+        present: Option<&Record<Vm>>,
+    ) -> Result<Option<Metadata>, Error> {
         if self.metadata.is_empty() && self.unset.is_empty() && !self.clear_metadata {
             return Ok(None);
         }
         let mut labels = match present {
-            Some(vm) if !self.clear_metadata => vm.metadata.clone().unwrap_or_default(),
+            Some(vm) if !self.clear_metadata => present_labels(vm)?,
             _ => Metadata::new(),
         };
         labels.retain(|key, _| !self.unset.contains(key));
@@ -78,21 +85,42 @@ impl UpdateArgs {
     }
 }
 
+/// The labels that a VM has, every one of them: they are replaced as a whole, so none may get lost.
+fn present_labels(vm: &Record<Vm>) -> Result<Metadata, Error> {
+    #[derive(Deserialize)]
+    struct Strict {
+        metadata: Option<Metadata>,
+    }
+    let read = serde_json::from_str::<Strict>(vm.json.get());
+    let labels = read.map(|strict| strict.metadata.unwrap_or_default());
+    labels.map_err(|error| {
+        let vm = Named::vm(&vm.value);
+        let message = format!(
+            "cannot read the present labels of VM {}: {error}",
+            vm.label()
+        );
+        Error::new(Kind::Server, message)
+            .target(&vm.id)
+            .hint("replace all labels with --clear-metadata")
+    })
+}
+
 pub(crate) async fn run(context: &mut Context, args: UpdateArgs) -> Result<Exit, Error> {
     let set = pairs::metadata(&args.metadata)?;
     let client = context.client().await?;
     let vm = naming::vm(&client, &args.vm).await?;
     let explain = |error| vm.explain(error);
     let present = match args.builds_on_the_present() {
-        true => Some(client.get_vm(&vm.id).await.map_err(explain)?.value),
+        true => Some(client.get_vm(&vm.id).await.map_err(explain)?),
         false => None,
     };
     let change = UpdateVmRequest {
         name: args.name.clone(),
         metadata: args.metadata(set, present.as_ref())?,
-        ttl: args.ttl(present.as_ref()),
+        ttl: args.ttl(present.as_ref().map(|vm| &vm.value)),
     };
     let record = client.update_vm(&vm.id, &change).await.map_err(explain)?;
-    context.ui.one(record, &VMS)?;
+    let line = outcome::line("updated", &record.value);
+    context.ui.outcome(record, &VMS, &line)?;
     Ok(Exit::SUCCESS)
 }

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use crate::api::wait::{Pace, Wait, Waited};
+use crate::api::wait::{Late, Pace, Wait, Waited};
 use crate::api::{self, Client};
-use crate::commands::launching::poll_interval;
+use crate::commands::launching::{poll_interval, state};
 use crate::commands::naming::{Missing, Named};
 use crate::commands::selecting::TargetOptions;
 use crate::commands::several::{self, Deed};
-use crate::commands::vm::VMS;
+use crate::commands::vm::{VMS, outcome};
+use crate::commands::waiting;
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
@@ -74,18 +75,22 @@ enum Reached {
 pub(crate) async fn run(context: &mut Context, args: WaitArgs) -> Result<Exit, Error> {
     args.targets.check()?;
     let client = context.client().await?;
-    let wanted = args.targets.find(&client).await?;
-    // a name that is not there is what was wanted
-    let is_open = |result: &Result<Named, Missing>| !matches!(result, Err(missing) if args.goal == Goal::Deleted && missing.is_absent());
-    let (found, mut failures) = several::sorted_out(wanted.into_iter().filter(is_open).collect());
     let wait = Wait {
         limit: args.timeout,
         interval: args.interval,
     };
-    let mut outcome = several::each(context, WAITING, found, async |vm| {
-        reach(&client, vm, args.goal, wait).await
-    })
-    .await;
+    let wanted = waiting::attended(find(&client, &args.targets, wait), look_at_all).await?;
+    // a name that is not there is what was wanted
+    let is_open = |result: &Result<Named, Missing>| !matches!(result, Err(missing) if args.goal == Goal::Deleted && missing.is_absent());
+    let (found, mut failures) = several::sorted_out(wanted.into_iter().filter(is_open).collect());
+    let reached = several::each(context, WAITING, found, async |vm| {
+        let reached = reach(&client, vm, args.goal, wait).await;
+        reached.map_err(|error| match error.kind() {
+            Kind::WaitTimeout => error.or_hint(|| look_at(vm)),
+            _ => error,
+        })
+    });
+    let mut outcome = waiting::attended(async { Ok(reached.await) }, look_at_all).await?;
     failures.append(&mut outcome.failures);
     let done = outcome.done.len();
     let (mut vms, mut gone) = (Vec::new(), Vec::new());
@@ -102,12 +107,43 @@ pub(crate) async fn run(context: &mut Context, args: WaitArgs) -> Result<Exit, E
         context.ui.deleted(gone)?;
     } else if args.targets.is_one() {
         if let Some(vm) = vms.pop() {
-            context.ui.one(vm, &VMS)?;
+            let line = outcome::line(WAITING.done, &vm.value);
+            context.ui.outcome(vm, &VMS, &line)?;
         }
     } else if failures.is_empty() || !vms.is_empty() {
         context.ui.list(vms, &VMS)?;
     }
     several::finish(context, WAITING, done, failures)
+}
+
+/// Finds the targets while there is time left: a server that is away may come back.
+async fn find(
+    client: &Client,
+    targets: &TargetOptions,
+    wait: Wait,
+) -> Result<Vec<Result<Named, Missing>>, Error> {
+    let mut pace = Pace::new(wait);
+    loop {
+        match targets.find(client).await {
+            Err(error) if error.is_retryable() => {
+                client.tell_of_outage(&error);
+                if !pace.rest().await {
+                    return Err(error);
+                }
+            }
+            found => return found,
+        }
+    }
+}
+
+/// What to do about a wait that did not end well.
+fn look_at(vm: &Named) -> String {
+    let vm = visible(vm.word());
+    format!("see its status with `fastvm vm get {vm}`, or wait longer with --timeout")
+}
+
+fn look_at_all() -> String {
+    "the VMs go on without this wait; see them with `fastvm vm list`".to_owned()
 }
 
 async fn reach(client: &Client, vm: &Named, goal: Goal, wait: Wait) -> Result<Reached, Error> {
@@ -121,11 +157,12 @@ async fn reach(client: &Client, vm: &Named, goal: Goal, wait: Wait) -> Result<Re
     let record = match waited.map_err(|error| vm.explain(error))? {
         Waited::Ready(record) => record,
         Waited::Failed(last) => {
-            let message = format!("will not be {status}: its status is {}", last.value.status);
+            let message = format!("will not be {status}: its status is {}", state(&last.value));
             return Err(failure(Kind::VmFailed, vm, &visible(&message)));
         }
-        Waited::TimedOut(last) => {
-            return Err(late(vm, &format!("still {}", last.value.status), wait));
+        Waited::TimedOut(late) => {
+            let what = format!("VM {}", vm.label());
+            return Err(waiting::late(&what, &late, wait.limit, state).target(&vm.id));
         }
     };
     if goal == Goal::Exec {
@@ -140,22 +177,26 @@ async fn until_gone(
     wait: Wait,
     mut pace: Pace,
 ) -> Result<Record<Deleted>, Error> {
+    let mut last = None;
     loop {
-        let last = match client.get_vm(&vm.id).await {
-            Ok(record) => record.value,
+        let unanswered = match client.answer(&pace, client.get_vm(&vm.id)).await {
+            Ok(Ok(record)) if record.value.deleted_at.is_some() => break,
             Err(error) if error.is_not_found() => break,
+            Ok(Ok(record)) => {
+                last = Some(record);
+                None
+            }
+            Ok(Err(error)) => Some(error),
             Err(error) => return Err(vm.explain(error)),
         };
-        if last.deleted_at.is_some() {
-            break;
-        }
         if !pace.rest().await {
-            return Err(late(vm, &format!("still {}", last.status), wait));
+            let (what, late) = (format!("VM {}", vm.label()), Late { last, unanswered });
+            return Err(waiting::late(&what, &late, wait.limit, state).target(&vm.id));
         }
     }
     let gone = Deleted {
         id: vm.id.clone(),
-        deleted: true,
+        deleted: Some(true),
     };
     Record::of(gone).map_err(|error| Error::new(Kind::LocalIo, error.to_string()))
 }

@@ -8,49 +8,64 @@ pub(crate) static VOLUMES: Table<Volume> = Table {
     noun: "volume",
     plural: "volumes",
     columns: &[
-        Column::<Volume>::new("name", |volume| volume.name.clone()),
+        Column::<Volume>::new("name", |volume| volume.name.clone().unwrap_or_default()),
         Column::<Volume>::new("id", |volume| volume.id.clone()),
-        Column::<Volume>::new("status", |volume| volume.status.clone())
-            .tone(|volume| Tone::of_status(&volume.status)),
-        Column::<Volume>::new("backend", |volume| volume.backend.clone()),
+        Column::<Volume>::new("status", |volume| volume.status.clone().unwrap_or_default())
+            .tone(|volume| Tone::of_status(volume.status.as_deref().unwrap_or_default())),
+        Column::<Volume>::new("backend", |volume| {
+            volume.backend.clone().unwrap_or_default()
+        }),
         Column::<Volume>::new("access", |volume| {
             volume.access_mode.clone().unwrap_or_default()
         }),
         Column::<Volume>::new("size", |volume| number(volume.size_gib))
             .text(|volume, _| volume.size_gib.map(gib).unwrap_or_default())
-            .sort(|volume| key(volume.size_gib)),
+            .sort(|volume| SortKey::number(volume.size_gib)),
         Column::<Volume>::new("attached", |volume| {
             number(volume.attachment_count.map(i64::from))
         })
-        .sort(|volume| key(volume.attachment_count.map(i64::from))),
-        Column::<Volume>::new("age", |volume| volume.created_at.clone())
-            .text(|volume, now| now.age(&volume.created_at))
-            .sort(|volume| SortKey::time(&volume.created_at)),
+        .sort(|volume| SortKey::number(volume.attachment_count.map(i64::from))),
+        Column::<Volume>::new("age", |volume| created(volume).to_owned())
+            .text(|volume, now| now.age(created(volume)))
+            .csv(|volume, now| now.seconds(created(volume)))
+            .sort(|volume| SortKey::age(created(volume))),
+        Column::<Volume>::new("created", |volume| created(volume).to_owned())
+            .sort(|volume| SortKey::time(created(volume)))
+            .shown(Shown::Wide),
         Column::<Volume>::new("consistency", |volume| {
             volume.consistency.clone().unwrap_or_default()
         })
         .shown(Shown::Wide),
         Column::<Volume>::new("billed", |volume| number(volume.billable_gib))
             .text(|volume, _| volume.billable_gib.map(gib).unwrap_or_default())
-            .sort(|volume| key(volume.billable_gib))
+            .sort(|volume| SortKey::number(volume.billable_gib))
             .shown(Shown::Wide),
         Column::<Volume>::new("message", |volume| {
             volume.status_message.clone().unwrap_or_default()
         })
         .shown(Shown::Wide),
-        Column::<Volume>::new("org", |volume| volume.org_id.clone()).shown(Shown::OnRequest),
+        Column::<Volume>::new("org", |volume| volume.org_id.clone().unwrap_or_default())
+            .shown(Shown::OnRequest),
     ],
-    name: |volume| &volume.name,
+    name: |volume| volume.name.as_deref().unwrap_or_default(),
     id: |volume| &volume.id,
     empty_hint: Some("fastvm volume create data --size-gib 10"),
 };
+
+fn created(volume: &Volume) -> &str {
+    volume.created_at.as_deref().unwrap_or_default()
+}
 
 pub(crate) static ATTACHMENTS: Table<VolumeAttachmentRecord> = Table {
     noun: "attachment",
     plural: "attachments",
     columns: &[
-        Column::<VolumeAttachmentRecord>::new("vm", |record| record.vm_id.clone()),
-        Column::<VolumeAttachmentRecord>::new("path", |record| record.mount_path.clone()),
+        Column::<VolumeAttachmentRecord>::new("vm", |record| {
+            record.vm_id.clone().unwrap_or_default()
+        }),
+        Column::<VolumeAttachmentRecord>::new("path", |record| {
+            record.mount_path.clone().unwrap_or_default()
+        }),
         Column::<VolumeAttachmentRecord>::new("access", |record| {
             let word = |read_only| if read_only { "ro" } else { "rw" };
             record.read_only.map(word).unwrap_or_default().to_owned()
@@ -61,8 +76,8 @@ pub(crate) static ATTACHMENTS: Table<VolumeAttachmentRecord> = Table {
             record.status_message.clone().unwrap_or_default()
         }),
     ],
-    name: |record| &record.vm_id,
-    id: |record| &record.vm_id,
+    name: |record| record.vm_id.as_deref().unwrap_or_default(),
+    id: |record| record.vm_id.as_deref().unwrap_or_default(),
     empty_hint: None,
 };
 
@@ -79,8 +94,4 @@ fn gib(number: i64) -> String {
 
 fn number(number: Option<i64>) -> String {
     number.map(|number| number.to_string()).unwrap_or_default()
-}
-
-fn key(number: Option<i64>) -> SortKey {
-    number.map_or(SortKey::Missing, |number| SortKey::Number(number.into()))
 }

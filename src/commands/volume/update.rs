@@ -43,7 +43,7 @@ pub(super) async fn run(context: &mut Context, args: UpdateArgs) -> Result<Exit,
             .get_volume(&volume.id)
             .await
             .map_err(|error| volume.explain(error))?;
-        if found.value.backend == NATIVE {
+        if found.value.backend.as_deref() == Some(NATIVE) {
             let message = format!(
                 "--credential has no effect on the volume {}, which is in no bucket of yours",
                 volume.label()

@@ -76,7 +76,7 @@ impl Core {
         let records = vms.iter().flat_map(|vm| {
             let attachments = describe(vm).into_iter();
             attachments
-                .filter(|attachment| attachment.volume_id == id)
+                .filter(|attachment| attachment.volume_id.as_deref() == Some(id))
                 .map(|attachment| record(vm, attachment))
         });
         Ok(records.collect())
@@ -107,9 +107,9 @@ pub(super) fn describe(vm: &VmRow) -> Vec<VolumeAttachment> {
             _ => ("failed", NOT_MOUNTED),
         };
         VolumeAttachment {
-            volume_id: mount.volume_id.clone(),
-            mount_path: mount.mount_path.clone(),
-            read_only: mount.read_only,
+            volume_id: Some(mount.volume_id.clone()),
+            mount_path: Some(mount.mount_path.clone()),
+            read_only: Some(mount.read_only),
             mount_status: Some(state.to_owned()),
             status_message: Some(message.to_owned()),
             rotation_required: Some(mount.rotation_required),
@@ -120,10 +120,10 @@ pub(super) fn describe(vm: &VmRow) -> Vec<VolumeAttachment> {
 
 fn record(vm: &VmRow, attachment: VolumeAttachment) -> VolumeAttachmentRecord {
     VolumeAttachmentRecord {
-        vm_id: vm.id.clone(),
+        vm_id: Some(vm.id.clone()),
         volume_id: attachment.volume_id,
         mount_path: attachment.mount_path,
-        read_only: Some(attachment.read_only),
+        read_only: attachment.read_only,
         mount_status: attachment.mount_status,
         status_message: attachment.status_message,
         rotation_required: attachment.rotation_required,

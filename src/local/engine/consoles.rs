@@ -57,7 +57,7 @@ impl Core {
         self.console_tokens.put(token.clone(), held.vm.id.clone());
         Ok(ConsoleToken {
             token,
-            expires_in_sec: LIFE.as_secs() as i32,
+            expires_in_sec: Some(LIFE.as_secs() as i32),
             websocket_path: format!("/v1/vms/{}/console/ws", held.vm.id),
         })
     }

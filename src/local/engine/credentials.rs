@@ -64,7 +64,7 @@ impl Core {
         self.throw(&self.folder.credential(id))?;
         Ok(Deleted {
             id: id.to_owned(),
-            deleted: true,
+            deleted: Some(true),
         })
     }
 }
@@ -72,9 +72,9 @@ impl Core {
 fn describe(row: CredentialRow) -> VolumeCredential {
     VolumeCredential {
         id: row.id,
-        name: row.name,
-        kind: row.kind,
-        created_at: row.created_at,
+        name: Some(row.name),
+        kind: Some(row.kind),
+        created_at: Some(row.created_at),
     }
 }
 

@@ -125,8 +125,8 @@ impl Core {
         Ok(FilePresignResponse {
             upload_url: sign(Operation::Put),
             download_url: sign(Operation::Get),
-            expires_in_sec: LIFE.as_secs() as i64,
-            max_upload_bytes: blob.max_bytes,
+            expires_in_sec: Some(LIFE.as_secs() as i64),
+            max_upload_bytes: Some(blob.max_bytes),
         })
     }
 
@@ -258,9 +258,9 @@ fn copy_some(from: &mut File, to: &mut File) -> io::Result<u64> {
 
 fn outcome(started: Instant, exit_code: i32, stderr: String) -> ExecResponse {
     ExecResponse {
-        exit_code,
+        exit_code: Some(exit_code),
         stderr,
-        duration_ms: i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX),
+        duration_ms: i64::try_from(started.elapsed().as_millis()).ok(),
         ..ExecResponse::default()
     }
 }

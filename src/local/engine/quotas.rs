@@ -10,9 +10,9 @@ impl Core {
     /// Limits and usage.
     pub(crate) fn quota_usage(&self) -> Result<QuotaUsage, Error> {
         Ok(QuotaUsage {
-            org_id: self.org_id.clone(),
-            limits: self.quotas.clone(),
-            usage: self.store.read(usage::sum)?,
+            org_id: Some(self.org_id.clone()),
+            limits: self.quotas.clone().into(),
+            usage: self.store.read(usage::sum)?.into(),
         })
     }
 

@@ -6,7 +6,7 @@ use super::{Core, Error, names};
 use crate::local::store::snapshots::SnapshotRow;
 use crate::local::store::{snapshots, stacks};
 use crate::wire::Deleted;
-use crate::wire::service::{CapturedService, Service};
+use crate::wire::service::ServiceAnswer;
 use crate::wire::snapshot::{ERROR, Snapshot, UpdateSnapshotRequest};
 
 impl Core {
@@ -75,7 +75,7 @@ impl Core {
             .try_for_each(|layer| self.throw(&self.folder.layer(layer)))?;
         Ok(Deleted {
             id: id.to_owned(),
-            deleted: true,
+            deleted: Some(true),
         })
     }
 
@@ -83,15 +83,15 @@ impl Core {
     pub(super) fn describe_snapshot(&self, row: SnapshotRow) -> Snapshot {
         Snapshot {
             id: row.id,
-            name: row.name,
-            org_id: self.org_id.clone(),
-            vm_id: row.vm_id,
-            firewall: Some(row.firewall),
+            name: Some(row.name),
+            org_id: Some(self.org_id.clone()),
+            vm_id: Some(row.vm_id),
+            firewall: Some(row.firewall.into()),
             metadata: Some(row.metadata),
-            status: row.status,
-            created_at: row.created_at,
+            status: Some(row.status),
+            created_at: Some(row.created_at),
             env_vars: Some(row.env_vars),
-            services: Some(row.services.into_iter().map(captured).collect()),
+            services: Some(row.services.into_iter().map(ServiceAnswer::from).collect()),
         }
     }
 }
@@ -101,13 +101,5 @@ fn unusable(row: SnapshotRow) -> SnapshotRow {
     SnapshotRow {
         status: ERROR.to_owned(),
         ..row
-    }
-}
-
-fn captured(service: Service) -> CapturedService {
-    CapturedService {
-        name: service.name,
-        port: service.port,
-        h2c: service.h2c,
     }
 }

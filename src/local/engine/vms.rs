@@ -95,7 +95,7 @@ impl Core {
         self.delete_held(&held)?;
         Ok(Deleted {
             id: id.to_owned(),
-            deleted: true,
+            deleted: Some(true),
         })
     }
 
@@ -171,21 +171,21 @@ impl Core {
     pub(super) fn describe(&self, vm: &VmRow) -> Vm {
         Vm {
             id: vm.id.clone(),
-            name: vm.name.clone(),
-            org_id: self.org_id.clone(),
+            name: Some(vm.name.clone()),
+            org_id: Some(self.org_id.clone()),
             machine_name: Some(vm.machine_type.clone()),
             source_name: Some(vm.source_name.clone()),
-            firewall: Some(vm.firewall.clone()),
-            effective_firewall: Some(firewall::effective(vm)),
+            firewall: Some(vm.firewall.clone().into()),
+            effective_firewall: Some(firewall::effective(vm).into()),
             metadata: Some(vm.metadata.clone()),
             env_vars: Some(vm.env_vars.clone()),
             volumes: Some(attachments::describe(vm)),
             public_ipv6: Uuid::try_parse(&vm.id).ok().map(private_address),
-            cpu: vm.cpu,
-            memory_mib: vm.memory_mib,
-            disk_gib: vm.disk_gib,
-            status: vm.status.clone(),
-            created_at: vm.created_at.clone(),
+            cpu: Some(vm.cpu),
+            memory_mib: Some(vm.memory_mib),
+            disk_gib: Some(vm.disk_gib),
+            status: Some(vm.status.clone()),
+            created_at: Some(vm.created_at.clone()),
             deleted_at: None,
             paused_at: vm.paused_at.clone(),
             ttl: vm.ttl.clone(),

@@ -110,7 +110,7 @@ impl Core {
         self.throw(&self.folder.volume(id))?;
         Ok(Deleted {
             id: id.to_owned(),
-            deleted: true,
+            deleted: Some(true),
         })
     }
 
@@ -150,17 +150,17 @@ impl Core {
         };
         Ok(Volume {
             id: row.id,
-            name: row.name,
-            org_id: self.org_id.clone(),
-            backend: row.backend,
+            name: Some(row.name),
+            org_id: Some(self.org_id.clone()),
+            backend: Some(row.backend),
             consistency: Some(consistency.to_owned()),
             access_mode: Some(row.access_mode),
             size_gib: row.size_gib,
-            status: "ready".to_owned(),
+            status: Some("ready".to_owned()),
             status_message: Some(message.to_owned()),
             attachment_count: Some(i32::try_from(attached.len()).unwrap_or(i32::MAX)),
             billable_gib: Some(row.size_gib.unwrap_or(0)),
-            created_at: row.created_at,
+            created_at: Some(row.created_at),
             updated_at: Some(row.updated_at),
         })
     }

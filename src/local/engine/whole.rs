@@ -19,7 +19,10 @@ impl Core {
     /// How many VMs there are, how many of them run, and how many snapshots there are.
     pub(crate) fn counts(&self) -> Result<(usize, usize, usize), Error> {
         let vms = self.list_vms(&super::VmFilter::default())?;
-        let running = vms.iter().filter(|vm| vm.status == status::RUNNING).count();
+        let running = vms
+            .iter()
+            .filter(|vm| vm.has_status(status::RUNNING))
+            .count();
         Ok((vms.len(), running, self.store.read(snapshots::all)?.len()))
     }
 }

@@ -76,13 +76,13 @@ async fn collect(mut run: Run) -> Result<ExecResponse, Failure> {
 
 fn response(end: End, stdout: Capped, stderr: Capped) -> ExecResponse {
     ExecResponse {
-        exit_code: end.code,
+        exit_code: Some(end.code),
         timed_out: end.timed_out,
         stdout_truncated: stdout.cut,
         stderr_truncated: stderr.cut,
         stdout: stdout.text(),
         stderr: stderr.text(),
-        duration_ms: i64::try_from(end.took.as_millis()).unwrap_or(i64::MAX),
+        duration_ms: i64::try_from(end.took.as_millis()).ok(),
     }
 }
 

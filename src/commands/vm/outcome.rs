@@ -1,0 +1,27 @@
+//! What a verb did to a VM, in one line with the command that comes next.
+
+use crate::commands::launching::state;
+use crate::commands::naming::Named;
+use crate::output::control::visible;
+use crate::wire::vm::{Vm, status};
+
+/// `launched dev (…), which is running; run a command in it with …`.
+pub(crate) fn line(done: &str, vm: &Vm) -> String {
+    let label = Named::vm(vm).label();
+    let state = visible(state(vm));
+    format!("{done} {label}, which is {state}; {}", next(vm))
+}
+
+/// The command that fits the status best.
+fn next(vm: &Vm) -> String {
+    let named = Named::vm(vm);
+    let word = visible(named.word());
+    match vm.status.as_deref() {
+        Some(status::RUNNING) => format!("run a command in it with `fastvm exec {word} COMMAND`"),
+        Some(status::PAUSED) => format!("let it go on with `fastvm vm resume {word}`"),
+        Some(status::PROVISIONING | status::RESUMING) => {
+            format!("wait for it with `fastvm vm wait {word}`")
+        }
+        _ => format!("see all of it with `fastvm vm get {word}`"),
+    }
+}
