@@ -112,12 +112,26 @@ struct Failed {
     message: String,
 }
 
+/// Takes out the numbers that the standard library puts behind the reasons of the system: ` (os error 2)`.
+fn without_numbers(message: String) -> String {
+    const NUMBER: &str = " (os error ";
+    let mut parts = message.split(NUMBER);
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once(')') {
+            Some((number, rest)) if number.parse::<i32>().is_ok() => text.push_str(rest),
+            _ => text.extend([NUMBER, part]),
+        }
+    }
+    text
+}
+
 impl Error {
     /// A failure of a kind; the message is lower case, without a full stop, and names the thing.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self(Box::new(Parts {
             kind,
-            message: message.into(),
+            message: without_numbers(message.into()),
             hint: None,
             status: None,
             request_id: None,
@@ -198,6 +212,13 @@ impl Error {
             message: failure.message().to_owned(),
         });
         self.0.failed = failed.collect();
+        self
+    }
+
+    /// Replaces the message.
+    #[must_use]
+    pub fn reworded(mut self, message: impl Into<String>) -> Self {
+        self.0.message = without_numbers(message.into());
         self
     }
 
@@ -307,3 +328,23 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_the_system_are_not_shown() {
+        for (message, shown) in [
+            (
+                "cannot read x: No such file (os error 2)",
+                "cannot read x: No such file",
+            ),
+            ("a (os error 2) and b (os error 13), c", "a and b, c"),
+            ("a file (os error x) stays", "a file (os error x) stays"),
+            ("no end (os error 2", "no end (os error 2"),
+        ] {
+            assert_eq!(Error::usage(message).message(), shown);
+        }
+    }
+}

@@ -5,11 +5,11 @@ use std::time::Duration;
 /// A duration or size that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum QuantityError {
-    #[error("'{0}' is no duration; write it like 500ms, 30s, 5m, 1h30m or plain seconds")]
+    #[error("invalid duration '{0}': write it like 500ms, 30s, 5m, 1h30m or plain seconds")]
     NoDuration(String),
     #[error("the units of '{0}' must go from large to small, each once, as in 1h30m")]
     UnitOrder(String),
-    #[error("'{0}' is no size; write it like 512M, 10GiB or plain bytes")]
+    #[error("invalid size '{0}': write it like 512M, 10GiB or plain bytes")]
     NoSize(String),
     #[error("'{0}' is too large")]
     TooLarge(String),
@@ -140,6 +140,16 @@ impl Number {
     }
 }
 
+/// Returns a parser of whole numbers from `low` to `high`.
+pub fn whole_number(low: u16, high: u16) -> impl Fn(&str) -> Result<u16, String> + Clone {
+    move |text| {
+        let number = text.trim().parse().ok();
+        number
+            .filter(|number| (low..=high).contains(number))
+            .ok_or_else(|| format!("it is not a whole number from {low} to {high}"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,7 +208,7 @@ mod tests {
         }
         assert_eq!(
             parse_duration("5x").unwrap_err().to_string(),
-            "'5x' is no duration; write it like 500ms, 30s, 5m, 1h30m or plain seconds"
+            "invalid duration '5x': write it like 500ms, 30s, 5m, 1h30m or plain seconds"
         );
     }
 

@@ -198,7 +198,7 @@ error: the API key from the command line has a line break in it
         said(&home, &["config", "set", "base_url", "api.fastvm.org"]),
         str![[r#"
 --- stderr
-error: the base URL from the command line: needs a scheme: try https://api.fastvm.org
+error: the base URL from the command line: it needs a scheme: try https://api.fastvm.org
 --- exit 2
 "#]]
     );
@@ -206,7 +206,7 @@ error: the base URL from the command line: needs a scheme: try https://api.fastv
         said(&home, &["config", "set", "base_url", "http://10.0.0.1"]),
         str![[r#"
 --- stderr
-error: the base URL from the command line: http://10.0.0.1 is plain http to another machine, where the key travels in clear
+error: the base URL from the command line: http://10.0.0.1 is plain HTTP to another machine, and would send the key unencrypted
 hint: use https://, or allow it with --allow-http
 --- exit 2
 "#]]
@@ -377,7 +377,7 @@ hint: run `fastvm login`, set FASTVM_API_KEY, or use this machine with --local
         said(&Home::new(), &["quota", "--context", "eu"]),
         str![[r#"
 --- stderr
-error: there is no context eu
+error: there is no context named "eu"
 hint: there are default, local; make it with: fastvm context create eu --base-url URL
 --- exit 3
 "#]]
@@ -496,7 +496,7 @@ the current context is default
         said(&home, &["context", "use", "eu"]),
         str![[r#"
 --- stderr
-error: there is no context eu
+error: there is no context named "eu"
 hint: there are default, local; make it with: fastvm context create eu --base-url URL
 --- exit 3
 "#]]

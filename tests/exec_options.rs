@@ -143,7 +143,7 @@ fn a_missing_input_file_runs_nothing() {
         .to_string(),
         str![[r#"
 --- stderr
-error: cannot read nope: No such file or directory (os error 2)
+error: cannot read nope: No such file or directory
 --- exit 125
 "#]]
     );

@@ -91,7 +91,6 @@ fn what_is_wrong_is_told_before_anything_is_made() {
         (&["nope"][..], 3),
         (&["dev", "--count", "0"], 2),
         (&["dev", "--volume", "nope:/data"], 3),
-        (&["dev", "--count", "2", "-n", &"x".repeat(64)], 2),
     ] {
         let ran = home.run(&[&["--local", "vm", "fork"], arguments].concat());
         assert_eq!(ran.code, code, "{arguments:?}\n{ran}");

@@ -34,7 +34,7 @@ fn a_page_of_html_is_named_and_cut_to_its_words() {
         ran.to_string(),
         str![[r#"
 --- stderr
-error: http://127.0.0.1:[..] answered GET /v1/vms with something else than the contract says: an HTML page (Log in to the wifi)
+error: unexpected answer from http://127.0.0.1:[..] to GET /v1/vms: an HTML page (Log in to the wifi)
 hint: check the base URL: fastvm context show
 --- exit 1
 "#]]
@@ -328,7 +328,7 @@ fn deleting_several_tells_of_each_and_ends_with_9_when_only_some_went() {
 --- stderr
 deleted dev (3f0c2a52-6a0f-4c8e-8a44-0b2b3a8a91d7)
 error: there is no VM named "nope"
-hint: see what is there with `fastvm vm list`
+hint: list them with `fastvm vm list`
 error: 1 of 2 VMs could not be deleted
 --- exit 9
 "#]]

@@ -116,7 +116,7 @@ fn several_vms_are_paused_and_each_failure_is_told() {
 --- stderr
 error: VM dev (3f0c2a52-6a0f-4c8e-8a44-0b2b3a8a91d7): it is being deleted
 error: there is no VM named "nope"
-hint: see what is there with `fastvm vm list`
+hint: list them with `fastvm vm list`
 error: 2 of 2 VMs could not be paused
 {"error":{"code":"partial","message":"2 of 2 VMs could not be paused","hint":null,"status":null,"requestId":null,"target":null,"retryable":false,"exitCode":9,"failed":[{"target":"3f0c2a52-6a0f-4c8e-8a44-0b2b3a8a91d7","code":"conflict","message":"VM dev (3f0c2a52-6a0f-4c8e-8a44-0b2b3a8a91d7): it is being deleted"},{"target":"nope","code":"not_found","message":"there is no VM named /"nope/""}]}}
 --- exit 9

@@ -1,30 +1,39 @@
-//! The sessions of `docs/tour.md`, typed again: what the page shows is what a reader gets.
+//! The sessions of `docs/tour.md` and `docs/messages.md`, typed again: what a page shows is what a reader gets.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::common::{FASTVM, Home, lacks};
 
-const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/tour.md");
 const OPENING: &str = "```console";
 
 #[test]
 fn the_sessions_of_the_tour_run_as_they_are_shown() {
-    if lacks("jq") {
-        return;
+    if !lacks("jq") {
+        is_as_shown("tour.md");
     }
+}
+
+/// The words for what goes wrong can be read in one place.
+#[test]
+fn the_messages_are_those_shown() {
+    is_as_shown("messages.md");
+}
+
+fn is_as_shown(page: &str) {
+    let page = format!("{}/docs/{page}", env!("CARGO_MANIFEST_DIR"));
     let home = Home::new();
-    let shown = std::fs::read_to_string(PAGE).unwrap();
+    let shown = std::fs::read_to_string(&page).unwrap();
     let typed = typed_again(&home, &shown);
     if std::env::var_os("FASTVM_BLESS").is_some() {
-        std::fs::write(PAGE, &typed).unwrap();
+        std::fs::write(&page, &typed).unwrap();
         return;
     }
     for (shown, typed) in shown.lines().zip(typed.lines()) {
         assert_eq!(
             without_chance(shown),
             without_chance(typed),
-            "{shown}\n{typed}\ntype the tour again with FASTVM_BLESS=1, and read the difference"
+            "{shown}\n{typed}\ntype the page again with FASTVM_BLESS=1, and read the difference"
         );
     }
     assert_eq!(shown.lines().count(), typed.lines().count());

@@ -13,7 +13,7 @@ fn a_vm_is_launched_listed_shown_renamed_and_deleted() {
     assert_data_eq!(
         launched.to_string(),
         str![[r#"
-launched dev ([..]), which is running; run a command in it with `fastvm exec dev COMMAND`
+launched dev ([..]); run a command in it with `fastvm exec dev COMMAND`
 --- exit 0
 "#]]
     );
@@ -125,7 +125,7 @@ error: the API refused this (400): unknown machine type "huge": use cNmM, for ex
         str![[r#"
 --- stderr
 error: there is no VM named "nope"
-hint: see what is there with `fastvm vm list`
+hint: list them with `fastvm vm list`
 --- exit 3
 "#]]
     );

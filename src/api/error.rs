@@ -63,7 +63,7 @@ pub enum Error {
     },
 
     /// A 2xx answer that is not what the contract says.
-    #[error("{server} answered {what} with something else than the contract says: {reason}")]
+    #[error("unexpected answer from {server} to {what}: {reason}")]
     Unexpected {
         server: String,
         what: String,

@@ -31,7 +31,7 @@ impl Client {
     /// Sends a request once, and returns its answer with whatever status it has.
     pub async fn raw(&self, raw: &RawRequest) -> Result<RawAnswer, Error> {
         let method = Method::from_bytes(raw.method.to_ascii_uppercase().as_bytes())
-            .map_err(|_| Error::SetUp(format!("{:?} is no method", raw.method)))?;
+            .map_err(|_| Error::SetUp(format!("{:?} is not an HTTP method", raw.method)))?;
         let url = self.below_the_base(raw)?;
         let limit = match method {
             Method::GET | Method::HEAD => Limit::Request,
@@ -42,7 +42,7 @@ impl Client {
         request.body.clone_from(&raw.body);
         for (name, value) in &raw.headers {
             let name = HeaderName::try_from(name)
-                .map_err(|_| Error::SetUp(format!("{name:?} is no name of a header")))?;
+                .map_err(|_| Error::SetUp(format!("{name:?} is not a valid header name")))?;
             let value = HeaderValue::try_from(value).map_err(|_| {
                 Error::SetUp(format!(
                     "the value of {name} has characters that no header can carry"

@@ -23,7 +23,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::output::human;
-use crate::quantity::parse_size;
+use crate::quantity::{parse_size, whole_number};
 use crate::signal::Signals;
 use crate::transfer::pace::SLOWEST;
 use crate::transfer::sync::carry_out;
@@ -54,7 +54,7 @@ Examples:
 )]
 pub struct CpArgs {
     /// What to copy, then where to
-    #[arg(required = true, num_args = 2.., value_name = "PATH")]
+    #[arg(required = true, num_args = 2.., value_names = ["SRC", "DST"])]
     paths: Vec<OsString>,
 
     #[command(flatten)]
@@ -85,7 +85,7 @@ pub struct CpArgs {
     limit_rate: Option<u64>,
 
     /// Send or receive at most this many shards at once
-    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(short = 'j', long, value_name = "N", value_parser = whole_number(1, 64))]
     parallel: Option<u16>,
 
     /// How the bytes travel
@@ -148,6 +148,16 @@ pub(crate) async fn run(context: &mut Context, args: CpArgs) -> Result<Exit, Err
         (crate::transfer::Error::RemoteMissing(_), Some(source)) => source.clone(),
         _ => vm.clone(),
     };
+    let is_down = matches!(&plan, Plan::Down { .. });
+    let explained = move |error: crate::transfer::Error| {
+        let named = about(&error);
+        let is_in_vm = !is_down && matches!(error, crate::transfer::Error::Conflict { .. });
+        let error = explain(error, &named);
+        match is_in_vm {
+            true => error.within(format!("VM {}", named.label())),
+            false => error,
+        }
+    };
     let prepared = match args.sync.choice() {
         Some(choice) => {
             let prepared = sync::prepare(&from, &vm, &plan, choice, &settings).await?;
@@ -161,11 +171,7 @@ pub(crate) async fn run(context: &mut Context, args: CpArgs) -> Result<Exit, Err
     };
     if dry_run {
         let preview = preview(&from, plan, &settings).await;
-        let preview = preview.map_err(|error| {
-            let named = about(&error);
-            explain(error, &named)
-        });
-        return dry_run::report(context, &preview?);
+        return dry_run::report(context, &preview.map_err(explained)?);
     }
     let watch = Arc::new(Watch::new(&context.ui));
     let journal = journal::open(context, &plan, &vm.id);
@@ -195,10 +201,7 @@ pub(crate) async fn run(context: &mut Context, args: CpArgs) -> Result<Exit, Err
         }
     };
     watch.close();
-    let summary = result.map_err(|error| {
-        let named = about(&error);
-        journal::hint(explain(error, &named), journal.as_deref())
-    })?;
+    let summary = result.map_err(|error| journal::hint(explained(error), journal.as_deref()))?;
     if let Some(journal) = journal {
         journal.end();
     }

@@ -94,14 +94,27 @@ impl Named {
                 .target(&self.id)
                 .hint(format!("resume it with `fastvm vm resume {}`", self.word()));
         }
-        let error = Error::from(error)
-            .within(format!("{} {}", self.noun, self.label()))
-            .target(&self.id);
+        let error = self.named(Error::from(error)).target(&self.id);
         if !not_found {
             return error;
         }
         let noun = self.noun.to_lowercase();
-        error.or_hint(|| format!("see what is there with `fastvm {noun} list`"))
+        error.or_hint(|| format!("list them with `fastvm {noun} list`"))
+    }
+}
+
+impl Named {
+    /// Begins a message with the thing. The server may have begun it so already, by the id alone.
+    fn named(&self, error: Error) -> Error {
+        let thing = format!("{} {}", self.noun, self.label());
+        let own = format!("{} {} ", self.noun.to_lowercase(), self.id);
+        match error.message().strip_prefix(&own) {
+            Some(rest) => {
+                let message = format!("{thing} {rest}");
+                error.reworded(message)
+            }
+            None => error.within(thing),
+        }
     }
 }
 
@@ -234,7 +247,7 @@ async fn all(
 ) -> Result<Vec<Result<Named, Missing>>, Error> {
     if let Some(empty) = words.iter().find(|word| word.trim().is_empty()) {
         return Err(Error::usage(format!(
-            "{empty:?} is no name and no id of a {noun}"
+            "{empty:?} is not the name or id of a {noun}"
         )));
     }
     let ids = words
@@ -336,7 +349,7 @@ fn absent(noun: &str, word: &str, known: &[IdAndName]) -> Error {
     if alike.is_empty() {
         let of = if noun == "service" { " VM" } else { "" };
         return error.hint(format!(
-            "see what is there with `fastvm {} list{of}`",
+            "list them with `fastvm {} list{of}`",
             noun.to_lowercase()
         ));
     }

@@ -89,7 +89,7 @@ fn add(word: &str, place: &str, variables: &mut EnvVars) -> Result<(), Error> {
     check_key("environment variable", key)
         .map_err(|error| error.within(format!("bad variable{place}")))?;
     if !is_name(key) {
-        let message = format!("{key:?} is no name of an environment variable{place}");
+        let message = format!("{key:?} is not a valid name of an environment variable{place}");
         return Err(Error::usage(message)
             .hint("names have letters, digits and `_`, and do not begin with a digit"));
     }
@@ -105,7 +105,7 @@ fn add(word: &str, place: &str, variables: &mut EnvVars) -> Result<(), Error> {
 /// The value that a variable has in this process.
 fn from_here(name: &str, place: &str) -> Result<String, Error> {
     let value = std::env::var_os(name).ok_or_else(|| {
-        Error::usage(format!("{name} is not set here{place}")).hint("write NAME=VALUE")
+        Error::usage(format!("{name} is not set{place}")).hint("write NAME=VALUE")
     })?;
     value
         .into_string()
@@ -176,12 +176,15 @@ mod tests {
     #[test]
     fn a_variable_needs_a_name_and_one_line() {
         for (word, message) in [
-            ("1A=x", r#""1A" is no name of an environment variable"#),
+            (
+                "1A=x",
+                r#""1A" is not a valid name of an environment variable"#,
+            ),
             (
                 "A=x\ny",
                 "the value of A has a line break or NUL, which the API refuses",
             ),
-            ("FASTVM_SURELY_UNSET", "FASTVM_SURELY_UNSET is not set here"),
+            ("FASTVM_SURELY_UNSET", "FASTVM_SURELY_UNSET is not set"),
         ] {
             assert_eq!(
                 environment(&[], &words(&[word])).unwrap_err().message(),

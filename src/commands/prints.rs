@@ -4,7 +4,9 @@ use crate::cli::GlobalOptions;
 use crate::error::Error;
 use crate::output::{Format, Table};
 
-use super::{build, context, credential, firewall, service, snapshot, vm, volume};
+use super::{
+    build, context, credential, doctor, firewall, prune, service, snapshot, top, vm, volume,
+};
 
 /// The data that a command prints.
 pub(crate) enum Prints {
@@ -29,7 +31,7 @@ pub(crate) fn of(path: &[&str]) -> Prints {
         ["vm", "get" | "rename" | "update"] | ["snapshot", "restore"] => One(names(&vm::VMS)),
         [
             "vm",
-            "launch" | "list" | "wait" | "pause" | "resume" | "refresh-ttl",
+            "launch" | "list" | "wait" | "pause" | "resume" | "refresh-ttl" | "fork",
         ]
         | ["launch" | "ls"] => List(names(&vm::VMS)),
         ["snapshot", "list"] => List(names(&snapshot::SNAPSHOTS)),
@@ -42,6 +44,9 @@ pub(crate) fn of(path: &[&str]) -> Prints {
         ["credential", "list"] => List(names(&credential::CREDENTIALS)),
         ["credential", "create"] => One(names(&credential::CREDENTIALS)),
         ["build", _] => One(names(&build::BUILDS)),
+        ["prune"] => List(names(&prune::CANDIDATES)),
+        ["top"] => List(names(&top::ROWS)),
+        ["doctor"] => List(names(&doctor::CHECKS)),
         ["context", "list"] => List(context::list_columns()),
         ["context", "show"] => List(context::show_columns()),
         ["rm"] => Deletions(names(&crate::output::DELETED)),

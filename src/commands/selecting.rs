@@ -169,7 +169,7 @@ impl TargetOptions {
     /// Refuses to choose where nothing, or two things, were said. To be asked before anything is sent.
     pub(crate) fn check(&self) -> Result<(), Error> {
         match (self.vms.is_empty(), self.filter.is_empty() && !self.all) {
-            (true, true) => Err(Error::usage("no VM is named")
+            (true, true) => Err(Error::usage("no VM is given")
                 .hint("name VMs, or choose them with -l, --status, --name, --older-than or --all")),
             (false, false) => Err(Error::usage(
                 "VMs are both named and chosen by conditions; do one of both",

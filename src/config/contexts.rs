@@ -154,7 +154,7 @@ pub(super) fn table_of<'a>(
         .ok_or_else(|| {
             Error::value(
                 format!("{}: contexts.{name}", path.display()),
-                "this is no table",
+                "this is not a table",
             )
         })
 }

@@ -45,7 +45,7 @@ pub enum Error {
     #[error("{option} cannot be used with {other}")]
     Conflict { option: String, other: String },
 
-    #[error("there is no context {name}")]
+    #[error("there is no context named {name:?}")]
     UnknownContext { name: String, known: Vec<String> },
 
     #[error("the API key from {source_name} {why}")]

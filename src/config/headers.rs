@@ -25,7 +25,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<(String, String)>, Error> {
 fn header(line: &str) -> Result<(String, String), String> {
     let (name, value) = line.split_once(':').ok_or("write it as `Name: value`")?;
     let (name, value) = (name.trim(), value.trim());
-    let checked = HeaderName::try_from(name).map_err(|_| "this is no name of a header")?;
+    let checked = HeaderName::try_from(name).map_err(|_| "this is not a valid header name")?;
     if is_ours(checked.as_str()) {
         return Err(format!("{name} is set by this program"));
     }
@@ -77,7 +77,7 @@ mod tests {
         );
         assert_eq!(
             refusal("a b: c"),
-            "FASTVM_CUSTOM_HEADERS line 1: this is no name of a header"
+            "FASTVM_CUSTOM_HEADERS line 1: this is not a valid header name"
         );
         assert_eq!(
             refusal("A: s3c\u{7f}ret"),

@@ -67,7 +67,7 @@ fn check(text: &str, plain: PlainHttp) -> Result<Url, Refusal> {
         return Err(without_scheme(text));
     };
     if !matches!(scheme.to_ascii_lowercase().as_str(), "http" | "https") {
-        return Err("needs the scheme https or http".into());
+        return Err("its scheme must be https or http".into());
     }
     // checked before parsing, so that no message of the parser can hold a password
     if rest
@@ -75,21 +75,23 @@ fn check(text: &str, plain: PlainHttp) -> Result<Url, Refusal> {
         .next()
         .is_some_and(|host| host.contains('@'))
     {
-        return Err("must not hold a user name or password".into());
+        return Err("it must not contain a user name or password".into());
     }
     if text.contains(['?', '#']) {
-        return Err("must not hold a query or fragment".into());
+        return Err("it must not contain a query or fragment".into());
     }
     let mut url = Url::parse(text).map_err(|error| Refusal {
-        why: format!("{text} is no URL: {error}"),
+        why: format!("{text} is not a valid URL: {error}"),
         hint: None,
     })?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("must not hold a user name or password".into());
+        return Err("it must not contain a user name or password".into());
     }
     if url.scheme() == "http" && plain == PlainHttp::ToThisMachine && !is_loopback(&url) {
         return Err(Refusal {
-            why: format!("{text} is plain http to another machine, where the key travels in clear"),
+            why: format!(
+                "{text} is plain HTTP to another machine, and would send the key unencrypted"
+            ),
             hint: Some("use https://, or allow it with --allow-http".to_owned()),
         });
     }
@@ -101,12 +103,12 @@ fn check(text: &str, plain: PlainHttp) -> Result<Url, Refusal> {
 fn without_scheme(text: &str) -> Refusal {
     let host = text.trim_start_matches('/');
     if host.contains('@') || host.is_empty() {
-        return "needs a scheme: try https://…".into();
+        return "it needs a scheme: try https://…".into();
     }
     let local = Url::parse(&format!("http://{host}")).is_ok_and(|url| is_loopback(&url));
     let scheme = if local { "http" } else { "https" };
     Refusal {
-        why: format!("needs a scheme: try {scheme}://{host}"),
+        why: format!("it needs a scheme: try {scheme}://{host}"),
         hint: None,
     }
 }
@@ -152,14 +154,14 @@ mod tests {
     fn a_url_without_a_scheme_is_answered_with_the_one_to_try() {
         refused(
             "api.fastvm.org",
-            "needs a scheme: try https://api.fastvm.org",
+            "it needs a scheme: try https://api.fastvm.org",
         );
         refused(
             "localhost:8080",
-            "needs a scheme: try http://localhost:8080",
+            "it needs a scheme: try http://localhost:8080",
         );
-        refused("//h/p", "needs a scheme: try https://h/p");
-        refused("ftp://h", "needs the scheme https or http");
+        refused("//h/p", "it needs a scheme: try https://h/p");
+        refused("ftp://h", "its scheme must be https or http");
     }
 
     #[test]
@@ -173,17 +175,23 @@ mod tests {
             "http://[::2]",
         ] {
             let error = parse(other).unwrap_err();
-            assert!(error.contains("plain http to another machine"), "{error}");
+            assert!(error.contains("plain HTTP to another machine"), "{error}");
             assert!(BaseUrl::parse(other, "x", PlainHttp::Anywhere).is_ok());
         }
     }
 
     #[test]
     fn passwords_queries_and_fragments_are_refused_and_not_shown() {
-        refused("https://u:p4ss@h", "must not hold a user name or password");
-        refused("u:p4ss@h", "needs a scheme: try https://…");
-        refused("https://h/?key=1", "must not hold a query or fragment");
-        refused("https://h#x", "must not hold a query or fragment");
+        refused(
+            "https://u:p4ss@h",
+            "it must not contain a user name or password",
+        );
+        refused("u:p4ss@h", "it needs a scheme: try https://…");
+        refused(
+            "https://h/?key=1",
+            "it must not contain a query or fragment",
+        );
+        refused("https://h#x", "it must not contain a query or fragment");
         assert!(parse("https://").is_err());
     }
 

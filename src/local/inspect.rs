@@ -13,7 +13,6 @@ use super::maintenance::{Status, nowhere, status_of};
 use super::sandbox::LimitsSupport;
 use super::{Error, Options, reserve};
 use crate::error::Error as Failure;
-use crate::output::human;
 use crate::wire::quota::QuotaUsage;
 
 /// The oldest kernel that has all that VMs need.
@@ -234,7 +233,8 @@ fn space(data: &Path) -> Finding {
     let Some(space) = there.and_then(Space::of) else {
         return doubtful(CHECK, "the file system does not tell".to_owned(), None);
     };
-    let detail = format!("{} at {}", human::size(space.free), data.display());
+    let free = space.free as f64 / f64::from(1 << 30);
+    let detail = format!("{free:.1} GiB at {}", data.display());
     let fix = Some("fastvm --local prune --older-than 7d");
     match space.free {
         _ if reserve::is_needed(space) => Finding {
@@ -293,7 +293,10 @@ fn set_aside(data: &Path) -> Finding {
         0 => good("leftovers", "none".to_owned()),
         number => doubtful(
             "leftovers",
-            format!("{number} that repairs set aside, {}", human::size(bytes)),
+            format!(
+                "{number} that repairs set aside, {:.1} MiB",
+                bytes as f64 / f64::from(1 << 20)
+            ),
             Some("fastvm prune --only leftovers"),
         ),
     }

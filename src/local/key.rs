@@ -63,11 +63,11 @@ fn read(path: &Path) -> Result<Option<ApiKey>, Error> {
         Ok(text) => match text.trim() {
             "" => Err(damaged("it is empty".to_owned())),
             key if key.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(Some(ApiKey::new(key))),
-            _ => Err(damaged("it is no key".to_owned())),
+            _ => Err(damaged("it is not a key".to_owned())),
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-            Err(damaged("it is no key".to_owned()))
+            Err(damaged("it is not a key".to_owned()))
         }
         Err(error) if is_of_file(&error) => Err(damaged(error.to_string())),
         Err(error) => Err(Error::at(path)(error)),

@@ -207,7 +207,7 @@ fn bring_back(folder: &Folder, store: &Store, mut record: Record) -> (Thing, boo
 fn look(folder: &Folder, record: &mut Record) -> Result<String, String> {
     let id = record.text("id").to_owned();
     if Uuid::try_parse(&id).is_err() {
-        return Err(format!("{id:?} is no id"));
+        return Err(format!("{id:?} is not an id"));
     }
     match record.kind.as_str() {
         "vm" => look_at_vm(folder, record, &id),

@@ -113,7 +113,10 @@ mod tests {
         ] {
             let (mut ui, _, stderr) = ui(settings, "y\n");
             let error = ui.confirm("delete 3 VMs?").unwrap_err();
-            assert_eq!(error.to_string(), "cannot ask 'delete 3 VMs?' here");
+            assert_eq!(
+                error.to_string(),
+                "cannot ask 'delete 3 VMs?' without a terminal"
+            );
             assert!(error.is_usage() && error.hint().unwrap().contains("--yes"));
             assert_eq!(stderr.text(), "");
         }

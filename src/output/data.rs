@@ -83,7 +83,8 @@ impl Ui {
         }
     }
 
-    /// Prints what a command did: a line for people where no form was asked for, else the thing as [`Ui::one`].
+    /// Prints what a command did: a line for people where no form was asked for, else the thing as [`Ui::one`]. The line is
+    /// talk, which `--quiet` leaves out.
     ///
     /// # Errors
     /// As [`Ui::list`].
@@ -96,6 +97,9 @@ impl Ui {
         let settings = &self.settings;
         if settings.format.is_some() || settings.jq.is_some() || settings.columns.is_some() {
             return self.one(record, table);
+        }
+        if settings.quiet {
+            return Ok(());
         }
         self.line(&visible_lines(line))
     }

@@ -15,7 +15,7 @@ pub enum Error {
     Write(#[source] io::Error),
     #[error("no column '{column}'; the columns are {known}")]
     UnknownColumn { column: String, known: String },
-    #[error("'{0}' is no sort order; write COLUMN, COLUMN:asc or COLUMN:desc")]
+    #[error("invalid sort order '{0}': write COLUMN, COLUMN:asc or COLUMN:desc")]
     NoSortOrder(String),
     /// The filter is wrong before any data is seen.
     #[error("the jq filter is wrong at character {position}: {message}")]
@@ -29,7 +29,7 @@ pub enum Error {
         message: String,
     },
     /// A question without a terminal, or with `--no-input`.
-    #[error("cannot ask '{question}' here")]
+    #[error("cannot ask '{question}' without a terminal")]
     CannotAsk { question: String },
     #[error("cannot read the answer from the terminal: {0}")]
     ReadAnswer(#[source] io::Error),

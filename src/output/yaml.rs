@@ -50,14 +50,16 @@ impl<'a> Node<'a> {
                 let mut entries = Vec::new();
                 while another(tokens) {
                     let Some(Token::Text(key)) = tokens.next() else {
-                        return Err("a key is no text".to_owned());
+                        return Err("a key is not text".to_owned());
                     };
                     tokens.next_if_eq(&Token::Colon);
                     entries.push((unquoted(key)?, Self::read(tokens)?));
                 }
                 Self::Map(entries)
             }
-            Token::Close(_) | Token::Comma | Token::Colon => return Err("it is no JSON".to_owned()),
+            Token::Close(_) | Token::Comma | Token::Colon => {
+                return Err("it is not JSON".to_owned());
+            }
         })
     }
 }
@@ -72,7 +74,7 @@ fn another(tokens: &mut Peekable<Tokens<'_>>) -> bool {
 }
 
 fn unquoted(text: &str) -> Result<String, String> {
-    serde_json::from_str(text).map_err(|error| format!("{text} is no text: {error}"))
+    serde_json::from_str(text).map_err(|error| format!("{text} is not text: {error}"))
 }
 
 impl Serialize for Node<'_> {

@@ -38,7 +38,7 @@ pub enum Error {
         reason: String,
     },
     /// What stands at a destination path is of another kind than what should go there, and nothing may be removed.
-    #[error("{path}: there is something of another kind than what is to go there{}", more_paths(*.more))]
+    #[error("cannot replace a folder with a file, or a file with a folder: {path}{}", more_paths(*.more))]
     OtherKind {
         /// The first such path, below the destination.
         path: String,

@@ -212,8 +212,11 @@ fn an_idle_vm_runs_on_when_the_command_that_made_its_snapshot_is_killed() {
         std::thread::sleep(Duration::from_millis(milliseconds));
         command.kill().unwrap();
         command.wait().unwrap();
+        // Where the keeper was faster, it still boots the VM now.
         dev.home.ok(&["--local", "ls"]);
-        assert_eq!(dev.column("status || booting || copying"), "running00");
+        until("it runs again", || {
+            dev.column("status || booting || copying") == "running00"
+        });
         assert!(!dev.in_folder("next").exists());
         dev.is_as_if_nothing_had_been();
         let creating = dev.home.ok(&[

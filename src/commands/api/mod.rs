@@ -93,7 +93,7 @@ impl ApiArgs {
     fn headers(&self) -> Result<Vec<(String, String)>, Error> {
         let header = |text: &String| match text.split_once(':') {
             Some((name, _)) if name.trim().eq_ignore_ascii_case("x-api-key") => Err(Error::usage(
-                "the key is no header to give here: options show in `ps`",
+                "the API key cannot be given with --header: options show in `ps`",
             )
             .hint("use --api-key-file or FASTVM_API_KEY")),
             Some((name, value)) => Ok((name.trim().to_owned(), value.trim().to_owned())),

@@ -144,7 +144,7 @@ fn rules(folder: &Path, dockerfile: Option<&Path>) -> Result<Rules, Error> {
         } else {
             Kind::NotFound
         };
-        let message = format!("the context {} is no folder", folder.display());
+        let message = format!("the context {} is not a folder", folder.display());
         return Err(Error::new(kind, message));
     }
     let own = dockerfile.map(|path| {

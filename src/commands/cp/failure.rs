@@ -16,6 +16,16 @@ pub(super) fn usage(error: &transfer::Error) -> Error {
 /// Says on which VM and path a copy failed.
 pub(super) fn explain(error: transfer::Error, vm: &Named) -> Error {
     let text = transfer::shown_guest_path(&with_cause(&error)).into_owned();
+    let text = match error {
+        transfer::Error::RemoteMissing(_)
+        | transfer::Error::ReadOnly(_)
+        | transfer::Error::Guest { .. }
+        | transfer::Error::GuestTimeout(_)
+        | transfer::Error::GuestTool(_) => {
+            text.replacen("the VM", &format!("VM {}", vm.label()), 1)
+        }
+        _ => text,
+    };
     let kind = match error {
         transfer::Error::Argument { .. } | transfer::Error::Refused { .. } => Kind::Usage,
         transfer::Error::LocalMissing(_) | transfer::Error::RemoteMissing(_) => Kind::NotFound,

@@ -51,7 +51,7 @@ impl State {
 /// One thing that was looked at.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Check {
+pub(crate) struct Check {
     /// `cloud`, `settings` or `engine`.
     pub(super) area: &'static str,
     pub(super) check: &'static str,
@@ -91,7 +91,7 @@ impl Check {
     }
 }
 
-pub(super) static CHECKS: Table<Check> = Table {
+pub(crate) static CHECKS: Table<Check> = Table {
     noun: "check",
     plural: "checks",
     columns: &[

@@ -7,7 +7,8 @@ mod engine;
 mod room;
 mod secrets;
 
-use self::check::{CHECKS, Check, State};
+pub(crate) use self::check::CHECKS;
+use self::check::{Check, State};
 use crate::config::Api;
 use crate::context::Context;
 use crate::error::{Error, Kind};

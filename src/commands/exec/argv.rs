@@ -56,7 +56,7 @@ pub(super) fn split(grammar: Grammar, mut words: Words) -> Result<Split, Error> 
         command.remove(0);
     }
     if words.is_empty() && grammar != Grammar::CommandOnly {
-        return Err(Error::usage("no VM is named").hint("fastvm exec VM 'ls -la'"));
+        return Err(Error::usage("no VM is given").hint("fastvm exec VM 'ls -la'"));
     }
     if let Some(option) = words.iter().find(|word| begins_with_dash(word)) {
         let message = format!("`{}` stands where a VM is named", option.display());

@@ -58,8 +58,8 @@ impl ChooseOptions {
         vms.sort_by(|left, right| left.value.name.cmp(&right.value.name));
         if vms.is_empty() {
             return Err(
-                Error::new(Kind::NotFound, "the options choose no VM that runs")
-                    .hint("see what is there with `fastvm vm list`"),
+                Error::new(Kind::NotFound, "no running VM matches the options")
+                    .hint("list them with `fastvm vm list`"),
             );
         }
         Ok(vms.iter().map(|vm| Named::vm(&vm.value)).collect())

@@ -18,6 +18,7 @@ use crate::error::{Error, Kind};
 use crate::exit::Exit;
 use crate::output::control::visible;
 use crate::output::{Outlet, Talk};
+use crate::quantity::whole_number;
 use crate::signal::Signal;
 
 /// How many failures the summary names.
@@ -27,7 +28,7 @@ const NAMED: usize = 10;
 #[command(next_help_heading = "Several VMs")]
 pub(crate) struct ManyOptions {
     /// How many VMs run the command at once
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = whole_number(1, u16::MAX))]
     parallel: u16,
 
     /// Print at the end, equal outputs once

@@ -80,7 +80,7 @@ fn port(text: &str) -> Result<i32, String> {
     let text = text.trim();
     let number = text
         .parse::<i64>()
-        .map_err(|_| format!("the port {text:?} is no number from 1 to {HIGHEST_PORT}"))?;
+        .map_err(|_| format!("the port {text:?} is not a number from 1 to {HIGHEST_PORT}"))?;
     match i32::try_from(number) {
         Ok(port) if (1..=HIGHEST_PORT).contains(&number) => Ok(port),
         _ => Err(format!("the port {number} is not from 1 to {HIGHEST_PORT}")),
@@ -103,13 +103,13 @@ fn checked(cidr: &str) -> Result<String, String> {
     }
     if address.parse::<Ipv6Addr>().is_err() {
         return Err(format!(
-            "the source {cidr:?} is no IPv6 range such as 2001:db8::/32"
+            "the source {cidr:?} is not an IPv6 range such as 2001:db8::/32"
         ));
     }
     match length.map(str::parse::<u8>) {
         Some(Ok(0..=128)) => Ok(cidr.to_owned()),
         Some(_) => Err(format!(
-            "the length of the source {cidr:?} is no number from 0 to 128"
+            "the length of the source {cidr:?} is not a number from 0 to 128"
         )),
         None => Err(format!(
             "the source {cidr:?} has no length; write {cidr}/128 for one address"
@@ -151,9 +151,9 @@ mod tests {
             ),
             (
                 "tcp:http",
-                r#"the port "http" is no number from 1 to 65535"#,
+                r#"the port "http" is not a number from 1 to 65535"#,
             ),
-            ("tcp:", r#"the port "" is no number from 1 to 65535"#),
+            ("tcp:", r#"the port "" is not a number from 1 to 65535"#),
             (
                 "tcp:20-10",
                 "the ports 20-10 go down; write the lower one first",
@@ -168,15 +168,15 @@ mod tests {
             ),
             (
                 "tcp:1@::/129",
-                r#"the length of the source "::/129" is no number from 0 to 128"#,
+                r#"the length of the source "::/129" is not a number from 0 to 128"#,
             ),
             (
                 "tcp:1@",
-                r#"the source "" is no IPv6 range such as 2001:db8::/32"#,
+                r#"the source "" is not an IPv6 range such as 2001:db8::/32"#,
             ),
             (
                 "tcp:1@::/0,",
-                r#"the source "" is no IPv6 range such as 2001:db8::/32"#,
+                r#"the source "" is not an IPv6 range such as 2001:db8::/32"#,
             ),
         ] {
             assert_eq!(parse(rule).unwrap_err(), message, "{rule}");

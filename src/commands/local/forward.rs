@@ -41,7 +41,7 @@ impl FromStr for Ports {
         let (inside, here) = text.split_once(':').unwrap_or((text, text));
         let port = |text: &str| {
             text.parse::<u16>()
-                .map_err(|_| format!("{text:?} is no port (1 to 65535)"))
+                .map_err(|_| format!("{text:?} is not a port (1 to 65535)"))
         };
         match port(inside)? {
             0 => Err("the port in the VM cannot be 0".to_owned()),

@@ -10,7 +10,7 @@ use crate::output::{Column, SortKey, Table};
 /// Something that is not in use.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Candidate {
+pub(crate) struct Candidate {
     /// `VM`, `snapshot`, `volume` or `leftover`.
     pub(super) kind: &'static str,
     /// The id, or the path of a leftover.
@@ -53,7 +53,7 @@ impl Candidate {
     }
 }
 
-pub(super) static CANDIDATES: Table<Candidate> = Table {
+pub(crate) static CANDIDATES: Table<Candidate> = Table {
     noun: "thing to prune",
     plural: "things to prune",
     columns: &[

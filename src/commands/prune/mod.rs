@@ -9,7 +9,8 @@ use std::time::Duration;
 use clap::ValueEnum;
 use futures_util::{StreamExt as _, stream};
 
-use self::candidate::{CANDIDATES, Candidate, Target};
+pub(crate) use self::candidate::CANDIDATES;
+use self::candidate::{Candidate, Target};
 use self::choosing::Rules;
 use super::several::{self, AT_ONCE, Deed, Failures};
 use crate::api::{self, Client};

@@ -13,7 +13,7 @@ use futures_util::{StreamExt as _, stream};
 use tokio::sync::Semaphore;
 
 use self::board::Board;
-use self::row::ROWS;
+pub(crate) use self::row::ROWS;
 use self::sample::Sample;
 use super::selecting::TargetOptions;
 use crate::api::exec::Event;
@@ -38,10 +38,11 @@ const LARGEST_ANSWER: usize = 4 << 20;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Each VM is asked by one command every --interval. It needs sh, cat, sed and df, and reads /proc. What is not known is
-shown as –, and null in JSON: a VM that does not run or answer, and at first all that is a rate.
-CPU is the share of all processors of the VM. VMs of the local engine share this machine's kernel: their processes
-are counted, memory is what these have to themselves, and the use of the disk is not known. q or Ctrl-C leaves.
+Each VM is asked by one command every --interval, which needs sh, cat, sed and df.
+What is not known is shown as a dash, and as null in JSON.
+CPU is the share of all processors of the VM.
+In VMs of the local engine processes are counted; memory is their own, and the use of the disk is not known.
+q or Ctrl-C leaves.
 
 Examples:
   fastvm top

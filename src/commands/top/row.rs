@@ -30,7 +30,7 @@ pub(super) struct Figures {
 /// A VM and its figures.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Row {
+pub(crate) struct Row {
     pub(super) id: String,
     pub(super) name: String,
     pub(super) status: String,
@@ -43,7 +43,7 @@ pub(super) struct Row {
     pub(super) history: Vec<Option<f64>>,
 }
 
-pub(super) static ROWS: Table<Row> = Table {
+pub(crate) static ROWS: Table<Row> = Table {
     noun: "VM",
     plural: "VMs",
     columns: &[

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, stream};
 use tokio::sync::watch;
 
-use super::launch;
+use super::{launch, outcome};
 use crate::api::vms::VmFilter;
 use crate::api::wait::Wait;
 use crate::api::{self, Client};
@@ -19,10 +19,13 @@ use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
 use crate::output::control::visible;
-use crate::quantity::parse_duration;
+use crate::quantity::{parse_duration, whole_number};
 use crate::signal::{Signal, Signals};
 use crate::wire::Record;
 use crate::wire::vm::{LaunchRequest, Vm, status};
+
+/// The escape sequence, which shows nothing, keeps clap from taking `{n}` for a line break.
+const COUNT_HELP: &str = "Launch this many copies; {\x1b[0mn} in the name counts them, and is put at its end where it is missing";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -31,14 +34,13 @@ If one copy cannot be launched, and on Ctrl-C, the copies that were launched are
 
 Examples:
   fastvm vm fork dev --name dev-2
-  fastvm vm fork dev --count 8 --name 'w-{n}' -e ROLE=worker
+  fastvm vm fork dev --count 8 --name 'w-{\x1b[0mn}' -e ROLE=worker
   fastvm vm fork dev --count 2 --keep-snapshot")]
 pub struct ForkArgs {
     /// Id, exact name, or the first characters of an id (4 or more)
     vm: String,
 
-    /// Launch this many copies; {n} in the name counts them, and is put at its end where it is missing
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, help = COUNT_HELP, value_name = "N", value_parser = whole_number(1, u16::MAX))]
     count: Option<u16>,
 
     #[command(flatten)]
@@ -109,7 +111,10 @@ pub(crate) async fn run(context: &mut Context, args: ForkArgs) -> Result<Exit, E
 
 fn print(context: &mut Context, mut vms: Vec<Record<Vm>>, count: Option<u16>) -> Result<(), Error> {
     match (count, vms.pop()) {
-        (None, Some(vm)) => context.ui.one(vm, &VMS)?,
+        (None, Some(vm)) => {
+            let line = outcome::line("launched", &vm.value);
+            context.ui.outcome(vm, &VMS, &line)?;
+        }
         (_, last) => {
             vms.extend(last);
             context.ui.list(vms, &VMS)?;

@@ -12,6 +12,7 @@ use crate::commands::vm::{VMS, outcome};
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::quantity::whole_number;
 use crate::wire::Record;
 use crate::wire::vm::{LaunchRequest, Vm};
 
@@ -31,7 +32,7 @@ pub struct LaunchArgs {
     #[command(flatten)]
     launch: LaunchOptions,
 
-    #[arg(long, help = COUNT_HELP, value_name = "N", conflicts_with = "console", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, help = COUNT_HELP, value_name = "N", conflicts_with = "console", value_parser = whole_number(1, u16::MAX))]
     count: Option<u16>,
 
     /// What to do if a VM of that name exists; without it another VM of the name is launched

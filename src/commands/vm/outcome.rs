@@ -5,11 +5,18 @@ use crate::commands::naming::Named;
 use crate::output::control::visible;
 use crate::wire::vm::{Vm, status};
 
-/// `launched dev (…), which is running; run a command in it with …`.
+/// `launched dev (…); run a command in it with …`, with the status where it is not the one to expect.
 pub(crate) fn line(done: &str, vm: &Vm) -> String {
     let label = Named::vm(vm).label();
-    let state = visible(state(vm));
-    format!("{done} {label}, which is {state}; {}", next(vm))
+    let expected = match done {
+        "paused" => status::PAUSED,
+        _ => status::RUNNING,
+    };
+    let but = match vm.has_status(expected) {
+        true => String::new(),
+        false => format!(", which is {}", visible(state(vm))),
+    };
+    format!("{done} {label}{but}; {}", next(vm))
 }
 
 /// The command that fits the status best.

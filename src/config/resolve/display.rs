@@ -79,7 +79,10 @@ fn choice<T: ValueEnum>(setting: &str, text: &str) -> Result<T, Error> {
             .filter(|value| !value.is_hide_set())
             .map(|value| value.get_name().to_owned())
             .collect();
-        Error::value(setting, format!("{text:?} is none of {}", names.join(", ")))
+        Error::value(
+            setting,
+            format!("{text:?} is not one of {}", names.join(", ")),
+        )
     })
 }
 
@@ -99,7 +102,7 @@ fn verbose(options: &GlobalOptions, environment: &Environment, notices: &mut Vec
         "trace" => 3,
         _ => {
             notices.push(format!(
-                "{} is none of info, debug, trace",
+                "{} is not one of info, debug, trace",
                 Environment::LOG
             ));
             0

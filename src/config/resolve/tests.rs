@@ -351,7 +351,7 @@ fn a_broken_file_of_contexts_stops_only_what_needs_it() {
 fn an_unknown_context_or_a_bad_url_is_an_error_when_the_api_is_needed() {
     let mut case = Case::with_files();
     case.environment.context = Some("prdo".into());
-    assert_eq!(case.refusal(), "there is no context prdo");
+    assert_eq!(case.refusal(), "there is no context named \"prdo\"");
     case.environment.context = None;
     shared::set(
         &case.files,
@@ -359,12 +359,13 @@ fn an_unknown_context_or_a_bad_url_is_an_error_when_the_api_is_needed() {
     )
     .unwrap();
     let file = case.files.shared().display().to_string();
-    let expected = format!("the base URL from {file}: needs a scheme: try https://api.fastvm.org");
+    let expected =
+        format!("the base URL from {file}: it needs a scheme: try https://api.fastvm.org");
     assert_eq!(case.refusal(), expected);
     case.options.base_url = Some("http://10.0.0.1".into());
     assert!(
         case.refusal()
-            .contains("--base-url: http://10.0.0.1 is plain http")
+            .contains("--base-url: http://10.0.0.1 is plain HTTP")
     );
     case.options.allow_http = true;
     case.options.api_key = Some("k".into());
@@ -399,7 +400,7 @@ fn the_format_comes_from_option_variable_or_context() {
     let error = case.resolve().unwrap_err().to_string();
     assert_eq!(
         error,
-        "FASTVM_OUTPUT: \"xml\" is none of table, wide, json, jsonl, yaml, csv, name, id"
+        "FASTVM_OUTPUT: \"xml\" is not one of table, wide, json, jsonl, yaml, csv, name, id"
     );
 }
 
@@ -418,7 +419,7 @@ fn a_list_is_sorted_up_or_down() {
     assert_eq!(sort("age:desc").unwrap(), Some(("age".to_owned(), true)));
     assert_eq!(
         sort("age:down").unwrap_err().to_string(),
-        "--sort: 'age:down' is no sort order; write COLUMN, COLUMN:asc or COLUMN:desc"
+        "--sort: invalid sort order 'age:down': write COLUMN, COLUMN:asc or COLUMN:desc"
     );
     assert!(sort(":desc").is_err());
 }
@@ -470,7 +471,7 @@ fn the_log_variable_is_a_count_of_v() {
     }
     assert_eq!(
         case.settings().notices,
-        ["FASTVM_LOG is none of info, debug, trace"]
+        ["FASTVM_LOG is not one of info, debug, trace"]
     );
     case.options.verbose = 1;
     assert_eq!(case.settings().verbose, 1);

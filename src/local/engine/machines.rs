@@ -201,7 +201,7 @@ pub(super) fn fresh_nonce() -> String {
 
 fn parse_id(id: &str) -> Result<Uuid, Error> {
     Uuid::try_parse(id)
-        .map_err(|error| Error::Broken(format!("{id:?} in the state is no id: {error}")))
+        .map_err(|error| Error::Broken(format!("{id:?} in the state is not an id: {error}")))
 }
 
 /// The name in letters, digits and hyphens, as a host may be called; the id says more than nothing.

@@ -188,7 +188,7 @@ fn plan(request: CreateVolumeRequest) -> Result<VolumeRow, Error> {
     match request.backend.as_str() {
         NATIVE => {
             if request.byo_object.is_some() {
-                return Err(invalid("a native volume takes no byoObject"));
+                return Err(invalid("byoObject is not allowed for a native volume"));
             }
             let size = request.size_gib.unwrap_or(0);
             if !(1..=LARGEST_GIB).contains(&size) {

@@ -240,7 +240,7 @@ impl<R: Read> Archive<R> {
             _ => return Err(refuse(&name, "it is of an unknown kind").into()),
         };
         if !matches!(content, Content::File { .. }) && size != 0 {
-            return Err(refuse(&name, "it is no file but has content").into());
+            return Err(refuse(&name, "it has content but is not a file").into());
         }
         if matches!(content, Content::File { .. }) && path.is_root() {
             return Err(refuse(&name, "it stands where the folder itself should").into());

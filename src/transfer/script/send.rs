@@ -229,7 +229,7 @@ impl SendTree<'_> {
         if words > WORDS {
             return Err(Error::Refused {
                 path: self.path.to_owned(),
-                reason: "the VM's tar takes no list of names, and these are too many for its command line".to_owned(),
+                reason: "the tar of the VM cannot read a list of names, and these are too many for its command line".to_owned(),
             });
         }
         Ok(stdin)
