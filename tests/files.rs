@@ -132,4 +132,8 @@ fn what_is_wrong_is_refused() {
     assert_eq!(foreign.code, 5, "{foreign}");
     let nobody = home.run(&["files", "presign", "nope", "/x"]);
     assert_eq!(nobody.code, 3, "{nobody}");
+    // The engine that would serve the URLs ends with the command.
+    let local = Home::new().run(&["--local", "files", "presign", "dev", "/x"]);
+    assert_eq!(local.code, 2, "{local}");
+    assert!(local.stderr.contains("local serve"), "{local}");
 }

@@ -89,10 +89,18 @@ impl Named {
         let not_found = error.is_not_found();
         if self.noun == "VM" && error.says_paused() {
             let status = error.status().map_or(409, |status| status.as_u16());
-            return Error::new(Kind::Conflict, format!("VM {} is paused", self.label()))
-                .answered(status, None)
-                .target(&self.id)
-                .hint(format!("resume it with `fastvm vm resume {}`", self.word()));
+            let said = error.in_words();
+            // Why, where the server says so.
+            let why = said
+                .split_once("not running: ")
+                .map_or(String::new(), |(_, why)| format!(": {why}"));
+            return Error::new(
+                Kind::Conflict,
+                format!("VM {} is paused{why}", self.label()),
+            )
+            .answered(status, None)
+            .target(&self.id)
+            .hint(format!("resume it with `fastvm vm resume {}`", self.word()));
         }
         let error = self.named(Error::from(error)).target(&self.id);
         if !not_found {

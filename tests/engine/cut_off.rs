@@ -230,6 +230,65 @@ fn an_idle_vm_runs_on_when_the_command_that_made_its_snapshot_is_killed() {
     }
 }
 
+/// Processes of the machines of a VM, and its control groups.
+fn remains(id: &str) -> Vec<PathBuf> {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let in_a_group = |process: &std::fs::DirEntry| {
+        let groups = std::fs::read_to_string(process.path().join("cgroup"));
+        groups.is_ok_and(|groups| groups.contains(id))
+    };
+    let hierarchies = std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten();
+    let folders = hierarchies
+        .flatten()
+        .flat_map(|hierarchy| std::fs::read_dir(hierarchy.path()).into_iter().flatten())
+        .flatten()
+        .filter(|group| group.file_name().to_string_lossy().contains(id));
+    let processes = processes.filter(in_a_group);
+    processes.chain(folders).map(|entry| entry.path()).collect()
+}
+
+#[test]
+fn nothing_stays_of_a_vm_whose_init_was_killed_while_all_else_was_frozen() {
+    for command in [
+        &["--local", "rm", "dev", "--yes"][..],
+        &["local", "reset", "--yes"],
+    ] {
+        let dev = Dev::busy();
+        dev.home.ok(&["--local", "vm", "pause", "dev"]);
+        kill(init_of(&dev.home.join("local"), &dev.id));
+        dev.home.ok(command);
+        assert_eq!(remains(&dev.id), Vec::<PathBuf>::new(), "{command:?}");
+    }
+}
+
+#[test]
+fn a_vm_whose_init_was_killed_while_all_else_was_frozen_starts_again_alone() {
+    let dev = Dev::busy();
+    for freezes in [&["vm", "pause", "dev"][..], &["snapshot", "create", "dev"]] {
+        let mut command = dev.start(&[&["--local"], freezes].concat());
+        if freezes[0] == "snapshot" {
+            until("it copies", || dev.in_folder("copy").exists());
+        } else {
+            command.wait().unwrap();
+        }
+        kill(init_of(&dev.home.join("local"), &dev.id));
+        command.wait().unwrap();
+        until("it is stopped or was booted", || {
+            dev.home.run(&["--local", "vm", "resume", "dev"]).code == 0
+        });
+        let before = dev.written();
+        dev.home.ok(&["--local", "exec", "dev", "sleep 0.3"]);
+        assert_eq!(
+            dev.written(),
+            before,
+            "what ran before the kill still writes"
+        );
+        let again = "(while :; do echo >> /root/n; sleep 0.01; done) >/dev/null 2>&1 &";
+        dev.home.ok(&["--local", "exec", "dev", again]);
+        dev.goes_on();
+    }
+}
+
 impl Rig {
     /// What a verb leaves in the row whose process died between two machines of a VM.
     fn lose_machine(&self, vm: &str, row: &str) {

@@ -197,7 +197,7 @@ async fn unreadable_sources_stop_a_transfer_before_anything_is_sent() {
         other => panic!("{other:?}"),
     }
     assert_eq!(world.store.puts.load(Ordering::SeqCst), 0);
-    assert!(!world.remote("dst").exists());
+    assert!(!world.remote("dst/sub").exists());
     let summary = world
         .upload_with(&["src"], "dst", keep_going())
         .await

@@ -19,8 +19,9 @@ const NAME_WIDTH: usize = 18;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Looks at the cloud (settings, proxy, name, connection, TLS, clock, key, API, quota) and at the engine of this machine
-(kernel, namespaces, overlay, control groups, space, tools, leftovers), and starts and ends a local VM.
+Looks at the cloud: settings, proxy, name, connection, TLS, clock, key, API, quota.
+Looks at the engine of this machine: kernel, namespaces, overlay, control groups, space, tools, leftovers.
+Starts and ends a local VM.
 Ends with 0 only if a VM could be launched where commands go now: in the cloud, or with --local on this machine.
 
 Examples:

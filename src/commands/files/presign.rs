@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::absolute;
 use crate::commands::naming;
+use crate::config::Api;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -28,6 +29,12 @@ pub struct PresignArgs {
 }
 
 pub(super) async fn run(context: &mut Context, args: PresignArgs) -> Result<Exit, Error> {
+    if matches!(context.settings.api()?, Api::Local { .. }) {
+        return Err(Error::usage(
+            "the URLs would end with this command, which is the engine that serves them",
+        )
+        .hint("start `fastvm local serve`, then `eval \"$(fastvm local env)\"`"));
+    }
     let client = context.client().await?;
     let vm = naming::vm(&client, &args.vm).await?;
     let answer = client

@@ -24,13 +24,14 @@ use crate::wire::{Deleted, Record};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 What is chosen:
-  VMs        those that are at least as old as --older-than says, running or not; none without that option
-  snapshots  those that no VM uses: the VM they were made from is gone, and so is every VM launched from them
-  volumes    those that no VM has mounted, paused VMs included
-  leftovers  on this machine: journals of copies that were cut off more than a day ago, and what `local repair` set aside
+- VMs that are at least as old as --older-than says, running or not; none without that option
+- snapshots that no VM uses: the VM they were made from is gone, and so is every VM launched from them
+- volumes that no VM has mounted, paused VMs included
+- leftovers on this machine: journals of copies that were cut off more than a day ago, and what `local repair` set aside
 
-All of it is listed before you are asked, and nothing that is not listed is deleted. What comes into use after you
-were asked is kept. A snapshot that VMs are to be launched from later is unused until then: keep it with --keep.
+All of it is listed before you are asked, and nothing that is not listed is deleted.
+What comes into use after you were asked is kept.
+A snapshot that VMs are to be launched from later is unused until then: keep it with --keep.
 
 Examples:
   fastvm prune --dry-run

@@ -42,7 +42,7 @@ Each VM is asked by one command every --interval, which needs sh, cat, sed and d
 What is not known is shown as a dash, and as null in JSON.
 CPU is the share of all processors of the VM.
 In VMs of the local engine processes are counted; memory is their own, and the use of the disk is not known.
-q or Ctrl-C leaves.
+Press q or Ctrl-C to leave.
 
 Examples:
   fastvm top

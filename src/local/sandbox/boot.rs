@@ -64,8 +64,12 @@ impl Booter {
 
     /// Has the machine built, and returns when its init serves.
     fn build(mut self, plan: &BootPlan, descriptors: &[BorrowedFd<'_>]) -> Result<(), Error> {
-        let heard = socket::send(self.report.as_fd(), plan, descriptors)
-            .and_then(|()| socket::receive::<BootReport>(self.report.as_fd(), RecvFlags::empty()));
+        let sent = socket::send(self.report.as_fd(), plan, descriptors);
+        // A first stage that has failed told why before it went.
+        let heard = match socket::receive::<BootReport>(self.report.as_fd(), RecvFlags::empty()) {
+            Ok(Some(report)) => Ok(Some(report)),
+            other => sent.and(other),
+        };
         let failed = |step: &str, source| Error::Boot {
             step: step.to_owned(),
             source,

@@ -16,6 +16,8 @@ use super::trial;
 pub(super) const PROCESSES: u64 = 4096;
 /// How long a group may take to become empty, and how often to look.
 const REMOVAL_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same for a group that nobody asks for.
+const STALE_TIMEOUT: Duration = Duration::from_millis(500);
 const REMOVAL_INTERVAL: Duration = Duration::from_micros(50);
 /// The group of a trial that is older was left by a process that died.
 const LONGEST_TRIAL: Duration = Duration::from_secs(60);
@@ -27,8 +29,8 @@ const MIB: u64 = 1024 * 1024;
 #[derive(Debug, Clone)]
 pub(super) struct Groups {
     pub(super) support: LimitsSupport,
-    /// Whether a group of version 2 would obey root inside, who is the user that owns it: the kernel was not told that a
-    /// control group namespace is a boundary.
+    /// Whether a group would obey root inside, who is the user that owns it: the kernel does not know, or was not told,
+    /// that a control group namespace is a boundary.
     pub(super) belong_to_user: bool,
     /// By controller; with version 2 one for all.
     parents: Vec<(&'static str, PathBuf)>,
@@ -61,7 +63,8 @@ impl Groups {
         };
         Self {
             support,
-            belong_to_user: !is_delegation_bounded(&mounts),
+            // Version 1 knows no boundary.
+            belong_to_user: true,
             parents,
         }
     }
@@ -170,24 +173,32 @@ impl Groups {
 
     /// Removes the groups of machines of a data folder that have ended, except those that `is_known` knows.
     pub(super) fn remove_stale(&self, mark: &str, is_known: impl Fn(&str) -> bool) {
+        let stale = self.stale(mark, is_known);
+        let all = || {
+            let each = stale.iter();
+            each.flat_map(|group| ["init", "programs", ""].map(|below| group.join(below)))
+        };
+        // What is frozen does not die.
+        all().for_each(|group| thaw_group(&group).unwrap_or_default());
+        // One whose processes do not end stays.
+        all().for_each(|group| remove_group(&group, STALE_TIMEOUT).unwrap_or_default());
+    }
+
+    fn stale(&self, mark: &str, is_known: impl Fn(&str) -> bool) -> Vec<PathBuf> {
         let (own, of_trials) = (group_name(mark, ""), group_name(trial::MARK, ""));
-        for (_, parent) in &self.parents {
-            for group in fs::read_dir(parent).into_iter().flatten().flatten() {
-                let name = group.file_name();
-                let name = name.to_str().unwrap_or_default();
-                let is_stale = match (name.strip_prefix(&own), name.strip_prefix(&of_trials)) {
-                    (Some(id), _) => !is_known(id),
-                    (None, Some(_)) => is_older(&group.path(), LONGEST_TRIAL),
-                    (None, None) => false,
-                };
-                if is_stale {
-                    // One that still holds processes stays.
-                    for below in ["init", "programs", ""] {
-                        fs::remove_dir(group.path().join(below)).unwrap_or_default();
-                    }
-                }
+        let is_stale = |group: &fs::DirEntry| {
+            let name = group.file_name();
+            let name = name.to_str().unwrap_or_default();
+            match (name.strip_prefix(&own), name.strip_prefix(&of_trials)) {
+                (Some(id), _) => !is_known(id),
+                (None, Some(_)) => is_older(&group.path(), LONGEST_TRIAL),
+                (None, None) => false,
             }
-        }
+        };
+        let parents = self.parents.iter();
+        let groups =
+            parents.flat_map(|(_, parent)| fs::read_dir(parent).into_iter().flatten().flatten());
+        groups.filter(is_stale).map(|group| group.path()).collect()
     }
 }
 
@@ -325,13 +336,9 @@ pub(super) fn enter(plan: &BootPlan) -> io::Result<Membership> {
         .map(|path| path.display().to_string())
         .collect();
     fs::write(plan.group_note.path(), note.join("\n"))?;
-    for group in &plan.groups {
+    for (index, group) in plan.groups.iter().enumerate() {
         let path = group.path.path();
-        match fs::create_dir(path) {
-            // Controllers may share a hierarchy.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            result => result?,
-        }
+        make_group(path, &paths, index)?;
         for (file, value) in &group.settings {
             fs::write(path.join(file), value)?;
         }
@@ -359,6 +366,24 @@ pub(super) fn enter(plan: &BootPlan) -> io::Result<Membership> {
         }
     }
     Ok(membership)
+}
+
+/// Makes one of the groups of a machine. One that an earlier boot left is removed, and what still runs in it ends first.
+fn make_group(path: &Path, all: &[&Path], index: usize) -> io::Result<()> {
+    match fs::create_dir(path) {
+        // Controllers may share a hierarchy.
+        Err(error)
+            if error.kind() == io::ErrorKind::AlreadyExists && !all[..index].contains(&path) =>
+        {
+            all.iter().try_for_each(|group| thaw_group(group))?;
+            for below in ["init", "programs", ""] {
+                remove_group(&path.join(below), REMOVAL_TIMEOUT)?;
+            }
+            fs::create_dir(path)
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        result => result,
+    }
 }
 
 /// Makes this process a member of a group of version 1, by its file `tasks`.
@@ -393,36 +418,33 @@ pub(super) fn killed_for_memory(note: &Path) -> u64 {
 
 /// Lets the programs of a machine go on, whose init may be gone: a frozen process does not die.
 pub(super) fn thaw(note: &Path) -> io::Result<()> {
-    noted(note)
-        .iter()
-        .filter_map(|group| Freezer::open(group).transpose())
-        .try_for_each(|freezer| freezer?.thaw())
+    noted(note).iter().try_for_each(|group| thaw_group(group))
 }
 
-/// Removes the groups of a machine whose processes are gone, and the note that names them.
+/// Lets the processes of a group go on, if it has a freezer.
+pub(super) fn thaw_group(group: &Path) -> io::Result<()> {
+    Freezer::open(group)?.map_or(Ok(()), |freezer| freezer.thaw())
+}
+
+/// Removes a group as soon as it is empty. What is frozen of a dead machine must have been let go on, so that it can die.
+fn remove_group(group: &Path, timeout: Duration) -> io::Result<()> {
+    wait_until(timeout, REMOVAL_INTERVAL, || match fs::remove_dir(group) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) if error.raw_os_error() == Some(libc::EBUSY) => Ok(false),
+        Err(error) => Err(error),
+    })
+}
+
+/// Removes the groups of a dead machine, and the note that names them.
 pub(super) fn remove(note: &Path) {
+    thaw(note).unwrap_or_default();
     // Those below come after those above.
-    for group in noted(note).into_iter().rev() {
+    for group in noted(note).iter().rev() {
         // A process that has just died may count for a moment longer.
-        let gone = wait_until(REMOVAL_TIMEOUT, REMOVAL_INTERVAL, || {
-            match fs::remove_dir(&group) {
-                Err(error) if error.raw_os_error() == Some(libc::EBUSY) => Ok(false),
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-                _ => Ok(true),
-            }
-        });
-        if gone.is_err() {
+        if remove_group(group, REMOVAL_TIMEOUT).is_err() {
             return; // the note stays, so that the next try finds it
         }
-    }
-    fs::remove_file(note).unwrap_or_default();
-}
-
-/// The same without waiting, for a machine that ended by itself. What is still busy stays: the next boot of the machine
-/// uses it, or an engine removes it by its name.
-pub(super) fn try_remove(note: &Path) {
-    for group in noted(note).iter().rev() {
-        fs::remove_dir(group).unwrap_or_default();
     }
     fs::remove_file(note).unwrap_or_default();
 }

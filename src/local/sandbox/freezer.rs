@@ -10,11 +10,12 @@ use std::time::Duration;
 use super::cgroup::wait_until;
 
 /// How long processes may take to freeze, and how often to look.
-const FREEZE_TIMEOUT: Duration = Duration::from_secs(5);
+const FREEZE_TIMEOUT: Duration = Duration::from_secs(2);
 const FREEZE_INTERVAL: Duration = Duration::from_micros(100);
-/// After so many looks a group of version 1 is thawed for an instant and frozen again: a process that forks or execs at
-/// the wrong moment can keep it from ever being frozen. (runc does the same.)
-const LOOKS_AT_ONCE: u32 = 1000;
+/// After so many looks a group of version 1 is thawed for some time and frozen again: a process that forks or execs at the
+/// wrong moment can keep it from ever being frozen. (runc does the same.)
+const LOOKS_AT_ONCE: u32 = 200;
+const THAWED_FOR: Duration = Duration::from_millis(5);
 
 /// The files that freeze a control group and tell whether it is frozen. Who holds them can do so without its path.
 #[derive(Debug)]
@@ -73,6 +74,7 @@ impl Freezer {
                     looks += 1;
                     if looks % LOOKS_AT_ONCE == 0 {
                         write(state, "THAWED")?;
+                        std::thread::sleep(THAWED_FOR);
                     }
                     write(state, wanted)?;
                     Ok(false)

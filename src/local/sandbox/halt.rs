@@ -3,11 +3,12 @@
 use std::ffi::CStr;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{Dir, Mode, OFlags};
 
+use super::freezer::Freezer;
 use super::handles::Handles;
 use super::kernel;
 
@@ -17,24 +18,70 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 /// stopped itself.
 const LONG_WAIT: Duration = Duration::from_millis(200);
 
-/// Whether all were stopped this way; else a signal would wake what somebody inside has stopped.
+/// How long what execs again and again may take to see its signal.
+const SIGNAL_TIME: Duration = Duration::from_millis(50);
+
+/// Whether all were stopped by signals; else a signal would wake what somebody inside has stopped.
 static STOPPED: AtomicBool = AtomicBool::new(false);
+/// Counts what was asked here; odd numbers are stops.
+static TURN: AtomicU64 = AtomicU64::new(0);
+
+/// Which stop it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stop(u64);
 
 /// Stops all processes but init, and returns when every thread has stopped.
-pub(super) fn stop_all(handles: &Handles) -> io::Result<()> {
+pub(super) fn stop_all(handles: &Handles) -> io::Result<Stop> {
     match (&handles.program_groups.freezer, &handles.proc) {
-        (Some(freezer), _) => freezer.freeze(),
+        (Some(freezer), _) => freeze(freezer),
         (None, Some(proc)) => stop_by_signals(proc.as_fd()),
         (None, None) => Err(io::ErrorKind::Unsupported.into()),
+    }?;
+    let turn = TURN.load(Ordering::Relaxed);
+    let stop = turn + 1 + turn % 2;
+    TURN.store(stop, Ordering::Relaxed);
+    Ok(Stop(stop))
+}
+
+/// A process that execs again and again can keep a freezer from ever freezing it; a stopped one cannot.
+fn freeze(freezer: &Freezer) -> io::Result<()> {
+    match freezer.freeze() {
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => {}
+        other => return other,
     }
+    STOPPED.store(true, Ordering::Relaxed);
+    signal_all(libc::SIGSTOP)?;
+    std::thread::sleep(SIGNAL_TIME);
+    let frozen = freezer.freeze();
+    if frozen.is_err() {
+        continue_by_signals()?;
+    }
+    frozen
+}
+
+/// Whether all processes are stopped.
+pub(super) fn is_stopped() -> bool {
+    TURN.load(Ordering::Relaxed) % 2 == 1
+}
+
+/// Lets all processes go on, if that stop was the last thing that was asked here.
+pub(super) fn end(handles: &Handles, stop: Stop) -> io::Result<()> {
+    if TURN.load(Ordering::Relaxed) == stop.0 {
+        continue_all(handles)?;
+    }
+    Ok(())
 }
 
 /// Lets all processes go on that [`stop_all`] has stopped.
 pub(super) fn continue_all(handles: &Handles) -> io::Result<()> {
-    match &handles.program_groups.freezer {
-        Some(freezer) => freezer.thaw(),
-        None => continue_by_signals(),
+    if let Some(freezer) = &handles.program_groups.freezer {
+        freezer.thaw()?;
     }
+    continue_by_signals()?;
+    if is_stopped() {
+        TURN.fetch_add(1, Ordering::Relaxed);
+    }
+    Ok(())
 }
 
 /// `proc` is a `/proc` that nobody inside can mount anything on.

@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SocketFlags};
 use rustix::process::{Pid, WaitOptions, WaitStatus};
 
+use super::halt::Stop;
 use super::handles::Handles;
 use super::kernel;
 use super::launch;
@@ -40,7 +41,7 @@ enum Holds {
     /// A file that is being written; dropping it removes the file.
     Parcel(Parcel),
     /// All processes, stopped.
-    Stopped,
+    Stopped(Stop),
 }
 
 /// Whether a connection stays after a request.
@@ -56,20 +57,28 @@ pub(super) fn serve(handles: &Handles, engine: u32) -> ! {
         kernel::leave(1)
     };
     let mut connections: Vec<Connection> = Vec::new();
+    let mut abandoned: Vec<Pid> = Vec::new();
     let mut doomed: Vec<Doomed> = Vec::new();
     loop {
-        let ready = wait_for_any(&children, control, &connections, &doomed);
+        let due = if halt::is_stopped() { &[] } else { &doomed[..] };
+        let ready = wait_for_any(&children, control, &connections, due);
         for (index, revents) in ready.connections.into_iter().enumerate().rev() {
             if !revents.is_empty()
                 && let Next::Close = answer(handles, &mut connections[index])
             {
-                doomed.extend(hang_up(handles, &connections.swap_remove(index)));
+                abandoned.extend(hang_up(handles, &connections.swap_remove(index)));
             }
+        }
+        // What is stopped stays so, and has its time when it goes on.
+        if !halt::is_stopped() {
+            doomed.extend(abandoned.drain(..).map(doom));
         }
         if ready.children {
             reap(&children, &mut connections);
         }
-        end(&mut doomed);
+        if !halt::is_stopped() {
+            end(&mut doomed);
+        }
         if ready.control
             && let Ok(socket) = rustix::net::accept_with(control, SocketFlags::CLOEXEC)
             && kernel::peer_user(socket.as_fd()).is_ok_and(|user| user == engine)
@@ -121,21 +130,24 @@ fn wait_for_any(
     }
 }
 
-/// The caller is gone, and what it started goes too: at first as if its terminal had been closed, so that it can tidy up.
-/// What it stopped goes on.
-fn hang_up(handles: &Handles, connection: &Connection) -> Option<Doomed> {
-    if let Holds::Stopped = connection.holds {
+/// The caller is gone: returns what it started. What it stopped goes on.
+fn hang_up(handles: &Handles, connection: &Connection) -> Option<Pid> {
+    match connection.holds {
+        Holds::Process(leader) => return Some(leader),
         // What cannot be done now, the next engine does.
-        halt::continue_all(handles).unwrap_or_default();
+        Holds::Stopped(stop) => halt::end(handles, stop).unwrap_or_default(),
+        Holds::Nothing | Holds::Parcel(_) => {}
     }
-    let Holds::Process(leader) = connection.holds else {
-        return None;
-    };
+    None
+}
+
+/// Ends what an absent caller started: at first as if its terminal had been closed, so that it can tidy up.
+fn doom(leader: Pid) -> Doomed {
     signal_group(leader, libc::SIGHUP);
     // One that is stopped hears it only when it goes on.
     signal_group(leader, libc::SIGCONT);
     let end = Instant::now() + GRACE;
-    Some(Doomed { leader, end })
+    Doomed { leader, end }
 }
 
 /// Forgets the groups that are empty, and kills those whose time is over.
@@ -200,13 +212,21 @@ fn answer(handles: &Handles, connection: &mut Connection) -> Next {
             );
             return if sent.is_ok() { next } else { Next::Close };
         }
-        Err(error) => (
-            Reply::Failed(error.raw_os_error().unwrap_or(libc::EIO)),
-            Next::Close,
-        ),
+        Err(error) => (Reply::Failed(number_of(&error)), Next::Close),
     };
     let sent = socket::send(connection.socket.as_fd(), &reply, &[]);
     if sent.is_ok() { next } else { Next::Close }
+}
+
+/// Returns the number of an error; the standard library has some without.
+fn number_of(error: &io::Error) -> i32 {
+    let timed_out = error.kind() == io::ErrorKind::TimedOut;
+    let other = if timed_out {
+        libc::ETIMEDOUT
+    } else {
+        libc::EIO
+    };
+    error.raw_os_error().unwrap_or(other)
 }
 
 enum Answer {
@@ -248,13 +268,12 @@ fn perform(
         (Request::IsIdle, Holds::Nothing) => {
             Ok(Answer::Now(Reply::Idle(has_no_children()), Next::Close))
         }
-        (Request::StopAll, Holds::Nothing) => halt::stop_all(handles).map(done),
+        (Request::StopAll, Holds::Nothing) => halt::stop_all(handles).map(|_| done(())),
         (Request::StopAllWhileConnected, Holds::Nothing) => {
-            halt::stop_all(handles)?;
-            connection.holds = Holds::Stopped;
+            connection.holds = Holds::Stopped(halt::stop_all(handles)?);
             Ok(Answer::Now(Reply::Done, Next::Keep))
         }
-        (Request::ContinueAll, Holds::Nothing | Holds::Stopped) => {
+        (Request::ContinueAll, Holds::Nothing | Holds::Stopped(_)) => {
             halt::continue_all(handles)?;
             connection.holds = Holds::Nothing;
             Ok(done(()))

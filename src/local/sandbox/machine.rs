@@ -15,7 +15,9 @@ use super::discard;
 use super::error::Error;
 use super::guest_file::GuestFile;
 use super::message::{Reply, Request};
-use super::place::{INIT_TIMEOUT, Place, ask, expect_descriptor, hear, is_ready, socket_name};
+use super::place::{
+    INIT_TIMEOUT, Place, ask, expect_descriptor, has_ended, hear, is_ready, socket_name,
+};
 use super::process::Process;
 use super::socket;
 use super::spec::ExecSpec;
@@ -172,9 +174,6 @@ impl Machine {
 
     /// Ends everything inside at once and waits until it is gone. A machine that is gone is fine.
     pub fn kill(&self) -> Result<(), Error> {
-        // A frozen process does not die before it is let go.
-        let note = self.place.group_note();
-        cgroup::thaw(&note).map_err(Error::file(&note))?;
         match self.place.reach() {
             Ok(socket) => self.end(&socket)?,
             Err(Error::Gone) => {}
@@ -204,7 +203,8 @@ impl Machine {
             Err(error) => return Err(failed(error)),
         }
         // The kernel ends and reaps every other process of the namespace before it reports this one.
-        if is_ready(&init, PollFlags::IN, INIT_TIMEOUT).map_err(Error::Socket)? {
+        let note = self.place.group_note();
+        if has_ended(&init, || cgroup::thaw(&note)).map_err(Error::Socket)? {
             Ok(())
         } else {
             Err(Error::TimedOut(String::from("end of the machine")))

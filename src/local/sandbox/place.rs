@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -52,7 +52,7 @@ pub(super) fn remove_traces(run: &Path) {
         };
         let path = run.join(&name);
         if name.len() > boot.len() {
-            cgroup::try_remove(&path);
+            cgroup::remove(&path);
         } else {
             fs::remove_file(path).unwrap_or_default();
         }
@@ -118,6 +118,25 @@ pub(super) fn is_ready(
             Ok(count) => return Ok(count > 0),
         }
     }
+}
+
+/// Waits until a killed process is gone. What is frozen below it does not die before it is let go, and init may have
+/// been about to freeze it.
+pub(super) fn has_ended(
+    process: &impl AsFd,
+    thaw: impl Fn() -> io::Result<()>,
+) -> io::Result<bool> {
+    let end = Instant::now() + INIT_TIMEOUT;
+    let mut wait = Duration::from_millis(1);
+    while Instant::now() < end {
+        // What cannot be let go on now may be gone already.
+        thaw().unwrap_or_default();
+        if is_ready(process, PollFlags::IN, wait)? {
+            return Ok(true);
+        }
+        wait = (wait * 2).min(Duration::from_millis(100));
+    }
+    Ok(false)
 }
 
 /// The one descriptor of an answer.

@@ -6,16 +6,14 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use rustix::event::PollFlags;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::booter::INIT;
 use super::cgroup::{self, Groups};
 use super::error::Error;
-use super::freezer::Freezer;
 use super::host::mark_of;
-use super::place::{INIT_TIMEOUT, is_ready};
+use super::place::has_ended;
 use super::tree::Owners;
 
 /// A process that was started for a data folder: `NAME MARK [ID]`.
@@ -122,18 +120,16 @@ impl Stray {
     /// Kills the process, and with an init everything in its machine, and waits until it is gone.
     pub fn kill(&self) -> Result<(), Error> {
         let groups = groups_of(self.process);
-        // A frozen process does not die before it is let go.
-        for group in &groups {
-            let freezer = Freezer::open(group).map_err(Error::file(group))?;
-            freezer
-                .map_or(Ok(()), |freezer| freezer.thaw())
-                .map_err(Error::file(group))?;
-        }
         match pidfd_send_signal(&self.handle, Signal::KILL) {
             Ok(()) | Err(Errno::SRCH) => {}
             Err(error) => return Err(Error::Socket(error.into())),
         }
-        if !is_ready(&self.handle, PollFlags::IN, INIT_TIMEOUT).map_err(Error::Socket)? {
+        let thaw = || {
+            groups
+                .iter()
+                .try_for_each(|group| cgroup::thaw_group(group))
+        };
+        if !has_ended(&self.handle, thaw).map_err(Error::Socket)? {
             let number = self.pid();
             return Err(Error::TimedOut(format!("end of process {number}")));
         }
