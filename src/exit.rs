@@ -29,9 +29,9 @@ impl Exit {
         Self(u8::try_from(128 + number).unwrap_or(255))
     }
 
-    /// The code of a command that ran in a VM, as the low byte that a shell would show.
+    /// The code of a command that ran in a VM; 255 for one that no process can end with.
     pub fn of_command(code: i32) -> Self {
-        Self((code & 0xff) as u8)
+        Self(u8::try_from(code).unwrap_or(255))
     }
 }
 

@@ -3,6 +3,7 @@
 mod usage;
 mod wants_json;
 
+use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
 
 use clap::error::ErrorKind;
@@ -82,15 +83,46 @@ fn is_about_bytes(error: &clap::Error) -> bool {
 
 /// Which arguments are not UTF-8; clap does not say.
 fn not_utf8() -> String {
-    let words = std::env::args_os().skip(1);
-    let bad: Vec<String> = words
-        .filter(|word| word.to_str().is_none())
-        .map(|word| format!("`{}`", bytes_visible(&word)))
+    let words: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let before = std::iter::once(None).chain(words.iter().map(Some));
+    let bad: Vec<String> = before
+        .zip(&words)
+        .filter(|(_, word)| word.to_str().is_none())
+        .map(|(before, word)| format!("`{}`", without_secret(before, word)))
         .collect();
     match bad.as_slice() {
         [one] => format!("the argument {one} is not UTF-8"),
         several => format!("the arguments {} are not UTF-8", several.join(", ")),
     }
+}
+
+/// Options whose values are secrets, or may hold one.
+const SECRET_OPTIONS: &[&str] = &["--api-key", "--env", "--header"];
+/// Their short forms, which may stand behind others in one word.
+const SHORT_SECRET_OPTIONS: &[char] = &['e', 'H'];
+
+/// An argument as it may be shown, given the one before it: of a secret only the option that it belongs to.
+fn without_secret(before: Option<&OsString>, word: &OsStr) -> String {
+    let option = before.and_then(|before| before.to_str());
+    if let Some(option) = option.filter(|option| takes_secret(option)) {
+        return format!("{option} [redacted]");
+    }
+    let text = word.to_string_lossy();
+    let name = text.split('=').next().unwrap_or_default();
+    if SECRET_OPTIONS.contains(&name) {
+        return format!("{name}=[redacted]");
+    }
+    let letters = name.strip_prefix('-').unwrap_or_default();
+    match letters.find(SHORT_SECRET_OPTIONS) {
+        Some(at) if !letters.starts_with('-') => format!("-{}[redacted]", &letters[..=at]),
+        _ => bytes_visible(word),
+    }
+}
+
+/// Whether the next argument is the value of a secret option.
+fn takes_secret(option: &str) -> bool {
+    let is_cluster = option.starts_with('-') && !option.starts_with("--");
+    SECRET_OPTIONS.contains(&option) || is_cluster && option.ends_with(SHORT_SECRET_OPTIONS)
 }
 
 /// A bug ends the program with one line, not with a backtrace.

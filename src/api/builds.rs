@@ -14,12 +14,12 @@ use crate::wire::file::FilePresignResponse;
 impl Client {
     /// Starts a build, once. It runs in the background.
     pub async fn create_build(&self, create: &CreateBuildRequest) -> Result<Record<Build>, Error> {
-        self.object(Request::post(["v1", "builds"]).once().json(create)?)
+        self.created(Request::post(["v1", "builds"]).once().json(create)?)
             .await
     }
 
     pub async fn get_build(&self, id: &str) -> Result<Record<Build>, Error> {
-        self.object(Request::get(["v1", "builds", id])).await
+        self.thing(id, Request::get(["v1", "builds", id])).await
     }
 
     /// Signed URLs of a new staging object for a build context.

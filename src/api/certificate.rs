@@ -5,6 +5,9 @@ use std::io;
 
 use rustls::CertificateError;
 
+/// What is said of a server that answers in another protocol.
+pub(crate) const NO_TLS: &str = "the server does not speak TLS";
+
 /// The TLS failure inside a failed request, in words.
 pub(crate) fn failure_in(error: &(dyn Error + 'static)) -> Option<String> {
     let mut cause = Some(error);
@@ -25,8 +28,11 @@ pub(crate) fn failure_in(error: &(dyn Error + 'static)) -> Option<String> {
 }
 
 fn words(error: &rustls::Error) -> String {
-    let rustls::Error::InvalidCertificate(problem) = error else {
-        return error.to_string().to_lowercase();
+    let problem = match error {
+        rustls::Error::InvalidCertificate(problem) => problem,
+        // what another protocol begins with
+        rustls::Error::InvalidMessage(_) => return NO_TLS.to_owned(),
+        other => return other.to_string().to_lowercase(),
     };
     match problem {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {

@@ -12,6 +12,9 @@ use super::log::Log;
 use super::tls::{self, Protocols};
 use crate::secret::ApiKey;
 
+/// A shorter key is part of many words, and no secret.
+const SHORTEST_SECRET: usize = 4;
+
 /// What a client is made of.
 #[derive(Debug)]
 pub struct Options {
@@ -108,6 +111,15 @@ impl Client {
             storage: OnceLock::new(),
             told_of_outage: AtomicBool::new(false),
         })))
+    }
+
+    /// A server's words without the key, which a server may repeat.
+    pub(crate) fn without_key(&self, text: String) -> String {
+        let key = self.0.headers.get("x-api-key");
+        match key.and_then(|key| key.to_str().ok()) {
+            Some(key) if key.len() >= SHORTEST_SECRET => text.replace(key, "[redacted]"),
+            _ => text,
+        }
     }
 
     /// Whether requests carry a key.

@@ -116,7 +116,7 @@ impl Client {
             let body = read(response, SHOWN).await.unwrap_or_default();
             return Err(Error::Status {
                 status,
-                message: text_of(status, &body),
+                message: self.without_key(text_of(status, &body)),
                 request_id: None,
                 retryable: false,
                 key_source: "the console's own token".to_owned(),

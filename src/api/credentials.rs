@@ -17,7 +17,7 @@ impl Client {
         create: &CreateVolumeCredentialRequest,
     ) -> Result<Record<VolumeCredential>, Error> {
         let request = Request::post(["v1", "volume-credentials"]);
-        self.object(request.once().json(create)?).await
+        self.created(request.once().json(create)?).await
     }
 
     pub async fn delete_credential(&self, id: &str) -> Result<Record<Deleted>, Error> {

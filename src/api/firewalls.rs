@@ -17,7 +17,7 @@ impl Client {
         policy: &FirewallPolicy,
     ) -> Result<Record<Vm>, Error> {
         let request = Request::new(Method::PUT, ["v1", "vms", vm, "firewall"]);
-        self.object(request.json(policy)?).await
+        self.thing(vm, request.json(policy)?).await
     }
 
     /// Changes the mode, the whole list of rules, or both.
@@ -27,6 +27,6 @@ impl Client {
         patch: &FirewallPolicyPatch,
     ) -> Result<Record<Vm>, Error> {
         let request = Request::new(Method::PATCH, ["v1", "vms", vm, "firewall"]);
-        self.object(request.json(patch)?).await
+        self.thing(vm, request.json(patch)?).await
     }
 }

@@ -33,3 +33,4 @@ pub mod wait;
 pub use client::{Client, Options};
 pub use error::Error;
 pub use log::Log;
+pub(crate) use plain_words::plain_words;

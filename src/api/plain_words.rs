@@ -1,7 +1,7 @@
 //! What a reader of JSON complains of, without the names that types have in our code.
 
 /// Puts words of JSON in place of types.
-pub(super) fn plain_words(reason: &str) -> String {
+pub(crate) fn plain_words(reason: &str) -> String {
     let mut words = Vec::new();
     let mut told = reason.split(' ').peekable();
     while let Some(word) = told.next() {
@@ -15,6 +15,8 @@ pub(super) fn plain_words(reason: &str) -> String {
                 told.next();
                 "an object"
             }
+            "sequence" => "list",
+            "map" => "object",
             bare => bare,
         };
         words.push(format!("{plain}{}", &word[bare.len()..]));

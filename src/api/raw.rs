@@ -120,7 +120,7 @@ impl RawAnswer {
         let status = self.status();
         (!status.is_success()).then(|| Error::Status {
             status,
-            message: error::text_of(status, body),
+            message: self.client.without_key(error::text_of(status, body)),
             request_id: None,
             retryable: false,
             key_source: self.client.0.key_source.clone(),

@@ -20,6 +20,8 @@ pub(crate) struct Request {
     /// Besides those that every request has; they win over them.
     pub(crate) headers: HeaderMap,
     pub(crate) retry: Retry,
+    /// Whether it names nothing that could be missing, although it is no GET.
+    names_nothing: bool,
 }
 
 impl Request {
@@ -32,6 +34,7 @@ impl Request {
             accept: "application/json",
             headers: HeaderMap::new(),
             retry: Retry::Allowed,
+            names_nothing: false,
         }
     }
 
@@ -49,6 +52,12 @@ impl Request {
         self
     }
 
+    /// Says whether neither path nor body name a thing that could be missing.
+    pub(crate) fn names_nothing(mut self, names_nothing: bool) -> Self {
+        self.names_nothing = names_nothing;
+        self
+    }
+
     pub(crate) fn json(mut self, body: &impl Serialize) -> Result<Self, Error> {
         self.body =
             Some(serde_json::to_vec(body).map_err(|error| Error::SetUp(error.to_string()))?);
@@ -57,12 +66,12 @@ impl Request {
 
     /// Whether every API has the path: the request names no thing that could be missing.
     pub(crate) fn is_always_there(&self) -> bool {
-        self.method == Method::GET
-            && match self.path.as_slice() {
-                [_] | [_, _] => true,
-                [_, noun, _] => noun == "org",
-                _ => false,
-            }
+        let is_list = match self.path.as_slice() {
+            [_] | [_, _] => true,
+            [_, noun, _] => noun == "org",
+            _ => false,
+        };
+        self.names_nothing || (self.method == Method::GET && is_list)
     }
 
     /// What messages call this request, such as `GET /v1/vms`.

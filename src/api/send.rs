@@ -14,6 +14,8 @@ use super::plain_words::plain_words;
 use super::request::Request;
 use super::retry::{self, Retry};
 use super::{curl, redact};
+use crate::wire::error::ErrorBody;
+use crate::wire::record::Thing;
 use crate::wire::{Deleted, Record};
 
 /// The largest JSON answer that is read, in bytes.
@@ -45,6 +47,28 @@ impl Client {
         serde_json::from_str(json.get()).map_err(|error| self.unexpected(&what, &error))
     }
 
+    /// As [`Client::object`], about a thing whose id is known: an answer need not tell it.
+    pub(crate) async fn thing<T: DeserializeOwned + Default + Thing>(
+        &self,
+        id: &str,
+        request: Request,
+    ) -> Result<Record<T>, Error> {
+        Ok(self.object(request).await?.known_as(id))
+    }
+
+    /// As [`Client::object`], about a thing that is made. Without an id nothing can be asked of it.
+    pub(crate) async fn created<T: DeserializeOwned + Default + Thing>(
+        &self,
+        request: Request,
+    ) -> Result<Record<T>, Error> {
+        let what = request.what();
+        let mut record = self.object::<T>(request).await?;
+        match record.value.id().trim().is_empty() {
+            true => Err(self.unexpected(&what, &"it has no id")),
+            false => Ok(record),
+        }
+    }
+
     /// Sends a request and reads an array of objects. Members that do not fit `T` read as absent.
     pub(crate) async fn array<T: DeserializeOwned + Default>(
         &self,
@@ -52,6 +76,9 @@ impl Client {
     ) -> Result<Vec<Record<T>>, Error> {
         let what = request.what();
         let json = self.json(request).await?;
+        if !json.get().starts_with('[') {
+            return Err(self.unexpected(&what, &"not a JSON list"));
+        }
         serde_json::from_str(json.get()).map_err(|error| self.unexpected(&what, &error))
     }
 
@@ -234,13 +261,12 @@ impl Client {
             .get("x-request-id")
             .and_then(|id| id.to_str().ok())
             .map(str::to_owned);
-        let is_foreign = || request.is_always_there() || body.trim_ascii_start().starts_with(b"<");
-        if status == StatusCode::NOT_FOUND && is_foreign() {
+        if status == StatusCode::NOT_FOUND && (request.is_always_there() || !names_a_thing(&body)) {
             return Err(Failure::last(self.not_the_api(request, &body, request_id)));
         }
         let error = Error::Status {
             status,
-            message: text_of(status, &body),
+            message: self.without_key(text_of(status, &body)),
             request_id,
             retryable: may_pass,
             key_source: self.0.key_source.clone(),
@@ -260,7 +286,7 @@ impl Client {
             false => "is it a FastVM API?".to_owned(),
         };
         let server = self.server();
-        let said = text_of(StatusCode::NOT_FOUND, body);
+        let said = self.without_key(text_of(StatusCode::NOT_FOUND, body));
         Error::NotTheApi {
             message: format!(
                 "{server} has no {path}/{} (404): {said}",
@@ -302,13 +328,13 @@ impl Client {
         Error::Unexpected {
             server: self.server(),
             what: what.to_owned(),
-            reason: plain_words(&reason.to_string()),
+            reason: self.without_key(plain_words(&reason.to_string())),
         }
     }
 
     pub(super) fn log(&self, level: u8, text: impl FnOnce() -> String) {
         if self.0.log.wants(level) {
-            self.0.log.line(level, &text());
+            self.0.log.line(level, &self.without_key(text()));
         }
     }
 }
@@ -375,6 +401,12 @@ pub(crate) async fn read(
         body.extend_from_slice(&chunk);
     }
     Ok(body)
+}
+
+/// Whether the body of a 404 is one of the API's that says which thing is missing. Any other means that the path is.
+fn names_a_thing(body: &[u8]) -> bool {
+    serde_json::from_slice::<ErrorBody>(body)
+        .is_ok_and(|body| !body.error.is_empty() && !body.error.starts_with("no such route"))
 }
 
 fn headers_text(headers: &HeaderMap) -> String {

@@ -14,7 +14,7 @@ impl Client {
     }
 
     pub async fn get_snapshot(&self, id: &str) -> Result<Record<Snapshot>, Error> {
-        self.object(Request::get(["v1", "snapshots", id])).await
+        self.thing(id, Request::get(["v1", "snapshots", id])).await
     }
 
     /// Asks for a snapshot, once. It may not be ready yet.
@@ -22,7 +22,7 @@ impl Client {
         &self,
         create: &CreateSnapshotRequest,
     ) -> Result<Record<Snapshot>, Error> {
-        self.object(Request::post(["v1", "snapshots"]).once().json(create)?)
+        self.created(Request::post(["v1", "snapshots"]).once().json(create)?)
             .await
     }
 
@@ -31,8 +31,11 @@ impl Client {
         id: &str,
         change: &UpdateSnapshotRequest,
     ) -> Result<Record<Snapshot>, Error> {
-        self.object(Request::new(Method::PATCH, ["v1", "snapshots", id]).json(change)?)
-            .await
+        self.thing(
+            id,
+            Request::new(Method::PATCH, ["v1", "snapshots", id]).json(change)?,
+        )
+        .await
     }
 
     pub async fn delete_snapshot(&self, id: &str) -> Result<Record<Deleted>, Error> {

@@ -34,18 +34,22 @@ impl Client {
     }
 
     pub async fn get_vm(&self, id: &str) -> Result<Record<Vm>, Error> {
-        self.object(Request::get(["v1", "vms", id])).await
+        self.thing(id, Request::get(["v1", "vms", id])).await
     }
 
     /// Asks for a VM, once: nothing lets a server recognise a repeat. It may not be running yet.
     pub async fn launch_vm(&self, launch: &LaunchRequest) -> Result<Record<Vm>, Error> {
-        self.object(Request::post(["v1", "vms"]).once().json(launch)?)
-            .await
+        let names_nothing = launch.snapshot_id.is_none() && launch.volumes.is_none();
+        let request = Request::post(["v1", "vms"]).once().json(launch)?;
+        self.created(request.names_nothing(names_nothing)).await
     }
 
     pub async fn update_vm(&self, id: &str, change: &UpdateVmRequest) -> Result<Record<Vm>, Error> {
-        self.object(Request::new(Method::PATCH, ["v1", "vms", id]).json(change)?)
-            .await
+        self.thing(
+            id,
+            Request::new(Method::PATCH, ["v1", "vms", id]).json(change)?,
+        )
+        .await
     }
 
     pub async fn delete_vm(&self, id: &str) -> Result<Record<Deleted>, Error> {
@@ -54,18 +58,19 @@ impl Client {
 
     /// Saves the state and gives back the quota. Answers when done.
     pub async fn pause_vm(&self, id: &str) -> Result<Record<Vm>, Error> {
-        self.object(Request::post(["v1", "vms", id, "pause"])).await
+        self.thing(id, Request::post(["v1", "vms", id, "pause"]))
+            .await
     }
 
     /// Restores the state and takes the quota again. The VM may still wait for a place.
     pub async fn resume_vm(&self, id: &str) -> Result<Record<Vm>, Error> {
-        self.object(Request::post(["v1", "vms", id, "resume"]))
+        self.thing(id, Request::post(["v1", "vms", id, "resume"]))
             .await
     }
 
     /// Begins a full cycle of the VM's timer. A VM without one is a conflict.
     pub async fn refresh_ttl(&self, id: &str) -> Result<Record<Vm>, Error> {
-        self.object(Request::post(["v1", "vms", id, "ttl", "refresh"]))
+        self.thing(id, Request::post(["v1", "vms", id, "ttl", "refresh"]))
             .await
     }
 }

@@ -17,7 +17,7 @@ impl Client {
     }
 
     pub async fn get_volume(&self, id: &str) -> Result<Record<Volume>, Error> {
-        self.object(Request::get(["v1", "volumes", id])).await
+        self.thing(id, Request::get(["v1", "volumes", id])).await
     }
 
     /// Asks for a volume, once. It may not be ready yet.
@@ -25,7 +25,7 @@ impl Client {
         &self,
         create: &CreateVolumeRequest,
     ) -> Result<Record<Volume>, Error> {
-        self.object(Request::post(["v1", "volumes"]).once().json(create)?)
+        self.created(Request::post(["v1", "volumes"]).once().json(create)?)
             .await
     }
 
@@ -34,8 +34,11 @@ impl Client {
         id: &str,
         change: &UpdateVolumeRequest,
     ) -> Result<Record<Volume>, Error> {
-        self.object(Request::new(Method::PATCH, ["v1", "volumes", id]).json(change)?)
-            .await
+        self.thing(
+            id,
+            Request::new(Method::PATCH, ["v1", "volumes", id]).json(change)?,
+        )
+        .await
     }
 
     pub async fn delete_volume(&self, id: &str) -> Result<Record<Deleted>, Error> {

@@ -205,9 +205,6 @@ pub(crate) async fn settle(
     else {
         return Ok(vm);
     };
-    if vm.value.id.is_empty() {
-        return Err(lost_reply(without_an_id(client)));
-    }
     let mut signals = Signals::listen()?;
     let spinner = context.ui.spinner(&format!(
         "waiting for {} ({})",
@@ -252,11 +249,6 @@ pub(crate) fn still_there(error: Error, vm: &Vm) -> Error {
         "the VM is still there; delete it with `fastvm vm delete {}`",
         visible(&vm.id)
     ))
-}
-
-/// A VM that was launched and cannot be named: nothing can be asked of it.
-pub(crate) fn without_an_id(client: &Client) -> api::Error {
-    client.unexpected("POST /v1/vms", &"it has no id")
 }
 
 fn lost_reply(error: api::Error) -> Error {

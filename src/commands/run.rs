@@ -272,10 +272,6 @@ impl Attempt<'_> {
     async fn launched(&self, signals: &mut Signals) -> Result<(Vm, Option<Signal>), Error> {
         let launching = async {
             match self.post().await.map(|vm| vm.value) {
-                Ok(vm) if vm.id.is_empty() => {
-                    let error = launching::without_an_id(self.client);
-                    Err(unlaunched(self.client, error, self.mark).await)
-                }
                 Ok(vm) => Ok(vm),
                 Err(error) => {
                     let error = unlaunched(self.client, error, self.mark).await;

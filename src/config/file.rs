@@ -1,7 +1,7 @@
 //! Reads one TOML file of settings.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read as _};
+use std::io::{self, ErrorKind, Read as _};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -26,6 +26,14 @@ impl Source {
     /// Fails if it cannot be read, is larger than 1 MiB, or is not UTF-8. A byte order mark is skipped.
     pub(super) fn read(path: &Path) -> Result<Option<Self>, Error> {
         let failed = |error| Error::io("read", path, &error);
+        // opening a pipe would wait for a writer
+        match std::fs::metadata(path) {
+            Ok(found) if found.is_file() || found.is_dir() => {}
+            Ok(_) if path == Path::new("/dev/null") => return Ok(None),
+            Ok(_) => return Err(failed(io::Error::other("it is not a file"))),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        }
         let file = match File::open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),

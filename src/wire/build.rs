@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::record::Thing;
+
 /// It ended well: `snapshot_id` names a ready snapshot.
 pub const COMPLETED: &str = "completed";
 /// It ended badly: `error` says why.
@@ -34,6 +36,12 @@ pub struct Build {
     pub snapshot_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+}
+
+impl Thing for Build {
+    fn id(&mut self) -> &mut String {
+        &mut self.id
+    }
 }
 
 /// Starts a build of an image, a Dockerfile, or both. Has no `Debug`: the URL of the context is signed.

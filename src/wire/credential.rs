@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::record::Thing;
+
 /// A reference to a stored secret. The secret itself never comes back.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -15,6 +17,12 @@ pub struct VolumeCredential {
     /// RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created_at: Option<String>,
+}
+
+impl Thing for VolumeCredential {
+    fn id(&mut self) -> &mut String {
+        &mut self.id
+    }
 }
 
 /// Stores a secret. Has no `Debug`: `data` is the secret.

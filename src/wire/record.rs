@@ -26,6 +26,24 @@ impl<T: Serialize> Record<T> {
     }
 }
 
+/// A thing that is asked for by its id.
+pub trait Thing {
+    /// Its id, empty where a server left it out.
+    fn id(&mut self) -> &mut String;
+}
+
+impl<T: Thing> Record<T> {
+    /// Puts in the id that was asked for where the answer has none.
+    #[must_use]
+    pub fn known_as(mut self, id: &str) -> Self {
+        let own = self.value.id();
+        if own.trim().is_empty() {
+            id.clone_into(own);
+        }
+        self
+    }
+}
+
 /// Works from JSON text only (`serde_json::from_str`, `from_slice`), alone or inside a list. What does not fit `T` reads as
 /// absent.
 impl<'de, T: DeserializeOwned + Default> Deserialize<'de> for Record<T> {

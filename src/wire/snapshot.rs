@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::firewall::PolicyAnswer;
+use super::record::Thing;
 use super::service::ServiceAnswer;
 use super::{EnvVars, Metadata};
 
@@ -37,6 +38,12 @@ pub struct Snapshot {
     pub env_vars: Option<EnvVars>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub services: Option<Vec<ServiceAnswer>>,
+}
+
+impl Thing for Snapshot {
+    fn id(&mut self) -> &mut String {
+        &mut self.id
+    }
 }
 
 /// Saves the state of a VM.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::firewall::{FirewallPolicy, PolicyAnswer};
+use super::record::Thing;
 use super::service::ServiceAnswer;
 use super::{EnvVars, Metadata};
 
@@ -86,6 +87,12 @@ pub struct Vm {
     /// Set after a restore whose services could not be registered again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snapshot_restore_warnings: Option<SnapshotRestoreWarnings>,
+}
+
+impl Thing for Vm {
+    fn id(&mut self) -> &mut String {
+        &mut self.id
+    }
 }
 
 impl Vm {

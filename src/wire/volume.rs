@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::record::Thing;
+
 /// A disk of the provider's.
 pub const NATIVE: &str = "native";
 /// A bucket of the user's.
@@ -43,6 +45,12 @@ pub struct Volume {
     pub created_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub updated_at: Option<String>,
+}
+
+impl Thing for Volume {
+    fn id(&mut self) -> &mut String {
+        &mut self.id
+    }
 }
 
 /// Where a bucket is, and what opens it.

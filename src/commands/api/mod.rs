@@ -3,6 +3,7 @@
 mod field_options;
 mod fields;
 
+use reqwest::header::{HeaderName, HeaderValue};
 use serde_json::value::RawValue;
 
 use self::field_options::FieldOptions;
@@ -96,13 +97,25 @@ impl ApiArgs {
                 "the API key cannot be given with --header: options show in `ps`",
             )
             .hint("use --api-key-file or FASTVM_API_KEY")),
-            Some((name, value)) => Ok((name.trim().to_owned(), value.trim().to_owned())),
+            Some((name, value)) => checked(name.trim(), value.trim()),
             None => Err(Error::usage(format!(
                 "the header {text:?} is not NAME: VALUE"
             ))),
         };
         self.header.iter().map(header).collect()
     }
+}
+
+/// A header that can be sent. The value is not shown: it may be a secret.
+fn checked(name: &str, value: &str) -> Result<(String, String), Error> {
+    if HeaderName::try_from(name).is_err() {
+        return Err(Error::usage(format!("{name:?} is not a valid header name")));
+    }
+    if HeaderValue::try_from(value).is_err() {
+        let message = format!("the value of the header {name} has a control character");
+        return Err(Error::usage(message));
+    }
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 pub(super) async fn run(context: &mut Context, args: ApiArgs) -> Result<Exit, Error> {

@@ -343,7 +343,15 @@ async fn routes(client: &Client, source: &str, checks: &mut Vec<Check>) {
         }
         return;
     }
-    checks.push(ok("key", format!("accepted, from {source}")));
+    checks.push(match there.as_slice() {
+        [] => Check::new(
+            AREA,
+            "key",
+            State::Skipped,
+            format!("not tried, from {source}"),
+        ),
+        _ => ok("key", format!("accepted, from {source}")),
+    });
     checks.push(version(&there, &missing));
     checks.push(quota.map_or_else(|| skipped("quota"), |quota| room(AREA, &quota)));
 }

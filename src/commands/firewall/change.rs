@@ -1,9 +1,12 @@
 //! Changing the present rules of a VM: read them, change the list, show the difference, send it.
 
 use serde::Deserialize;
+use serde::de::Error as _;
+use serde_json::Value;
 
 use super::policy::{self, Which};
 use super::rule;
+use crate::api::plain_words;
 use crate::commands::naming::{self, Named};
 use crate::context::Context;
 use crate::error::{Error, Kind};
@@ -72,21 +75,25 @@ fn sources(rule: &FirewallRule) -> Vec<&str> {
 fn rules(vm: &Record<Vm>) -> serde_json::Result<Vec<FirewallRule>> {
     #[derive(Deserialize)]
     struct Strict {
-        firewall: Option<Policy>,
-    }
-    #[derive(Deserialize)]
-    struct Policy {
-        ingress: Option<Vec<FirewallRule>>,
+        firewall: Option<Value>,
     }
     let strict: Strict = serde_json::from_str(vm.json.get())?;
-    let policy = strict.firewall;
-    Ok(policy.and_then(|policy| policy.ingress).unwrap_or_default())
+    match strict.firewall {
+        None => Ok(Vec::new()),
+        Some(Value::Object(mut policy)) => {
+            let rules = policy.remove("ingress").unwrap_or_default();
+            let rules: Option<Vec<FirewallRule>> = serde_json::from_value(rules)?;
+            Ok(rules.unwrap_or_default())
+        }
+        Some(_) => Err(serde_json::Error::custom("its firewall is not an object")),
+    }
 }
 
 fn unreadable(vm: &Named, error: &serde_json::Error) -> Error {
     let message = format!(
-        "cannot read the present rules of VM {}: {error}",
-        vm.label()
+        "cannot read the present rules of VM {}: {}",
+        vm.label(),
+        plain_words(&error.to_string())
     );
     Error::new(Kind::Server, message)
         .target(&vm.id)

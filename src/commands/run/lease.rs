@@ -42,23 +42,25 @@ impl Lease {
     pub(super) async fn renew(self, client: &Client, vm: &Vm, talk: &Talk) -> Infallible {
         let interval = self.0 / 3;
         let mut pause = interval;
+        let mut has_warned = false;
+        let mut tell = |text: &str| match std::mem::replace(&mut has_warned, true) {
+            false => talk.warn(text),
+            true => talk.verbose(1, text),
+        };
         loop {
             tokio::time::sleep(pause).await;
             pause = match client.refresh_ttl(&vm.id).await {
                 Ok(_) => interval,
                 Err(error) if is_final(&error) => {
-                    talk.verbose(1, &without(&error.to_string()));
+                    match vm.ttl.is_some() {
+                        true => tell(&unrenewed(vm, self.0, &error)),
+                        // the launch has told that there is no timer
+                        false => talk.verbose(1, &without(&error.to_string())),
+                    }
                     std::future::pending().await
                 }
                 Err(error) => {
-                    let length = human::duration(self.0);
-                    talk.verbose(
-                        1,
-                        &format!(
-                            "the timer of VM {} ({length}) could not be renewed: {error}",
-                            visible(&vm.id)
-                        ),
-                    );
+                    tell(&unrenewed(vm, self.0, &error));
                     (interval / 4).max(SHORTEST_RETRY)
                 }
             };
@@ -85,6 +87,14 @@ impl Lease {
             }
         }
     }
+}
+
+/// Says that the VM may go while its command runs.
+fn unrenewed(vm: &Vm, length: Duration, error: &api::Error) -> String {
+    let (id, length) = (visible(&vm.id), human::duration(length));
+    format!(
+        "the timer of VM {id} could not be renewed, and deletes it {length} after it was set: {error}"
+    )
 }
 
 /// Says that nothing deletes the VM if this command is killed.
@@ -124,16 +134,18 @@ pub(super) fn refused(error: &api::Error) -> String {
 
 /// Whether a later try would fail too: the VM has no timer or is gone, or the API has no such call.
 fn is_final(error: &api::Error) -> bool {
-    error.status().is_some_and(|status| {
-        status == StatusCode::NOT_IMPLEMENTED
-            || (status.is_client_error()
-                && ![
-                    StatusCode::REQUEST_TIMEOUT,
-                    StatusCode::TOO_MANY_REQUESTS,
-                    // A key that is being replaced may be right again.
-                    StatusCode::UNAUTHORIZED,
-                    StatusCode::FORBIDDEN,
-                ]
-                .contains(&status))
-    })
+    let has_no_such_call = matches!(error, api::Error::NotTheApi { .. });
+    has_no_such_call
+        || error.status().is_some_and(|status| {
+            status == StatusCode::NOT_IMPLEMENTED
+                || (status.is_client_error()
+                    && ![
+                        StatusCode::REQUEST_TIMEOUT,
+                        StatusCode::TOO_MANY_REQUESTS,
+                        // A key that is being replaced may be right again.
+                        StatusCode::UNAUTHORIZED,
+                        StatusCode::FORBIDDEN,
+                    ]
+                    .contains(&status))
+        })
 }

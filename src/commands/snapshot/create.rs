@@ -48,7 +48,10 @@ pub(crate) async fn run(context: &mut Context, args: CreateArgs) -> Result<Exit,
     let snapshot = client
         .create_snapshot(&request)
         .await
-        .map_err(|error| vm.explain(error))?;
+        .map_err(|error| match error.leaves_the_outcome_unknown() {
+            true => vm.explain(error).hint("the snapshot may have been made all the same; look with `fastvm snapshot list` before trying again"),
+            false => vm.explain(error),
+        })?;
     let snapshot = if args.wait {
         ready(&client, snapshot, args.wait_timeout).await?
     } else {
@@ -74,11 +77,6 @@ pub(crate) async fn ready(
         interval: Duration::from_secs(2),
     };
     let id = &snapshot.value.id;
-    if id.is_empty() {
-        return Err(client
-            .unexpected("POST /v1/snapshots", &"it has no id")
-            .into());
-    }
     let what = format!("snapshot {}", visible(id));
     let look = || {
         format!(

@@ -39,6 +39,23 @@ pub(super) enum IfExists {
     Error,
 }
 
+/// How the VM of a launch came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Came {
+    Launched,
+    Reused,
+}
+
+impl Came {
+    /// What was done to the VM, in a word.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Launched => "launched",
+            Self::Reused => "reused",
+        }
+    }
+}
+
 /// Launches the one VM of a name, or takes the one that exists, and waits as asked.
 pub(super) async fn launch(
     context: &Context,
@@ -46,7 +63,7 @@ pub(super) async fn launch(
     request: &LaunchRequest,
     options: &WaitOptions,
     policy: IfExists,
-) -> Result<Record<Vm>, Error> {
+) -> Result<(Record<Vm>, Came), Error> {
     let name = kept(request.name.as_deref().unwrap_or_default());
     if name.is_empty() {
         return Err(Error::usage("--if-exists needs a name that is not blank"));
@@ -69,12 +86,13 @@ pub(super) async fn launch(
     })?;
     // Who replaces the VM next does so once it runs.
     let _lock = lock.filter(|_| policy == IfExists::Replace);
-    let vm = claimed?;
+    let (vm, came) = claimed?;
     if let Some(signal) = signal {
         return Err(launching::still_there(signal.error(), &vm.value));
     }
     let vm = awake(client, vm, options).await?;
-    launching::settle(context, client, vm, options).await
+    let vm = launching::settle(context, client, vm, options).await?;
+    Ok((vm, came))
 }
 
 /// One launch by name.
@@ -88,7 +106,7 @@ struct Claim<'a> {
 
 impl Claim<'_> {
     /// Returns the one VM of the name. On failure this launch has left no VM, or names it.
-    async fn make(&self) -> Result<Record<Vm>, Error> {
+    async fn make(&self) -> Result<(Record<Vm>, Came), Error> {
         let existing = self.look().await?;
         let mut deleted = None;
         if let Some(oldest) = existing.first() {
@@ -113,7 +131,7 @@ impl Claim<'_> {
         Ok(vms)
     }
 
-    fn reuse(&self, existing: Vec<Record<Vm>>) -> Result<Record<Vm>, Error> {
+    fn reuse(&self, existing: Vec<Record<Vm>>) -> Result<(Record<Vm>, Came), Error> {
         let oldest = existing.into_iter().next();
         let vm = oldest.ok_or_else(|| Error::usage("there is no VM to reuse"))?;
         if [status::ERROR, status::STOPPED].contains(&launching::state(&vm.value)) {
@@ -128,7 +146,7 @@ impl Claim<'_> {
         }
         let status = format!("VM {} exists and is reused", launching::label(&vm.value));
         self.context.ui.status(&status);
-        Ok(vm)
+        Ok((vm, Came::Reused))
     }
 
     /// Deletes the VM that is replaced, and returns its id.
@@ -165,7 +183,11 @@ impl Claim<'_> {
     }
 
     /// Looks again: an older VM of the name wins over our own, which is deleted.
-    async fn defend(&self, own: Record<Vm>, deleted: Option<&str>) -> Result<Record<Vm>, Error> {
+    async fn defend(
+        &self,
+        own: Record<Vm>,
+        deleted: Option<&str>,
+    ) -> Result<(Record<Vm>, Came), Error> {
         let others = match self.look().await {
             Ok(others) => others,
             Err(error) => return Err(self.give_up(&own.value, error).await),
@@ -177,7 +199,7 @@ impl Claim<'_> {
         };
         let older: Vec<_> = others.into_iter().filter(is_older).collect();
         let Some(oldest) = older.first() else {
-            return Ok(own);
+            return Ok((own, Came::Launched));
         };
         let lost = match self.policy {
             IfExists::Reuse => None,

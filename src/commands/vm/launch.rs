@@ -7,7 +7,7 @@ use crate::commands::console::{self, EscapeOptions};
 use crate::commands::launching::{self, LaunchOptions, WaitOptions};
 use crate::commands::naming::Named;
 use crate::commands::several::{self, AT_ONCE, Deed};
-use crate::commands::vm::if_exists::{self, IfExists};
+use crate::commands::vm::if_exists::{self, Came, IfExists};
 use crate::commands::vm::{VMS, outcome};
 use crate::context::Context;
 use crate::error::Error;
@@ -97,9 +97,12 @@ impl LaunchArgs {
         context: &Context,
         client: &Client,
         request: &LaunchRequest,
-    ) -> Result<Record<Vm>, Error> {
+    ) -> Result<(Record<Vm>, Came), Error> {
         match self.if_exists {
-            None => launching::launch(context, client, request, &self.wait).await,
+            None => {
+                let vm = launching::launch(context, client, request, &self.wait).await?;
+                Ok((vm, Came::Launched))
+            }
             Some(policy) => if_exists::launch(context, client, request, &self.wait, policy).await,
         }
     }
@@ -117,9 +120,9 @@ pub(crate) async fn run(
         let requests = numbered(&request, count);
         return many(context, &client, requests, &args).await;
     }
-    let vm = args.launch(context, &client, &request).await?;
+    let (vm, came) = args.launch(context, &client, &request).await?;
     let named = Named::vm(&vm.value);
-    let line = outcome::line("launched", &vm.value);
+    let line = outcome::line(came.word(), &vm.value);
     context.ui.outcome(vm, &VMS, &line)?;
     if opens {
         return console::open(context, &client, &named, args.escape).await;
@@ -169,7 +172,7 @@ async fn many(
     let (mut vms, mut failures) = (Vec::new(), Vec::new());
     for (place, result) in results.into_iter().enumerate() {
         match result {
-            Ok(vm) => vms.push(vm),
+            Ok((vm, _)) => vms.push(vm),
             Err(error) => failures.push((place, error)),
         }
     }

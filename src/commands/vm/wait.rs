@@ -128,12 +128,21 @@ async fn find(
             Err(error) if error.is_retryable() => {
                 client.tell_of_outage(&error);
                 if !pace.rest().await {
-                    return Err(error);
+                    return Err(unfound(&error, wait));
                 }
             }
             found => return found,
         }
     }
+}
+
+/// The limit passed while the server did not even tell which VMs there are.
+fn unfound(error: &Error, wait: Wait) -> Error {
+    let limit = human::duration(wait.limit);
+    let message = format!("the VMs could not be looked up within {limit}: {error}");
+    Error::new(Kind::WaitTimeout, message)
+        .retryable(true)
+        .hint("see whether the API answers with `fastvm health`, or wait longer with --timeout")
 }
 
 /// What to do about a wait that did not end well.

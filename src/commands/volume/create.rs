@@ -6,7 +6,7 @@ use super::table::VOLUMES;
 use crate::commands::gib::gib;
 use crate::commands::naming;
 use crate::context::Context;
-use crate::error::{Error, Kind};
+use crate::error::Error;
 use crate::exit::Exit;
 use crate::wire::volume::{BYO_OBJECT, ByoObject, CreateVolumeRequest, NATIVE};
 
@@ -29,7 +29,12 @@ pub struct CreateArgs {
     byo: Option<String>,
 
     /// The stored credential that opens the bucket, by id or name
-    #[arg(long, value_name = "CREDENTIAL", requires = "byo")]
+    #[arg(
+        long,
+        value_name = "CREDENTIAL",
+        requires = "byo",
+        conflicts_with = "size_gib"
+    )]
     credential: Option<String>,
 
     /// Whether VMs may write to it [default: rw]
@@ -82,12 +87,13 @@ pub(super) async fn run(context: &mut Context, args: CreateArgs) -> Result<Exit,
         byo_object,
     };
     let volume = client.create_volume(&request).await.map_err(|error| {
+        let may_be_made = error.leaves_the_outcome_unknown();
         let error = Error::from(error);
-        match error.kind() {
-            Kind::Network => error.hint(
+        match may_be_made {
+            true => error.hint(
                 "the volume may have been made all the same; look with `fastvm volume list` before trying again",
             ),
-            _ => error,
+            false => error,
         }
     })?;
     context.ui.one(volume, &VOLUMES)?;
