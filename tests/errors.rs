@@ -2,7 +2,7 @@
 
 use snapbox::{assert_data_eq, str};
 
-use crate::common::Home;
+use crate::common::{Home, Ran};
 
 /// A home whose server cannot be reached: what is refused here never gets that far.
 fn nowhere() -> Home {
@@ -275,4 +275,73 @@ fn every_command_has_a_help_with_an_example() {
             "{command} says {about:?} of itself"
         );
     }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_secret_that_is_not_utf8_is_not_shown() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let bytes = |text: &[u8]| std::ffi::OsStr::from_bytes(text).to_owned();
+    for words in [
+        &[b"--api-key".as_slice(), b"fv_secret\xff"][..],
+        &[b"--api-key=fv_secret\xff"],
+        &[b"--json", b"--api-key=fv_secret\xff"],
+        &[b"run", b"-ieA=fv_secret\xff", b"true"],
+        &[b"run", b"--env", b"A=fv_secret\xff", b"true"],
+        &[b"api", b"-HAuthorization: fv_secret\xff", b"x"],
+    ] {
+        let mut command = Home::new().command(&[]);
+        command.args(words.iter().map(|word| bytes(word)));
+        let ran = Ran::of(&command.arg("ls").output().unwrap());
+        assert_eq!(ran.code, 2, "{ran}");
+        assert!(
+            ran.stderr.contains("[redacted]") && !ran.stderr.contains("fv_secret"),
+            "{ran}"
+        );
+    }
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_before_anything_is_sent() {
+    let home = Home::with_server("http://127.0.0.1:9");
+    for (arguments, said) in [
+        (
+            &[
+                "volume",
+                "create",
+                "q",
+                "--size-gib",
+                "1",
+                "--credential",
+                "c",
+            ][..],
+            "--credential",
+        ),
+        (
+            &["api", "/v1/vms", "-H", "A: b\r\nC: d"],
+            "control character",
+        ),
+        (&["run"], "fastvm run 'ls -la'"),
+    ] {
+        let ran = home.run(arguments);
+        assert_eq!(ran.code, 2, "{arguments:?}\n{ran}");
+        assert!(ran.stderr.contains(said), "{arguments:?}\n{ran}");
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_pipe_in_the_place_of_the_settings_does_not_hang() {
+    let home = Home::new();
+    let folder = home.join(".config/fastvm");
+    std::fs::create_dir_all(&folder).unwrap();
+    let pipe = std::process::Command::new("mkfifo")
+        .arg(folder.join("config.toml"))
+        .status();
+    assert!(pipe.unwrap().success());
+    let ran = home.run(&["vm", "list"]);
+    assert!(
+        ran.code == 1 && ran.stderr.contains("it is not a file"),
+        "{ran}"
+    );
 }

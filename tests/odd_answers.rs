@@ -361,12 +361,153 @@ fn a_wrong_base_url_is_told_from_a_missing_thing() {
             "{ran}"
         );
     }
-    let missing = answer("404 Not Found", "text/plain", "");
-    let (_, ran) = ran(
-        &[&missing],
+}
+
+#[test]
+fn a_404_that_is_not_of_the_api_says_nothing_of_a_thing() {
+    let foreign = [
+        "",
+        "404 page not found",
+        r#"{"message":"Not Found"}"#,
+        r#"{"error":"no such route: x"}"#,
+    ];
+    let routes: [&[&str]; 7] = [
+        &["vm", "launch"],
+        &["run", "true"],
+        &["exec", ID, "true"],
+        &["vm", "get", ID],
+        &["vm", "delete", ID, "--yes"],
         &["vm", "delete", ID, "--yes", "--ignore-not-found"],
+        &["vm", "wait", ID, "--for", "deleted"],
+    ];
+    for arguments in routes {
+        for body in foreign {
+            let (server, ran) = ran(&[&answer("404 Not Found", "text/plain", body)], arguments);
+            assert_ne!(ran.code, 0, "{arguments:?} {body}");
+            let hint = format!("check the base URL {}", server.url());
+            assert!(ran.stderr.contains(&hint), "{arguments:?} {body}\n{ran}");
+        }
+    }
+    let missing = answer_json("404 Not Found", r#"{"error":"vm not found"}"#);
+    for arguments in &routes[5..] {
+        let (_, ran) = ran(&[&missing], arguments);
+        assert_eq!(ran.code, 0, "{ran}");
+    }
+    let (_, launch) = ran(&[&missing], &["vm", "launch"]);
+    assert!(launch.stderr.contains("check the base URL"), "{launch}");
+    let (_, doctor) = ran(
+        &[&answer("404 Not Found", "text/plain", "no")],
+        &["doctor", "--json"],
     );
-    assert_eq!(ran.code, 0, "{ran}");
+    assert!(doctor.stdout.contains("not tried, from"), "{doctor}");
+}
+
+#[test]
+fn a_thing_without_an_id_is_the_one_that_was_asked_for() {
+    let queued = answer_json(
+        "202 Accepted",
+        &json!({"id": ID, "status": "queued"}).to_string(),
+    );
+    let bare = ok(&json!({"id": 7, "status": "running"}));
+    let cases: [(&[&str], &[&str]); 4] = [
+        (&[&queued, &bare], &["vm", "launch", "-o", "id"]),
+        (&[&bare], &["vm", "get", ID, "-o", "id"]),
+        (&[&bare], &["vm", "pause", ID, "-o", "id"]),
+        (&[&bare], &["vm", "refresh-ttl", ID, "-o", "id"]),
+    ];
+    for (answers, arguments) in cases {
+        let (_, ran) = ran(answers, arguments);
+        assert_eq!(
+            (ran.code, ran.stdout.trim()),
+            (0, ID),
+            "{arguments:?}\n{ran}"
+        );
+    }
+    for arguments in [
+        &["vm", "launch"][..],
+        &["snapshot", "create", ID],
+        &["volume", "create", "--size-gib", "1"],
+    ] {
+        let (_, ran) = ran(&[&bare], arguments);
+        assert_eq!(
+            (ran.code, ran.stdout.as_str()),
+            (1, ""),
+            "{arguments:?}\n{ran}"
+        );
+        assert!(
+            ran.stderr.contains("it has no id") && ran.stderr.contains("all the same"),
+            "{ran}"
+        );
+    }
+}
+
+#[test]
+fn a_key_that_a_server_repeats_is_not_shown() {
+    const KEY: &str = "fv_test_key_0123456789";
+    let said = json!({"error": format!("bad key {KEY}")}).to_string();
+    for status in [
+        "400 Bad Request",
+        "401 Unauthorized",
+        "404 Not Found",
+        "500 Oops",
+    ] {
+        for arguments in [
+            &["-vvv", "vm", "list", "--json"][..],
+            &["vm", "get", ID],
+            &["exec", ID, "true"],
+        ] {
+            let arguments = [&["--retries", "0"], arguments].concat();
+            let (_, ran) = ran(&[&answer_json(status, &said)], &arguments);
+            assert!(ran.stderr.contains("bad key [redacted]"), "{ran}");
+            assert!(!ran.stderr.contains(KEY), "{ran}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_list_is_told_in_words() {
+    let (_, list) = ran(&[&ok(&json!({"vms": []}))], &["vm", "list"]);
+    assert!(list.stderr.contains("not a JSON list"), "{list}");
+    for odd in [json!([]), json!([null]), json!("x"), json!({"ingress": {}})] {
+        let answer = ok(&json!({"id": ID, "firewall": odd}));
+        let (server, ran) = ran(&[&answer], &["firewall", "allow", ID, "tcp:80"]);
+        assert_eq!((ran.code, server.requests().len()), (1, 1), "{odd}\n{ran}");
+        assert!(
+            !ran.stderr.contains("struct") && !ran.stderr.contains("Policy"),
+            "{ran}"
+        );
+    }
+}
+
+#[test]
+fn a_failed_command_never_ends_with_0() {
+    for (code, ours) in [(256, 255), (300, 255), (-1, 255), (255, 255), (3, 3)] {
+        let ended = ok(&json!({"exitCode": code, "stdout": "", "stderr": ""}));
+        let (_, ran) = ran(&[&ended], &["exec", ID, "x"]);
+        assert_eq!(ran.code, ours, "{code}\n{ran}");
+    }
+}
+
+#[test]
+fn a_look_up_that_lasts_too_long_ends_the_wait() {
+    let away = answer_json("503 Service Unavailable", r#"{"error":"restarting"}"#);
+    let arguments = ["--retries", "0", "vm", "wait", "dev", "--timeout", "700ms"];
+    let (_, ran) = ran(&[&away], &arguments);
+    assert_eq!(ran.code, 8, "{ran}");
+    assert!(ran.stderr.contains("hint: "), "{ran}");
+}
+
+#[test]
+fn a_server_without_tls_is_named_as_one() {
+    let server = Scripted::new(&[&answer("400 Bad Request", "text/plain", "no")]);
+    let url = server.url().replacen("http", "https", 1);
+    let ran = Home::with_server(&url).run(&["--retries", "0", "vm", "list"]);
+    assert_eq!(ran.code, 7, "{ran}");
+    assert!(
+        ran.stderr
+            .contains(&format!("does not speak TLS; try {}", server.url())),
+        "{ran}"
+    );
 }
 
 #[test]

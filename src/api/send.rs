@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::certificate;
-use super::client::{Client, server_of};
+use super::client::{Client, is_loopback, server_of};
 use super::error::{Error, root_cause, text_of};
 use super::plain_words::plain_words;
 use super::request::Request;
@@ -321,7 +321,17 @@ impl Client {
 
     pub(crate) fn transport(&self, error: &reqwest::Error) -> Error {
         let server = format!("{} (from {})", self.server(), self.0.url_source);
-        transport_error(server, self.0.timeout, error)
+        let failure = transport_error(server, self.0.timeout, error);
+        match failure {
+            Error::Tls { server, reason }
+                if reason == certificate::NO_TLS && is_loopback(&self.0.base) =>
+            {
+                let plain = self.0.base.as_str().replacen("https://", "http://", 1);
+                let reason = format!("{reason}; try {plain}");
+                Error::Tls { server, reason }
+            }
+            other => other,
+        }
     }
 
     pub(crate) fn unexpected(&self, what: &str, reason: &dyn std::fmt::Display) -> Error {

@@ -123,6 +123,17 @@ pub(crate) async fn run(context: &mut Context, args: CpArgs) -> Result<Exit, Err
         Plan::Between { from, .. } => Some(naming::vm(&client, from).await?),
         _ => None,
     };
+    if let (
+        Some(from),
+        Plan::Between {
+            sources, target, ..
+        },
+    ) = (&source, &plan)
+    {
+        if from.id == vm.id {
+            plan::check_within_one_vm(sources, target)?;
+        }
+    }
     let to_stdout = matches!(
         &plan,
         Plan::Down {

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use argv::Grammar;
+use argv::{EXEC_EXAMPLE, Grammar};
 pub(crate) use argv::{Words, command_of};
 use attended::attended;
 use chosen::ChooseOptions;
@@ -133,8 +133,8 @@ impl CommandOptions {
     }
 
     /// The argv for some words, or for the shell line.
-    pub(crate) fn command(&self, words: Words) -> Result<Vec<String>, Error> {
-        command_of(self.shell.as_deref(), words)
+    pub(crate) fn command(&self, words: Words, example: &str) -> Result<Vec<String>, Error> {
+        command_of(self.shell.as_deref(), words, example)
     }
 
     pub(crate) fn timeout(&self) -> Option<Duration> {
@@ -176,7 +176,7 @@ pub(crate) async fn run(context: &mut Context, args: ExecArgs) -> Result<Exit, E
     let split = argv::split(args.grammar(), args.words.clone())?;
     args.place.check()?;
     let plan = Plan {
-        command: args.options.command(split.command.clone())?,
+        command: args.options.command(split.command.clone(), EXEC_EXAMPLE)?,
         place: args.place.clone(),
         variables: pairs::environment(&args.env_file, &args.env)?,
         limit: args.options.timeout(),

@@ -122,7 +122,9 @@ pub(crate) async fn run(context: &mut Context, args: RunArgs) -> Result<Exit, Er
     args.options.check()?;
     args.place.check()?;
     let plan = Plan {
-        command: args.options.command(args.words.clone())?,
+        command: args
+            .options
+            .command(args.words.clone(), "fastvm run 'ls -la'")?,
         place: args.place.clone(),
         // What the VM is launched with, its commands have.
         variables: EnvVars::new(),

@@ -16,28 +16,42 @@ use super::{Error, Options};
 /// How long to wait before accepting again when the system refuses.
 const BREATH: Duration = Duration::from_millis(50);
 
-/// Passes what connects to `listener` on to a TCP port of a VM, until `stop` is done; then ends the connections.
-///
-/// The VM must run and its firewall admit the port when this begins. A connection that the VM does not take is closed.
-pub async fn forward(
-    options: Options,
-    vm: &str,
+/// A TCP port of a VM that can be reached from here.
+#[derive(Debug)]
+pub struct Forward {
+    core: Arc<Core>,
+    vm: String,
     port: u16,
-    listener: TcpListener,
-    stop: impl Future<Output = ()>,
-) -> Result<(), Error> {
-    let address = listener.local_addr().map_err(Error::System)?;
-    let core = open(options, address, vm.to_owned(), port).await?;
-    let mut connections = JoinSet::new();
-    let mut stop = pin!(stop);
-    loop {
-        tokio::select! {
-            () = &mut stop => return Ok(()),
-            Some(_) = connections.join_next() => {}
-            accepted = listener.accept() => match accepted {
-                Ok((outside, _)) => drop(connections.spawn(pass(core.clone(), vm.to_owned(), port, outside))),
-                Err(_) => tokio::time::sleep(BREATH).await,
-            },
+}
+
+impl Forward {
+    /// Opens the way to a port. The VM must run and its firewall admit the port when this begins.
+    pub async fn open(
+        options: Options,
+        address: SocketAddr,
+        vm: &str,
+        port: u16,
+    ) -> Result<Self, Error> {
+        let core = open(options, address, vm.to_owned(), port).await?;
+        let vm = vm.to_owned();
+        Ok(Self { core, vm, port })
+    }
+
+    /// Passes on what connects to `listener`, until `stop` is done; then ends the connections. A connection that the VM
+    /// does not take is closed.
+    pub async fn run(self, listener: TcpListener, stop: impl Future<Output = ()>) {
+        let Self { core, vm, port } = self;
+        let mut connections = JoinSet::new();
+        let mut stop = pin!(stop);
+        loop {
+            tokio::select! {
+                () = &mut stop => return,
+                Some(_) = connections.join_next() => {}
+                accepted = listener.accept() => match accepted {
+                    Ok((outside, _)) => drop(connections.spawn(pass(core.clone(), vm.clone(), port, outside))),
+                    Err(_) => tokio::time::sleep(BREATH).await,
+                },
+            }
         }
     }
 }

@@ -35,7 +35,7 @@ mod store;
 
 pub use error::Error;
 pub(crate) use error::{explain, is_full};
-pub use forward::forward;
+pub use forward::Forward;
 pub use handle::{Engine, start};
 pub(crate) use host_boot::host_boot;
 pub use inspect::{Condition, Finding, Inspection, inspect, mend};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fastvm::local::{Egress, forward};
+use fastvm::local::{Egress, Forward};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -92,10 +92,8 @@ async fn a_port_that_the_firewall_admits_is_forwarded() {
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let data = options(rig.data.path());
-    let vm = id.clone();
-    let task = tokio::spawn(async move {
-        forward(data, &vm, 8000, listener, async { drop(stopped.await) }).await
-    });
+    let forward = Forward::open(data, address, &id, 8000).await.unwrap();
+    let task = tokio::spawn(forward.run(listener, async { drop(stopped.await) }));
     for _ in 0..3 {
         let mut socket = TcpStream::connect(address).await.unwrap();
         socket.write_all(b"hello").await.unwrap();
@@ -107,17 +105,10 @@ async fn a_port_that_the_firewall_admits_is_forwarded() {
         assert_eq!(answer, "HELLO");
     }
     drop(stop);
-    task.await.unwrap().unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let refused = forward(
-        options(rig.data.path()),
-        &id,
-        8001,
-        listener,
-        std::future::pending(),
-    )
-    .await
-    .unwrap_err();
+    task.await.unwrap();
+    let refused = Forward::open(options(rig.data.path()), address, &id, 8001)
+        .await
+        .unwrap_err();
     assert_eq!(
         refused.to_string(),
         format!("the firewall of vm {id} does not admit tcp port 8001")

@@ -4,7 +4,9 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use crate::error::Error;
-use crate::transfer::{DownloadTarget, Endpoint, RemotePath, System, UploadSource, parse};
+use crate::transfer::{
+    DownloadTarget, Endpoint, RemotePath, System, UploadSource, parse, shown_guest_path,
+};
 
 /// Both sides of the copy, at least one of them in a VM.
 pub(super) enum Plan {
@@ -110,6 +112,47 @@ fn remote_sources(sides: Vec<Endpoint>) -> Result<(String, Vec<RemotePath>), Err
     }
     let vm = from.ok_or_else(|| Error::usage("nothing is to be copied"))?;
     Ok((vm, sources))
+}
+
+/// Refuses a copy that a folder would be part of itself by, or that would be what it is made from.
+pub(super) fn check_within_one_vm(
+    sources: &[RemotePath],
+    target: &RemotePath,
+) -> Result<(), Error> {
+    for source in sources {
+        let from = parts(&source.path);
+        let mut to = parts(&target.path);
+        if (target.into || sources.len() > 1) && !source.into {
+            to.extend(from.last().copied());
+        }
+        if to.starts_with(&from) {
+            let (from, to) = (
+                shown_guest_path(&source.path),
+                shown_guest_path(&target.path),
+            );
+            let message = format!(
+                "cannot copy {from} to {to} in one VM: the target is the source or inside it"
+            );
+            return Err(Error::usage(message));
+        }
+    }
+    Ok(())
+}
+
+/// The names that a path in a VM is made of, without those that lead nowhere. One below the home begins with `~`.
+fn parts(path: &str) -> Vec<&str> {
+    let mut parts = match path.starts_with(['/', '~']) {
+        true => Vec::new(),
+        false => vec!["~"],
+    };
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            name => parts.push(name),
+        }
+    }
+    parts
 }
 
 fn mixed() -> Error {

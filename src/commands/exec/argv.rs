@@ -5,6 +5,9 @@ use std::ffi::{OsStr, OsString};
 use crate::error::Error;
 use crate::output::control::bytes_visible;
 
+/// How `exec` is typed.
+pub(crate) const EXEC_EXAMPLE: &str = "fastvm exec VM 'ls -la'";
+
 /// The words of a command, as they were typed.
 pub(crate) type Words = Vec<OsString>;
 
@@ -22,7 +25,7 @@ impl Split {
     /// Fails if an option stands where the command is missing.
     pub(super) fn check_command(&self) -> Result<(), Error> {
         match self.is_option {
-            true => Err(empty()),
+            true => Err(empty(EXEC_EXAMPLE)),
             false => Ok(()),
         }
     }
@@ -56,7 +59,7 @@ pub(super) fn split(grammar: Grammar, mut words: Words) -> Result<Split, Error> 
         command.remove(0);
     }
     if words.is_empty() && grammar != Grammar::CommandOnly {
-        return Err(Error::usage("no VM is given").hint("fastvm exec VM 'ls -la'"));
+        return Err(Error::usage("no VM is given").hint(EXEC_EXAMPLE));
     }
     if let Some(option) = words.iter().find(|word| begins_with_dash(word)) {
         let message = format!("`{}` stands where a VM is named", option.display());
@@ -84,8 +87,13 @@ fn begins_with_dash(word: &OsStr) -> bool {
     word.as_encoded_bytes().starts_with(b"-")
 }
 
-/// One word is a shell line, several are an argv; `--shell` says it outright.
-pub(crate) fn command_of(shell: Option<&str>, words: Words) -> Result<Vec<String>, Error> {
+/// One word is a shell line, several are an argv; `--shell` says it outright. `example` is what is shown where there is
+/// no command.
+pub(crate) fn command_of(
+    shell: Option<&str>,
+    words: Words,
+    example: &str,
+) -> Result<Vec<String>, Error> {
     let words = words
         .into_iter()
         .map(|word| word.into_string().map_err(|word| not_utf8(&word)))
@@ -97,20 +105,20 @@ pub(crate) fn command_of(shell: Option<&str>, words: Words) -> Result<Vec<String
         }
         (Some(line), []) => line.to_owned(),
         (None, [line]) => line.clone(),
-        (None, []) => return Err(empty()),
+        (None, []) => return Err(empty(example)),
         (None, [program, ..]) if program.is_empty() => {
             return Err(Error::usage("the program's name is empty"));
         }
         (None, _) => return Ok(words),
     };
     if line.trim().is_empty() {
-        return Err(empty());
+        return Err(empty(example));
     }
     Ok(vec!["sh".to_owned(), "-c".to_owned(), line])
 }
 
-fn empty() -> Error {
-    Error::usage("the command is empty").hint("fastvm exec VM 'ls -la'")
+fn empty(example: &str) -> Error {
+    Error::usage("the command is empty").hint(example)
 }
 
 fn not_utf8(word: &OsStr) -> Error {
@@ -132,15 +140,15 @@ mod tests {
     #[test]
     fn one_word_is_a_shell_line_and_several_stay_as_they_are() {
         assert_eq!(
-            command_of(None, words(&["ls | wc"])).unwrap(),
+            command_of(None, words(&["ls | wc"]), EXEC_EXAMPLE).unwrap(),
             ["sh", "-c", "ls | wc"]
         );
         assert_eq!(
-            command_of(None, words(&["echo", "a  b", ""])).unwrap(),
+            command_of(None, words(&["echo", "a  b", ""]), EXEC_EXAMPLE).unwrap(),
             ["echo", "a  b", ""]
         );
         assert_eq!(
-            command_of(Some("a; b"), Vec::new()).unwrap(),
+            command_of(Some("a; b"), Vec::new(), EXEC_EXAMPLE).unwrap(),
             ["sh", "-c", "a; b"]
         );
     }
@@ -155,7 +163,7 @@ mod tests {
             (Some("a"), &["b"]),
         ] {
             assert!(
-                command_of(shell, words(command)).is_err(),
+                command_of(shell, words(command), EXEC_EXAMPLE).is_err(),
                 "{shell:?} {command:?}"
             );
         }

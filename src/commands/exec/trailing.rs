@@ -42,11 +42,15 @@ pub(crate) fn parse(argv: &[OsString]) -> Result<(ArgMatches, Cli), clap::Error>
     };
     let (kept, moved) = words.split_at(at);
     let (_, moved_cli) = parse_once(&[head, moved].concat())?;
-    let rest = moved_cli
-        .command
-        .trailing()
-        .map_or(0, |rest| rest.words.len());
-    if rest == 0 && trailing.grammar == Grammar::VmsThenCommand && place == Place::BehindVm {
+    let moved_trailing = moved_cli.command.trailing();
+    let rest = moved_trailing.as_ref().map_or(0, |rest| rest.words.len());
+    // `-c` behind the VM is the command
+    let has_line = moved_trailing.is_some_and(|rest| rest.grammar == Grammar::VmsOnly);
+    if rest == 0
+        && !has_line
+        && trailing.grammar == Grammar::VmsThenCommand
+        && place == Place::BehindVm
+    {
         // There is no command: told once it is known that there is such a VM.
         return Ok((matches, cli));
     }
@@ -189,6 +193,10 @@ mod tests {
         assert_eq!(
             words(&["fastvm", "exec", "-c", "ls", "a", "--json", "b"]).unwrap(),
             ["a", "b"]
+        );
+        assert_eq!(
+            words(&["fastvm", "exec", "dev", "-c", "echo x"]).unwrap(),
+            ["dev"]
         );
     }
 

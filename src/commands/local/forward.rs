@@ -6,11 +6,12 @@ use std::str::FromStr;
 use tokio::net::TcpListener;
 
 use crate::api::Client;
-use crate::commands::naming;
+use crate::commands::naming::{self, Named};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
-use crate::local;
+use crate::local::{self, Forward};
+use crate::output::control::visible;
 use crate::signal::Signals;
 
 #[derive(Debug, clap::Args)]
@@ -66,23 +67,33 @@ pub(crate) async fn run(context: &mut Context, args: ForwardArgs) -> Result<Exit
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let here = listener.local_addr().map_err(failed)?;
     let mut signals = Signals::listen()?;
+    let port = args.ports.inside;
+    let forward = Forward::open(context.local_options()?, here, &vm.id, port).await;
+    let forward = forward.map_err(|error| refused(error, &vm, port))?;
     context.ui.line(&format!(
         "forwarding {here} to port {} of {}",
-        args.ports.inside,
+        port,
         vm.label()
     ))?;
     let stop = async {
         signals.next().await;
     };
-    local::forward(
-        context.local_options()?,
-        &vm.id,
-        args.ports.inside,
-        listener,
-        stop,
-    )
-    .await?;
+    forward.run(listener, stop).await;
     Ok(Exit::SUCCESS)
+}
+
+/// Says what to do about a firewall that does not let the port in.
+fn refused(error: local::Error, vm: &Named, port: u16) -> Error {
+    let is_shut =
+        matches!(&error, local::Error::Refused(reason) if reason.contains("does not admit"));
+    let error = Error::from(error);
+    match is_shut {
+        true => error.hint(format!(
+            "let it in with `fastvm firewall allow {} tcp:{port} --local`",
+            visible(vm.word())
+        )),
+        false => error,
+    }
 }
 
 #[cfg(test)]

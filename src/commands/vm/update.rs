@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use crate::api::plain_words;
 use crate::commands::naming::{self, Named};
 use crate::commands::new_name::new_name;
 use crate::commands::pairs;
@@ -96,8 +97,9 @@ fn present_labels(vm: &Record<Vm>) -> Result<Metadata, Error> {
     labels.map_err(|error| {
         let vm = Named::vm(&vm.value);
         let message = format!(
-            "cannot read the present labels of VM {}: {error}",
-            vm.label()
+            "cannot read the present labels of VM {}: {}",
+            vm.label(),
+            plain_words(&error.to_string())
         );
         Error::new(Kind::Server, message)
             .target(&vm.id)
