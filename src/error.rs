@@ -113,7 +113,7 @@ struct Failed {
 }
 
 /// Takes out the numbers that the standard library puts behind the reasons of the system: ` (os error 2)`.
-fn without_numbers(message: String) -> String {
+fn without_numbers(message: &str) -> String {
     const NUMBER: &str = " (os error ";
     let mut parts = message.split(NUMBER);
     let mut text = parts.next().unwrap_or_default().to_owned();
@@ -131,7 +131,7 @@ impl Error {
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self(Box::new(Parts {
             kind,
-            message: without_numbers(message.into()),
+            message: without_numbers(&message.into()),
             hint: None,
             status: None,
             request_id: None,
@@ -218,7 +218,7 @@ impl Error {
     /// Replaces the message.
     #[must_use]
     pub fn reworded(mut self, message: impl Into<String>) -> Self {
-        self.0.message = without_numbers(message.into());
+        self.0.message = without_numbers(&message.into());
         self
     }
 

@@ -506,3 +506,26 @@ fn sources_that_would_go_to_one_place_are_refused() {
     home.ok(&["--local", "cp", "dev:a/x", "dev:b", "out/"]);
     assert!(home.join("out/x/1").exists() && home.join("out/b/x/2").exists());
 }
+
+#[test]
+fn a_folder_is_not_copied_into_itself_within_one_vm() {
+    let home = home_with_vm();
+    home.ok(&["--local", "exec", "dev", "mkdir -p /tmp/d/sub /tmp/e"]);
+    for target in [
+        "dev:/tmp/d/sub",
+        "dev:/tmp//x/../d/new",
+        "dev:/tmp/d/",
+        "dev:/tmp/d",
+        "dev:/tmp/",
+    ] {
+        let ran = home.run(&["--local", "cp", "dev:/tmp/d", target]);
+        assert_eq!(ran.code, 2, "{target}\n{ran}");
+        assert!(ran.stderr.contains("the source or inside it"), "{ran}");
+    }
+    home.ok(&["--local", "cp", "dev:/tmp/d", "dev:/tmp/d2"]);
+    home.ok(&["--local", "cp", "dev:/tmp/d", "dev:/tmp/e/"]);
+    let listed = home.ok(&["--local", "exec", "dev", "ls -d /tmp/d2/sub /tmp/e/d/sub"]);
+    assert_eq!(listed, "/tmp/d2/sub\n/tmp/e/d/sub");
+    let ran = home.run(&["--local", "exec", "dev", "-c", "echo x"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, "x\n"), "{ran}");
+}

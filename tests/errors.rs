@@ -290,7 +290,8 @@ fn a_secret_that_is_not_utf8_is_not_shown() {
         &[b"run", b"--env", b"A=fv_secret\xff", b"true"],
         &[b"api", b"-HAuthorization: fv_secret\xff", b"x"],
     ] {
-        let mut command = Home::new().command(&[]);
+        let home = Home::new();
+        let mut command = home.command(&[]);
         command.args(words.iter().map(|word| bytes(word)));
         let ran = Ran::of(&command.arg("ls").output().unwrap());
         assert_eq!(ran.code, 2, "{ran}");

@@ -28,6 +28,17 @@ fn a_vm_of_the_name_is_taken_or_replaced_or_an_error() {
 
     let reused = launch(&home, "reuse");
     assert_eq!((reused.code, &reused.stdout), (0, &first.stdout));
+    let taken = [
+        "--local",
+        "vm",
+        "launch",
+        "-n",
+        "one",
+        "--if-exists",
+        "reuse",
+    ];
+    let told = home.run(&taken);
+    assert!(told.stdout.starts_with("reused one ("), "{told}");
     home.ok(&["--local", "vm", "pause", "one", "--quiet"]);
     let resumed = home.run(&[
         "--local",

@@ -173,6 +173,8 @@ fn a_server_that_cannot_renew_is_asked_once_and_one_that_fails_again() {
         let (_, asked) = run(&served, "3s", "sleep 3", answer(status));
         assert_eq!(asked, 1, "{status}");
     }
-    let (_, asked) = run(&served, "9s", "sleep 6", answer("503 Service Unavailable"));
+    let (ran, asked) = run(&served, "9s", "sleep 6", answer("503 Service Unavailable"));
     assert!(asked > 1, "{asked}");
+    let warnings = ran.stderr.matches("warning: the timer of VM").count();
+    assert_eq!(warnings, 1, "{ran}");
 }

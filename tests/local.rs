@@ -163,6 +163,9 @@ fn a_port_of_a_vm_is_forwarded_where_its_firewall_admits_it() {
     let home = Home::new();
     home.ok(&["--local", "launch", "-n", "web"]);
     let refused = home.run(&["local", "forward", "web", "8000:0"]);
+    assert_eq!(refused.stdout, "", "{refused}");
+    let hint = "fastvm firewall allow web tcp:8000";
+    assert!(refused.stderr.contains(hint), "{refused}");
     assert_ne!(refused.code, 0, "{refused}");
     assert!(refused.stderr.contains("firewall"), "{refused}");
 }

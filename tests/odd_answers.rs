@@ -6,7 +6,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 
 use crate::common::scripted::{answer, json as answer_json};
-use crate::common::{Home, Ran, Scripted};
+use crate::common::{Home, Ran, Scripted, Served};
 
 const ID: &str = "3f0c2a52-6a0f-4c8e-8a44-0b2b3a8a91d7";
 
@@ -499,15 +499,12 @@ fn a_look_up_that_lasts_too_long_ends_the_wait() {
 
 #[test]
 fn a_server_without_tls_is_named_as_one() {
-    let server = Scripted::new(&[&answer("400 Bad Request", "text/plain", "no")]);
-    let url = server.url().replacen("http", "https", 1);
+    let served = Served::start();
+    let url = served.url().replacen("http", "https", 1);
     let ran = Home::with_server(&url).run(&["--retries", "0", "vm", "list"]);
     assert_eq!(ran.code, 7, "{ran}");
-    assert!(
-        ran.stderr
-            .contains(&format!("does not speak TLS; try {}", server.url())),
-        "{ran}"
-    );
+    let said = format!("does not speak TLS; try {}", served.url());
+    assert!(ran.stderr.contains(&said), "{ran}");
 }
 
 #[test]

@@ -129,10 +129,9 @@ pub(crate) async fn run(context: &mut Context, args: CpArgs) -> Result<Exit, Err
             sources, target, ..
         },
     ) = (&source, &plan)
+        && from.id == vm.id
     {
-        if from.id == vm.id {
-            plan::check_within_one_vm(sources, target)?;
-        }
+        plan::check_within_one_vm(sources, target)?;
     }
     let to_stdout = matches!(
         &plan,
