@@ -22,7 +22,7 @@ pub enum Endpoint {
     Remote {
         /// Name or id of the VM.
         vm: String,
-        /// The path as written, as [`guest_path`] writes it; relative, empty and `~/` are below the guest's home.
+        /// The path as written, as `guest_path` writes it; relative, empty and `~/` are below the guest's home.
         path: String,
         /// It is empty, `.`, `..` or `~`, or ends in `/`, `/.` or `/..`: the copy goes *into* this folder.
         into: bool,
