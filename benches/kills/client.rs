@@ -192,6 +192,7 @@ impl<'a> Client<'a> {
         for (number, words) in remains::find(&self.home.join("local"), INIT_NAME) {
             if words.get(2) == Some(&id) {
                 self.tally.killed_inits += u64::from(kill(number));
+                wait_for_end(number);
                 if let Some(known) = self.vms.get_mut(&name) {
                     known.init_killed = true;
                 }
@@ -372,6 +373,18 @@ impl<'a> Client<'a> {
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
         self.random % end
+    }
+}
+
+/// Until it has closed its files a killed init counts as alive.
+fn wait_for_end(number: i32) {
+    let end = Instant::now() + Duration::from_secs(5);
+    let is_gone = || {
+        let stat = std::fs::read_to_string(format!("/proc/{number}/stat"));
+        stat.map_or(true, |stat| stat.contains(") Z "))
+    };
+    while !is_gone() && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 

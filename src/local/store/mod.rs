@@ -155,7 +155,7 @@ impl Store {
                 reserve::give_up(&self.folder);
             }
         })?;
-        self.records.write(prepared);
+        self.records.write(connection, prepared);
         Ok(value)
     }
 

@@ -1,7 +1,8 @@
 //! A copy of each row as a small file, from which a repair makes a new database.
 //!
 //! A record is written after the change of its row and removed before the row is, so one that has no row tells of a row
-//! that was lost, and never of one that was deleted. It is replaced whole and not waited for: what a crash of the computer
+//! that was lost, and never of one that was deleted. Another process may write one in between: who deletes removes it
+//! once more afterwards, and who writes looks whether the row is still there. It is replaced whole and not waited for: what a crash of the computer
 //! takes from it, the next change or the next sweep writes again.
 
 use std::collections::{BTreeMap, HashSet};
@@ -83,9 +84,9 @@ pub(crate) struct Records {
     changed: Arc<Mutex<Vec<Changed>>>,
 }
 
-/// What a committed change writes.
+/// What a committed change writes, and for none removes.
 #[derive(Debug, Default)]
-pub(super) struct Prepared(Vec<(PathBuf, Record)>);
+pub(super) struct Prepared(Vec<(Changed, Option<Record>)>);
 
 impl Records {
     pub(super) fn new(folder: PathBuf) -> Self {
@@ -123,34 +124,41 @@ impl Records {
     /// the transaction that changes them.
     pub(super) fn prepare(&self, connection: &Connection) -> Prepared {
         let changed = self.take_changed();
-        let prepared = changed.into_iter().filter_map(|(table, number)| {
-            let path = self.path(table, number);
+        let prepared = changed.into_iter().filter_map(|row| {
+            let (table, number) = row;
             match read_row(connection, table, number) {
-                Ok(Some(record)) if is_lasting(&record) => return Some((path, record)),
+                Ok(Some(record)) if is_lasting(&record) => Some((row, Some(record))),
                 // It gets its record when it runs.
-                Ok(Some(record)) if record.text("status") == status::PROVISIONING => {}
-                _ => remove(&path),
+                Ok(Some(record)) if record.text("status") == status::PROVISIONING => None,
+                _ => {
+                    remove(&self.path(table, number));
+                    Some((row, None))
+                }
             }
-            None
         });
         Prepared(prepared.collect())
     }
 
     /// Writes the records of rows that were committed.
-    pub(super) fn write(&self, prepared: Prepared) {
-        for (path, record) in prepared.0 {
-            self.replace(&path, &record);
+    pub(super) fn write(&self, connection: &Connection, prepared: Prepared) {
+        for (row, record) in prepared.0 {
+            match record {
+                Some(record) => self.replace(connection, row, &record),
+                None => remove(&self.path(row.0, row.1)),
+            }
         }
     }
 
-    /// One that cannot be written is removed: it would tell of what is no longer so.
-    fn replace(&self, path: &Path, record: &Record) {
-        self.keep_stranger(path, record);
+    /// One that cannot be written is removed, as is one whose row another process has deleted meanwhile: it would tell of
+    /// what is no longer so.
+    fn replace(&self, connection: &Connection, (table, number): Changed, record: &Record) {
+        let path = self.path(table, number);
+        self.keep_stranger(&path, record);
         let written = serde_json::to_vec(record)
             .map_err(io::Error::other)
-            .and_then(|text| replace_file(path, &text));
-        if written.is_err() {
-            remove(path);
+            .and_then(|text| replace_file(&path, &text));
+        if written.is_err() || matches!(read_row(connection, table, number), Ok(None)) {
+            remove(&path);
         }
     }
 
@@ -252,7 +260,7 @@ impl Records {
                     if let Some(record) = read_row(connection, table, number)?
                         && is_lasting(&record)
                     {
-                        self.replace(&self.path(table, number), &record);
+                        self.replace(connection, (table, number), &record);
                     }
                     Ok(())
                 })?;
