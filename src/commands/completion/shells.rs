@@ -39,7 +39,7 @@ impl EnvCompleter for Bash {
         _completer: &str,
         buf: &mut dyn Write,
     ) -> Result<(), Error> {
-        buf.write_all(include_bytes!("scripts/fastvm.bash"))
+        buf.write_all(include_bytes!("../../../completions/fastvm.bash"))
     }
 
     fn write_complete(
@@ -80,7 +80,7 @@ impl EnvCompleter for Zsh {
         _completer: &str,
         buf: &mut dyn Write,
     ) -> Result<(), Error> {
-        buf.write_all(include_bytes!("scripts/_fastvm"))
+        buf.write_all(include_bytes!("../../../completions/_fastvm"))
     }
 
     fn write_complete(
