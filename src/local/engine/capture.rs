@@ -146,12 +146,15 @@ impl Core {
             vms::set_halted(transaction, &vm.id, true)?;
             vms::set_copying(transaction, &vm.id, true)
         })?;
-        let stopped = known.machine.stop_for_now().map_err(Error::from);
-        let copied = stopped.and_then(|stopped| {
-            let copied = self.copy_upper(vm);
-            stopped.end()?;
-            copied
-        });
+        let copied = match known.machine.stop_for_now() {
+            Ok(stopped) => {
+                let copied = self.copy_upper(vm);
+                // If they do not go on, the notes stay, and the next one lets them go on.
+                stopped.end()?;
+                copied
+            }
+            Err(error) => Err(error.into()),
+        };
         self.keep_copy(vm, copied, plan)
     }
 

@@ -14,10 +14,11 @@ use super::trial;
 
 /// Processes that a machine may have.
 pub(super) const PROCESSES: u64 = 4096;
-/// How long a group may take to become empty, and how often to look.
+/// How long a group may take to become empty.
 const REMOVAL_TIMEOUT: Duration = Duration::from_secs(5);
 /// The same for a group that nobody asks for.
 const STALE_TIMEOUT: Duration = Duration::from_millis(500);
+/// How often to look whether a group has become empty.
 const REMOVAL_INTERVAL: Duration = Duration::from_micros(50);
 /// The group of a trial that is older was left by a process that died.
 const LONGEST_TRIAL: Duration = Duration::from_secs(60);
