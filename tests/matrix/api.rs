@@ -55,6 +55,10 @@ fn a_server_that_drifts_is_understood_or_named() {
         let whole = ran.code == 0 && answer.contains("content-encoding");
         assert!(whole || ran.code == 1, "{answer}\n{ran}");
         assert!(ran.stderr.contains(word), "{word}\n{ran}");
+        assert!(
+            whole || ran.stderr.contains("unexpected answer from"),
+            "{answer}\n{ran}"
+        );
         for never in ["panicked", "i32", "struct"] {
             assert!(!ran.stderr.contains(never), "{ran}");
         }
