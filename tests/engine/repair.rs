@@ -139,9 +139,10 @@ fn a_state_that_is_written_over_while_it_is_open_holds_nobody_up() {
         told.contains("state.db is damaged: it is too short"),
         "{told}"
     );
+    // whoever closes it last may write its log back, and then the file is sound before the repair
     drop(open);
-    let repaired = home.ok(&["local", "repair"]);
-    assert!(repaired.contains("brought back vm dev"), "{repaired}");
+    home.ok(&["local", "repair"]);
+    assert_eq!(home.ok(&["--local", "ls", "-o", "name"]).trim(), "dev");
 }
 
 #[test]
