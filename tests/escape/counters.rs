@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,9 @@ const FOLDER: &str = "/mnt/counters";
 /// How long they are watched when nothing is to happen.
 const WATCH_TIME: Duration = Duration::from_millis(150);
 const START_TIME: Duration = Duration::from_secs(20);
+/// The attack of a program that [`count_and_execute`]s.
+pub(crate) const EXECUTES: &str = "executes";
+const PROGRAMS_THAT_EXECUTE: usize = 30;
 
 /// Counters that run in a machine.
 pub(crate) struct Counters {
@@ -144,6 +148,13 @@ pub(crate) fn attack(report: &Report, kinds: &[String]) {
                     let tracee = syscalls::start_child(|| count(&file));
                     syscalls::trace_and_suppress_stops(tracee);
                 }
+                // Each has threads, which the kernel ends before the next program starts.
+                "execs" => {
+                    for _ in 1..PROGRAMS_THAT_EXECUTE {
+                        syscalls::start_child(|| count_and_execute(&name));
+                    }
+                    count_and_execute(&name);
+                }
                 "nested" => {
                     let flags = libc::CLONE_NEWUSER | libc::CLONE_NEWPID;
                     call(libc::SYS_unshare, &[usize::try_from(flags).unwrap()]).unwrap();
@@ -164,6 +175,21 @@ fn count(file: &File) {
         file.write_all_at(&value.to_ne_bytes(), 0).unwrap();
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// Counts once and becomes a new probe, which does the same.
+pub(crate) fn count_and_execute(name: &str) -> ! {
+    for _ in 0..8 {
+        std::thread::spawn(|| {
+            loop {
+                std::thread::park();
+            }
+        });
+    }
+    let next = value(Path::new(name)) + 1;
+    let file = File::options().write(true).open(name).unwrap();
+    file.write_all_at(&next.to_ne_bytes(), 0).unwrap();
+    panic!("{}", probe::command_again(EXECUTES, &[name]).exec());
 }
 
 fn count_in_descendants(file: &File, first: u64) -> ! {

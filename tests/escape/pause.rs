@@ -44,6 +44,11 @@ fn processes_that_follow_one_another_stop() {
 }
 
 #[test]
+fn programs_that_replace_themselves_again_and_again_stop() {
+    assert_stops("execs");
+}
+
+#[test]
 fn a_process_whose_parent_waits_for_it_in_the_kernel_stops() {
     assert_stops("vfork");
 }

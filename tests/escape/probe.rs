@@ -13,6 +13,7 @@ use std::sync::OnceLock;
 
 use fastvm::local::sandbox::{BootSpec, ExecSpec, Exit, Machine, Process, Stdin, VolumeMount};
 
+use crate::counters;
 use crate::deadline::within_deadline;
 use crate::lab::{self, Guest, Lab};
 use crate::syscalls;
@@ -80,6 +81,9 @@ pub(crate) fn attack_if_asked() {
     let arguments: Vec<String> =
         serde_json::from_str(&std::env::var(ARGUMENTS).unwrap_or_else(|_| String::from("[]")))
             .unwrap();
+    if name == counters::EXECUTES {
+        counters::count_and_execute(&arguments[0]);
+    }
     let attack = attack_named(&name);
     let status = syscalls::in_child(|| attack(&Report, &arguments));
     assert_eq!(status, Exit::Code(0), "the attack {name} ended early");
@@ -87,7 +91,7 @@ pub(crate) fn attack_if_asked() {
 
 fn attack_named(name: &str) -> Attack {
     match name {
-        "counters" => crate::counters::attack,
+        "counters" => counters::attack,
         "descriptors" => crate::descriptors::attack,
         "host_files" => crate::host_files::attack,
         "init_process" => crate::init_process::attack,
@@ -245,13 +249,14 @@ pub(crate) fn attack_to_its_end(
 
 /// Does the same outside, as the user who runs the tests.
 pub(crate) fn attack_outside(attack: &str, arguments: &[&str]) -> Findings {
-    let mut command = outside_command(attack, arguments);
+    let mut command = command_again(attack, arguments);
     let output = within_deadline(attack, move || command.output()).unwrap();
     assert!(output.status.success(), "{attack}: {output:?}");
     Findings::parse(&String::from_utf8_lossy(&output.stderr))
 }
 
-fn outside_command(attack: &str, arguments: &[&str]) -> Command {
+/// How this program is started again where it is.
+pub(crate) fn command_again(attack: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
         .args(HARNESS_ARGUMENTS)
