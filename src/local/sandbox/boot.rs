@@ -8,7 +8,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use rustix::net::RecvFlags;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{RecvFlags, Shutdown};
 use rustix::thread::CpuSet;
 use uuid::Uuid;
 
@@ -66,7 +67,7 @@ impl Booter {
     fn build(mut self, plan: &BootPlan, descriptors: &[BorrowedFd<'_>]) -> Result<(), Error> {
         let sent = socket::send(self.report.as_fd(), plan, descriptors);
         // A first stage that has failed told why before it went.
-        let heard = match socket::receive::<BootReport>(self.report.as_fd(), RecvFlags::empty()) {
+        let heard = match self.hear() {
             Ok(Some(report)) => Ok(Some(report)),
             other => sent.and(other),
         };
@@ -75,13 +76,13 @@ impl Booter {
             source,
         };
         match heard {
-            Ok(Some((BootReport::Ready, _))) => {
+            Ok(Some(BootReport::Ready)) => {
                 if let Some(process) = self.process.take() {
                     reap(process, self.program.take());
                 }
                 Ok(())
             }
-            Ok(Some((BootReport::Failed { step, errno }, _))) => {
+            Ok(Some(BootReport::Failed { step, errno })) => {
                 Err(failed(&step, io::Error::from_raw_os_error(errno)))
             }
             Ok(None) => Err(failed("booter", io::ErrorKind::UnexpectedEof.into())),
@@ -90,6 +91,25 @@ impl Booter {
             }
             Err(error) => Err(failed("booter", error)),
         }
+    }
+
+    /// What the booter or init says within the time limit. After it, nothing that they send arrives, so an init that
+    /// gets ready too late ends.
+    fn hear(&self) -> io::Result<Option<BootReport>> {
+        let report = self.report.as_fd();
+        let receive = || socket::receive::<BootReport>(report, RecvFlags::empty());
+        let heard = receive().or_else(|error| {
+            if error.kind() != io::ErrorKind::WouldBlock {
+                return Err(error);
+            }
+            rustix::net::shutdown(report, Shutdown::Read)?;
+            // It may have come in between.
+            match receive() {
+                Ok(None) => Err(error),
+                late => late,
+            }
+        });
+        Ok(heard?.map(|(report, _)| report))
     }
 }
 
@@ -134,13 +154,19 @@ fn reap(mut booter: Child, program: Option<OwnedFd>) {
     }
 }
 
-/// Ends what a failed start has made. Every process of it holds the other end of the report socket, so
-/// its end of file means that all are gone.
+/// Ends what a failed start has made. Every process of it holds the other end of the report socket, so a hang-up means
+/// that all are gone.
 fn stop(booter: &mut Child, report: &OwnedFd) {
     match booter.kill().and_then(|()| booter.wait()) {
         Ok(_) | Err(_) => {}
     }
-    while let Ok(Some(_)) = socket::receive::<BootReport>(report.as_fd(), RecvFlags::empty()) {}
+    let hung_up = PollFd::new(report, PollFlags::empty());
+    match poll(
+        &mut [hung_up],
+        Timespec::try_from(BOOT_TIMEOUT).ok().as_ref(),
+    ) {
+        Ok(_) | Err(_) => {}
+    }
 }
 
 fn bind(run: &Path, name: &str) -> Result<OwnedFd, Error> {
@@ -268,4 +294,22 @@ fn binds(host: &Host, spec: &BootSpec) -> Result<Vec<BindPlan>, Error> {
 
 fn absolute(path: &Path) -> Result<std::path::PathBuf, Error> {
     std::path::absolute(path).map_err(Error::file(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_init_that_gets_ready_too_late_cannot_say_so() {
+        let (report, init) = socket::pair().unwrap();
+        socket::set_timeout(report.as_fd(), Some(Duration::from_millis(10))).unwrap();
+        let booter = Booter {
+            process: None,
+            report,
+            program: None,
+        };
+        assert!(booter.hear().is_err());
+        assert!(socket::send(init.as_fd(), &BootReport::Ready, &[]).is_err());
+    }
 }
