@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::Value;
 
 use crate::common::scripted::{json, stream};
-use crate::common::terminal::Terminal;
+use crate::common::terminal::{self, Terminal};
 use crate::common::{Front, Home, Say, Served};
 
 const ONCE: [&str; 6] = ["top", "--once", "--interval", "500ms", "-o", "json"];
@@ -175,10 +175,36 @@ fn signals_end_it_and_give_the_terminal_back() {
     for (name, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
         let mut terminal = Terminal::run(&mut home.command(&["top", "--interval", "500ms"]));
         terminal.wait_for("VMs answer");
+        assert!(terminal.is_on_other_screen() && !terminal.is_given_back());
         signal(&terminal, name);
         assert_eq!(terminal.end(), code, "{name}");
         assert!(terminal.is_given_back(), "{name}");
+        terminal.wait_for_first_screen();
     }
+}
+
+#[test]
+fn it_ends_when_its_terminal_is_closed() {
+    let served = Served::start();
+    let home = served.client();
+    let (master, slave) = terminal::ends();
+    let mut master = std::fs::File::from(master);
+    let end = || Stdio::from(slave.try_clone().unwrap());
+    let mut top = home.command(&["top", "--interval", "500ms"]);
+    top.env("TERM", "xterm").stdin(end()).stdout(end());
+    let child = top.stderr(Stdio::piped()).spawn().unwrap();
+    drop((top, slave));
+    let mut shown = Vec::new();
+    while !String::from_utf8_lossy(&shown).contains("VMs answer") {
+        let mut buffer = [0; 4096];
+        let count = master.read(&mut buffer).unwrap();
+        shown.extend_from_slice(&buffer[..count]);
+    }
+    drop(master);
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code().is_some(), "{output:?}");
+    assert!(!said.contains("has a bug"), "{said}");
 }
 
 fn signal(terminal: &Terminal, name: &str) {

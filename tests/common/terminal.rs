@@ -7,6 +7,7 @@ use std::process::{Child, Command};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcgetattr, tcsetwinsize};
 
@@ -24,19 +25,26 @@ pub(crate) struct Terminal {
     pub(crate) child: Child,
 }
 
+/// Both ends of a new pseudo terminal: the one of a terminal emulator, and the one of programs.
+pub(crate) fn ends() -> (OwnedFd, OwnedFd) {
+    // Not handed to programs: one that holds its own terminal open never sees it closed.
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let master = openpt(flags).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    let path = ptsname(&master, Vec::new()).unwrap();
+    let slave = File::options()
+        .read(true)
+        .write(true)
+        .open(path.to_str().unwrap())
+        .unwrap();
+    resize(&master, 24, 80);
+    (master, slave.into())
+}
+
 impl Terminal {
     pub(crate) fn run(command: &mut Command) -> Self {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&master).unwrap();
-        unlockpt(&master).unwrap();
-        let path = ptsname(&master, Vec::new()).unwrap();
-        let slave: OwnedFd = File::options()
-            .read(true)
-            .write(true)
-            .open(path.to_str().unwrap())
-            .unwrap()
-            .into();
-        resize(&master, 24, 80);
+        let (master, slave) = ends();
         let before = settings(&slave);
         let end = || std::process::Stdio::from(slave.try_clone().unwrap());
         let child = command
@@ -108,6 +116,21 @@ impl Terminal {
         }
     }
 
+    /// Waits until the first screen is shown again, with its cursor.
+    pub(crate) fn wait_for_first_screen(&mut self) {
+        while self.screen.screen().alternate_screen() || self.screen.screen().hide_cursor() {
+            match self.shown.recv_timeout(PATIENCE) {
+                Ok(bytes) => self.screen.process(&bytes),
+                Err(_) => panic!("another screen, or no cursor, in\n{}", self.text()),
+            }
+        }
+    }
+
+    /// Whether another screen is shown, without a cursor.
+    pub(crate) fn is_on_other_screen(&self) -> bool {
+        self.screen.screen().alternate_screen() && self.screen.screen().hide_cursor()
+    }
+
     /// Waits for the prompt of the shell that is ready to be typed to.
     pub(crate) fn wait_for_shell(&mut self) {
         self.wait_for("leaves");
@@ -122,8 +145,10 @@ impl Terminal {
         }
     }
 
-    /// How many typed bytes nobody has read.
+    /// How many bytes of a typed line nobody has read. The kernel may take a moment to bring them to the programs' end.
     pub(crate) fn unread(&self) -> u64 {
+        let limit = Timespec::try_from(PATIENCE).unwrap();
+        poll(&mut [PollFd::new(&self.slave, PollFlags::IN)], Some(&limit)).unwrap();
         rustix::io::ioctl_fionread(&self.slave).unwrap()
     }
 

@@ -79,6 +79,8 @@ pub(crate) async fn run(context: &mut Context, args: TopArgs) -> Result<Exit, Er
     if args.once {
         return once(context, &client, board, args.interval).await;
     }
+    // Before the screen is taken: a signal must not leave it like that.
+    let signals = Signals::listen()?;
     #[cfg(unix)]
     let screen = match lines {
         true => None,
@@ -91,7 +93,13 @@ pub(crate) async fn run(context: &mut Context, args: TopArgs) -> Result<Exit, Er
     };
     #[cfg(not(unix))]
     let output = Output::Lines;
-    watch(context, &source, board, args.interval, output).await
+    let watch = Watch {
+        source: &source,
+        interval: args.interval,
+        signals,
+        output,
+    };
+    watch.run(context, board).await
 }
 
 /// Where rows go.
@@ -191,46 +199,55 @@ async fn once(
     Ok(Exit::SUCCESS)
 }
 
-/// Asks and draws until the user leaves. A VM that does not answer holds up no other.
-async fn watch(
-    context: &mut Context,
-    source: &Source<'_>,
-    mut board: Board,
+/// What is watched, and until when.
+struct Watch<'a> {
+    source: &'a Source<'a>,
     interval: Duration,
-    mut output: Output,
-) -> Result<Exit, Error> {
-    let mut signals = Signals::listen()?;
-    let permits = Semaphore::new(AT_ONCE);
-    let mut asked = FuturesUnordered::new();
-    let mut listings = FuturesUnordered::new();
-    let mut ticks = tokio::time::interval(interval);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut problem: Option<String> = None;
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => {
-                for id in board.take_due() {
-                    asked.push(ask_in_turn(source.client, id, &permits));
+    signals: Signals,
+    output: Output,
+}
+
+impl Watch<'_> {
+    /// Asks and draws until the user leaves. A VM that does not answer holds up no other.
+    async fn run(self, context: &mut Context, mut board: Board) -> Result<Exit, Error> {
+        let Watch {
+            source,
+            interval,
+            mut signals,
+            mut output,
+        } = self;
+        let permits = Semaphore::new(AT_ONCE);
+        let mut asked = FuturesUnordered::new();
+        let mut listings = FuturesUnordered::new();
+        let mut ticks = tokio::time::interval(interval);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut problem: Option<String> = None;
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {
+                    for id in board.take_due() {
+                        asked.push(ask_in_turn(source.client, id, &permits));
+                    }
+                    output.draw(context, &board, problem.as_deref())?;
+                    if listings.is_empty() {
+                        listings.push(source.list());
+                    }
                 }
-                output.draw(context, &board, problem.as_deref())?;
-                if listings.is_empty() {
-                    listings.push(source.list());
+                Some((id, sample)) = asked.next() => board.answer(&id, sample),
+                Some(listed) = listings.next() => match listed {
+                    Ok(vms) => {
+                        board.list(vms);
+                        problem = None;
+                    }
+                    // The list of before is shown until there is another.
+                    Err(error) => problem = Some(format!("cannot list VMs: {error}")),
+                },
+                left = output.left() => {
+                    left?;
+                    return Ok(Exit::SUCCESS);
                 }
+                signal = signals.next() => return Ok(ended(signal)),
             }
-            Some((id, sample)) = asked.next() => board.answer(&id, sample),
-            Some(listed) = listings.next() => match listed {
-                Ok(vms) => {
-                    board.list(vms);
-                    problem = None;
-                }
-                // The list of before is shown until there is another.
-                Err(error) => problem = Some(format!("cannot list VMs: {error}")),
-            },
-            left = output.left() => {
-                left?;
-                return Ok(Exit::SUCCESS);
-            }
-            signal = signals.next() => return Ok(ended(signal)),
         }
     }
 }

@@ -47,14 +47,13 @@ impl Sample {
         let mut sample = Self::default();
         let mut is_own = false;
         let mut loopback = None;
+        // Kernels before 3.14 do not tell what is available.
+        let (mut available, mut unused) = (None, None);
         for line in text.lines() {
             let mut words = line.split_ascii_whitespace();
             match words.next() {
                 Some("own") => is_own = true,
-                Some("shared") => {
-                    sample.processor = Some(Processor::Shared(0));
-                    sample.memory_used = Some(0);
-                }
+                Some("shared") => sample.processor = Some(Processor::Shared(0)),
                 Some("uptime") => sample.uptime = words.next().and_then(|word| word.parse().ok()),
                 Some("stat") => sample.processor = own_processor(&numbers(words.skip(1))),
                 Some("p") => sample.add_process(line),
@@ -62,10 +61,9 @@ impl Sample {
                 Some("r") => add(&mut sample.read, first(words)),
                 Some("w") => add(&mut sample.written, first(words)),
                 Some("MemTotal:") => sample.memory_total = first(words).map(|kib| kib << 10),
-                Some("MemAvailable:") => {
-                    let free = first(words).map(|kib| kib << 10);
-                    let used = sample.memory_total.zip(free);
-                    sample.memory_used = used.map(|(total, free)| total.saturating_sub(free));
+                Some("MemAvailable:") => available = first(words).map(|kib| kib << 10),
+                Some("MemFree:" | "Buffers:" | "Cached:") => {
+                    add(&mut unused, first(words).map(|kib| kib << 10));
                 }
                 Some(_) => {
                     sample.add_interface(line, &mut loopback);
@@ -75,6 +73,9 @@ impl Sample {
                 }
                 None => {}
             }
+        }
+        if let Some((total, free)) = sample.memory_total.zip(available.or(unused)) {
+            sample.memory_used = Some(total.saturating_sub(free));
         }
         if sample.received.is_none() {
             // A VM without a network reaches the world through a proxy on its loopback.
@@ -216,6 +217,10 @@ fn first<'a>(mut words: impl Iterator<Item = &'a str>) -> Option<u64> {
 fn numbers<'a>(words: impl Iterator<Item = &'a str>) -> Vec<u64> {
     words.map_while(|word| word.parse().ok()).collect()
 }
+
+#[cfg(test)]
+#[cfg(unix)]
+mod kernels;
 
 #[cfg(test)]
 mod tests {
