@@ -26,6 +26,10 @@ pub enum Kind {
     VmFailed,
     Server,
     Partial,
+    /// None of several targets could be done, and not for one reason.
+    AllFailed,
+    /// A command in a VM ended with a code of its own.
+    CommandFailed,
     Declined,
     Interrupted(i32),
     Transfer,
@@ -58,6 +62,8 @@ impl Kind {
             Self::VmFailed => "vm_failed",
             Self::Server => "server",
             Self::Partial => "partial",
+            Self::AllFailed => "all_failed",
+            Self::CommandFailed => "command_failed",
             Self::Declined => "declined",
             Self::Interrupted(_) => "interrupted",
             Self::Transfer => "transfer",
@@ -68,7 +74,7 @@ impl Kind {
         }
     }
 
-    fn exit(self) -> Exit {
+    pub(crate) fn exit(self) -> Exit {
         match self {
             Self::Usage => Exit::USAGE,
             Self::NotFound | Self::Ambiguous => Exit::NOT_FOUND,
@@ -82,16 +88,22 @@ impl Kind {
             Self::Declined => Exit::DECLINED,
             Self::Interrupted(signal) => Exit::of_signal(signal),
             Self::DryRun | Self::BrokenPipe => Exit::SUCCESS,
-            Self::VmFailed | Self::Server | Self::Transfer | Self::Engine | Self::LocalIo => {
-                Exit::FAILURE
-            }
+            Self::AllFailed
+            | Self::CommandFailed
+            | Self::VmFailed
+            | Self::Server
+            | Self::Transfer
+            | Self::Engine
+            | Self::LocalIo => Exit::FAILURE,
         }
     }
 }
 
 /// A failure: what failed, on what, why; then what to do about it.
+#[derive(Clone)]
 pub struct Error(Box<Parts>);
 
+#[derive(Clone)]
 struct Parts {
     kind: Kind,
     message: String,

@@ -46,7 +46,7 @@ pub const TABLE: &[(&str, &str)] = &[
     ("0", "done"),
     (
         "1",
-        "the server failed, a VM failed, or local input or output failed",
+        "the server failed, a VM failed, local input or output failed, or all of several targets failed in different ways",
     ),
     (
         "2",

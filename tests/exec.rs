@@ -124,7 +124,7 @@ fn the_servers_time_limit_is_124() {
         str![[r#"
 started
 --- stderr
-warning: the command was ended after 1.0 s
+warning: the command reached its time limit of 1.0 s
 --- exit 124
 "#]]
     );

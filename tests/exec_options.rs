@@ -288,7 +288,7 @@ fn several_vms_label_whole_lines_and_share_an_exit_code() {
     ran.stdout.clear();
     assert_eq!(
         ran.to_string(),
-        "--- stderr\n2 of 2 VMs succeeded\n--- exit 0"
+        "--- stderr\nthe command succeeded in 2 of 2 VMs\n--- exit 0"
     );
     let code = |command: &str| home.run(&["--local", "exec", "--all", command]).code;
     assert_eq!(code("exit 3"), 3);
@@ -308,7 +308,7 @@ same
 == web-2, exit 1
 same
 --- stderr
-1 of 2 VMs succeeded; web-2: exit 1
+error: the command failed in 1 of 2 VMs (web-2: exit 1)
 --- exit 9
 "#]]
     );
@@ -319,7 +319,7 @@ same
 == web-1, web-2 (2)
 same
 --- stderr
-2 of 2 VMs succeeded
+the command succeeded in 2 of 2 VMs
 --- exit 0
 "#]]
     );
@@ -343,12 +343,93 @@ same
     );
 }
 
+/// The error object at the end of what was said.
+fn report(ran: &Ran) -> serde_json::Value {
+    let last = ran.stderr.lines().last().unwrap_or_default();
+    let mut report: serde_json::Value =
+        serde_json::from_str(last).unwrap_or_else(|_| panic!("{ran}"));
+    report["error"].take()
+}
+
+#[test]
+fn a_command_that_fails_in_some_vms_names_them_in_json() {
+    let home = home(&["web-1", "web-2", "web-3"]);
+    let exec = |format: &str, command: &str| {
+        home.run(&["--local", "exec", "--all", "-o", format, command])
+    };
+    for format in ["json", "jsonl"] {
+        let ran = exec(format, "[ $(hostname) = web-1 ]");
+        let report = report(&ran);
+        assert_eq!((ran.code, &report["code"]), (9, &"partial".into()), "{ran}");
+        assert_eq!(report["exitCode"], 9, "{ran}");
+        let failed = report["failed"].as_array().unwrap();
+        assert_eq!(failed.len(), 2, "{ran}");
+        let id = home.ok(&["--local", "vm", "get", "web-2", "-o", "id"]);
+        assert_eq!(failed[0]["target"], id, "{ran}");
+        assert_eq!(failed[0]["code"], "command_failed", "{ran}");
+        assert_eq!(
+            failed[0]["message"],
+            format!("VM web-2 ({id}): the command ended with 1")
+        );
+    }
+    let alike = exec("json", "exit 3");
+    assert_eq!(
+        (alike.code, &report(&alike)["exitCode"]),
+        (3, &3.into()),
+        "{alike}"
+    );
+    let unlike = exec("json", "exit $(hostname | tail -c 2)");
+    assert_eq!(
+        (unlike.code, &report(&unlike)["exitCode"]),
+        (1, &1.into()),
+        "{unlike}"
+    );
+    home.ok(&["--local", "vm", "pause", "web-2", "--quiet"]);
+    let paused = home.run(&[
+        "--local", "exec", "-o", "json", "web-1", "web-2", "--", "true",
+    ]);
+    let report = report(&paused);
+    assert_eq!(
+        (paused.code, &report["code"]),
+        (9, &"partial".into()),
+        "{paused}"
+    );
+    assert_eq!(report["failed"][0]["code"], "conflict", "{paused}");
+    let fine = exec("json", "true");
+    assert_eq!(
+        (fine.code, fine.json().as_array().unwrap().len()),
+        (0, 2),
+        "{fine}"
+    );
+}
+
+#[test]
+fn events_hold_what_the_api_says_and_no_more() {
+    let home = home(&["dev"]);
+    let last = |options: &[&str], command: &str| {
+        let exec = ["--local", "exec", "-o", "jsonl"];
+        let ran = home.run(&[&exec, options, &["dev", command]].concat());
+        let mut event: serde_json::Value =
+            serde_json::from_str(ran.stdout.lines().last().unwrap()).unwrap();
+        assert!(event["ms"].is_u64(), "{ran}");
+        event.as_object_mut().unwrap().remove("ms");
+        event.to_string()
+    };
+    assert_eq!(last(&[], "echo x"), r#"{"t":"x","c":0}"#);
+    assert_eq!(last(&[], "exit 3"), r#"{"t":"x","c":3}"#);
+    assert_eq!(
+        last(&["--timeout", "1s"], "sleep 60"),
+        r#"{"t":"x","c":124,"to":true}"#
+    );
+}
+
 #[test]
 fn fail_fast_ends_the_others_and_starts_no_more() {
     let home = home(&["web-1", "web-2"]);
     let command = "[ $(hostname) = web-2 ] && exit 4; sleep 302";
     let ran = home.run(&["--local", "exec", "--fail-fast", "--all", command]);
     assert_eq!(ran.code, 4, "{ran}");
+    assert!(ran.stderr.contains("1 ended early or not started"), "{ran}");
     assert_eq!(
         home.run(&["--local", "exec", "web-1", "pgrep sleep"]).code,
         1

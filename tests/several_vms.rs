@@ -116,10 +116,10 @@ fn several_vms_are_paused_and_each_failure_is_told() {
 --- stderr
 error: VM dev (3f0c2a52-6a0f-4c8e-8a44-0b2b3a8a91d7): it is being deleted
 error: there is no VM named "nope"
-hint: list them with `fastvm vm list`
 error: 2 of 2 VMs could not be paused
-{"error":{"code":"partial","message":"2 of 2 VMs could not be paused","hint":null,"status":null,"requestId":null,"target":null,"retryable":false,"exitCode":9,"failed":[{"target":"3f0c2a52-6a0f-4c8e-8a44-0b2b3a8a91d7","code":"conflict","message":"VM dev (3f0c2a52-6a0f-4c8e-8a44-0b2b3a8a91d7): it is being deleted"},{"target":"nope","code":"not_found","message":"there is no VM named /"nope/""}]}}
---- exit 9
+hint: list them with `fastvm vm list`
+{"error":{"code":"all_failed","message":"2 of 2 VMs could not be paused","hint":"list them with `fastvm vm list`","status":null,"requestId":null,"target":null,"retryable":false,"exitCode":1,"failed":[{"target":"3f0c2a52-6a0f-4c8e-8a44-0b2b3a8a91d7","code":"conflict","message":"VM dev (3f0c2a52-6a0f-4c8e-8a44-0b2b3a8a91d7): it is being deleted"},{"target":"nope","code":"not_found","message":"there is no VM named /"nope/""}]}}
+--- exit 1
 "#]]
     );
     let (_, ran) = self::ran(
@@ -206,6 +206,7 @@ fn a_timer_that_is_not_there_cannot_be_refreshed() {
         str![[r#"
 --- stderr
 error: VM 3f0c2a52-6a0f-4c8e-8a44-0b2b3a8a91d7: the vm has no ttl
+hint: set one with `fastvm vm update 3f0c2a52-6a0f-4c8e-8a44-0b2b3a8a91d7 --ttl 2h`
 --- exit 5
 "#]]
     );
@@ -437,5 +438,86 @@ fn wrong_launch_options_are_refused_before_anything_is_sent() {
             (2, 0),
             "{options:?}\n{ran}"
         );
+    }
+}
+
+#[test]
+fn all_that_fail_alike_have_their_own_code_and_others_end_with_1() {
+    let refused = json("409 Conflict", r#"{"error":"no"}"#);
+    let invalid = json("422 Unprocessable Entity", r#"{"error":"no"}"#);
+    let broken = json("500 Oops", r#"{"error":"no"}"#);
+    let paused = dev("paused");
+    let pause = ["vm", "pause", ID, OTHER, "--json"];
+    for (answers, code, kind) in [
+        ([&refused, &refused], 5, "conflict"),
+        ([&refused, &invalid], 5, "all_failed"),
+        ([&refused, &broken], 1, "all_failed"),
+        ([&refused, &paused], 9, "partial"),
+    ] {
+        let answers: Vec<_> = answers.iter().map(|answer| answer.as_str()).collect();
+        let (_, ran) = ran(&answers, &[&pause[..], &["--retries", "0"]].concat());
+        assert_eq!(ran.code, code, "{ran}");
+        let report: serde_json::Value =
+            serde_json::from_str(ran.stderr.lines().last().unwrap()).unwrap();
+        assert_eq!(report["error"]["code"], kind, "{ran}");
+        assert_eq!(report["error"]["exitCode"], code, "{ran}");
+    }
+}
+
+#[test]
+fn a_hint_is_given_once_however_many_need_it() {
+    let (_, ran) = ran(&[&two()], &["vm", "delete", "x-1", "x-2", "x-3", "--yes"]);
+    assert_data_eq!(
+        ran.to_string(),
+        str![[r#"
+--- stderr
+error: there is no VM named "x-1"
+error: there is no VM named "x-2"
+error: there is no VM named "x-3"
+error: 3 of 3 VMs could not be deleted
+hint: list them with `fastvm vm list`
+--- exit 3
+"#]]
+    );
+    let (_, ran) = self::ran(&[&two()], &["vm", "delete", "deev", "x-2", "x-3", "--yes"]);
+    assert_data_eq!(
+        ran.to_string(),
+        str![[r#"
+--- stderr
+error: there is no VM named "deev"
+hint: did you mean dev?
+error: there is no VM named "x-2"
+error: there is no VM named "x-3"
+hint: list them with `fastvm vm list`
+error: 3 of 3 VMs could not be deleted
+--- exit 3
+"#]]
+    );
+}
+
+#[test]
+fn names_that_the_api_would_cut_to_the_same_are_refused() {
+    let long = "x".repeat(70);
+    let numbered = format!("{long}-{{n}}");
+    let first = format!("{{n}}-{long}");
+    for (command, name, is_sent) in [
+        ("launch", long.as_str(), false),
+        ("launch", &numbered, false),
+        ("launch", &first, true),
+        ("fork", &numbered, false),
+    ] {
+        let mut arguments = vec!["vm", command, "--count", "2", "-n", name];
+        if command == "fork" {
+            arguments.push(ID);
+        }
+        let (server, ran) = ran(&[&dev("running")], &arguments);
+        assert_eq!(server.requests().is_empty(), !is_sent, "{ran}");
+        if !is_sent {
+            assert_eq!(ran.code, 2, "{ran}");
+            assert!(
+                ran.stderr.contains("cuts names after 64 characters"),
+                "{ran}"
+            );
+        }
     }
 }

@@ -82,7 +82,7 @@ fn a_time_limit_that_is_met_is_124() {
         ran.to_string(),
         str![[r#"
 --- stderr
-warning: the command was ended after 30 s
+warning: the command reached its time limit of 30 s
 --- exit 124
 "#]]
     );
@@ -129,7 +129,7 @@ fn jsonl_is_the_events() {
     );
     assert_eq!(
         ran.stdout,
-        "{\"t\":\"o\",\"d\":\"YQ==\"}\n{\"t\":\"x\",\"c\":0,\"to\":false}\n"
+        "{\"t\":\"o\",\"d\":\"YQ==\"}\n{\"t\":\"x\",\"c\":0}\n"
     );
 }
 

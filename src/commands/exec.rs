@@ -223,9 +223,9 @@ pub(crate) async fn run(context: &mut Context, args: ExecArgs) -> Result<Exit, E
     litter
         .sweep(&client, &mut signals, &context.ui.talk())
         .await;
-    let exit = closed(context, outlet, exit, &mut signals).await?;
+    let exit = closed(context, outlet, exit, &mut signals).await;
     unread.look(&context.ui);
-    Ok(exit)
+    exit
 }
 
 /// What a command needs to run in one VM or in several.
@@ -397,11 +397,11 @@ fn judge(talk: &Talk, ended: Ended, limit: Option<Duration>, prefix: &str) -> Ex
     }
     match limit {
         Some(limit) => talk.warn(&format!(
-            "{prefix}the command was ended after {}",
+            "{prefix}the command reached its time limit of {}",
             human::duration(limit)
         )),
         None => talk.warn(&format!(
-            "{prefix}the command was ended by the server's time limit"
+            "{prefix}the command reached the server's time limit"
         )),
     }
     Exit::COMMAND_TIMEOUT

@@ -1,4 +1,4 @@
-//! Doing one thing to several targets: eight at a time, a result for each, and 9 where only some could be done.
+//! Doing one thing to several targets: eight at a time, a result for each, and one failure for those of them that failed.
 
 use futures_util::{StreamExt as _, stream};
 
@@ -104,22 +104,49 @@ pub(crate) fn finish(
         return failures.pop().map_or(Ok(Exit::SUCCESS), Err);
     }
     failures.retain(|failure| failure.kind() != Kind::DryRun);
-    for failure in &failures {
-        context.ui.error(failure.message(), failure.hint_text());
+    let hint = shared_hint(&failures);
+    for (place, failure) in failures.iter().enumerate() {
+        let own = failure.hint_text().filter(|own| {
+            let is_repeated = |later: &Error| later.hint_text() == Some(own);
+            hint.is_none() && !failures[place + 1..].iter().any(is_repeated)
+        });
+        context.ui.error(failure.message(), own);
     }
-    let same_kind = failures
-        .iter()
-        .all(|failure| failure.kind() == failures[0].kind());
-    let kind = if failures.len() == total && same_kind {
-        failures[0].kind()
-    } else {
-        Kind::Partial
-    };
     let message = format!(
         "{} of {total} {} could not be {}",
         failures.len(),
         deed.many,
         deed.done
     );
-    Err(Error::new(kind, message).failed(&failures))
+    let error = combined(&failures, total, message);
+    Err(match hint {
+        Some(hint) => error.hint(hint),
+        None => error,
+    })
+}
+
+/// One failure for those of several targets, of which there are `total`. Where all failed, it has the kind and the exit
+/// code that they have in common.
+pub(crate) fn combined(failures: &[Error], total: usize, message: String) -> Error {
+    let kind = match failures {
+        _ if failures.len() < total => Kind::Partial,
+        [first, rest @ ..] if rest.iter().all(|other| other.kind() == first.kind()) => first.kind(),
+        _ => Kind::AllFailed,
+    };
+    let error = Error::new(kind, message).failed(failures);
+    match failures {
+        [first, rest @ ..]
+            if kind != Kind::Partial && rest.iter().all(|other| other.exit() == first.exit()) =>
+        {
+            error.exits(first.exit())
+        }
+        _ => error.exits(kind.exit()),
+    }
+}
+
+/// The hint that all failures have that have one.
+fn shared_hint(failures: &[Error]) -> Option<String> {
+    let mut hints = failures.iter().filter_map(Error::hint_text);
+    let first = hints.next()?;
+    hints.all(|hint| hint == first).then(|| first.to_owned())
 }

@@ -62,7 +62,10 @@ pub(super) fn split(grammar: Grammar, mut words: Words) -> Result<Split, Error> 
         return Err(Error::usage("no VM is given").hint(EXEC_EXAMPLE));
     }
     if let Some(option) = words.iter().find(|word| begins_with_dash(word)) {
-        let message = format!("`{}` stands where a VM is named", option.display());
+        let message = format!(
+            "`{}` is an option, where a VM is expected",
+            option.display()
+        );
         return Err(Error::usage(message).hint("options of fastvm go before the first VM"));
     }
     let vms = words

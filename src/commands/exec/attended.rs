@@ -65,7 +65,7 @@ pub(crate) async fn attended<T>(
             passed = next(&mut passing) => {
                 passing = None;
                 if passed.lost > 0 {
-                    talk.warn("the signal could not be given to the command, which may still run in the VM");
+                    talk.warn("the signal could not be delivered; the command may still be running in the VM");
                 }
                 if passed.reached == 0 {
                     let wait = if passed.lost > 0 { Duration::ZERO } else { FAREWELL };

@@ -1,6 +1,7 @@
 //! One command in several VMs at once: so many at a time, one verdict at the end.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 
 use clap::Args;
 use futures_util::{StreamExt as _, stream};
@@ -13,6 +14,7 @@ use super::running::{Blow, Roster};
 use super::{Errand, Lost, Scene, follow, judge};
 use crate::api::Client;
 use crate::commands::naming::Named;
+use crate::commands::several;
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
@@ -64,7 +66,7 @@ struct Outcome {
     verdict: Verdict,
 }
 
-/// Runs the command in all targets, and ends with their common exit code, or 9.
+/// Runs the command in all targets. The failure of some, or of all, is one error that names them.
 pub(super) async fn run(
     context: &mut Context,
     scene: &mut Scene<'_>,
@@ -76,7 +78,7 @@ pub(super) async fn run(
         true => Layout::Grouped,
         false => Layout::Lines,
     };
-    let roster = Roster::default();
+    let (roster, hints) = (Roster::default(), RefCell::default());
     let printer = RefCell::new(Labelled::new(&mut context.ui, layout));
     let names = names(targets);
     let width = names.iter().map(|name| name.chars().count()).max();
@@ -93,6 +95,7 @@ pub(super) async fn run(
             outlet: scene.outlet,
             roster: &roster,
             talk: &talk,
+            hints: &hints,
         };
         let verdict = job.run(&mut voice, &name).await?;
         Ok::<_, Error>(Outcome {
@@ -122,9 +125,7 @@ pub(super) async fn run(
     let mut outcomes = followed.outcome?;
     outcomes.sort_by_key(|outcome| outcome.index);
     printer.into_inner().end()?;
-    let left = targets.len() - outcomes.len();
-    summarize(&talk, &outcomes, left);
-    Ok(verdict(&outcomes, left, followed.signal))
+    conclude(&talk, targets, &outcomes, followed.signal)
 }
 
 /// What one VM needs.
@@ -137,9 +138,15 @@ struct Job<'a> {
     outlet: &'a Outlet,
     roster: &'a Roster,
     talk: &'a Talk,
+    /// The hints that were given: one is enough.
+    hints: &'a RefCell<HashSet<String>>,
 }
 
 impl Job<'_> {
+    fn is_new(&self, hint: &str) -> bool {
+        self.hints.borrow_mut().insert(hint.to_owned())
+    }
+
     /// Runs the command in one VM. An error is one of ours, which ends them all.
     async fn run(
         &self,
@@ -176,9 +183,13 @@ impl Job<'_> {
                 }
             }
         };
+        if failure.kind() == Kind::DryRun {
+            return Ok(Verdict::Failed(failure));
+        }
         voice.fail(&failure)?;
-        self.talk.error(failure.message(), failure.hint_text());
-        Ok(Verdict::Failed(failure))
+        let hint = failure.hint_text().filter(|hint| self.is_new(hint));
+        self.talk.error(failure.message(), hint);
+        Ok(Verdict::Failed(failure.of_a_command()))
     }
 }
 
@@ -192,55 +203,103 @@ fn names(targets: &[Named]) -> Vec<String> {
     targets.iter().map(name).collect()
 }
 
-/// One line on stderr: how many did well, and what the others ended with.
-fn summarize(talk: &Talk, outcomes: &[Outcome], left: usize) {
-    let total = outcomes.len() + left;
-    let mut failures = Vec::new();
-    let mut succeeded = 0;
-    let mut unstarted = left;
-    for outcome in outcomes {
-        match &outcome.verdict {
-            Verdict::Ended(Exit::SUCCESS) => succeeded += 1,
-            Verdict::Ended(Exit(code)) => failures.push(format!("{}: exit {code}", outcome.name)),
-            Verdict::Failed(_) => failures.push(format!("{}: not run", outcome.name)),
-            Verdict::Left => unstarted += 1,
-        }
+/// Says that all did well, or how the command ended in those VMs in which it did not. Those that were not started, or
+/// ended early, have no say in the exit code: theirs would be ours. A signal that was passed on has the last word.
+fn conclude(
+    talk: &Talk,
+    targets: &[Named],
+    outcomes: &[Outcome],
+    signal: Option<Signal>,
+) -> Result<Exit, Error> {
+    let total = targets.len();
+    let mut failures: Vec<Error> = outcomes
+        .iter()
+        .filter_map(|outcome| outcome.failure(&targets[outcome.index]))
+        .collect();
+    let is_dry = |failure: &Error| failure.kind() == Kind::DryRun;
+    if !failures.is_empty() && failures.iter().all(is_dry) {
+        return failures.pop().map_or(Ok(Exit::SUCCESS), Err);
     }
-    let mut text = format!("{succeeded} of {total} VMs succeeded");
-    if !failures.is_empty() {
-        let more = failures.len().saturating_sub(NAMED);
-        failures.truncate(NAMED);
-        text.push_str(&format!("; {}", failures.join(", ")));
-        if more > 0 {
-            text.push_str(&format!(", and {more} more"));
-        }
+    let left: Vec<Error> = (0..total)
+        .filter(|index| {
+            !outcomes
+                .iter()
+                .any(|one| one.index == *index && one.ended())
+        })
+        .map(|index| left(&targets[index]))
+        .collect();
+    if failures.is_empty() && left.is_empty() {
+        talk.status(&format!("the command succeeded in {total} of {total} VMs"));
+        return Ok(Exit::SUCCESS);
     }
-    if unstarted > 0 {
-        text.push_str(&format!("; {unstarted} ended early or not started"));
+    let message = summary(outcomes, failures.len(), left.len(), total);
+    let counted = total - left.len();
+    let error = several::combined(&failures, counted, message.clone());
+    failures.extend(left);
+    Err(match signal {
+        Some(signal) => Error::new(Kind::Interrupted(signal.number()), message),
+        None => error,
     }
-    talk.status(&text);
+    .failed(&failures))
 }
 
-/// The common exit code of all, or 9. A signal that was passed on counts where somebody did not finish well.
-fn verdict(outcomes: &[Outcome], left: usize, signal: Option<Signal>) -> Exit {
-    let exits: Vec<Exit> = outcomes
-        .iter()
-        .filter_map(|outcome| match &outcome.verdict {
-            Verdict::Ended(exit) => Some(*exit),
-            Verdict::Failed(error) if error.kind() == Kind::Usage => Some(Exit::USAGE),
-            Verdict::Failed(_) => Some(Exit::NOT_RUN),
-            Verdict::Left => None,
-        })
-        .collect();
-    let all_well = left == 0
-        && exits.len() == outcomes.len()
-        && exits.iter().all(|exit| *exit == Exit::SUCCESS);
-    if let Some(signal) = signal.filter(|_| !all_well) {
-        return Exit::of_signal(signal.number());
+impl Outcome {
+    /// Whether the command came to an end of its own, or could not be run.
+    fn ended(&self) -> bool {
+        !matches!(self.verdict, Verdict::Left)
     }
-    match exits.split_first() {
-        // Those that were ended early are not counted: their code would be ours.
-        Some((first, rest)) if rest.iter().all(|exit| exit == first) => *first,
-        _ => Exit::PARTIAL,
+
+    /// What it is in the list of failures.
+    fn failure(&self, named: &Named) -> Option<Error> {
+        match &self.verdict {
+            Verdict::Ended(Exit::SUCCESS) | Verdict::Left => None,
+            Verdict::Ended(exit) => {
+                let (kind, how) = match *exit {
+                    Exit::COMMAND_TIMEOUT => {
+                        (Kind::CommandTimeout, "met its time limit".to_owned())
+                    }
+                    Exit(code) => (Kind::CommandFailed, format!("ended with {code}")),
+                };
+                let message = format!("VM {}: the command {how}", named.label());
+                Some(Error::new(kind, message).target(&named.id).exits(*exit))
+            }
+            Verdict::Failed(error) => Some(error.clone()),
+        }
     }
+
+    /// How it stands in the summary, unless it did well.
+    fn word(&self) -> Option<String> {
+        match self.verdict {
+            Verdict::Ended(Exit::SUCCESS) | Verdict::Left => None,
+            Verdict::Ended(Exit(code)) => Some(format!("{}: exit {code}", self.name)),
+            Verdict::Failed(_) => Some(format!("{}: not run", self.name)),
+        }
+    }
+}
+
+/// A VM in which the command was not started, or ended because of another's failure or a signal.
+fn left(named: &Named) -> Error {
+    let message = format!("VM {}: not started, or ended early", named.label());
+    Error::new(Kind::Interrupted(Signal::Terminate.number()), message).target(&named.id)
+}
+
+/// How many failed, and what they ended with.
+fn summary(outcomes: &[Outcome], failed: usize, left: usize, total: usize) -> String {
+    let mut text = match failed {
+        0 => format!("the command did not end in {left} of {total} VMs"),
+        _ => format!("the command failed in {failed} of {total} VMs"),
+    };
+    let words: Vec<String> = outcomes.iter().filter_map(Outcome::word).collect();
+    if !words.is_empty() {
+        let more = match words.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!(", and {more} more"),
+        };
+        let named = &words[..words.len().min(NAMED)];
+        text.push_str(&format!(" ({}{more})", named.join(", ")));
+    }
+    if failed > 0 && left > 0 {
+        text.push_str(&format!("; {left} ended early or not started"));
+    }
+    text
 }

@@ -48,6 +48,7 @@ pub(super) struct Whole<'a> {
     timed_out: bool,
     stdout_truncated: bool,
     stderr_truncated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
     duration_ms: Option<i64>,
     /// `base64` where either stream is not UTF-8; both are encoded then.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,7 +69,8 @@ struct ExitEvent<'a> {
     whose: Option<Whose<'a>>,
     t: &'static str,
     c: i32,
-    to: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ms: Option<i64>,
 }
@@ -178,7 +180,7 @@ pub(super) fn exit_event(whose: Option<Whose<'_>>, ended: Ended) -> Result<Vec<u
         whose,
         t: "x",
         c: ended.code,
-        to: ended.timed_out,
+        to: ended.timed_out.then_some(true),
         ms: ended.duration_ms,
     })
 }
