@@ -135,6 +135,7 @@ fn deny_removes_and_names_a_wider_rule() {
         str![[r#"
 --- stderr
 error: VM 3f0c2a52-6a0f-4c8e-8a44-0b2b3a8a91d7: no rule allows just tcp:80
+hint: see the rules with `fastvm firewall get 3f0c2a52-6a0f-4c8e-8a44-0b2b3a8a91d7`
 --- exit 3
 "#]]
     );
@@ -155,7 +156,7 @@ fn nothing_is_sent_where_nothing_changes_and_an_open_firewall_is_told_of() {
 tcp:80
 --- stderr
 warning: the firewall of VM 3f0c2a52-6a0f-4c8e-8a44-0b2b3a8a91d7 is open: rules have no effect until its mode is restricted
-the rules are already like that
+the firewall already has these rules
 --- exit 0
 "#]]
     );

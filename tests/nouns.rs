@@ -128,7 +128,7 @@ fn volumes_are_disks_or_buckets() {
         sent,
         [r#"POST /v1/volumes {"name":"data","backend":"native","sizeGiB":20}"#]
     );
-    assert!(disk.stdout.contains("20.0 GiB"), "{disk}");
+    assert_eq!(disk.code, 0, "{disk}");
     let (sent, bucket) = ran(
         &[&ok(&format!("[{CREDENTIAL}]")), &created],
         &[
@@ -280,4 +280,128 @@ fn wrong_input_of_the_nouns_is_refused_before_anything_is_sent() {
         let (sent, ran) = ran(&[&ok("[]")], arguments);
         assert_eq!((ran.code, sent.len()), (2, 0), "{arguments:?}\n{ran}");
     }
+}
+
+#[test]
+fn a_change_is_told_in_one_line_with_the_next_command_and_in_data_where_it_is_asked_for() {
+    let vm = format!(
+        r#"{{"id":"{ID}","name":"dev","status":"running","firewall":{{"mode":"restricted","ingress":[{{"protocol":"tcp","portStart":80}}]}}}}"#
+    );
+    let failed = VOLUME.replace(
+        r#""status":"ready","statusMessage":"""#,
+        r#""status":"error","statusMessage":"no such bucket""#,
+    );
+    let build = |rest: &str| format!(r#"{{"id":"b-1","name":"deb",{rest}}}"#);
+    let volume = "c0ffee00-1111-4222-8333-444455556666";
+    let service =
+        format!("web of VM {ID}, port 8080; see all services with `fastvm service list {ID}`");
+    let firewall = format!(
+        "changed the firewall of VM {ID}: restricted, 1 rule; see it with `fastvm firewall get {ID}`"
+    );
+    let data = format!("data ({volume}); mount it with `fastvm vm launch --volume data:/PATH`");
+    let reader = "reader (7b7c1a0e-53fb-4a0f-9c0e-2d9d7d1f0a11); make a volume with `fastvm volume create --byo URI --credential reader`";
+    let broken = format!(
+        "created data ({volume}), whose status is error (no such bucket); see all of it with `fastvm volume get data`"
+    );
+    let cases: &[(&[&str], &str, String)] = &[
+        (
+            &["volume", "create", "data", "--size-gib", "20"],
+            VOLUME,
+            format!("created {data}"),
+        ),
+        (
+            &["volume", "create", "data", "--size-gib", "20"],
+            &failed,
+            broken,
+        ),
+        (
+            &["volume", "update", volume, "--name", "data"],
+            VOLUME,
+            format!("changed {data}"),
+        ),
+        (
+            &[
+                "credential",
+                "create",
+                "reader",
+                "--type",
+                "gcs",
+                "--data-file",
+                "key",
+            ],
+            CREDENTIAL,
+            format!("created {reader}"),
+        ),
+        (
+            &["service", "add", ID, "web", "8080"],
+            WEB,
+            format!("added {service}"),
+        ),
+        (
+            &["service", "update", ID, "web", "8080"],
+            WEB,
+            format!("changed {service}"),
+        ),
+        (
+            &["firewall", "set", ID, "--mode", "restricted"],
+            &vm,
+            firewall.clone(),
+        ),
+        (
+            &["firewall", "patch", ID, "--no-rules"],
+            &vm,
+            firewall.clone(),
+        ),
+        (&["firewall", "allow", ID, "tcp:443"], &vm, firewall.clone()),
+        (&["firewall", "deny", ID, "tcp:80"], &vm, firewall.clone()),
+        (
+            &["firewall", "allow", ID, "tcp:80"],
+            &vm,
+            firewall.replace("changed the firewall", "nothing to change in the firewall"),
+        ),
+        (
+            &["build", "create", "--image", "debian:12"],
+            &build(r#""status":"pending""#),
+            "build deb (b-1) is pending; see how far it is with `fastvm build get b-1`".to_owned(),
+        ),
+        (
+            &["build", "create", "--image", "debian:12", "--wait"],
+            &build(r#""status":"completed","snapshotId":"s-1""#),
+            "build deb (b-1) is completed; launch from it with `fastvm vm launch --snapshot s-1`"
+                .to_owned(),
+        ),
+    ];
+    for (arguments, answer, line) in cases {
+        let run = |more: &[&str]| {
+            let server = Scripted::new(&[&ok(answer)]);
+            let home = Home::with_server(server.url());
+            std::fs::write(home.join("key"), "s3cret").unwrap();
+            home.run(&[arguments, more].concat())
+        };
+        let told = run(&[]);
+        assert_eq!(
+            (told.stdout, told.code),
+            (format!("{line}\n"), 0),
+            "{arguments:?}"
+        );
+        assert!(run(&["--json"]).json().is_object(), "{arguments:?}");
+        let table = run(&["-o", "table"]);
+        assert!(table.stdout.lines().count() > 1, "{arguments:?}\n{table}");
+        assert_eq!(run(&["--quiet"]).stdout, "", "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_thing_is_named_once_in_an_error() {
+    let id = "7b7c1a0e-53fb-4a0f-9c0e-2d9d7d1f0a11";
+    let list = ok(&format!("[{CREDENTIAL}]"));
+    let said = format!(r#"{{"error":"volume credential {id} is in use by a volume"}}"#);
+    let (_, ran) = ran(
+        &[&list, &json("409 Conflict", &said)],
+        &["credential", "delete", "reader", "--yes"],
+    );
+    assert_eq!(
+        ran.stderr,
+        format!("error: credential reader ({id}) is in use by a volume\n"),
+    );
 }

@@ -6,8 +6,10 @@ use crate::api::vms::VmFilter;
 use crate::api::{self, Client};
 use crate::error::{Error, Kind};
 use crate::output::control::visible;
+use crate::wire::credential::VolumeCredential;
 use crate::wire::snapshot::Snapshot;
 use crate::wire::vm::Vm;
+use crate::wire::volume::Volume;
 
 /// The shortest beginning of an id that is taken for one.
 const SHORTEST_PREFIX: usize = 4;
@@ -84,6 +86,24 @@ impl Named {
         }
     }
 
+    /// A volume that an answer holds.
+    pub(crate) fn volume(volume: &Volume) -> Self {
+        Self {
+            id: volume.id.clone(),
+            name: volume.name.clone(),
+            noun: "volume",
+        }
+    }
+
+    /// A credential that an answer holds.
+    pub(crate) fn credential(credential: &VolumeCredential) -> Self {
+        Self {
+            id: credential.id.clone(),
+            name: credential.name.clone(),
+            noun: "credential",
+        }
+    }
+
     /// Says on which thing a request failed.
     pub(crate) fn explain(&self, error: api::Error) -> Error {
         let not_found = error.is_not_found();
@@ -115,14 +135,24 @@ impl Named {
     /// Begins a message with the thing. The server may have begun it so already, by the id alone.
     fn named(&self, error: Error) -> Error {
         let thing = format!("{} {}", self.noun, self.label());
-        let own = format!("{} {} ", self.noun.to_lowercase(), self.id);
-        match error.message().strip_prefix(&own) {
+        match self.after_own_words(error.message()) {
             Some(rest) => {
-                let message = format!("{thing} {rest}");
+                let message = format!("{thing}{rest}");
                 error.reworded(message)
             }
             None => error.within(thing),
         }
+    }
+
+    /// What follows `vm ID`, `volume credential "ID"` and the like at the beginning of a message.
+    fn after_own_words<'a>(&self, message: &'a str) -> Option<&'a str> {
+        let (before, rest) = message.split_once(&self.id)?;
+        let before = before.trim_end_matches(['"', '`', '\'']);
+        let is_noun = before.ends_with(&format!("{} ", self.noun.to_lowercase()))
+            || before.ends_with(&format!("{} ", self.noun));
+        let is_short = before.split_whitespace().count() <= 2;
+        let rest = rest.trim_start_matches(['"', '`', '\'']);
+        (is_noun && is_short && rest.starts_with([' ', ':'])).then_some(rest)
     }
 }
 
@@ -389,6 +419,38 @@ mod tests {
         choose("VM", word, &known())
             .map(|named| named.id)
             .map_err(|missing| missing.error.kind())
+    }
+
+    #[test]
+    fn a_thing_that_a_message_begins_with_is_named_once() {
+        let named = Named {
+            id: "1234".to_owned(),
+            name: Some("data".to_owned()),
+            noun: "credential",
+        };
+        for (said, shown) in [
+            (
+                "credential 1234 is in use",
+                "credential data (1234) is in use",
+            ),
+            (
+                "volume credential 1234 is in use",
+                "credential data (1234) is in use",
+            ),
+            (
+                "credential \"1234\" not found",
+                "credential data (1234) not found",
+            ),
+            ("it is in use", "credential data (1234): it is in use"),
+            (
+                "the volume of credential 1234 is in use",
+                "credential data (1234): the volume of credential 1234 is in use",
+            ),
+            ("vm 1234 uses it", "credential data (1234): vm 1234 uses it"),
+        ] {
+            let error = named.named(Error::new(Kind::Conflict, said));
+            assert_eq!(error.message(), shown);
+        }
     }
 
     #[test]

@@ -94,14 +94,27 @@ impl Ui {
         table: &Table<T>,
         line: &str,
     ) -> Result<(), Error> {
+        match self.wants_data() {
+            true => self.one(record, table),
+            false => self.told(line),
+        }
+    }
+
+    /// Whether the thing itself was asked for: by a form, a filter or columns.
+    pub fn wants_data(&self) -> bool {
         let settings = &self.settings;
-        if settings.format.is_some() || settings.jq.is_some() || settings.columns.is_some() {
-            return self.one(record, table);
+        settings.format.is_some() || settings.jq.is_some() || settings.columns.is_some()
+    }
+
+    /// Prints what a command did, unless it is to be quiet.
+    ///
+    /// # Errors
+    /// A stdout that takes no more.
+    pub fn told(&mut self, line: &str) -> Result<(), Error> {
+        match self.settings.quiet {
+            true => Ok(()),
+            false => self.line(&visible_lines(line)),
         }
-        if settings.quiet {
-            return Ok(());
-        }
-        self.line(&visible_lines(line))
     }
 
     /// Prints any JSON; without a JSON or YAML format it is indented.

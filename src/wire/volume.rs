@@ -6,6 +6,8 @@ use super::record::Thing;
 
 /// A disk of the provider's.
 pub const NATIVE: &str = "native";
+/// The status of a volume that can be mounted.
+pub const READY: &str = "ready";
 /// A bucket of the user's.
 pub const BYO_OBJECT: &str = "byo-object";
 

@@ -94,7 +94,10 @@ pub(super) async fn run(context: &mut Context, args: CreateArgs) -> Result<Exit,
     };
     let client = context.client().await?;
     let context_download_url = match rules {
-        Some((folder, rules)) => Some(upload(context, &client, folder, rules).await?),
+        Some((folder, rules)) => match upload(context, &client, folder, rules).await {
+            Err(error) if error.kind() == Kind::DryRun => Some("CONTEXT_URL".to_owned()),
+            url => Some(url?),
+        },
         None => None,
     };
     let request = CreateBuildRequest {
@@ -111,8 +114,28 @@ pub(super) async fn run(context: &mut Context, args: CreateArgs) -> Result<Exit,
     } else {
         build
     };
-    context.ui.one(build, &BUILDS)?;
+    let line = line(&build.value);
+    context.ui.outcome(build, &BUILDS, &line)?;
     Ok(Exit::SUCCESS)
+}
+
+/// What became of a build, in one line with the command that comes next.
+fn line(build: &Build) -> String {
+    let id = visible(&build.id);
+    let label = match build.name.as_deref() {
+        None | Some("") => format!("build {id}"),
+        Some(name) => format!("build {} ({id})", visible(name)),
+    };
+    match (build.status.as_deref(), build.snapshot_id.as_deref()) {
+        (Some(COMPLETED), Some(snapshot)) => format!(
+            "{label} is completed; launch from it with `fastvm vm launch --snapshot {}`",
+            visible(snapshot)
+        ),
+        _ => format!(
+            "{label} is {}; see how far it is with `fastvm build get {id}`",
+            visible(state(build))
+        ),
+    }
 }
 
 /// The text of the Dockerfile: the one that is named, or that of the context.

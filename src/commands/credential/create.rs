@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use super::table::CREDENTIALS;
+use crate::commands::naming::Named;
 use crate::commands::secret_input;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::output::control::visible;
 use crate::wire::credential::CreateVolumeCredentialRequest;
 
 #[derive(Debug, clap::Args)]
@@ -44,6 +46,12 @@ pub(super) async fn run(context: &mut Context, args: CreateArgs) -> Result<Exit,
         data,
     };
     let credential = client.create_credential(&request).await?;
-    context.ui.one(credential, &CREDENTIALS)?;
+    let named = Named::credential(&credential.value);
+    let line = format!(
+        "created {}; make a volume with `fastvm volume create --byo URI --credential {}`",
+        named.label(),
+        visible(named.word())
+    );
+    context.ui.outcome(credential, &CREDENTIALS, &line)?;
     Ok(Exit::SUCCESS)
 }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde::de::Error as _;
 use serde_json::Value;
 
-use super::policy::{self, Which};
+use super::policy;
 use super::rule;
 use crate::api::plain_words;
 use crate::commands::naming::{self, Named};
@@ -29,8 +29,10 @@ pub(super) async fn apply(
     warn_of_an_open_firewall(context, &vm, &before.value);
     let lines = difference(&present, &wanted);
     if lines.is_empty() {
-        context.ui.status("the rules are already like that");
-        return policy::show(context, &before, Which::Set);
+        if context.ui.wants_data() {
+            context.ui.status("the firewall already has these rules");
+        }
+        return policy::tell(context, "nothing to change in the firewall", &vm, &before);
     }
     for line in lines {
         context.ui.status(&line);
@@ -43,7 +45,7 @@ pub(super) async fn apply(
         .patch_firewall(&vm.id, &patch)
         .await
         .map_err(explain)?;
-    policy::show(context, &after, Which::Set)
+    policy::tell(context, "changed the firewall", &vm, &after)
 }
 
 /// Whether two rules let the same in; their descriptions may differ.

@@ -24,7 +24,10 @@ pub struct DenyArgs {
 
 pub(super) async fn run(context: &mut Context, args: DenyArgs) -> Result<Exit, Error> {
     change::apply(context, &args.vm, |vm, present| {
-        without(present, &args.rules).map_err(|error| error.within(format!("VM {}", vm.label())))
+        without(present, &args.rules).map_err(|error| {
+            let see = || format!("see the rules with `fastvm firewall get {}`", vm.word());
+            error.within(format!("VM {}", vm.label())).or_hint(see)
+        })
     })
     .await?;
     Ok(Exit::SUCCESS)

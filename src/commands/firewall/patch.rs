@@ -1,6 +1,6 @@
 //! `fastvm firewall patch`
 
-use super::policy::{self, Which};
+use super::policy;
 use super::{Mode, rule};
 use crate::commands::naming;
 use crate::context::Context;
@@ -45,6 +45,6 @@ pub(super) async fn run(context: &mut Context, args: PatchArgs) -> Result<Exit, 
         .patch_firewall(&vm.id, &patch)
         .await
         .map_err(|error| vm.explain(error))?;
-    policy::show(context, &record, Which::Set)?;
+    policy::tell(context, "changed the firewall", &vm, &record)?;
     Ok(Exit::SUCCESS)
 }

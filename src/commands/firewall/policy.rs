@@ -4,8 +4,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::rule;
+use crate::commands::naming::Named;
 use crate::context::Context;
 use crate::error::{Error, Kind};
+use crate::output::control::visible;
 use crate::output::{Column, Table};
 use crate::wire::Record;
 use crate::wire::firewall::{PolicyAnswer, RuleAnswer};
@@ -103,6 +105,34 @@ pub(super) fn show(context: &mut Context, vm: &Record<Vm>, which: Which) -> Resu
         wire: rule.clone(),
     });
     context.ui.values(rows.collect(), &RULES)?;
+    Ok(())
+}
+
+/// Says that a policy was changed, or prints it where a form was asked for.
+pub(super) fn tell(
+    context: &mut Context,
+    what: &str,
+    named: &Named,
+    vm: &Record<Vm>,
+) -> Result<(), Error> {
+    if context.ui.wants_data() {
+        return show(context, vm, Which::Set);
+    }
+    let policy = vm.value.firewall.as_ref();
+    let rules = policy
+        .and_then(|policy| policy.ingress.as_deref())
+        .map_or(0, <[_]>::len);
+    let count = match rules {
+        0 => "no rules".to_owned(),
+        1 => "1 rule".to_owned(),
+        many => format!("{many} rules"),
+    };
+    context.ui.told(&format!(
+        "{what} of VM {}: {}, {count}; see it with `fastvm firewall get {}`",
+        named.label(),
+        visible(mode(policy)),
+        visible(named.word())
+    ))?;
     Ok(())
 }
 

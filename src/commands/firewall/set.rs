@@ -1,6 +1,6 @@
 //! `fastvm firewall set`
 
-use super::policy::{self, Which};
+use super::policy;
 use super::{Mode, rule};
 use crate::commands::naming;
 use crate::context::Context;
@@ -37,6 +37,6 @@ pub(super) async fn run(context: &mut Context, args: SetArgs) -> Result<Exit, Er
         .set_firewall(&vm.id, &policy)
         .await
         .map_err(|error| vm.explain(error))?;
-    policy::show(context, &record, Which::Set)?;
+    policy::tell(context, "changed the firewall", &vm, &record)?;
     Ok(Exit::SUCCESS)
 }

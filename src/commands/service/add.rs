@@ -1,7 +1,7 @@
 //! `fastvm service add`
 
 use super::name::{name, port};
-use super::table::{SERVICES, public};
+use super::table::{SERVICES, line, public};
 use crate::commands::naming;
 use crate::context::Context;
 use crate::error::{Error, Kind};
@@ -54,8 +54,8 @@ pub(super) async fn run(context: &mut Context, args: AddArgs) -> Result<Exit, Er
             );
             error.hint(format!("change it with `{command}`"))
         })?;
-    context
-        .ui
-        .one(public(&client, &vm.id, service), &SERVICES)?;
+    let service = public(&client, &vm.id, service);
+    let line = line("added", &vm, &service.value);
+    context.ui.outcome(service, &SERVICES, &line)?;
     Ok(Exit::SUCCESS)
 }

@@ -1,6 +1,8 @@
 //! How services print.
 
 use crate::api::Client;
+use crate::commands::naming::Named;
+use crate::output::control::visible;
 use crate::output::{Column, SortKey, Table};
 use crate::wire::Record;
 use crate::wire::service::ServiceAnswer;
@@ -56,4 +58,20 @@ pub(super) fn public(client: &Client, vm: &str, record: Record<ServiceAnswer>) -
         },
         json: record.json,
     }
+}
+
+/// What was done to a service of a VM, with its address where it is known.
+pub(super) fn line(done: &str, vm: &Named, service: &Public) -> String {
+    let port = service.service.port;
+    let port = port.map_or(String::new(), |port| format!(", port {port}"));
+    let url = match &service.url {
+        Some(url) => format!(", at {}", visible(url)),
+        None => String::new(),
+    };
+    format!(
+        "{done} {} of VM {}{port}{url}; see all services with `fastvm service list {}`",
+        visible(&service.service.name),
+        vm.label(),
+        visible(vm.word())
+    )
 }

@@ -1,7 +1,7 @@
 //! `fastvm service update`
 
 use super::name::{name, port};
-use super::table::{SERVICES, public};
+use super::table::{SERVICES, line, public};
 use crate::commands::naming;
 use crate::context::Context;
 use crate::error::Error;
@@ -45,8 +45,8 @@ pub(super) async fn run(context: &mut Context, args: UpdateArgs) -> Result<Exit,
         .update_service(&vm.id, &args.name, &change)
         .await
         .map_err(|error| vm.explain(error))?;
-    context
-        .ui
-        .one(public(&client, &vm.id, service), &SERVICES)?;
+    let service = public(&client, &vm.id, service);
+    let line = line("changed", &vm, &service.value);
+    context.ui.outcome(service, &SERVICES, &line)?;
     Ok(Exit::SUCCESS)
 }

@@ -2,6 +2,7 @@
 
 use clap::ValueEnum;
 
+use super::outcome;
 use super::table::VOLUMES;
 use crate::commands::gib::gib;
 use crate::commands::naming;
@@ -91,11 +92,12 @@ pub(super) async fn run(context: &mut Context, args: CreateArgs) -> Result<Exit,
         let error = Error::from(error);
         match may_be_made {
             true => error.hint(
-                "the volume may have been made all the same; look with `fastvm volume list` before trying again",
+                "the volume may exist all the same; check with `fastvm volume list` before you try again",
             ),
             false => error,
         }
     })?;
-    context.ui.one(volume, &VOLUMES)?;
+    let line = outcome::line("created", &volume.value);
+    context.ui.outcome(volume, &VOLUMES, &line)?;
     Ok(Exit::SUCCESS)
 }

@@ -6,6 +6,7 @@ mod delete;
 mod diagnostics;
 mod get;
 mod list;
+mod outcome;
 mod table;
 mod update;
 

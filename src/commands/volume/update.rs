@@ -1,5 +1,6 @@
 //! `fastvm volume update`
 
+use super::outcome;
 use super::table::VOLUMES;
 use crate::commands::naming;
 use crate::context::Context;
@@ -45,7 +46,7 @@ pub(super) async fn run(context: &mut Context, args: UpdateArgs) -> Result<Exit,
             .map_err(|error| volume.explain(error))?;
         if found.value.backend.as_deref() == Some(NATIVE) {
             let message = format!(
-                "--credential has no effect on the volume {}, which is in no bucket of yours",
+                "--credential has no effect on the volume {}, which is not in a bucket",
                 volume.label()
             );
             return Err(Error::usage(message).hint("leave out --credential"));
@@ -63,6 +64,7 @@ pub(super) async fn run(context: &mut Context, args: UpdateArgs) -> Result<Exit,
         .update_volume(&volume.id, &change)
         .await
         .map_err(|error| volume.explain(error))?;
-    context.ui.one(record, &VOLUMES)?;
+    let line = outcome::line("changed", &record.value);
+    context.ui.outcome(record, &VOLUMES, &line)?;
     Ok(Exit::SUCCESS)
 }

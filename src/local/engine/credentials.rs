@@ -56,7 +56,7 @@ impl Core {
             credentials::get(transaction, id)?.ok_or_else(|| Error::no_credential(id))?;
             if volumes::uses_credential(transaction, id)? {
                 return Err(Error::Conflict(format!(
-                    "volume credential {id} is used by a volume"
+                    "volume credential {id} is in use by a volume"
                 )));
             }
             Ok(credentials::remove(transaction, id)?)
