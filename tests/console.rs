@@ -97,6 +97,8 @@ fn a_vm_that_goes_away_ends_its_console() {
     let home = home();
     let mut terminal = console(&home);
     home.ok(&["--local", "rm", "dev", "--yes"]);
+    terminal.wait_for("the console was closed: VM dev (");
+    terminal.wait_for("was deleted");
     assert_eq!((terminal.end(), terminal.is_given_back()), (0, true));
 }
 

@@ -19,6 +19,9 @@ const TOKEN: &str = "one-shot-0123456789";
 
 type Socket = WebSocketStream<TcpStream>;
 
+/// The status and the body of an answer about the VM.
+type Vm = (&'static str, &'static str);
+
 /// What the server does once a console is open.
 #[derive(Clone, Copy)]
 enum Play {
@@ -37,6 +40,11 @@ struct Server {
 impl Server {
     /// `path` is what the answer to a token says; `{host}` in it is the server's own.
     fn new(path: &'static str, play: Play) -> Self {
+        Self::with_vm(path, play, ("200 OK", "{}"))
+    }
+
+    /// The same, with what the API says of the VM once the console has ended.
+    fn with_vm(path: &'static str, play: Play, vm: Vm) -> Self {
         let (tell, heard) = mpsc::channel();
         let (ready, is_ready) = mpsc::channel();
         std::thread::spawn(move || {
@@ -48,7 +56,7 @@ impl Server {
                 loop {
                     let (stream, _) = listener.accept().await.unwrap();
                     let path = path.replace("{host}", &host);
-                    tokio::spawn(answer(stream, path, play, tell.clone()));
+                    tokio::spawn(answer(stream, path, (play, vm), tell.clone()));
                 }
             });
         });
@@ -64,7 +72,12 @@ impl Server {
     }
 }
 
-async fn answer(mut stream: TcpStream, path: String, play: Play, tell: mpsc::Sender<String>) {
+async fn answer(
+    mut stream: TcpStream,
+    path: String,
+    (play, vm): (Play, Vm),
+    tell: mpsc::Sender<String>,
+) {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
         let Ok(byte) = stream.read_u8().await else {
@@ -77,12 +90,17 @@ async fn answer(mut stream: TcpStream, path: String, play: Play, tell: mpsc::Sen
         .filter_map(|line| line.split_once(": "))
         .find(|(name, _)| name.eq_ignore_ascii_case("sec-websocket-key"))
         .map(|(_, key)| derive_accept_key(key.as_bytes()));
+    let is_about_vm = head.starts_with(&format!("GET /v1/vms/{ID} "));
     // The test may be over.
     let _ = tell.send(head);
     let Some(accept) = key else {
-        let body = format!(r#"{{"token":"{TOKEN}","expiresInSec":60,"websocketPath":"{path}"}}"#);
+        let token = format!(r#"{{"token":"{TOKEN}","expiresInSec":60,"websocketPath":"{path}"}}"#);
+        let (status, body) = match is_about_vm {
+            true => (vm.0, vm.1.to_owned()),
+            false => ("200 OK", token),
+        };
         let answer = format!(
-            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+            "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
             body.len()
         );
         stream.write_all(answer.as_bytes()).await.unwrap();
@@ -211,6 +229,84 @@ fn a_server_that_closes_says_why() {
             terminal.text()
         );
     }
+}
+
+#[test]
+fn a_console_that_ends_without_a_word_tells_what_became_of_the_vm() {
+    let silent = Play::Closes(1000, "");
+    for (play, vm, shown, code) in [
+        (
+            silent,
+            ("404 Not Found", r#"{"error":"no such vm"}"#),
+            "was deleted",
+            0,
+        ),
+        (
+            silent,
+            ("200 OK", r#"{"id":"i","status":"deleting"}"#),
+            "was deleted",
+            0,
+        ),
+        (
+            silent,
+            ("200 OK", r#"{"id":"i","status":"paused"}"#),
+            "is paused",
+            0,
+        ),
+        (
+            silent,
+            ("200 OK", r#"{"id":"i","status":"stopped"}"#),
+            "is stopped",
+            0,
+        ),
+        (
+            silent,
+            ("200 OK", r#"{"id":"i","status":"error"}"#),
+            "failed",
+            0,
+        ),
+        (
+            Play::Hangs,
+            ("404 Not Found", r#"{"error":"no such vm"}"#),
+            "was deleted",
+            7,
+        ),
+        (
+            Play::Hangs,
+            ("200 OK", r#"{"id":"i","status":"paused"}"#),
+            "is paused",
+            7,
+        ),
+    ] {
+        let mut terminal = Server::with_vm("/ws", play, vm).console();
+        let closed = match code {
+            0 => format!("the console was closed: VM {ID} {shown}"),
+            _ => format!("error: the console broke: VM {ID} {shown}"),
+        };
+        // The screen has 80 columns.
+        let first: String = closed.chars().take(80).collect();
+        terminal.wait_for(&first);
+        terminal.wait_for(shown.split(' ').next_back().unwrap());
+        assert_eq!(
+            (terminal.end(), terminal.is_given_back()),
+            (code, true),
+            "{vm:?}"
+        );
+    }
+    let mut terminal = Server::with_vm(
+        "/ws",
+        silent,
+        ("200 OK", r#"{"id":"i","status":"running"}"#),
+    )
+    .console();
+    terminal.wait_for("the console was closed");
+    assert_eq!(terminal.end(), 0);
+    terminal.read_to_the_end();
+    assert!(
+        terminal.text().ends_with("the console was closed"),
+        "{}",
+        terminal.text()
+    );
 }
 
 #[test]

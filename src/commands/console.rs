@@ -1,5 +1,7 @@
 //! `fastvm console`: this terminal on one of a VM.
 
+use std::time::Duration;
+
 use clap::Args;
 
 use super::naming;
@@ -9,7 +11,12 @@ use crate::console::{Broken, End, Escape, FarKeys, FarScreen, Keyboard, RawMode,
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
+use crate::output::control::visible;
 use crate::signal::Signals;
+use crate::wire::vm::status;
+
+/// How long the API may take to tell why a console ended.
+const STATUS_LIMIT: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -105,19 +112,47 @@ pub(crate) async fn open(
     context.ui.status("");
     match ended {
         Err(signal) => Err(signal.error()),
-        Ok(Err(Broken::Far(error))) => Err(vm.explain(error)),
+        Ok(Err(Broken::Far(error))) => {
+            let error = vm.explain(error);
+            Err(match end_of_vm(client, vm).await {
+                Some(why) => error.reworded(format!("the console broke: {why}")),
+                None => error,
+            })
+        }
         Ok(Err(Broken::Near(error))) => Err(terminal(error)),
         Ok(Ok(end)) => {
             if end == End::Left {
                 // A server that does not answer is not waited for.
-                let _ = tokio::time::timeout(std::time::Duration::from_secs(1), keys.close()).await;
+                let _ = tokio::time::timeout(Duration::from_secs(1), keys.close()).await;
             }
-            context.ui.status(&match (end, screen.reason()) {
-                (End::Left, _) => "left the console; the VM runs on".to_owned(),
+            let reason = match (end, screen.reason()) {
+                (End::Closed, None) => end_of_vm(client, vm).await,
+                (_, reason) => reason.map(str::to_owned),
+            };
+            context.ui.status(&match (end, reason) {
+                (End::Left, _) => "left the console; the VM keeps running".to_owned(),
                 (End::Closed, None) => "the console was closed".to_owned(),
                 (End::Closed, Some(reason)) => format!("the console was closed: {reason}"),
             });
             Ok(Exit::SUCCESS)
         }
+    }
+}
+
+/// What became of a VM whose console ended without a word. `None` if it runs, or the API does not tell in time.
+async fn end_of_vm(client: &Client, vm: &naming::Named) -> Option<String> {
+    let asked = client.get_vm(&vm.id);
+    let answer = tokio::time::timeout(STATUS_LIMIT, asked).await.ok()?;
+    let label = vm.label();
+    match answer {
+        Err(error) if error.is_not_found() => Some(format!("VM {label} was deleted")),
+        Err(_) => None,
+        Ok(record) if record.value.deleted_at.is_some() => Some(format!("VM {label} was deleted")),
+        Ok(record) => match record.value.status.as_deref()? {
+            status::RUNNING => None,
+            status::DELETING => Some(format!("VM {label} was deleted")),
+            status::ERROR => Some(format!("VM {label} failed")),
+            other => Some(format!("VM {label} is {}", visible(other))),
+        },
     }
 }
