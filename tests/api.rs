@@ -157,7 +157,6 @@ curl -X POST http://127.0.0.1:[..]/v1/vms -H "X-API-Key: $FASTVM_API_KEY" -H 'Ac
             &["exec", "dev", "true"],
             format!("curl -X POST URL/v1/vms/{ID}/exec"),
         ),
-        (&["run", "true"], "curl -X POST URL/v1/vms".to_owned()),
         (
             &["vm", "launch", "--count", "1"],
             "curl -X POST URL/v1/vms".to_owned(),
@@ -228,4 +227,96 @@ fn a_filter_is_not_run_on_what_a_failure_says() {
     assert_eq!(ran.code, 5, "{ran}");
     assert_eq!(ran.json(), serde_json::json!({"error": "why"}));
     assert!(!ran.stderr.contains("jq"), "{ran}");
+}
+
+#[test]
+fn a_dry_run_shows_every_request_with_names_for_ids_that_are_not_known() {
+    let one = format!(r#"{{"id":"{ID}","name":"dev","status":"running"}}"#);
+    let list = json("200 OK", &format!("[{one}]"));
+    let launch = |body: &str| format!("POST /v1/vms {body}");
+    let snapshot = |name: &str| format!(r#"POST /v1/snapshots {{"vmId":"{ID}","name":"{name}"}}"#);
+    let (fork, gone) = (
+        snapshot("fork-*"),
+        "DELETE /v1/snapshots/SNAPSHOT_ID ".to_owned(),
+    );
+    let exec = r#"POST /v1/vms/VM_ID/exec {"command":["sh","-c","true"]}"#.to_owned();
+    let (end, replaced) = (
+        "DELETE /v1/vms/VM_ID ".to_owned(),
+        format!("DELETE /v1/vms/{ID} "),
+    );
+    for (arguments, requests) in [
+        (
+            &["vm", "fork", "dev", "--count", "2", "-n", "w"][..],
+            vec![
+                fork.clone(),
+                launch(r#"{"snapshotId":"SNAPSHOT_ID","name":"w-1"}"#),
+                launch(r#"{"snapshotId":"SNAPSHOT_ID","name":"w-2"}"#),
+                gone.clone(),
+            ],
+        ),
+        (
+            &["vm", "fork", "dev", "--keep-snapshot"],
+            vec![fork.clone(), launch(r#"{"snapshotId":"SNAPSHOT_ID"}"#)],
+        ),
+        (
+            &["run", "--no-lease", "true"],
+            vec![
+                launch(r#"{"machineType":"c1m2","metadata":*}"#),
+                exec.clone(),
+                end.clone(),
+            ],
+        ),
+        (
+            &["run", "--from", "dev", "--keep", "true"],
+            vec![
+                fork.clone(),
+                launch(r#"{"snapshotId":"SNAPSHOT_ID","metadata":*}"#),
+                gone.clone(),
+                exec.clone(),
+            ],
+        ),
+        (
+            &["vm", "launch", "-n", "dev", "--if-exists", "replace"],
+            vec![replaced, launch(r#"{"machineType":"c1m2","name":"dev"}"#)],
+        ),
+        (
+            &["exec", "dev", ID, "--", "true"],
+            vec![format!(
+                r#"POST /v1/vms/{ID}/exec {{"command":["sh","-c","true"]}}"#
+            )],
+        ),
+        (
+            &["exec", "--all", "true"],
+            vec![format!(
+                r#"POST /v1/vms/{ID}/exec {{"command":["sh","-c","true"]}}"#
+            )],
+        ),
+    ] {
+        let (server, ran) = ran(&[&list], &[&["--dry-run"], arguments].concat());
+        let shown: Vec<_> = ran
+            .stdout
+            .lines()
+            .map(|line| typed(line, server.url()))
+            .collect();
+        assert_eq!(shown, requests, "{arguments:?}\n{ran}");
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran}");
+        let is_read = |request: &String| request.starts_with("GET ");
+        assert!(sent(&server).iter().all(is_read));
+    }
+}
+
+/// The request of a curl command: method, path and body. A `*` stands for what differs from run to run.
+fn typed(line: &str, url: &str) -> String {
+    let words: Vec<_> = line.split(' ').collect();
+    let body = line.split_once("--data-raw '").map_or("", |(_, body)| body);
+    let mut body = body.trim_end_matches('\'').to_owned();
+    for (start, end) in [("fork-", "\""), ("\"metadata\":", "}}")] {
+        if let Some(at) = body.find(start) {
+            let from = at + start.len();
+            let to = from + body[from..].find(end).unwrap();
+            let to = to + end.len() - 1;
+            body.replace_range(from..to, "*");
+        }
+    }
+    format!("{} {} {body}", words[2], words[3].replace(url, ""))
 }

@@ -23,7 +23,7 @@ fn a_vm_of_the_name_is_taken_or_replaced_or_an_error() {
     assert_eq!(first.code, 0, "{first}");
     let again = launch(&home, "error");
     assert_eq!((again.code, again.stdout.as_str()), (5, ""), "{again}");
-    assert!(again.stderr.contains("exists already"), "{again}");
+    assert!(again.stderr.contains("already exists"), "{again}");
     assert!(again.stderr.contains("--if-exists reuse"), "{again}");
 
     let reused = launch(&home, "reuse");
@@ -87,6 +87,75 @@ fn each_of_several_names_is_looked_for() {
     let three = launch("3");
     assert_eq!((two.len(), three.len()), (2, 3));
     assert_eq!(two[..], three[..2]);
+}
+
+#[test]
+fn a_vm_that_differs_from_what_was_asked_for_is_reused_with_a_warning() {
+    let home = Home::new();
+    home.ok(&[
+        "--local",
+        "volume",
+        "create",
+        "data",
+        "--size-gib",
+        "1",
+        "--quiet",
+    ]);
+    let volume = home.ok(&["--local", "volume", "list", "-o", "id"]);
+    let launched = [
+        "--rule",
+        "tcp:22",
+        "-e",
+        "A=1",
+        "--metadata",
+        "env=ci",
+        "--ttl",
+        "2h:delete",
+    ];
+    home.ok(&[&LAUNCH[..], &["-n", "one", "-m", "c1m2"], &launched].concat());
+    let reuse = |options: &[&str]| {
+        let ran =
+            home.run(&[&LAUNCH[..], &["-n", "one", "--if-exists", "reuse"], options].concat());
+        assert_eq!((ran.code, ran.stdout.lines().count()), (0, 1), "{ran}");
+        ran.stderr
+    };
+    for same in [
+        &[][..],
+        &launched,
+        &["--type", "C1M2"],
+        &["--disk-gib", "10"],
+    ] {
+        assert!(
+            !reuse(same).contains("warning"),
+            "{same:?}: {}",
+            reuse(same)
+        );
+    }
+    home.ok(&[
+        "--local", "snapshot", "create", "one", "-n", "golden", "--wait", "--quiet",
+    ]);
+    let mount = format!("no volume {volume} on /data");
+    for (options, difference) in [
+        (["--type", "c2m4"], "type c1m2, not c2m4"),
+        (["--snapshot", "golden"], "snapshot none, not golden"),
+        (["--volume", "data:/data"], mount.as_str()),
+        (["--disk-gib", "20"], "disk 10 GiB, not 20 GiB"),
+        (["-e", "A=2"], "variable A"),
+        (["--metadata", "env=prod"], "label env=ci, not prod"),
+        (["--metadata", "new=x"], "no label new"),
+        (["--rule", "tcp:80"], "firewall"),
+        (["--ttl", "1h:delete"], "ttl 7200s:delete, not 3600s:delete"),
+    ] {
+        let said = reuse(&options);
+        let told = format!(
+            "is reused as it is, though it differs from what was asked for: {difference}\n"
+        );
+        assert!(said.contains(&told), "{options:?}: {said}");
+        assert!(
+            said.contains("hint: replace it with --if-exists replace\n"),
+            "{said}"
+        );
+    }
 }
 
 #[test]

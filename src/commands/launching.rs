@@ -134,6 +134,14 @@ impl LaunchOptions {
         }
         Ok(request)
     }
+
+    /// The request without what it has by default.
+    pub(crate) fn asked(&self, request: &LaunchRequest) -> LaunchRequest {
+        LaunchRequest {
+            machine_type: self.machine_type.clone(),
+            ..request.clone()
+        }
+    }
 }
 
 impl GivenOptions {
@@ -260,7 +268,7 @@ fn lost_reply(error: api::Error) -> Error {
     if !lost {
         return error;
     }
-    error.hint("the VM may have been launched all the same; look with `fastvm vm list` before trying again")
+    error.hint("the VM may exist all the same; check with `fastvm vm list` before you try again")
 }
 
 /// The status of a VM in a sentence.

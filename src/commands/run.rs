@@ -38,6 +38,9 @@ const MARK: &str = "fastvm-cli/run";
 /// How long a deletion may take before the user hears what would be left if it were cut short.
 const QUIET_DELETION: Duration = Duration::from_secs(3);
 
+/// What stands for the id of the VM in the requests of a dry run.
+const PLANNED_ID: &str = "VM_ID";
+
 #[derive(Debug, Args)]
 #[command(
     override_usage = "fastvm run [OPTIONS] [--] <COMMAND>...",
@@ -165,6 +168,11 @@ pub(crate) async fn run(context: &mut Context, args: RunArgs) -> Result<Exit, Er
     };
     let (vm, signal) = match (attempt.launched(&mut signals).await, &mut snapshot) {
         (Ok(launched), _) => launched,
+        (Err(error), _) if error.kind() == Kind::DryRun => {
+            drop(spinner);
+            rehearse(&client, &plan, input, args.keep, snapshot).await?;
+            return Err(error);
+        }
         (Err(error), None) => return Err(error),
         (Err(error), Some(snapshot)) => {
             return Err(snapshot.delete_after(&client, error, &mut signals).await);
@@ -211,6 +219,37 @@ pub(crate) async fn run(context: &mut Context, args: RunArgs) -> Result<Exit, Er
     }
     let removed = remove(&client, &vm, &mut signals, &talk).await;
     with_snapshot(conclude(outcome, removed), snapshot, &client, &mut signals).await
+}
+
+/// Shows the requests that follow the launch of a dry run.
+async fn rehearse(
+    client: &Client,
+    plan: &Plan,
+    input: Option<exec::Input>,
+    keeps_vm: bool,
+    snapshot: Option<TemporarySnapshot>,
+) -> Result<(), Error> {
+    if let Some(mut snapshot) = snapshot {
+        snapshot.delete(client).await?;
+    }
+    let litter = Litter::default();
+    let exec = async {
+        let delivery = Delivery::of(client, PLANNED_ID, input, &litter).await?;
+        let prepared = plan.prepare(client, PLANNED_ID, &delivery, &litter).await?;
+        client.exec(PLANNED_ID, &prepared.request).await?;
+        Ok::<_, Error>(())
+    };
+    match exec.await {
+        Err(error) if error.kind() != Kind::DryRun => return Err(error),
+        _ => {}
+    }
+    if keeps_vm {
+        return Ok(());
+    }
+    match client.delete_vm(PLANNED_ID).await {
+        Err(api::Error::DryRun) | Ok(_) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Saves the VM that the command runs in a copy of, and launches from that.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::naming::Named;
@@ -10,8 +11,23 @@ use crate::api::{self, Client};
 use crate::error::{Error, Kind};
 use crate::output::control::visible;
 use crate::signal::Signals;
+use crate::wire::Record;
 use crate::wire::snapshot::{CreateSnapshotRequest, Snapshot};
 use crate::wire::vm::Vm;
+
+/// What stands for the id of the snapshot in the requests of a dry run.
+const PLANNED_ID: &str = "SNAPSHOT_ID";
+
+/// The snapshot of a dry run, which is never made.
+fn planned() -> Record<Snapshot> {
+    Record {
+        value: Snapshot {
+            id: PLANNED_ID.to_owned(),
+            ..Snapshot::default()
+        },
+        json: RawValue::NULL.to_owned(),
+    }
+}
 
 /// The snapshot. It is deleted by [`TemporarySnapshot::delete`] alone, as a drop cannot wait for a request.
 #[derive(Debug)]
@@ -42,6 +58,7 @@ impl TemporarySnapshot {
         let created = signals.outlast(async {
             match client.create_snapshot(&request).await {
                 Ok(record) => Ok(record),
+                Err(api::Error::DryRun) => Ok(planned()),
                 Err(error) => Err(uncreated(client, vm, error, &name).await),
             }
         });
@@ -62,6 +79,7 @@ impl TemporarySnapshot {
         };
         let ready = match signal {
             Some(signal) => Err(signal.error()),
+            None if snapshot.id == PLANNED_ID => Ok(()),
             None => tokio::select! {
                 ready = snapshot::create::ready(client, record, limit) => ready.map(drop),
                 signal = signals.next() => Err(signal.error()),
@@ -93,6 +111,7 @@ impl TemporarySnapshot {
             Ok(answer) if !answer.value.is_refused() => None,
             Ok(_) => Some("the API says that it is not deleted".to_owned()),
             Err(error) if error.is_not_found() => None,
+            Err(api::Error::DryRun) => None,
             Err(error) => Some(error.to_string()),
         };
         let Some(problem) = problem else {

@@ -64,7 +64,7 @@ pub(crate) async fn run(context: &mut Context, args: ForkArgs) -> Result<Exit, E
     let vm = naming::vm(&client, &args.vm).await?;
     let request = args.given.request(&client).await?;
     let mut requests = match args.count {
-        Some(count) => launch::numbered(&request, count),
+        Some(count) => launch::numbered(&request, count)?,
         None => vec![request],
     };
     let mut signals = Signals::listen()?;
@@ -91,6 +91,12 @@ pub(crate) async fn run(context: &mut Context, args: ForkArgs) -> Result<Exit, E
     let launched = copies.launch(&requests, &mut signals).await;
     let vms = match launched {
         Ok(vms) => vms,
+        Err(error) if error.kind() == Kind::DryRun => {
+            if !args.keep_snapshot {
+                snapshot.delete(&client).await?;
+            }
+            return Err(error);
+        }
         Err(error) => {
             let error = copies.undo(&snapshot, error, &mut signals).await;
             return Err(snapshot.delete_after(&client, error, &mut signals).await);
@@ -146,7 +152,9 @@ impl Copies<'_> {
         let all = async {
             let results = stream::iter(requests).map(|request| async move {
                 let launched = self.one(request).await;
-                if launched.is_err() {
+                // A dry run shows the other launches, too.
+                let is_dry = matches!(&launched, Err(Some(error)) if error.kind() == Kind::DryRun);
+                if launched.is_err() && !is_dry {
                     self.stop.send_replace(true);
                 }
                 launched

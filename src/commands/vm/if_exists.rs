@@ -12,11 +12,13 @@ use clap::ValueEnum;
 use jiff::Timestamp;
 use ring::digest::{SHA256, digest};
 
+use super::difference;
 use crate::api::Client;
 use crate::api::vms::VmFilter;
 use crate::api::wait::Wait;
 use crate::commands::launching::{self, WaitOptions};
 use crate::commands::naming::Named;
+use crate::commands::new_name::kept;
 use crate::config::Api;
 use crate::context::Context;
 use crate::error::{Error, Kind};
@@ -31,7 +33,7 @@ const LOCK_INTERVAL: Duration = Duration::from_millis(50);
 /// What a launch does if a VM of its name exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum IfExists {
-    /// Take it as it is, and resume it if it is paused
+    /// Take it as it is, and resume it if it is paused; a warning names what differs from the other options
     Reuse,
     /// Delete it, then launch
     Replace,
@@ -61,6 +63,7 @@ pub(super) async fn launch(
     context: &Context,
     client: &Client,
     request: &LaunchRequest,
+    asked: &LaunchRequest,
     options: &WaitOptions,
     policy: IfExists,
 ) -> Result<(Record<Vm>, Came), Error> {
@@ -90,9 +93,42 @@ pub(super) async fn launch(
     if let Some(signal) = signal {
         return Err(launching::still_there(signal.error(), &vm.value));
     }
+    if came == Came::Reused {
+        warn_of_differences(context, client, asked, &vm.value).await;
+    }
     let vm = awake(client, vm, options).await?;
     let vm = launching::settle(context, client, vm, options).await?;
     Ok((vm, came))
+}
+
+/// Says what the VM has otherwise than was asked for.
+async fn warn_of_differences(context: &Context, client: &Client, asked: &LaunchRequest, vm: &Vm) {
+    let snapshot = match &asked.snapshot_id {
+        Some(id) => snapshot_words(client, id, vm).await,
+        None => Vec::new(),
+    };
+    let differences = difference::differences(asked, &snapshot, vm);
+    if differences.is_empty() {
+        return;
+    }
+    context.ui.warn(&format!(
+        "VM {} is reused as it is, though it differs from what was asked for: {}",
+        launching::label(vm),
+        differences.join("; ")
+    ));
+    context.ui.hint("replace it with --if-exists replace");
+}
+
+/// The id of a snapshot, and its name where the VM does not tell its source by the id. None where it cannot be looked up.
+async fn snapshot_words(client: &Client, id: &str, vm: &Vm) -> Vec<String> {
+    let id = id.to_owned();
+    if vm.source_name.as_ref() == Some(&id) {
+        return vec![id];
+    }
+    match client.get_snapshot(&id).await {
+        Ok(snapshot) => std::iter::once(id).chain(snapshot.value.name).collect(),
+        Err(_) => Vec::new(),
+    }
 }
 
 /// One launch by name.
@@ -142,10 +178,8 @@ impl Claim<'_> {
             );
             return Err(Error::new(Kind::VmFailed, message)
                 .target(&vm.value.id)
-                .hint("launch it anew with --if-exists replace"));
+                .hint("replace it with --if-exists replace"));
         }
-        let status = format!("VM {} exists and is reused", launching::label(&vm.value));
-        self.context.ui.status(&status);
         Ok((vm, Came::Reused))
     }
 
@@ -226,10 +260,10 @@ impl Claim<'_> {
     }
 
     fn exists(&self, vm: &Vm) -> Error {
-        let message = format!("VM {} exists already", launching::label(vm));
+        let message = format!("VM {} already exists", launching::label(vm));
         Error::new(Kind::Conflict, message)
             .target(&vm.id)
-            .hint("take it with --if-exists reuse, or launch it anew with --if-exists replace")
+            .hint("keep it with --if-exists reuse, or replace it with --if-exists replace")
     }
 
     fn was_first(&self, vm: &Vm) -> Error {
@@ -253,12 +287,6 @@ fn age_key(vm: &Vm) -> (bool, Timestamp, String) {
         created.unwrap_or(Timestamp::MAX),
         vm.id.clone(),
     )
-}
-
-/// A name as the server keeps it.
-fn kept(name: &str) -> String {
-    let words: Vec<_> = name.split_whitespace().collect();
-    words.join(" ").chars().take(64).collect()
 }
 
 /// Resumes a VM that is paused, or about to be.
@@ -356,11 +384,5 @@ mod tests {
         vms.sort_by_cached_key(age_key);
         let ids: Vec<_> = vms.iter().map(|vm| vm.id.as_str()).collect();
         assert_eq!(ids, ["b", "a", "c", "d"]);
-    }
-
-    #[test]
-    fn a_name_is_compared_as_the_server_keeps_it() {
-        assert_eq!(kept("  a \t b "), "a b");
-        assert_eq!(kept(&"ä".repeat(70)), "ä".repeat(64));
     }
 }

@@ -1,11 +1,14 @@
 //! `fastvm vm launch`
 
+use std::collections::HashSet;
+
 use futures_util::{StreamExt as _, stream};
 
 use crate::api::Client;
 use crate::commands::console::{self, EscapeOptions};
 use crate::commands::launching::{self, LaunchOptions, WaitOptions};
 use crate::commands::naming::Named;
+use crate::commands::new_name::{LONGEST, kept};
 use crate::commands::several::{self, AT_ONCE, Deed};
 use crate::commands::vm::if_exists::{self, Came, IfExists};
 use crate::commands::vm::{VMS, outcome};
@@ -84,8 +87,9 @@ impl LaunchArgs {
         }
         let waits = self.wait.wait().is_some();
         if self.console && !waits {
-            return Err(Error::usage("--console needs to wait until the VM runs")
-                .hint("leave out --no-wait"));
+            return Err(
+                Error::usage("--console cannot be used with --no-wait").hint("leave out --no-wait")
+            );
         }
         let unasked = opens == Opens::OnATerminal && possible && waits && !is_read;
         Ok(self.console || (unasked && !self.no_console))
@@ -103,7 +107,10 @@ impl LaunchArgs {
                 let vm = launching::launch(context, client, request, &self.wait).await?;
                 Ok((vm, Came::Launched))
             }
-            Some(policy) => if_exists::launch(context, client, request, &self.wait, policy).await,
+            Some(policy) => {
+                let asked = self.launch.asked(request);
+                if_exists::launch(context, client, request, &asked, &self.wait, policy).await
+            }
         }
     }
 }
@@ -117,11 +124,14 @@ pub(crate) async fn run(
     let client = context.client().await?;
     let request = args.launch.request(&client).await?;
     if let Some(count) = args.count {
-        let requests = numbered(&request, count);
+        let requests = numbered(&request, count)?;
         return many(context, &client, requests, &args).await;
     }
     let (vm, came) = args.launch(context, &client, &request).await?;
     let named = Named::vm(&vm.value);
+    if context.ui.wants_data() {
+        tell_reuse(context, came, &vm.value);
+    }
     let line = outcome::line(came.word(), &vm.value);
     context.ui.outcome(vm, &VMS, &line)?;
     if opens {
@@ -130,8 +140,16 @@ pub(crate) async fn run(
     Ok(Exit::SUCCESS)
 }
 
-/// The same request again and again, each with a name of its own.
-pub(super) fn numbered(request: &LaunchRequest, count: u16) -> Vec<LaunchRequest> {
+/// Says that a VM was there already, where what is printed does not tell.
+fn tell_reuse(context: &Context, came: Came, vm: &Vm) {
+    if came == Came::Reused {
+        let status = format!("reused {}", launching::label(vm));
+        context.ui.status(&status);
+    }
+}
+
+/// The same request again and again, each with a name of its own. Names that the API would cut to the same are refused.
+pub(super) fn numbered(request: &LaunchRequest, count: u16) -> Result<Vec<LaunchRequest>, Error> {
     let pattern = request
         .name
         .as_ref()
@@ -148,7 +166,18 @@ pub(super) fn numbered(request: &LaunchRequest, count: u16) -> Vec<LaunchRequest
         name: name(number),
         ..request.clone()
     });
-    each.collect()
+    let requests: Vec<_> = each.collect();
+    let mut kept_names = HashSet::new();
+    for name in requests.iter().filter_map(|request| request.name.as_ref()) {
+        if !kept_names.insert(kept(name)) {
+            return Err(Error::usage(format!(
+                "the API cuts names after {LONGEST} characters, and several VMs would be named {:?}",
+                kept(name)
+            ))
+            .hint("shorten the text before {n}, or put {n} at the beginning"));
+        }
+    }
+    Ok(requests)
 }
 
 async fn many(
@@ -172,7 +201,10 @@ async fn many(
     let (mut vms, mut failures) = (Vec::new(), Vec::new());
     for (place, result) in results.into_iter().enumerate() {
         match result {
-            Ok((vm, _)) => vms.push(vm),
+            Ok((vm, came)) => {
+                tell_reuse(context, came, &vm.value);
+                vms.push(vm);
+            }
             Err(error) => failures.push((place, error)),
         }
     }
@@ -192,7 +224,7 @@ mod tests {
             name: name.map(str::to_owned),
             ..LaunchRequest::default()
         };
-        let all = numbered(&request, count).into_iter();
+        let all = numbered(&request, count).unwrap().into_iter();
         all.map(|request| request.name).collect()
     }
 
@@ -202,5 +234,20 @@ mod tests {
         assert_eq!(names(Some("w{n}x"), 2), [text("w1x"), text("w2x")]);
         assert_eq!(names(Some("web"), 2), [text("web-1"), text("web-2")]);
         assert_eq!(names(None, 2), [None, None]);
+        let cut = |name: &str| {
+            numbered(
+                &LaunchRequest {
+                    name: Some(name.to_owned()),
+                    ..LaunchRequest::default()
+                },
+                10,
+            )
+        };
+        let long = "x".repeat(70);
+        assert!(cut(&long).is_err());
+        assert!(cut(&format!("{long}-{{n}}")).is_err());
+        assert!(cut(&format!("{}-{{n}}", &long[..62])).is_err());
+        assert!(cut(&format!("{}-{{n}}", &long[..61])).is_ok());
+        assert!(cut(&format!("{{n}}-{long}")).is_ok());
     }
 }

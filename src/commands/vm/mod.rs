@@ -1,6 +1,7 @@
 //! `fastvm vm`: the VMs themselves.
 
 pub(crate) mod delete;
+mod difference;
 mod fork;
 pub(crate) mod get;
 mod if_exists;

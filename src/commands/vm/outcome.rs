@@ -25,7 +25,7 @@ fn next(vm: &Vm) -> String {
     let word = visible(named.word());
     match vm.status.as_deref() {
         Some(status::RUNNING) => format!("run a command in it with `fastvm exec {word} COMMAND`"),
-        Some(status::PAUSED) => format!("let it go on with `fastvm vm resume {word}`"),
+        Some(status::PAUSED) => format!("resume it with `fastvm vm resume {word}`"),
         Some(status::PROVISIONING | status::RESUMING) => {
             format!("wait for it with `fastvm vm wait {word}`")
         }

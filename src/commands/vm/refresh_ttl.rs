@@ -4,7 +4,7 @@ use super::several;
 use crate::commands::selecting::TargetOptions;
 use crate::commands::several::Deed;
 use crate::context::Context;
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::exit::Exit;
 
 #[derive(Debug, clap::Args)]
@@ -30,10 +30,14 @@ pub(crate) async fn run(context: &mut Context, args: RefreshTtlArgs) -> Result<E
     args.targets.check()?;
     let client = context.client().await?;
     several::change(context, &client, REFRESHING, &args.targets, async |vm| {
-        client
-            .refresh_ttl(&vm.id)
-            .await
-            .map_err(|error| vm.explain(error))
+        client.refresh_ttl(&vm.id).await.map_err(|error| {
+            let error = vm.explain(error);
+            match error.kind() {
+                Kind::Conflict => error
+                    .or_hint(|| format!("set one with `fastvm vm update {} --ttl 2h`", vm.word())),
+                _ => error,
+            }
+        })
     })
     .await
 }
