@@ -378,7 +378,7 @@ hint: run `fastvm login`, set FASTVM_API_KEY, or use this machine with --local
         str![[r#"
 --- stderr
 error: there is no context named "eu"
-hint: there are default, local; make it with: fastvm context create eu --base-url URL
+hint: the contexts are default, local; create another with `fastvm context create eu --base-url URL`
 --- exit 3
 "#]]
     );
@@ -409,7 +409,7 @@ hint: fastvm login --context eu
         said(&home, &eu),
         str![[r#"
 --- stderr
-error: there is a context eu already
+error: the context eu already exists
 hint: remove it first: fastvm context delete eu
 --- exit 2
 "#]]
@@ -478,8 +478,8 @@ retries   2                   the default
         said(&home, &["context", "rm", "local"]),
         str![[r#"
 --- stderr
-error: the context local is always there
-{"error":{"code":"usage","message":"the context local is always there","hint":null,"status":null,"requestId":null,"target":null,"retryable":false,"exitCode":2}}
+error: the context local is built in and cannot be deleted
+{"error":{"code":"usage","message":"the context local is built in and cannot be deleted","hint":null,"status":null,"requestId":null,"target":null,"retryable":false,"exitCode":2}}
 --- exit 2
 "#]]
     );
@@ -497,7 +497,7 @@ the current context is default
         str![[r#"
 --- stderr
 error: there is no context named "eu"
-hint: there are default, local; make it with: fastvm context create eu --base-url URL
+hint: the contexts are default, local; create another with `fastvm context create eu --base-url URL`
 --- exit 3
 "#]]
     );
@@ -681,7 +681,7 @@ error: the context ci gets its key from the api_key_command in ~/.config/fastvm/
         said(&home, &["quota"]),
         str![[r#"
 --- stderr
-error: the API key from context ci cannot be had: false failed: exit status: 1
+error: the API key from context ci cannot be read: false failed: exit status: 1
 --- exit 4
 "#]]
     );

@@ -142,7 +142,7 @@ pub(crate) async fn run(context: &mut Context, args: CpArgs) -> Result<Exit, Err
     );
     if source.is_some() && args.limit_rate.is_some() {
         return Err(Error::usage(
-            "--limit-rate has no hold on bytes that go from VM to VM",
+            "--limit-rate has no effect on a copy from VM to VM",
         ));
     }
     let remote = Remote {
@@ -159,14 +159,14 @@ pub(crate) async fn run(context: &mut Context, args: CpArgs) -> Result<Exit, Err
         _ => vm.clone(),
     };
     let is_down = matches!(&plan, Plan::Down { .. });
-    let explained = move |error: crate::transfer::Error| {
+    let explained = move |mut error: crate::transfer::Error| {
         let named = about(&error);
-        let is_in_vm = !is_down && matches!(error, crate::transfer::Error::Conflict { .. });
-        let error = explain(error, &named);
-        match is_in_vm {
-            true => error.within(format!("VM {}", named.label())),
-            false => error,
+        if let crate::transfer::Error::Conflict { path, .. } = &mut error
+            && !is_down
+        {
+            path.push_str(&format!(" in VM {}", named.label()));
         }
+        explain(error, &named)
     };
     let prepared = match args.sync.choice() {
         Some(choice) => {

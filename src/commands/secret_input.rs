@@ -41,7 +41,7 @@ pub(crate) async fn material(context: &Context, file: Option<&Path>) -> Result<S
         }
         None if context.settings.no_input || !context.settings.terminal.stdin => {
             return Err(
-                Error::usage("the secret is needed, and nobody can be asked for it").hint(
+                Error::usage("a secret is needed, and there is no terminal to ask for it").hint(
                     "read it with --data-file FILE, or from standard input with --data-file -",
                 ),
             );

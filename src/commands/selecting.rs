@@ -172,7 +172,7 @@ impl TargetOptions {
             (true, true) => Err(Error::usage("no VM is given")
                 .hint("name VMs, or choose them with -l, --status, --name, --older-than or --all")),
             (false, false) => Err(Error::usage(
-                "VMs are both named and chosen by conditions; do one of both",
+                "VMs are given by name and by conditions: use one of the two",
             )),
             _ => Ok(()),
         }

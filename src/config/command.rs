@@ -28,10 +28,10 @@ pub(super) async fn first_line(argv: &[String], source: &str) -> Result<String, 
     thread::spawn(move || sender.send(run(&argv, TIME_LIMIT)));
     let outcome = receiver
         .await
-        .unwrap_or_else(|_| Err("was lost".to_owned()));
+        .unwrap_or_else(|_| Err("ended unexpectedly".to_owned()));
     outcome.map_err(|why| Error::Key {
         source_name: source.to_owned(),
-        why: format!("cannot be had: {name} {why}"),
+        why: format!("cannot be read: {name} {why}"),
     })
 }
 
@@ -121,11 +121,11 @@ mod tests {
         let error = refusal(&shell("echo s3cret; exit 3")).await;
         assert_eq!(
             error,
-            "the API key from context prod cannot be had: sh failed: exit status: 3"
+            "the API key from context prod cannot be read: sh failed: exit status: 3"
         );
         let error = refusal(&["/no/such".to_owned()]).await;
         assert!(
-            error.contains("cannot be had: /no/such cannot be run: "),
+            error.contains("cannot be read: /no/such cannot be run: "),
             "{error}"
         );
         assert!(refusal(&[]).await.contains("api_key_command is empty"));

@@ -76,7 +76,7 @@ pub fn is_built_in(name: &str) -> bool {
 pub fn check_name(name: &str) -> Result<(), Error> {
     let setting = || format!("the context name {name:?}");
     if is_built_in(name) {
-        return Err(Error::value(setting(), "this context is always there"));
+        return Err(Error::value(setting(), "the name of a built-in context"));
     }
     let fits = |character: char| character.is_ascii_alphanumeric() || "._-".contains(character);
     if name.is_empty() || name.len() > 64 || name.starts_with('-') || !name.chars().all(fits) {

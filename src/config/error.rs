@@ -118,7 +118,7 @@ impl Error {
             Self::OpenToOthers { path } => Some(format!("chmod 600 {}", quoted(path))),
             Self::Value { hint, .. } => hint.clone(),
             Self::UnknownContext { name, known } => Some(format!(
-                "there are {}; make it with: fastvm context create {name} --base-url URL",
+                "the contexts are {}; create another with `fastvm context create {name} --base-url URL`",
                 known.join(", ")
             )),
             Self::ForeignHost { .. } => {

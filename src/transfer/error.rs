@@ -102,7 +102,7 @@ pub enum Error {
         detail: String,
     },
     /// The target in the VM takes no files.
-    #[error("{0} in the VM: read-only, or its owner alone may write there")]
+    #[error("{0} in the VM: read-only, or only its owner may write to it")]
     ReadOnly(String),
     /// The service takes no object of this size.
     #[error("{bytes} bytes are more than the {limit} that one upload may have")]
@@ -198,8 +198,8 @@ fn count(number: usize) -> String {
 fn more_paths(number: usize) -> String {
     match number {
         0 => String::new(),
-        1 => ", and so at 1 more path".to_owned(),
-        _ => format!(", and so at {number} more paths"),
+        1 => ", and 1 more path".to_owned(),
+        _ => format!(", and {number} more paths"),
     }
 }
 

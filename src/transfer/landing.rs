@@ -209,7 +209,7 @@ impl TreeLanding {
                     inherited,
                 })
             }
-            Ok(_) => Err(conflict(target, "there is something that is not a folder")),
+            Ok(_) => Err(conflict(target, "not a folder")),
             Err(error)
                 if error.kind() == io::ErrorKind::NotFound
                     && fs::symlink_metadata(target).is_err() =>
@@ -223,7 +223,7 @@ impl TreeLanding {
                 })
             }
             Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-                Err(conflict(target, "something above it is not a folder"))
+                Err(conflict(target, "one of its parents is not a folder"))
             }
             Err(error) => Err(Error::local("look at", target, error)),
         }
@@ -424,7 +424,7 @@ impl Parts {
             };
             let own = name::from_bytes(own).ok_or_else(|| Error::Refused {
                 path: place.to_string(),
-                reason: "no file here can have this name".to_owned(),
+                reason: "no file on this machine can have this name".to_owned(),
             })?;
             let parents: Vec<_> = std::iter::successors(place.parent(), MemberPath::parent)
                 .take_while(|parent| !parent.is_root())
@@ -494,9 +494,9 @@ impl Parts {
             if (there.kind == Kind::Folder) != (kind == Kind::Folder) {
                 let at = self.target.join(name::shown(path.as_bytes()));
                 let reason = if kind == Kind::Folder {
-                    "there is something that is not a folder"
+                    "not a folder"
                 } else {
-                    "there is a folder where something else is to go"
+                    "a folder is in the way"
                 };
                 return Err(conflict(&at, reason));
             }
@@ -528,7 +528,7 @@ impl FileLanding {
         (earlier, spared): (Option<&str>, &[String]),
     ) -> Result<(Self, Option<fs::File>), Error> {
         if fs::metadata(&target).is_ok_and(|meta| meta.is_dir()) {
-            return Err(conflict(&target, "there is a folder"));
+            return Err(conflict(&target, "a folder is in the way"));
         }
         let (parent, made) = make_parents(&target)?;
         let stages = earlier.and_then(|temp| temp.split_once('/'));
@@ -598,7 +598,7 @@ fn make_parents(target: &Path) -> Result<(Folder, Vec<PathBuf>), Error> {
     let parent = match target.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         Some(_) => Path::new("."),
-        None => return Err(conflict(target, "it has no folder above it")),
+        None => return Err(conflict(target, "has no parent folder")),
     };
     let mut missing: Vec<_> = parent
         .ancestors()
@@ -610,7 +610,7 @@ fn make_parents(target: &Path) -> Result<(Folder, Vec<PathBuf>), Error> {
     missing.reverse();
     let failed = |error: io::Error| match error.kind() {
         io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
-            conflict(parent, "there is something that is not a folder")
+            conflict(parent, "not a folder")
         }
         _ => Error::local("make the folder", parent, error),
     };
@@ -640,22 +640,16 @@ fn check(staged: &Folder, target: &Folder, at: &Path) -> Result<(), Error> {
                 )?;
             }
             Some(Kind::Folder) => {
-                return Err(conflict(
-                    &at.join(&name),
-                    "there is a folder where something else is to go",
-                ));
+                return Err(conflict(&at.join(&name), "a folder is in the way"));
             }
             Some(Kind::Link) if folder => {
                 return Err(conflict(
                     &at.join(&name),
-                    "there is a link where a folder is to go, and links are not followed",
+                    "a link is in the way, and links are not followed",
                 ));
             }
             Some(_) if folder => {
-                return Err(conflict(
-                    &at.join(&name),
-                    "there is something that is not a folder",
-                ));
+                return Err(conflict(&at.join(&name), "not a folder"));
             }
             _ => {}
         }

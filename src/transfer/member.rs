@@ -43,7 +43,7 @@ impl MemberPath {
             }
         }
         if depth > DEEPEST {
-            Err("it lies deeper than 256 folders")
+            Err("nested more than 256 folders deep")
         } else {
             Ok(path)
         }

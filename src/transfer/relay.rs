@@ -49,7 +49,7 @@ pub async fn relay(
     if request.sources.is_empty() {
         return Err(Error::Argument {
             argument: String::new(),
-            reason: "there is nothing to copy".to_owned(),
+            reason: "nothing to copy".to_owned(),
         });
     }
     if request.sources.len() > 1 {
@@ -182,7 +182,7 @@ impl<F: Guest, T: Guest, S: BlobStore> Relay<'_, F, T, S> {
         if matches!(place.kind, script::Kind::File | script::Kind::Other) {
             return Err(Error::Conflict {
                 path: place.path,
-                reason: "it is not a folder".to_owned(),
+                reason: "not a folder".to_owned(),
             });
         }
         let codec = self.codec(tools, &place)?;
@@ -323,6 +323,6 @@ fn own_name(path: &str) -> Option<&str> {
 fn nameless(path: &str) -> Error {
     Error::Refused {
         path: path.to_owned(),
-        reason: "it has no name of its own to go by".to_owned(),
+        reason: "has no name to be copied under; name the target".to_owned(),
     }
 }

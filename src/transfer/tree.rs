@@ -231,8 +231,7 @@ impl Tree {
         if meta.kind != Kind::File {
             return Err(Error::Refused {
                 path: path.display().to_string(),
-                reason: "it is not a regular file; to send what it gives, pipe it into '-'"
-                    .to_owned(),
+                reason: "not a regular file; to send its output, pipe it to '-'".to_owned(),
             });
         }
         self.push(source, &folder, &name, inside, &meta);
@@ -251,7 +250,7 @@ impl Tree {
         if inner.parts().count() > DEEPEST {
             return Err(Error::Refused {
                 path: at.display().to_string(),
-                reason: "it lies deeper than 256 folders".to_owned(),
+                reason: "nested more than 256 folders deep".to_owned(),
             });
         }
         let mut names = folder
@@ -375,7 +374,7 @@ impl Tree {
         if self.above.contains(&identity) {
             return Err(Error::Refused {
                 path: shown.display().to_string(),
-                reason: "it leads to a folder that it lies in".to_owned(),
+                reason: "a link to a folder that contains it".to_owned(),
             });
         }
         self.entries.push(Entry::folder(next));
@@ -465,7 +464,7 @@ pub(super) fn own_name(path: &Path) -> Result<MemberPath, Error> {
         Some(name) => Ok(MemberPath::default().join(bytes_of(&name, path)?)),
         None => Err(Error::Refused {
             path: path.display().to_string(),
-            reason: "it has no name of its own to go by".to_owned(),
+            reason: "has no name to be copied under; name the target".to_owned(),
         }),
     }
 }
@@ -473,7 +472,7 @@ pub(super) fn own_name(path: &Path) -> Result<MemberPath, Error> {
 fn bytes_of<'a>(name: &'a OsStr, at: &Path) -> Result<&'a [u8], Error> {
     name::to_bytes(name).ok_or_else(|| Error::Refused {
         path: at.join(name).display().to_string(),
-        reason: "its name is not text that a VM could hold".to_owned(),
+        reason: "a VM cannot have a file of this name".to_owned(),
     })
 }
 

@@ -243,7 +243,7 @@ pub(super) fn write_with_holes(file: &mut File, bytes: &[u8]) -> std::io::Result
 fn system_name(path: &MemberPath, own: &[u8]) -> Result<std::ffi::OsString, Error> {
     name::from_bytes(own).ok_or_else(|| Error::Refused {
         path: path.to_string(),
-        reason: "no file here can have this name".to_owned(),
+        reason: "no file on this machine can have this name".to_owned(),
     })
 }
 

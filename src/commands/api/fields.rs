@@ -88,7 +88,7 @@ pub(super) fn object(fields: Vec<Field>) -> Result<Value, Error> {
         }
         put(&mut body, &path, field.value).ok_or_else(|| {
             Error::usage(format!(
-                "the field {:?} fits no other of its name",
+                "the field {:?} conflicts with another of its name",
                 field.key
             ))
         })?;

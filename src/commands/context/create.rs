@@ -35,7 +35,7 @@ pub(crate) async fn run(context: &mut Context, args: CreateArgs) -> Result<Exit,
     let name = &args.name;
     contexts::check_name(name)?;
     if Contexts::load(&context.paths)?.get(name).is_ok() {
-        return Err(Error::usage(format!("there is a context {name} already"))
+        return Err(Error::usage(format!("the context {name} already exists"))
             .hint(format!("remove it first: fastvm context delete {name}")));
     }
     let Some(url) = &context.options.base_url else {

@@ -42,7 +42,9 @@ pub(crate) async fn run(context: &mut Context, args: DeleteArgs) -> Result<Exit,
 }
 
 fn built_in(name: &str) -> Error {
-    let error = Error::usage(format!("the context {name} is always there"));
+    let error = Error::usage(format!(
+        "the context {name} is built in and cannot be deleted"
+    ));
     match name {
         DEFAULT_CONTEXT => error.hint("remove its key: fastvm logout --context default"),
         _ => error,

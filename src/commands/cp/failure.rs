@@ -114,6 +114,9 @@ pub(super) fn of_skipped(summary: &Summary) -> Result<Exit, Error> {
     let shown = some(&paths, 10);
     Err(Error::new(
         Kind::Transfer,
-        format!("{} paths were not copied: {shown}", paths.len()),
+        match paths.len() {
+            1 => format!("1 path was not copied: {shown}"),
+            many => format!("{many} paths were not copied: {shown}"),
+        },
     ))
 }

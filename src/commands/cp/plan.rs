@@ -36,7 +36,7 @@ pub(super) fn plan(words: &[OsString], home: Option<&Path>) -> Result<Plan, Erro
         .collect::<Result<Vec<_>, _>>()?;
     let target = sides
         .pop()
-        .ok_or_else(|| Error::usage("nothing is to be copied"))?;
+        .ok_or_else(|| Error::usage("no source is given"))?;
     match target {
         Endpoint::Remote { vm, path, into }
             if sides
@@ -110,7 +110,7 @@ fn remote_sources(sides: Vec<Endpoint>) -> Result<(String, Vec<RemotePath>), Err
         }
         sources.push(RemotePath { path, into });
     }
-    let vm = from.ok_or_else(|| Error::usage("nothing is to be copied"))?;
+    let vm = from.ok_or_else(|| Error::usage("no source is given"))?;
     Ok((vm, sources))
 }
 

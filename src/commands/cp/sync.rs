@@ -116,7 +116,7 @@ pub(super) async fn prepare(
     let gives_way = matches!(choice.take, Take::Differing(_)) && !choice.delete;
     prepared.map_err(|error| match error {
         transfer::Error::OtherKind { .. } if gives_way => {
-            explain(error, vm).hint("with --delete it gives way")
+            explain(error, vm).hint("replace it with --delete")
         }
         _ => explain(error, vm),
     })

@@ -83,7 +83,7 @@ fn remote(context: &Context) -> Result<Remote, Error> {
             return Ok(remote.clone());
         }
     }
-    Err(Error::new(Kind::NotFound, "there is no context but local")
+    Err(Error::new(Kind::NotFound, "the only context is local")
         .hint("fastvm context create NAME --base-url URL"))
 }
 

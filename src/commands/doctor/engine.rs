@@ -25,7 +25,7 @@ pub(super) async fn fix(options: Options) -> Result<Vec<String>, Error> {
     let failed = |why: String| Error::new(Kind::Engine, why);
     let mended = tokio::task::spawn_blocking(|| local::mend(options))
         .await
-        .map_err(|error| failed(format!("cannot mend the engine: {error}")))?;
+        .map_err(|error| failed(format!("cannot repair the local engine: {error}")))?;
     Ok(mended?)
 }
 

@@ -30,10 +30,10 @@ pub struct PresignArgs {
 
 pub(super) async fn run(context: &mut Context, args: PresignArgs) -> Result<Exit, Error> {
     if matches!(context.settings.api()?, Api::Local { .. }) {
-        return Err(Error::usage(
-            "the URLs would end with this command, which is the engine that serves them",
-        )
-        .hint("start `fastvm local serve`, then `eval \"$(fastvm local env)\"`"));
+        return Err(
+            Error::usage("the engine that serves the URLs ends with this command")
+                .hint("start `fastvm local serve`, then `eval \"$(fastvm local env)\"`"),
+        );
     }
     let client = context.client().await?;
     let vm = naming::vm(&client, &args.vm).await?;

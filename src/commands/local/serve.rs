@@ -53,7 +53,7 @@ pub(crate) async fn run(context: &mut Context, args: ServeArgs) -> Result<Exit, 
     }
     let signal = signals.next().await;
     drop(announcement);
-    context.ui.status("stopping; VMs live on");
+    context.ui.status("stopping; VMs keep running");
     engine.stop();
     match signal {
         crate::signal::Signal::Hangup => Err(signal.error()),

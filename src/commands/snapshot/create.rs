@@ -49,7 +49,7 @@ pub(crate) async fn run(context: &mut Context, args: CreateArgs) -> Result<Exit,
         .create_snapshot(&request)
         .await
         .map_err(|error| match error.leaves_the_outcome_unknown() {
-            true => vm.explain(error).hint("the snapshot may have been made all the same; look with `fastvm snapshot list` before trying again"),
+            true => vm.explain(error).hint("the snapshot may exist all the same; check with `fastvm snapshot list` before you try again"),
             false => vm.explain(error),
         })?;
     let snapshot = if args.wait {

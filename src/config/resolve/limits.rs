@@ -17,8 +17,12 @@ pub(super) fn timeout(
     let limit = match (option, &environment.timeout) {
         (Some(limit), _) => Sourced::new(limit, "--timeout"),
         (None, Some(text)) => {
-            let limit = quantity::parse_duration(text)
-                .map_err(|error| Error::value(Environment::TIMEOUT, error.to_string()))?;
+            let limit = quantity::parse_duration(text).map_err(|error| {
+                Error::value(
+                    Environment::TIMEOUT,
+                    format!("invalid value {text:?}: {error}"),
+                )
+            })?;
             Sourced::new(limit, Environment::TIMEOUT)
         }
         (None, None) => Sourced::new(REQUEST, DEFAULT_SOURCE),

@@ -83,7 +83,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             })
         };
         match (target, sources) {
-            (_, []) => nonsense("", "there is nothing to copy"),
+            (_, []) => nonsense("", "nothing to copy"),
             (DownloadTarget::Stream(output), [source]) => self.stream(source, output).await,
             (DownloadTarget::Stream(_), _) => {
                 nonsense("-", "only one source can go to standard output")
@@ -168,7 +168,7 @@ pub(super) fn own_names(sources: &[RemotePath]) -> Result<(), Error> {
 pub(super) fn special(path: &str) -> Error {
     Error::Refused {
         path: path.to_owned(),
-        reason: "it is neither a file nor a folder".to_owned(),
+        reason: "neither a file nor a folder".to_owned(),
     }
 }
 
@@ -185,7 +185,7 @@ pub(super) fn own_name(path: &str) -> Result<OsString, Error> {
         .flatten()
         .ok_or_else(|| Error::Refused {
             path: path.to_owned(),
-            reason: "it has no name of its own that a file here could have".to_owned(),
+            reason: "no file on this machine can have its name".to_owned(),
         })
 }
 

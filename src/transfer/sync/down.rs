@@ -46,7 +46,7 @@ pub async fn plan_download(
     if choice.owners && !may_give_away() {
         return Err(Error::Refused {
             path: target.display().to_string(),
-            reason: "only root may give files to other owners here".to_owned(),
+            reason: "only root may change the owner of files on this machine".to_owned(),
         });
     }
     let several = sources.len() > 1;
@@ -124,7 +124,7 @@ async fn file(
     if target.is_dir() {
         return Err(Error::Conflict {
             path: target.display().to_string(),
-            reason: "there is a folder".to_owned(),
+            reason: "a folder is in the way".to_owned(),
         });
     }
     let ends = Ends {

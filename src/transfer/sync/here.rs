@@ -53,7 +53,7 @@ pub(super) fn of_folder(path: &Path) -> Result<Option<Side>, Error> {
         Ok(_) => {
             return Err(Error::Conflict {
                 path: path.display().to_string(),
-                reason: "there is something that is not a folder".to_owned(),
+                reason: "not a folder".to_owned(),
             });
         }
         Err(error)
@@ -172,7 +172,7 @@ fn walk(folder: &Folder, root: &Path, path: &MemberPath, side: &mut Side) -> Res
     if path.parts().count() > DEEPEST {
         return Err(Error::Refused {
             path: shown(path).display().to_string(),
-            reason: "it lies deeper than 256 folders".to_owned(),
+            reason: "nested more than 256 folders deep".to_owned(),
         });
     }
     let names = folder.names();

@@ -62,8 +62,8 @@ pub async fn plan_upload(
     let (found, mut choice) = (found?, choice);
     let lone = matches!(shape, Shape::File { .. });
     let conflict = match (lone, found.kind) {
-        (true, Kind::Folder) => Some("there is a folder"),
-        (false, Kind::File | Kind::Other) => Some("it is not a folder"),
+        (true, Kind::Folder) => Some("a folder is in the way"),
+        (false, Kind::File | Kind::Other) => Some("not a folder"),
         _ => None,
     };
     if let Some(reason) = conflict {

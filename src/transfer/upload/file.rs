@@ -50,7 +50,7 @@ impl Opened {
         }
         let refused = || Error::Refused {
             path: path.display().to_string(),
-            reason: "it is not a regular file; to send what it gives, pipe it into '-'".to_owned(),
+            reason: "not a regular file; to send its output, pipe it to '-'".to_owned(),
         };
         if !kind.is_file() {
             return Err(refused());

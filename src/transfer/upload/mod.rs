@@ -85,7 +85,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             [] => {
                 return Err(Error::Argument {
                     argument: String::new(),
-                    reason: "there is nothing to copy".to_owned(),
+                    reason: "nothing to copy".to_owned(),
                 });
             }
             [path] => match file::Opened::open(path, target.into)? {

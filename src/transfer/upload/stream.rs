@@ -31,7 +31,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         if target.into {
             return Err(Error::Refused {
                 path: target.path.clone(),
-                reason: "a stream has no name of its own; name the file it becomes".to_owned(),
+                reason: "a folder; name the file in it that standard input becomes".to_owned(),
             });
         }
         let mut start = Vec::new();
@@ -73,7 +73,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         if place.kind == script::Kind::Folder {
             return Err(Error::Conflict {
                 path: place.path,
-                reason: "it is a folder, and a stream has no name of its own".to_owned(),
+                reason: "a folder; name the file in it that standard input becomes".to_owned(),
             });
         }
         let object = self.store.presign(&self.object_name(0)).await?;

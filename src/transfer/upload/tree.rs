@@ -58,7 +58,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         if matches!(place.kind, Kind::File | Kind::Other) {
             return Err(Error::Conflict {
                 path: place.path,
-                reason: "it is not a folder".to_owned(),
+                reason: "not a folder".to_owned(),
             });
         }
         place.tools.need(&["tar", "find"])?;
