@@ -1,11 +1,17 @@
 //! The root of the command line: global options and the list of commands. No behaviour.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use clap::{Args, Parser};
+use clap::builder::{
+    BoolValueParser, EnumValueParser, PossibleValue, StringValueParser, TypedValueParser,
+};
+use clap::{Arg, ArgAction, Args, Parser};
 
 use crate::commands::Command;
+use crate::config::LOCAL_CONTEXT;
 use crate::output::{ColorChoice, Format, ProgressMode};
 use crate::quantity;
 
@@ -44,12 +50,12 @@ pub struct Cli {
 #[command(next_help_heading = "Global options")]
 pub struct GlobalOptions {
     /// Which context to use: where the API is, and the key for it [env: FASTVM_CONTEXT]
-    #[arg(long, global = true, value_name = "NAME")]
-    pub context: Option<String>,
+    #[arg(long, global = true, value_name = "NAME", value_parser = context_parser())]
+    pub context: Option<Typed<String>>,
 
     /// Use the engine on this machine: short for `--context local`
-    #[arg(long, global = true, conflicts_with = "context")]
-    pub local: bool,
+    #[arg(long, global = true, action = ArgAction::SetTrue, value_parser = flag_parser())]
+    pub local: Typed<bool>,
 
     /// The API key; prefer FASTVM_API_KEY, as options show in `ps` [env: FASTVM_API_KEY]
     #[arg(long, global = true, value_name = "KEY", hide_short_help = true)]
@@ -79,13 +85,14 @@ pub struct GlobalOptions {
         long,
         global = true,
         value_name = "FORMAT",
-        hide_possible_values = false
+        hide_possible_values = false,
+        value_parser = format_parser()
     )]
-    pub output: Option<Format>,
+    pub output: Option<Typed<Format>>,
 
     /// Print JSON: short for `-o json`
-    #[arg(long, global = true, conflicts_with = "output")]
-    pub json: bool,
+    #[arg(long, global = true, action = ArgAction::SetTrue, value_parser = flag_parser())]
+    pub json: Typed<bool>,
 
     /// Filter the JSON with a jq expression; strings print raw
     #[arg(short = 'q', long, global = true, value_name = "EXPR")]
@@ -152,6 +159,100 @@ pub struct GlobalOptions {
     /// Never ask: a question that would be needed is an error [env: FASTVM_NO_INPUT]
     #[arg(long, global = true, hide_short_help = true)]
     pub no_input: bool,
+}
+
+/// A value, and how late on the command line it stands: of two options for one thing the later one wins.
+#[derive(Clone, Debug, Default)]
+pub struct Typed<T> {
+    pub value: T,
+    /// How deep the command is that it follows, and how many values were read before it.
+    place: (usize, usize),
+}
+
+impl<T> Typed<T> {
+    /// Returns a value that is typed after all others behind a command that is `depth` deep.
+    pub fn new(value: T, depth: usize) -> Self {
+        static READ: AtomicUsize = AtomicUsize::new(0);
+        Self {
+            value,
+            place: (depth, READ.fetch_add(1, Ordering::Relaxed)),
+        }
+    }
+}
+
+impl Typed<bool> {
+    /// Whether the flag is set, and nothing for the same thing comes after it.
+    fn wins<T>(&self, other: Option<&Typed<T>>) -> bool {
+        self.value && other.is_none_or(|other| other.place < self.place)
+    }
+}
+
+/// Reads a value and keeps its place.
+#[derive(Clone)]
+struct Placed<P>(P);
+
+impl<P: TypedValueParser> TypedValueParser for Placed<P> {
+    type Value = Typed<P::Value>;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<Self::Value, clap::Error> {
+        // An option right before a subcommand is read after those of the subcommand.
+        let depth = command
+            .get_bin_name()
+            .unwrap_or_default()
+            .split(' ')
+            .count();
+        let value = self.0.parse_ref(command, arg, value)?;
+        Ok(Typed::new(value, depth))
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        self.0.possible_values()
+    }
+}
+
+fn flag_parser() -> impl TypedValueParser<Value = Typed<bool>> {
+    Placed(BoolValueParser::new())
+}
+
+fn format_parser() -> impl TypedValueParser<Value = Typed<Format>> {
+    Placed(EnumValueParser::<Format>::new())
+}
+
+/// Reads the name of a context.
+pub(crate) fn context_parser() -> impl TypedValueParser<Value = Typed<String>> {
+    Placed(StringValueParser::new())
+}
+
+impl GlobalOptions {
+    /// The format that an option asks for.
+    pub fn format(&self) -> Option<Format> {
+        match self.json.wins(self.output.as_ref()) {
+            true => Some(Format::Json),
+            false => self.output.as_ref().map(|format| format.value),
+        }
+    }
+
+    /// The context that an option asks for, and which option.
+    pub fn context(&self) -> Option<(&str, &'static str)> {
+        match self.local.wins(self.context.as_ref()) {
+            true => Some((LOCAL_CONTEXT, "--local")),
+            false => {
+                let context = self.context.as_ref();
+                context.map(|context| (context.value.as_str(), "--context"))
+            }
+        }
+    }
+
+    /// Sets the context as an option would, or takes back the one that was asked for.
+    pub fn set_context(&mut self, name: Option<String>) {
+        self.local = Typed::default();
+        self.context = name.map(|name| Typed::new(name, 0));
+    }
 }
 
 // The request limit of a group of commands; commands with a `--timeout` of their own leave it out. No doc comment:

@@ -42,6 +42,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use cli::Cli;
+use commands::prints::Prints;
 use config::{Environment, Paths, Terminal};
 use context::Context;
 use error::Error;
@@ -86,7 +87,7 @@ fn settle(cli: &Cli, path: &[&str], request_timeout: Option<Duration>) -> Result
         &paths,
         Terminal::detect(),
     )?;
-    let prints = commands::prints::of(path);
+    let prints = commands::prints::of(path).unwrap_or(Prints::Text);
     prints.check(&options, settings.format, &path.join(" "))?;
     settings.format = prints.format(&options, settings.format);
     let output = settings.output();

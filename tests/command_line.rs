@@ -188,8 +188,10 @@ fn the_last_of_an_option_given_twice_wins_in_every_command() {
         "ls",
         "--local",
         "-o",
-        "csv",
+        "id",
         "-o",
+        "csv",
+        "--columns",
         "id",
         "--columns",
         "name",
@@ -472,6 +474,19 @@ fn the_environment_of_the_engine_works_in_any_context_and_shell() {
         "{fish}"
     );
     assert!(fish.ends_with("\nset -e FASTVM_CONTEXT\n"), "{fish}");
+    if !lacks("fish") {
+        let script = "\"$argv[1]\" local env --shell fish | source; and \"$argv[1]\" ls; and test -z \"$FASTVM_CONTEXT\"; and string match -q 'http://*' $FASTVM_BASE_URL";
+        let ours = home.command(&[]);
+        let mut fish = std::process::Command::new("fish");
+        fish.args(["--no-config", "--private", "-c", script])
+            .arg(ours.get_program())
+            .env_clear();
+        for (name, value) in ours.get_envs() {
+            fish.env(name, value.unwrap_or_default());
+        }
+        let ran = Ran::of(&fish.env("FASTVM_CONTEXT", "local").output().unwrap());
+        assert_eq!(ran.to_string(), "--- exit 0");
+    }
     let powershell = env(&["--shell", "powershell"]);
     assert!(
         powershell.starts_with("$env:FASTVM_BASE_URL = 'http://"),
@@ -570,4 +585,359 @@ fn a_terminal_that_cannot_draw_is_shown_no_blocks() {
         let text = terminal.text();
         assert_eq!(text.contains(['█', '░']), draws, "{term}\n{text}");
     }
+}
+
+#[test]
+fn an_unknown_option_behind_a_shell_line_is_refused_and_not_handed_on() {
+    let home = Home::new().set("FASTVM_CONTEXT", "local");
+    home.ok(&["launch", "--no-console", "-n", "dev", "--quiet"]);
+    for (words, says) in [
+        (
+            &["exec", "dev", "sleep 1", "--tiemout", "5"][..],
+            "'--timeout'",
+        ),
+        (&["exec", "dev", "sleep 1", "--tiemout=5"], "'--timeout'"),
+        (&["vm", "exec", "dev", "sleep 1", "--jsno"], "'--json'"),
+        (&["run", "sleep 1", "--nmae", "x"], "'--name'"),
+        (&["exec", "--all", "echo hi; true", "--gruop"], "'--group'"),
+        (
+            &["exec", "dev", "echo hi", "--frobnicate"],
+            "`--frobnicate` stands behind the command",
+        ),
+        (
+            &["exec", "dev", "echo hi", "-5"],
+            "options go before the VM",
+        ),
+        (&["run", "echo *", "-Z"], "options go before the VM"),
+    ] {
+        let ran = home.run(words);
+        assert_eq!(ran.code, 2, "{words:?}\n{ran}");
+        assert!(
+            ran.stderr.contains(says) && ran.stdout.is_empty(),
+            "{words:?}\n{ran}"
+        );
+    }
+    assert_eq!(home.ok(&["ls", "-o", "name"]), "dev");
+    for (words, says) in [
+        (&["exec", "dev", "echo", "--tiemout"][..], "--tiemout"),
+        (
+            &["exec", "dev", "--", "printf", "%s", "--tiemout"],
+            "--tiemout",
+        ),
+        (&["exec", "dev", "printf", "%s", "--tiemout"], "--tiemout"),
+        (&["run", "echo", "-n", "x"], "x"),
+    ] {
+        assert_eq!(home.ok(words), says, "{words:?}");
+    }
+}
+
+#[test]
+fn options_that_name_files_here_take_paths_of_any_bytes() {
+    let is_path = |arg: &Arg| {
+        let id = arg.get_value_parser().type_id();
+        id == std::any::TypeId::of::<std::path::PathBuf>()
+            || id == std::any::TypeId::of::<OsString>()
+    };
+    let mut options = 0;
+    for (path, command) in commands() {
+        for arg in command.get_arguments().filter(|arg| !arg.is_positional()) {
+            let names = arg.get_value_names().unwrap_or_default();
+            if arg.get_action().takes_values()
+                && names.iter().any(|name| name == "FILE" || name == "DIR")
+            {
+                assert!(is_path(arg), "{path:?} {arg}");
+                options += 1;
+            }
+        }
+    }
+    assert!(options > 60, "{options}");
+    let home = Home::new();
+    let serving = Serving::start(&home);
+    let away = Home::new()
+        .beside(&home)
+        .set("FASTVM_BASE_URL", &serving.url);
+    let file = |content: &str| std::fs::write(home.path().join(bytes()), content).unwrap();
+    let run = |words: &[&str], last: OsString| {
+        let key = format!("--api-key={}", serving.key);
+        let mut command = away.command(words);
+        if !words.contains(&"--api-key-file") {
+            command.arg(key);
+        }
+        Ran::of(&command.arg(last).output().unwrap())
+    };
+    file(&serving.key);
+    std::process::Command::new("chmod")
+        .arg("600")
+        .arg(home.path().join(bytes()))
+        .status()
+        .unwrap();
+    let listed = run(&["ls", "-o", "name", "--api-key-file"], bytes());
+    assert_eq!(listed.code, 0, "{listed}");
+    file("A=from-file\n");
+    let launch = [
+        "launch",
+        "-n",
+        "dev",
+        "--no-console",
+        "--quiet",
+        "--env-file",
+    ];
+    assert_eq!(run(&launch, bytes()).code, 0);
+    let value = |ran: Ran| {
+        assert_eq!(ran.code, 0, "{ran}");
+        ran.stdout
+    };
+    let joined = |start: &str| [OsStr::new(start), &bytes()].concat_os();
+    assert_eq!(
+        value(run(
+            &["exec", "dev", "-c", "echo $A"],
+            joined("--env-file=")
+        )),
+        "from-file\n"
+    );
+    assert_eq!(
+        value(run(&["exec", "dev", "-c", "cat"], joined("--stdin-file="))),
+        "A=from-file\n"
+    );
+    file("secret");
+    let create = [
+        "credential",
+        "create",
+        "c",
+        "--type",
+        "s3",
+        "-q",
+        ".name",
+        "--data-file",
+    ];
+    assert_eq!(value(run(&create, bytes())), "c\n");
+    file("{\"name\": \"from-input\"}");
+    let id = home.ok(&["--local", "ls", "-o", "id"]);
+    let patch = ["api", "PATCH", &format!("/v1/vms/{id}"), "-q", ".name"];
+    assert_eq!(
+        value(run(&[&patch[..], &["--input"]].concat(), bytes())),
+        "from-input\n"
+    );
+    file("from-field");
+    assert_eq!(
+        value(run(&[&patch[..], &["-F"]].concat(), joined("name=@"))),
+        "from-field\n"
+    );
+    for words in [&["-F"][..], &["-f"]] {
+        let ran = run(&[&patch[..], words].concat(), joined("name="));
+        assert_eq!(ran.code, 2, "{ran}");
+        assert!(
+            ran.stderr
+                .starts_with("error: the field `name=x\\xFF` is not UTF-8"),
+            "{ran}"
+        );
+    }
+    file("*.o\n");
+    std::fs::create_dir(home.join("tree")).unwrap();
+    std::fs::write(home.join("tree/a.o"), "").unwrap();
+    let copied = run(
+        &["cp", "tree", "from-field:/srv/tree", "-q", ".files"],
+        joined("--ignore-file="),
+    );
+    assert_eq!(value(copied), "0\n");
+    let ran = run(&["man", "--quiet"], joined("--dir=pages-"));
+    assert_eq!(ran.code, 0, "{ran}");
+    assert!(home.path().join(joined("pages-")).join("fastvm.1").exists());
+    for option in ["--dockerfile=", "--context="] {
+        let ran = run(&["build", "create"], joined(option));
+        assert!(
+            !ran.stderr.contains("UTF-8") && !ran.stderr.contains("bug"),
+            "{ran}"
+        );
+    }
+}
+
+/// Joins words of any bytes.
+trait ConcatOs {
+    fn concat_os(&self) -> OsString;
+}
+
+impl ConcatOs for [&OsStr; 2] {
+    fn concat_os(&self) -> OsString {
+        let mut joined = self[0].to_owned();
+        joined.push(self[1]);
+        joined
+    }
+}
+
+#[test]
+fn no_usage_shows_the_syntax_of_groups() {
+    let is_plain =
+        |text: &str| !text.contains("|-") && !text.contains("<-") && !text.contains("|<");
+    let home = Home::new();
+    for (path, mut command) in commands() {
+        let help = command.render_long_help().to_string();
+        let usage = help
+            .lines()
+            .find(|line| line.starts_with("Usage: "))
+            .unwrap();
+        assert!(is_plain(usage), "{path:?}\n{usage}");
+        let flags = command.get_arguments().filter(|arg| {
+            !arg.is_global_set()
+                && !arg.is_positional()
+                && arg.get_id() != "help"
+                && !arg.get_action().takes_values()
+        });
+        let flags: Vec<OsString> = flags.filter_map(long).collect();
+        let mut lines = vec![vec!["--no-such-option".into()]];
+        if path != ["local", "reset"] && path != ["man"] && path != ["local", "serve"] {
+            lines.push(Vec::new());
+            lines.push(flags.clone());
+            lines.extend(
+                flags
+                    .into_iter()
+                    .map(|flag| vec!["no-such-vm".into(), flag]),
+            );
+        }
+        for words in lines {
+            let mut line: Vec<OsString> = vec!["fastvm".into()];
+            line.extend(path.iter().map(OsString::from));
+            line.extend(words);
+            if let Err(error) = fastvm::cli::Cli::command().try_get_matches_from(&line)
+                && error.kind() != ErrorKind::DisplayHelp
+            {
+                let text = error.to_string();
+                assert!(is_plain(&text), "{line:?}\n{text}");
+            }
+        }
+    }
+    for (words, says) in [
+        (&["vm", "update", "dev"][..], "nothing is to be changed"),
+        (&["firewall", "patch", "dev"], "nothing is to be changed"),
+        (&["volume", "update", "data"], "nothing is to be changed"),
+        (
+            &["volume", "create", "data"],
+            "a volume needs a size or a bucket",
+        ),
+        (&["build", "create"], "there is nothing to build from"),
+    ] {
+        let ran = home.run(&[&["--local"], words].concat());
+        assert_eq!(ran.code, 2, "{ran}");
+        assert!(
+            ran.stderr
+                .starts_with(&format!("error: {says}\nhint: give --")),
+            "{ran}"
+        );
+    }
+    let both = [
+        "--local",
+        "volume",
+        "create",
+        "--size-gib",
+        "1",
+        "--byo",
+        "s3://b/p",
+        "--credential",
+        "c",
+    ];
+    assert_eq!(home.run(&both).code, 2);
+}
+
+#[test]
+fn a_vm_with_a_colon_in_its_name_can_be_copied_from() {
+    let home = Home::new().set("FASTVM_CONTEXT", "local");
+    home.ok(&["launch", "--no-console", "-n", "colon:vm", "--quiet"]);
+    let id = home.ok(&["ls", "-o", "id"]);
+    for (source, target) in [
+        (r"colon\:vm:/etc/hostname", "escaped"),
+        ("vm://colon%3Avm/etc/hostname", "url"),
+        (&format!("{id}:/etc/hostname"), "id"),
+    ] {
+        home.ok(&["cp", source, target, "--quiet"]);
+        assert!(home.join(target).exists(), "{source}");
+    }
+    for words in [
+        ["cp", "colon:vm:/etc/hostname", "x"],
+        ["cp", "id", "colon:vm:/tmp/"],
+    ] {
+        let ran = home.run(&words);
+        assert_eq!(ran.code, 3, "{ran}");
+        assert!(ran.stderr.contains(r"'colon\:…:PATH'"), "{ran}");
+    }
+    assert!(home.ok(&["cp", "--help"]).contains(r"'a\:b:PATH'"));
+}
+
+#[test]
+fn a_tilde_that_no_shell_expanded_is_refused() {
+    let home = Home::new().set("FASTVM_CONTEXT", "local");
+    home.ok(&["launch", "--no-console", "-n", "dev", "--quiet"]);
+    for words in [
+        ["cp", "dev:/etc/hostname", "~"],
+        ["cp", "dev:/etc/hostname", "~/x"],
+        ["cp", "~/x", "dev:/tmp/"],
+    ] {
+        let ran = home.run(&words);
+        assert_eq!(ran.code, 2, "{ran}");
+        assert!(
+            ran.stderr.contains("is not expanded") && ran.stderr.contains("./~"),
+            "{ran}"
+        );
+    }
+    assert!(!home.join("~").exists());
+    home.ok(&["cp", "dev:/etc/hostname", "./~", "--quiet"]);
+    home.ok(&["cp", "dev:/etc/hostname", "~x", "--quiet"]);
+    assert!(home.join("~").exists() && home.join("~x").exists());
+}
+
+#[test]
+fn a_path_of_the_api_that_would_become_another_is_refused() {
+    let home = Home::new().set("FASTVM_CONTEXT", "local");
+    for path in [
+        "/v1/../../etc",
+        "/v1/./vms",
+        "..",
+        "/v1/vms/..",
+        "v1/%2e%2E/x",
+        "/v1/.%2e",
+        r"/v1\..\x",
+        "/v1/.\t./x",
+        "/v1/vms\n",
+    ] {
+        let ran = home.run(&["api", path]);
+        assert_eq!(ran.code, 2, "{path}\n{ran}");
+        assert!(
+            ran.stderr.starts_with("error: the path \""),
+            "{path}\n{ran}"
+        );
+    }
+    for path in ["/v1/vms?x=../..", "v1/vms", "/v1/vms#/../"] {
+        home.ok(&["api", path]);
+    }
+    assert_eq!(home.run(&["api", "/v1/vms/...."]).code, 3);
+}
+
+#[test]
+fn a_status_that_the_api_does_not_name_is_told() {
+    let home = Home::new().set("FASTVM_CONTEXT", "local");
+    home.ok(&["launch", "--no-console", "-n", "dev", "--quiet"]);
+    for (status, says) in [
+        ("runing", "did you mean running?"),
+        ("RUNNING", "did you mean running?"),
+        ("xyz", "those of the API are provisioning, running,"),
+    ] {
+        for words in [&["ls"][..], &["vm", "list"], &["vm", "pause"], &["exec"]] {
+            let words = match words[0] {
+                "exec" => vec!["exec", "--status", status, "true"],
+                _ => [&words[..], &["--status", status]].concat(),
+            };
+            let ran = home.run(&words);
+            let line = format!("no VM has the status {status:?}; {says}");
+            assert!(ran.stderr.contains(&line), "{words:?}\n{ran}");
+            assert!(ran.stdout.is_empty(), "{words:?}\n{ran}");
+        }
+    }
+    for status in ["paused", "running"] {
+        let ran = home.run(&["ls", "--status", status]);
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran}");
+    }
+    let mixed = home.run(&[
+        "ls", "--status", "running", "--status", "runing", "-o", "name",
+    ]);
+    assert_eq!((mixed.code, mixed.stdout.as_str()), (0, "dev\n"), "{mixed}");
+    assert!(mixed.stderr.contains("did you mean running?"), "{mixed}");
 }

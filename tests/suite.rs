@@ -40,6 +40,7 @@ mod local;
 mod matrix;
 mod nouns;
 mod odd_answers;
+mod output_options;
 mod prune;
 mod python;
 mod run;

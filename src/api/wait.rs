@@ -153,6 +153,11 @@ impl Client {
         }
     }
 
+    /// Says what the user should know.
+    pub fn warn(&self, text: &str) {
+        self.0.log.warn(text);
+    }
+
     /// Says once that questions get no answer, and that the wait goes on.
     pub fn tell_of_outage(&self, error: &dyn Display) {
         if !self.0.told_of_outage.swap(true, Ordering::Relaxed) {

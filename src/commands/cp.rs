@@ -19,8 +19,9 @@ use self::plan::{Plan, plan};
 use self::remote::Remote;
 use self::watch::Watch;
 use super::naming;
+use crate::api::Client;
 use crate::context::Context;
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::exit::Exit;
 use crate::output::human;
 use crate::quantity::{parse_size, whole_number};
@@ -41,6 +42,7 @@ One side is VM:PATH, or both: then the bytes do not pass through this machine. `
 A folder is copied whole: `cp ./src dev:/root/src` makes /root/src the copy, merged with what is there.
 A target that is `.`, `..` or `~`, or that ends with `/`, is a folder to copy into: `cp dev:/var/log .` makes ./log.
 A path in the VM that does not begin with `/` is below its home.
+A VM whose name has a colon is written 'a\\:b:PATH', or by its id.
 With --dry-run the paths that would be copied are listed, and nothing is copied.
 
 Examples:
@@ -116,11 +118,11 @@ pub(crate) async fn run(context: &mut Context, args: CpArgs) -> Result<Exit, Err
     let client = context.client().await?;
     let vm = match &plan {
         Plan::Up { vm, .. } | Plan::Down { vm, .. } | Plan::Between { to: vm, .. } => {
-            naming::vm(&client, vm).await?
+            named(&client, vm, &args.paths).await?
         }
     };
     let source = match &plan {
-        Plan::Between { from, .. } => Some(naming::vm(&client, from).await?),
+        Plan::Between { from, .. } => Some(named(&client, from, &args.paths).await?),
         _ => None,
     };
     if let (
@@ -140,6 +142,12 @@ pub(crate) async fn run(context: &mut Context, args: CpArgs) -> Result<Exit, Err
             ..
         }
     );
+    let asks_for_a_form = context.options.format().is_some() || context.options.jq.is_some();
+    if to_stdout && asks_for_a_form && !dry_run {
+        return Err(Error::usage(
+            "-o and -q have no effect on a copy to standard output, where the bytes go",
+        ));
+    }
     if source.is_some() && args.limit_rate.is_some() {
         return Err(Error::usage(
             "--limit-rate has no effect on a copy from VM to VM",
@@ -339,6 +347,22 @@ async fn transfer(
             .await
         }
     }
+}
+
+/// Finds the VM of a side. The first colon ends its name, so that one with a colon in it is not found as it is.
+async fn named(client: &Client, vm: &str, paths: &[OsString]) -> Result<naming::Named, Error> {
+    let found = naming::vm(client, vm).await;
+    let begin = format!("{vm}:");
+    let has_colons = paths.iter().filter_map(|path| path.to_str()).any(|path| {
+        path.strip_prefix(&begin)
+            .is_some_and(|rest| rest.contains(':'))
+    });
+    found.map_err(|error| match has_colons && error.kind() == Kind::NotFound {
+        true => error.hint(format!(
+            "a colon in the name of a VM is written `\\:`, as in '{vm}\\:…:PATH'; its id works, too"
+        )),
+        false => error,
+    })
 }
 
 /// What a copy did, as JSON.

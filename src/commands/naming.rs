@@ -369,19 +369,21 @@ fn with_prefix<'a>(word: &str, known: &'a [IdAndName]) -> Vec<&'a IdAndName> {
         .collect()
 }
 
-fn absent(noun: &str, word: &str, known: &[IdAndName]) -> Error {
-    let mut alike: Vec<(f64, &str)> = known
-        .iter()
-        .map(|(_, name)| {
-            (
-                strsim::jaro_winkler(&word.to_lowercase(), &name.to_lowercase()),
-                name.as_str(),
-            )
-        })
-        .filter(|(likeness, _)| *likeness >= ALIKE)
-        .collect();
+/// The names that a word may be a slip of, the most alike first.
+pub(crate) fn alike<'a>(
+    word: &str,
+    names: impl IntoIterator<Item = &'a str>,
+) -> Vec<(f64, &'a str)> {
+    let likeness = |name: &str| strsim::jaro_winkler(&word.to_lowercase(), &name.to_lowercase());
+    let names = names.into_iter().map(|name| (likeness(name), name));
+    let mut alike: Vec<_> = names.filter(|(likeness, _)| *likeness >= ALIKE).collect();
     alike.sort_by(|left, right| right.0.total_cmp(&left.0));
     alike.dedup_by(|left, right| left.1 == right.1);
+    alike
+}
+
+fn absent(noun: &str, word: &str, known: &[IdAndName]) -> Error {
+    let alike = alike(word, known.iter().map(|(_, name)| name.as_str()));
     let error =
         Error::new(Kind::NotFound, format!("there is no {noun} named {word:?}")).target(word);
     if alike.is_empty() {

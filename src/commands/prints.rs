@@ -9,62 +9,145 @@ use super::{
 };
 
 /// The data that a command prints.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Prints {
     /// A table of several things.
     List(Columns),
-    /// One thing as a table.
+    /// A table of several things that is one document as JSON and YAML.
+    Rules(Columns),
+    /// One thing with all its columns.
     One(Columns),
+    /// What became of one thing: a line, or the thing where it is asked for.
+    Outcome(Columns),
     /// What was deleted, for programs alone.
     Deletions(Columns),
-    /// A document, a text or nothing.
-    NoTable,
+    /// A table whose columns cannot be chosen, which is one document as JSON and YAML.
+    Numbers,
+    /// Text for people, and a document for programs.
+    Document,
+    /// JSON, or another form of it.
+    Json,
+    /// Nothing, or a text that has one form.
+    Text,
 }
 
 /// The names of columns.
 type Columns = Vec<&'static str>;
 
-/// What the command of this path of names prints, aliases not among them.
-pub(crate) fn of(path: &[&str]) -> Prints {
-    use Prints::{Deletions, List, NoTable, One};
-    match path {
-        ["vm", "firewall", _] | ["firewall", _] => List(firewall::columns()),
-        ["vm", "get" | "rename" | "update"] | ["snapshot", "restore"] => One(names(&vm::VMS)),
+/// Returns what the command of this path of names prints, aliases not among them. `None` if no command has this path.
+pub(crate) fn of(path: &[&str]) -> Option<Prints> {
+    use Prints::{Deletions, Document, Json, List, Numbers, One, Outcome, Rules, Text};
+    Some(match path {
+        ["vm", "firewall", _] | ["firewall", _] => Rules(firewall::columns()),
+        ["vm", "get"] => One(names(&vm::VMS)),
+        ["vm", "rename" | "update"] | ["snapshot", "restore"] => Outcome(names(&vm::VMS)),
         [
             "vm",
             "launch" | "list" | "wait" | "pause" | "resume" | "refresh-ttl" | "fork",
         ]
         | ["launch" | "ls"] => List(names(&vm::VMS)),
         ["snapshot", "list"] => List(names(&snapshot::SNAPSHOTS)),
-        ["snapshot", "create" | "get" | "rename"] => One(names(&snapshot::SNAPSHOTS)),
+        ["snapshot", "get"] => One(names(&snapshot::SNAPSHOTS)),
+        ["snapshot", "create" | "rename"] => Outcome(names(&snapshot::SNAPSHOTS)),
         ["service", "list"] => List(names(&service::SERVICES)),
         ["service", "add" | "update"] => One(names(&service::SERVICES)),
         ["volume", "list"] => List(names(&volume::VOLUMES)),
         ["volume", "create" | "get" | "update"] => One(names(&volume::VOLUMES)),
         ["volume", "attachments"] => List(names(&volume::ATTACHMENTS)),
+        ["volume", "diagnostics"] | ["api"] => Json,
         ["credential", "list"] => List(names(&credential::CREDENTIALS)),
         ["credential", "create"] => One(names(&credential::CREDENTIALS)),
-        ["build", _] => One(names(&build::BUILDS)),
+        ["build", "create" | "get"] => One(names(&build::BUILDS)),
         ["prune"] => List(names(&prune::CANDIDATES)),
         ["top"] => List(names(&top::ROWS)),
         ["doctor"] => List(names(&doctor::CHECKS)),
         ["context", "list"] => List(context::list_columns()),
         ["context", "show"] => List(context::show_columns()),
-        ["rm"] => Deletions(names(&crate::output::DELETED)),
-        [noun, "delete"] if *noun != "context" => Deletions(names(&crate::output::DELETED)),
-        _ => NoTable,
-    }
+        ["rm"]
+        | [
+            "vm" | "snapshot" | "service" | "volume" | "credential",
+            "delete",
+        ] => Deletions(names(&crate::output::DELETED)),
+        ["quota"] => Numbers,
+        ["vm", "exec" | "cp"]
+        | ["exec" | "run" | "cp" | "health"]
+        | ["files", "presign" | "fetch"]
+        | ["config", "get" | "path"]
+        | ["local", "serve" | "env" | "status" | "repair"] => Document,
+        ["vm", "console"]
+        | ["console" | "login" | "logout" | "completion" | "man" | "help"]
+        | ["config", "set"]
+        | ["context", "use" | "create" | "delete"]
+        | ["local", "forward" | "reset"] => Text,
+        _ => return None,
+    })
 }
 
 fn names<T>(table: &Table<T>) -> Columns {
     table.columns.iter().map(|column| column.name).collect()
 }
 
+/// The form in which a command prints, with all that decides about it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// Tables, blocks and text.
+    People,
+    Csv,
+    /// One name or id a line.
+    Words,
+    /// JSON, YAML, and what a filter makes of them.
+    Document,
+}
+
+impl Form {
+    fn of(format: Option<Format>, has_filter: bool) -> Self {
+        match format {
+            _ if has_filter => Self::Document,
+            None | Some(Format::Table | Format::Wide) => Self::People,
+            Some(Format::Csv) => Self::Csv,
+            Some(Format::Name | Format::Id) => Self::Words,
+            Some(Format::Json | Format::Jsonl | Format::Yaml) => Self::Document,
+        }
+    }
+}
+
+/// An option about the form of output.
+#[derive(Clone, Copy)]
+enum Choice {
+    Format(Format),
+    Filter,
+    Columns,
+    Sort,
+    NoHeader,
+    NoTrunc,
+}
+
+/// The options that were typed, each with its name.
+fn typed(options: &GlobalOptions) -> Vec<(Choice, &'static str)> {
+    let format = options.format();
+    let format = format.map(|format| (Choice::Format(format), option_of(format)));
+    let others = [
+        (options.jq.is_some(), Choice::Filter, "-q"),
+        (options.columns.is_some(), Choice::Columns, "--columns"),
+        (options.sort.is_some(), Choice::Sort, "--sort"),
+        (options.no_header, Choice::NoHeader, "--no-header"),
+        (options.no_trunc, Choice::NoTrunc, "--no-trunc"),
+    ];
+    let others = others.into_iter().filter(|(is_given, ..)| *is_given);
+    let others = others.map(|(_, choice, name)| (choice, name));
+    format.into_iter().chain(others).collect()
+}
+
 impl Prints {
-    /// The columns of what is printed; none where it is no table.
+    /// The columns of what is printed; none where they cannot be chosen.
     pub(crate) fn columns(&self) -> &[&'static str] {
         match self {
-            Self::List(columns) | Self::One(columns) | Self::Deletions(columns) => columns,
-            Self::NoTable => &[],
+            Self::List(columns)
+            | Self::Rules(columns)
+            | Self::One(columns)
+            | Self::Outcome(columns)
+            | Self::Deletions(columns) => columns,
+            Self::Numbers | Self::Document | Self::Json | Self::Text => &[],
         }
     }
 
@@ -75,40 +158,118 @@ impl Prints {
         format: Option<Format>,
         command: &str,
     ) -> Result<(), Error> {
-        let is_for_people = matches!(format, None | Some(Format::Table | Format::Wide));
-        let why = match self {
-            Self::NoTable => "which prints no table",
-            Self::Deletions(_) if is_for_people && options.jq.is_none() => {
-                "which prints a list only with -o csv, name, id or a JSON format"
+        let format = self.format(options, format);
+        let form = Form::of(format, options.jq.is_some());
+        for (choice, name) in typed(options) {
+            if !self.is_ever_used(choice) {
+                return Err(self.has_no_effect(choice, name, command));
             }
-            Self::One(_) => "which prints one thing",
-            Self::Deletions(_) | Self::List(_) => return self.check_columns(options),
-        };
-        let no_table = matches!(self, Self::NoTable);
-        let format = options.output.filter(|_| no_table).and_then(name_of);
-        let refused = [
-            (format.is_some(), format.unwrap_or_default()),
-            (
-                options.columns.is_some() && !matches!(self, Self::One(_)),
-                "--columns",
-            ),
-            (options.sort.is_some(), "--sort"),
+            if !self.is_used(choice, form) {
+                let shown = match (options.jq.is_some(), form) {
+                    (true, _) => "-q",
+                    (false, Form::People) => "",
+                    (false, _) => format.map_or("", option_of),
+                };
+                let others = self.forms_for(choice);
+                return Err(choice.has_no_effect_here(name, command, shown, &others));
+            }
+        }
+        self.check_columns(options)
+    }
+
+    /// The formats in which the option does something.
+    fn forms_for(&self, choice: Choice) -> Vec<&'static str> {
+        let forms = [
+            (Form::People, "-o table"),
+            (Form::Csv, "-o csv"),
+            (Form::Words, "-o name"),
+            (Form::Document, "-o json"),
         ];
-        match refused.iter().find(|(is_given, _)| *is_given) {
-            None => self.check_columns(options),
-            Some((_, option)) => {
-                let message = format!("{option} has no effect on `fastvm {command}`, {why}");
-                Err(Error::usage(message)
-                    .hint("leave it out; -o json with -q EXPR picks out what is wanted"))
+        let used = forms
+            .into_iter()
+            .filter(|(form, _)| self.has(*form) && self.is_used(choice, *form));
+        used.map(|(_, name)| name).collect()
+    }
+
+    /// Whether there is a form of output in which the option does something.
+    fn is_ever_used(&self, choice: Choice) -> bool {
+        !self.forms_for(choice).is_empty()
+    }
+
+    /// Whether the command can print in this form.
+    fn has(&self, form: Form) -> bool {
+        match self {
+            Self::List(_)
+            | Self::Rules(_)
+            | Self::One(_)
+            | Self::Outcome(_)
+            | Self::Deletions(_) => true,
+            Self::Numbers | Self::Document => matches!(form, Form::People | Form::Document),
+            Self::Json => form == Form::Document,
+            Self::Text => false,
+        }
+    }
+
+    /// Whether the option does something in this form of output.
+    fn is_used(&self, choice: Choice, form: Form) -> bool {
+        let is_list = matches!(self, Self::List(_) | Self::Rules(_));
+        let is_shown = !matches!(self, Self::Deletions(_));
+        match choice {
+            Choice::Format(Format::Wide) => {
+                form == Form::People && (is_list || matches!(self, Self::Outcome(_)))
+            }
+            Choice::Format(format) => Form::of(Some(format), false) == form,
+            Choice::Filter => form == Form::Document,
+            Choice::Columns => match form {
+                Form::People => is_shown && !self.columns().is_empty(),
+                Form::Csv => true,
+                Form::Words | Form::Document => false,
+            },
+            Choice::Sort => match form {
+                Form::People => is_list,
+                Form::Csv | Form::Words => is_list || !is_shown,
+                Form::Document => matches!(self, Self::List(_) | Self::Deletions(_)),
+            },
+            Choice::NoHeader => match form {
+                Form::People => is_list || *self == Self::Numbers,
+                Form::Csv => true,
+                Form::Words | Form::Document => false,
+            },
+            Choice::NoTrunc => form == Form::People && is_list,
+        }
+    }
+
+    /// What the command prints, as the reason for a refusal.
+    fn described(&self, choice: Choice) -> &'static str {
+        match (self, choice) {
+            (Self::List(_) | Self::Rules(_), _) => "which prints a list",
+            (Self::One(_) | Self::Outcome(_), _) => "which prints one thing",
+            (Self::Text, _) => "which prints no data",
+            (Self::Json, Choice::Format(Format::Table)) => "which prints JSON",
+            (Self::Numbers, Choice::Columns | Choice::Sort) => "which prints a table as it is",
+            (Self::Deletions(_) | Self::Numbers | Self::Document | Self::Json, _) => {
+                "which prints no table"
             }
         }
     }
 
-    /// The format to print in: one for tables that no option asks for does not count where there is no table.
+    fn has_no_effect(&self, choice: Choice, name: &str, command: &str) -> Error {
+        let why = self.described(choice);
+        let message = format!("{name} has no effect on `fastvm {command}`, {why}");
+        let is_about_data =
+            self.is_used(Choice::Filter, Form::Document) && self.has(Form::Document);
+        Error::usage(message).hint(match is_about_data {
+            true => "leave it out; -o json with -q EXPR picks out what is wanted",
+            false => "leave it out",
+        })
+    }
+
+    /// The format to print in: one that no option asks for does not count where the command has no such form.
     pub(crate) fn format(&self, options: &GlobalOptions, format: Option<Format>) -> Option<Format> {
-        let is_asked = options.output.is_some() || options.json;
-        let fits = !matches!(self, Self::NoTable) || format.and_then(name_of).is_none();
-        format.filter(|_| is_asked || fits)
+        let is_asked = options.format().is_some();
+        // It is the form of errors, too, which every command has.
+        let is_json = matches!(format, Some(Format::Json | Format::Jsonl));
+        format.filter(|_| is_asked || is_json || self.has(Form::of(format, false)))
     }
 
     /// Columns that are not there are told before anything is done.
@@ -135,12 +296,60 @@ impl Prints {
     }
 }
 
-/// The option, if it asks for a form that only tables have.
-fn name_of(format: Format) -> Option<&'static str> {
+impl Choice {
+    /// An option that does nothing in the form that was chosen, though it does in others.
+    fn has_no_effect_here(
+        self,
+        name: &str,
+        command: &str,
+        form: &str,
+        others: &[&'static str],
+    ) -> Error {
+        let others = others.join(", ");
+        let message = match form {
+            "" => format!("{name} has no effect on `fastvm {command}` without {others}"),
+            form => format!("{name} has no effect on `fastvm {command}` with {form}"),
+        };
+        Error::usage(message).hint(match self {
+            Self::Format(_) => "leave one of them out".to_owned(),
+            Self::Columns => format!("use {others}; -q EXPR picks fields out of JSON, as jq does"),
+            _ => format!("leave it out, or use {others}"),
+        })
+    }
+}
+
+/// A format as an option.
+fn option_of(format: Format) -> &'static str {
     match format {
-        Format::Csv => Some("-o csv"),
-        Format::Name => Some("-o name"),
-        Format::Id => Some("-o id"),
-        Format::Table | Format::Wide | Format::Json | Format::Jsonl | Format::Yaml => None,
+        Format::Table => "-o table",
+        Format::Wide => "-o wide",
+        Format::Json => "-o json",
+        Format::Jsonl => "-o jsonl",
+        Format::Yaml => "-o yaml",
+        Format::Csv => "-o csv",
+        Format::Name => "-o name",
+        Format::Id => "-o id",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, CommandFactory as _};
+
+    use super::*;
+
+    #[test]
+    fn every_command_declares_what_it_prints() {
+        fn look(command: &Command, path: &[&str]) {
+            if !command.has_subcommands() {
+                assert!(of(path).is_some(), "{path:?} is missing in `prints::of`");
+            }
+            for below in command.get_subcommands() {
+                look(below, &[path, &[below.get_name()]].concat());
+            }
+        }
+        let mut root = crate::cli::Cli::command();
+        root.build();
+        look(&root, &[]);
     }
 }

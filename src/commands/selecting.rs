@@ -13,7 +13,7 @@ use crate::api::{self, Client};
 use crate::error::Error;
 use crate::quantity::parse_duration;
 use crate::wire::Record;
-use crate::wire::vm::Vm;
+use crate::wire::vm::{Vm, status};
 
 // Conditions that must all hold. No doc comment, as it would become help.
 #[derive(Clone, Debug, Default, Args)]
@@ -33,6 +33,10 @@ pub(crate) struct FilterOptions {
     /// Only VMs that are at least this old, such as 2h
     #[arg(long, value_name = "DUR", value_parser = parse_duration)]
     older_than: Option<Duration>,
+
+    /// Whether it was said that a status is unknown: a list may be asked for again and again.
+    #[arg(skip)]
+    has_warned: std::sync::OnceLock<()>,
 }
 
 // VMs by name, or by conditions. No doc comment, as it would become help.
@@ -111,9 +115,29 @@ impl FilterOptions {
     /// The VMs that fit. The server filters what it can, and everything is checked here.
     pub(crate) async fn list(&self, client: &Client) -> Result<Vec<Record<Vm>>, api::Error> {
         let mut vms = client.list_vms(&self.for_the_server()).await?;
+        if let Some(warning) = self.unknown_status(&vms)
+            && self.has_warned.set(()).is_ok()
+        {
+            client.warn(&warning);
+        }
         let now = Timestamp::now();
         vms.retain(|vm| self.holds(&vm.value, now));
         Ok(vms)
+    }
+
+    /// What is to be said about a status that the contract does not name, unless a VM has it: servers may have more.
+    fn unknown_status(&self, vms: &[Record<Vm>]) -> Option<String> {
+        let is_unknown = |asked: &&String| {
+            !status::KNOWN.contains(&asked.as_str())
+                && !vms.iter().any(|vm| vm.value.has_status(asked))
+        };
+        let asked = self.status.iter().find(is_unknown)?;
+        let alike = naming::alike(asked, status::KNOWN.iter().copied());
+        let meant = match alike.first() {
+            Some((_, known)) => format!("did you mean {known}?"),
+            None => format!("those of the API are {}", status::KNOWN.join(", ")),
+        };
+        Some(format!("no VM has the status {asked:?}; {meant}"))
     }
 
     fn for_the_server(&self) -> VmFilter {

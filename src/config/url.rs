@@ -42,6 +42,11 @@ impl BaseUrl {
         self.url.as_str().trim_end_matches('/')
     }
 
+    /// Whether the host is this machine.
+    pub fn is_of_this_machine(&self) -> bool {
+        is_loopback(&self.url)
+    }
+
     /// Scheme, host and port: what a key belongs to.
     pub fn origin(&self) -> String {
         self.url.origin().ascii_serialization()

@@ -83,8 +83,8 @@ impl Ui {
         }
     }
 
-    /// Prints what a command did: a line for people where no form was asked for, else the thing as [`Ui::one`]. The line is
-    /// talk, which `--quiet` leaves out.
+    /// Prints what a command did: a line for people where no form was asked for, else the thing as [`Ui::one`], or a table of
+    /// it where an option of tables is given. The line is talk, which `--quiet` leaves out.
     ///
     /// # Errors
     /// As [`Ui::list`].
@@ -94,6 +94,9 @@ impl Ui {
         table: &Table<T>,
         line: &str,
     ) -> Result<(), Error> {
+        if self.settings.wants_a_table() {
+            return self.list(vec![record], table);
+        }
         match self.wants_data() {
             true => self.one(record, table),
             false => self.told(line),
@@ -102,8 +105,7 @@ impl Ui {
 
     /// Whether the thing itself was asked for: by a form, a filter or columns.
     pub fn wants_data(&self) -> bool {
-        let settings = &self.settings;
-        settings.format.is_some() || settings.jq.is_some() || settings.columns.is_some()
+        self.settings.asks_for_a_form()
     }
 
     /// Prints what a command did, unless it is to be quiet.

@@ -10,7 +10,7 @@ pub(super) fn wants_json() -> bool {
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
     let typed = Typed::read(&words);
-    if typed.jq || typed.json {
+    if typed.jq {
         return true;
     }
     let format = typed.output.clone().or_else(|| standing_format(&typed));
@@ -27,10 +27,7 @@ fn standing_format(typed: &Typed) -> Option<String> {
         return environment.output;
     }
     let contexts = Contexts::load(&Paths::of(&environment).ok()?).ok()?;
-    let name = match typed.local {
-        true => Some(LOCAL_CONTEXT.to_owned()),
-        false => typed.context.clone().or(environment.context),
-    };
+    let name = typed.context.clone().or(environment.context);
     let name = name.or_else(|| contexts.current.clone())?;
     contexts.get(&name).ok()?.output
 }
@@ -38,9 +35,7 @@ fn standing_format(typed: &Typed) -> Option<String> {
 /// The options that decide about errors, by their words alone.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Typed {
-    json: bool,
     jq: bool,
-    local: bool,
     output: Option<String>,
     context: Option<String>,
 }
@@ -55,8 +50,8 @@ impl Typed {
                 None => (word.as_str(), None),
             };
             match name {
-                "--json" => typed.json = true,
-                "--local" => typed.local = true,
+                "--json" => typed.output = Some("json".to_owned()),
+                "--local" => typed.context = Some(LOCAL_CONTEXT.to_owned()),
                 "--jq" => typed.jq = true,
                 "--output" => typed.output = value.take().or_else(|| words.next().cloned()),
                 "--context" => typed.context = value.take().or_else(|| words.next().cloned()),
@@ -107,7 +102,13 @@ mod tests {
             assert!(read(line).jq, "{line}");
         }
         assert_eq!(read("exec dev -- -o json --json"), Typed::default());
-        assert_eq!(read("-o csv").output.as_deref(), Some("csv"));
+        assert_eq!(read("--json -o csv").output.as_deref(), Some("csv"));
+        assert_eq!(read("-o csv --json").output.as_deref(), Some("json"));
+        assert_eq!(
+            read("--context a --local").context.as_deref(),
+            Some("local")
+        );
+        assert_eq!(read("--local --context a").context.as_deref(), Some("a"));
         assert_eq!(read("--context a").context.as_deref(), Some("a"));
     }
 }

@@ -17,6 +17,18 @@ pub mod status {
     pub const RESUMING: &str = "resuming";
     pub const DELETING: &str = "deleting";
     pub const ERROR: &str = "error";
+
+    /// All that the contract names.
+    pub const KNOWN: &[&str] = &[
+        PROVISIONING,
+        RUNNING,
+        STOPPED,
+        PAUSING,
+        PAUSED,
+        RESUMING,
+        DELETING,
+        ERROR,
+    ];
 }
 
 /// The longest cycle of a timer, in seconds: a year.

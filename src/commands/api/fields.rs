@@ -1,6 +1,8 @@
 //! `key=value` of `fastvm api`: fields of a JSON body or of a query.
 
+use std::ffi::OsStr;
 use std::io::Read as _;
+use std::path::Path;
 
 use serde_json::{Map, Value};
 
@@ -25,25 +27,35 @@ pub(super) fn text(word: &str) -> Result<Field, Error> {
     })
 }
 
+/// `-F KEY=@FILE`, where the path may be no text.
+pub(super) fn file(key: &str, path: &OsStr) -> Result<Field, Error> {
+    let path = Path::new(path);
+    let text = String::from_utf8(read(path)?).map_err(|_| {
+        let message = format!("{} is not UTF-8; send it with --input", path.display());
+        Error::usage(message)
+    })?;
+    Ok(Field {
+        key: key.to_owned(),
+        value: Value::from(text),
+    })
+}
+
 /// `-F`: `true`, `false`, `null` and whole numbers are what they say; `@FILE` is the text of a file, `@-` of standard input.
 pub(super) fn typed(word: &str) -> Result<Field, Error> {
     if let Some(list) = empty_list(word) {
         return Ok(list);
     }
     let (key, value) = split(word)?;
-    let value =
-        match value {
-            "true" => Value::from(true),
-            "false" => Value::from(false),
-            "null" => Value::Null,
-            value => match (value.strip_prefix('@'), value.parse::<i64>()) {
-                (Some(file), _) => Value::from(String::from_utf8(read(file)?).map_err(|_| {
-                    Error::usage(format!("{file} is not UTF-8; send it with --input"))
-                })?),
-                (None, Ok(number)) => Value::from(number),
-                (None, Err(_)) => Value::from(value),
-            },
-        };
+    let value = match value {
+        "true" => Value::from(true),
+        "false" => Value::from(false),
+        "null" => Value::Null,
+        value => match (value.strip_prefix('@'), value.parse::<i64>()) {
+            (Some(path), _) => return file(key, OsStr::new(path)),
+            (None, Ok(number)) => Value::from(number),
+            (None, Err(_)) => Value::from(value),
+        },
+    };
     Ok(Field {
         key: key.to_owned(),
         value,
@@ -60,8 +72,8 @@ fn empty_list(word: &str) -> Option<Field> {
 }
 
 /// The bytes of a file, or of standard input as `-`.
-pub(super) fn read(file: &str) -> Result<Vec<u8>, Error> {
-    let bytes = if file == "-" {
+pub(super) fn read(file: &Path) -> Result<Vec<u8>, Error> {
+    let bytes = if file.as_os_str() == "-" {
         let mut bytes = Vec::new();
         std::io::stdin().read_to_end(&mut bytes).map(|_| bytes)
     } else {
@@ -72,7 +84,7 @@ pub(super) fn read(file: &str) -> Result<Vec<u8>, Error> {
             std::io::ErrorKind::NotFound => Kind::NotFound,
             _ => Kind::LocalIo,
         };
-        Error::new(kind, format!("cannot read {file}: {error}"))
+        Error::new(kind, format!("cannot read {}: {error}", file.display()))
     })
 }
 

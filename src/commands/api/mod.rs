@@ -3,6 +3,8 @@
 mod field_options;
 mod fields;
 
+use std::path::PathBuf;
+
 use reqwest::header::{HeaderName, HeaderValue};
 use serde_json::value::RawValue;
 
@@ -44,7 +46,7 @@ pub struct ApiArgs {
 
     /// Send a file as the body, or standard input with `-`; fields then go into the query
     #[arg(long, value_name = "FILE")]
-    input: Option<String>,
+    input: Option<PathBuf>,
 
     /// Print the status line and the headers first
     #[arg(short, long)]
@@ -62,6 +64,7 @@ impl ApiArgs {
             return Err(Error::usage(format!("{path:?} is a URL, not a path"))
                 .hint("write a path such as /v1/vms; --base-url says which API"));
         }
+        check_path(path)?;
         if typed_method.is_some() && self.method.is_some() {
             return Err(Error::usage("the method is given twice"));
         }
@@ -104,6 +107,24 @@ impl ApiArgs {
         };
         self.header.iter().map(header).collect()
     }
+}
+
+/// Refuses what a URL would make another path of.
+fn check_path(path: &str) -> Result<(), Error> {
+    let segments = path.split(['?', '#']).next().unwrap_or_default();
+    let is_dots = |segment: &str| {
+        let plain = segment.to_ascii_lowercase().replace("%2e", ".");
+        plain == "." || plain == ".."
+    };
+    let why = if path.contains(char::is_control) {
+        "has a control character"
+    } else if segments.split(['/', '\\']).any(is_dots) {
+        "has a segment `.` or `..`, which would lead to another path"
+    } else {
+        return Ok(());
+    };
+    Err(Error::usage(format!("the path {path:?} {why}"))
+        .hint("write the path as the API has it, such as /v1/vms"))
 }
 
 /// A header that can be sent. The value is not shown: it may be a secret.

@@ -12,6 +12,7 @@ use super::dockerignore::Rules;
 use super::table::BUILDS;
 use crate::api::Client;
 use crate::api::wait::{Wait, Waited};
+use crate::cli::{Typed, context_parser};
 use crate::commands::gib::gib;
 use crate::commands::waiting;
 use crate::context::Context;
@@ -34,7 +35,6 @@ Examples:
   fastvm build create --image python:3.13-slim --name py313 --wait
   fastvm build create --context . --wait
   fastvm build create --dockerfile ci/Dockerfile --context . --type c2m4 -o id")]
-#[command(group = clap::ArgGroup::new("source").required(true).multiple(true).args(["image", "dockerfile", "build_context"]))]
 pub struct CreateArgs {
     /// Image to use; with a Dockerfile only where its FROM has none
     #[arg(long, value_name = "REF")]
@@ -74,12 +74,17 @@ pub struct CreateArgs {
         id = "context",
         long = "api-context",
         value_name = "NAME",
-        hide_short_help = true
+        hide_short_help = true,
+        value_parser = context_parser()
     )]
-    api_context: Option<String>,
+    api_context: Option<Typed<String>>,
 }
 
 pub(super) async fn run(context: &mut Context, args: CreateArgs) -> Result<Exit, Error> {
+    if args.image.is_none() && args.dockerfile.is_none() && args.folder.is_none() {
+        return Err(Error::usage("there is nothing to build from")
+            .hint("give --image REF, --context DIR or --dockerfile FILE"));
+    }
     let dockerfile = dockerfile(&args)?;
     if args.image.is_none() && dockerfile.is_none() {
         return Err(

@@ -10,7 +10,7 @@ use crate::api::vms::VmFilter;
 use crate::cli::GlobalOptions;
 use crate::commands::naming;
 use crate::config::contexts::Contexts;
-use crate::config::{self, Environment, Paths, Terminal};
+use crate::config::{self, Environment, LOCAL_CONTEXT, Paths, Terminal};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::output::{Streams, Ui};
@@ -158,10 +158,22 @@ fn typed_options() -> GlobalOptions {
             word.map(str::to_owned)
         })
     };
-    GlobalOptions {
-        context: value("--context"),
-        local: words.iter().any(|word| word == "--local"),
+    let mut options = GlobalOptions {
         base_url: value("--base-url"),
         ..GlobalOptions::default()
+    };
+    options.set_context(context_of(words));
+    options
+}
+
+/// The context of the last option that chooses one.
+fn context_of(words: &[String]) -> Option<String> {
+    let option = words.iter().rposition(|word| {
+        word == "--local" || word == "--context" || word.starts_with("--context=")
+    })?;
+    match words[option].split_once('=') {
+        Some((_, name)) => Some(name.to_owned()),
+        None if words[option] == "--local" => Some(LOCAL_CONTEXT.to_owned()),
+        None => words.get(option + 1).cloned(),
     }
 }

@@ -10,28 +10,17 @@ use clap_complete::engine::{
 use super::names::{self, Noun};
 use super::{guest_paths, typed};
 use crate::cli::Cli;
-use crate::commands::prints;
+use crate::commands::prints::{self, Prints};
 use crate::wire::vm::status;
 
 /// Machine types that are common; a server may have others.
 const MACHINE_TYPES: &[&str] = &["c1m1", "c1m2", "c2m4", "c4m8", "c8m16", "c16m32"];
 
-const STATUSES: &[&str] = &[
-    status::PROVISIONING,
-    status::RUNNING,
-    status::STOPPED,
-    status::PAUSING,
-    status::PAUSED,
-    status::RESUMING,
-    status::DELETING,
-    status::ERROR,
-];
-
 /// The command whose arguments and those of its subcommands know their values. `path` is the names above and its own.
 pub(super) fn with_values(command: Command, path: &[String]) -> Command {
     let columns: Vec<String> = prints::of(&path.iter().map(String::as_str).collect::<Vec<_>>())
-        .columns()
         .iter()
+        .flat_map(Prints::columns)
         .map(|name| (*name).to_owned())
         .collect();
     let noun = path.first().cloned().unwrap_or_default();
@@ -62,7 +51,7 @@ fn with_value(arg: Arg, noun: &str, columns: &[String]) -> Arg {
         ("labels", _) => arg.add(ArgValueCompleter::new(label)),
         ("unset", "vm") => arg.add(named(label_keys)),
         ("machine_type", _) => arg.add(fixed(MACHINE_TYPES)),
-        ("status", _) if takes_value(&arg) => arg.add(fixed(STATUSES)),
+        ("status", _) if takes_value(&arg) => arg.add(fixed(status::KNOWN)),
         ("columns" | "sort", _) => {
             let columns = columns.to_vec();
             arg.add(named(move || columns.clone()))

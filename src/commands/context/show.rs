@@ -84,8 +84,7 @@ pub(crate) async fn run(context: &mut Context, args: ShowArgs) -> Result<Exit, E
 /// The settings as they would be with `--context NAME`.
 fn named(context: &Context, name: String) -> Result<Settings, Error> {
     let mut options = context.options.clone();
-    options.context = Some(name);
-    options.local = false;
+    options.set_context(Some(name));
     let settings = config::resolve(
         &options,
         None,

@@ -34,6 +34,7 @@ pub(super) fn plan(words: &[OsString], home: Option<&Path>) -> Result<Plan, Erro
         .iter()
         .map(|word| parse(word, System::current()).map_err(|error| super::failure::usage(&error)))
         .collect::<Result<Vec<_>, _>>()?;
+    sides.iter().try_for_each(refuse_tilde)?;
     let target = sides
         .pop()
         .ok_or_else(|| Error::usage("no source is given"))?;
@@ -61,6 +62,20 @@ pub(super) fn plan(words: &[OsString], home: Option<&Path>) -> Result<Plan, Erro
             down(sides, DownloadTarget::Path { path, into })
         }
         Endpoint::Stream => down(sides, DownloadTarget::Stream(Box::new(tokio::io::stdout()))),
+    }
+}
+
+/// Refuses a `~` that the shell has left: it would be a folder of that name.
+fn refuse_tilde(side: &Endpoint) -> Result<(), Error> {
+    match side {
+        Endpoint::Local { path, .. } if path.starts_with("~") => {
+            let shown = path.display();
+            let message = format!("`{shown}` is not expanded: here `~` is a folder of that name");
+            Err(Error::usage(message).hint(format!(
+                "leave the quotes away, so that the shell writes your home; or write ./{shown} for that folder"
+            )))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -69,9 +69,8 @@ fn remote(context: &Context) -> Result<Remote, Error> {
         return Ok(remote.clone());
     }
     let mut options = context.options.clone();
-    options.local = false;
     for name in [None, Some(DEFAULT_CONTEXT.to_owned())] {
-        options.context = name;
+        options.set_context(name);
         let settings = config::resolve(
             &options,
             None,

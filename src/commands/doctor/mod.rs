@@ -50,7 +50,7 @@ pub(crate) async fn run(context: &mut Context, args: DoctorArgs) -> Result<Exit,
         .iter()
         .filter(|check| check.area == main && check.state == State::Failed)
         .count();
-    if context.ui.shows_tables() {
+    if !context.ui.settings().asks_for_a_form() {
         print(context, &checks, main)?;
     } else {
         context.ui.values(checks, &CHECKS)?;

@@ -2,11 +2,12 @@
 
 use std::ffi::{OsStr, OsString};
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ErrorKind};
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 
 use super::argv::Grammar;
 use crate::cli::Cli;
+use crate::output::control::bytes_visible;
 
 /// The words of a command that was parsed: they are the end of the command line.
 pub(crate) struct Trailing<'a> {
@@ -41,6 +42,9 @@ pub(crate) fn parse(argv: &[OsString]) -> Result<(ArgMatches, Cli), clap::Error>
         return Ok((matches, cli));
     };
     let (kept, moved) = words.split_at(at);
+    if place == Place::Unknown {
+        return Err(unknown(head, &moved[0]));
+    }
     let (_, moved_cli) = parse_once(&[head, moved].concat())?;
     let moved_trailing = moved_cli.command.trailing();
     let rest = moved_trailing.as_ref().map_or(0, |rest| rest.words.len());
@@ -75,6 +79,21 @@ fn misplaced(option: &OsStr) -> clap::Error {
     Cli::command().error(ErrorKind::UnknownArgument, message)
 }
 
+/// The refusal of an option that fastvm does not have, behind a shell line.
+fn unknown(head: &[OsString], option: &OsStr) -> clap::Error {
+    if let Err(error) = parse_once(&[head, &[option.to_owned()]].concat())
+        && error.get(ContextKind::SuggestedArg).is_some()
+    {
+        return error;
+    }
+    let message = format!(
+        "`{}` stands behind the command and is no option of fastvm: options go before the VM or the command, \
+         and a `--` before the command hands on all that follows",
+        bytes_visible(option)
+    );
+    Cli::command().error(ErrorKind::UnknownArgument, message)
+}
+
 /// Options among the words.
 struct Options {
     /// Which word is the first of them.
@@ -86,6 +105,8 @@ struct Options {
 enum Place {
     BehindVm,
     BehindLine,
+    /// Behind a shell line, and not an option of the command.
+    Unknown,
 }
 
 impl Trailing<'_> {
@@ -94,9 +115,12 @@ impl Trailing<'_> {
             at,
             place: Place::BehindVm,
         };
-        let behind_line = |at| Options {
+        let behind_line = |at, option| Options {
             at,
-            place: Place::BehindLine,
+            place: match is_ours(option, matches) {
+                true => Place::BehindLine,
+                false => Place::Unknown,
+            },
         };
         match (self.grammar, self.words) {
             (Grammar::VmsOnly, words) => {
@@ -105,13 +129,15 @@ impl Trailing<'_> {
                 vms.iter().position(|word| is_option(word)).map(behind_vm)
             }
             (Grammar::VmsThenCommand, [_, option, ..]) if is_option(option) => Some(behind_vm(1)),
-            (Grammar::VmsThenCommand, [_, line, option, ..]) => {
-                let is_ours = is_shell_line(line) && is_ours(option, matches);
-                is_ours.then(|| behind_line(2))
+            (Grammar::VmsThenCommand, [_, line, option, ..])
+                if is_shell_line(line) && is_option(option) =>
+            {
+                Some(behind_line(2, option))
             }
-            (Grammar::CommandOnly, [line, option, ..]) => {
-                let is_ours = is_shell_line(line) && is_ours(option, matches);
-                is_ours.then(|| behind_line(1))
+            (Grammar::CommandOnly, [line, option, ..])
+                if is_shell_line(line) && is_option(option) =>
+            {
+                Some(behind_line(1, option))
             }
             _ => None,
         }
@@ -206,7 +232,8 @@ mod tests {
             &["fastvm", "exec", "dev", "ls", "-l"][..],
             &["fastvm", "exec", "dev", "grep", "-n", "x"],
             &["fastvm", "exec", "dev", "--", "a b", "--timeout", "1"],
-            &["fastvm", "exec", "dev", "a b", "--no-option-of-ours"],
+            &["fastvm", "exec", "dev", "--", "a b", "--no-option-of-ours"],
+            &["fastvm", "exec", "dev", "a b", "c", "--no-option-of-ours"],
         ] {
             assert_eq!(words(line).unwrap(), line[2..], "{line:?}");
         }
@@ -234,6 +261,19 @@ mod tests {
             (&["fastvm", "exec", "x", "--tiemout", "5"], "--timeout"),
             (
                 &["fastvm", "exec", "x", "sleep 5", "--timeout", "1", "y"],
+                "go before the VM",
+            ),
+            (
+                &["fastvm", "exec", "x", "sleep 5", "--tiemout", "1"],
+                "--timeout",
+            ),
+            (&["fastvm", "run", "sleep 5", "--nmae", "x"], "--name"),
+            (
+                &["fastvm", "exec", "x", "sleep 5", "-5"],
+                "go before the VM",
+            ),
+            (
+                &["fastvm", "exec", "--all", "sleep 5", "--frobnicate"],
                 "go before the VM",
             ),
         ] {

@@ -16,7 +16,6 @@ Examples:
   fastvm firewall patch dev --mode restricted
   fastvm firewall patch dev --rule tcp:443
   fastvm firewall patch dev --no-rules")]
-#[command(group = clap::ArgGroup::new("changes").required(true).multiple(true).args(["mode", "rules", "no_rules"]))]
 pub struct PatchArgs {
     /// Id, exact name, or the first characters of an id (4 or more)
     vm: String,
@@ -35,6 +34,11 @@ pub struct PatchArgs {
 }
 
 pub(super) async fn run(context: &mut Context, args: PatchArgs) -> Result<Exit, Error> {
+    if args.mode.is_none() && args.rules.is_empty() && !args.no_rules {
+        return Err(
+            Error::usage("nothing is to be changed").hint("give --mode, --rule or --no-rules")
+        );
+    }
     let client = context.client().await?;
     let vm = naming::vm(&client, &args.vm).await?;
     let patch = FirewallPolicyPatch {

@@ -22,7 +22,6 @@ Examples:
   fastvm vm update dev --metadata env=prod --unset owner
   fastvm vm update dev --ttl 2h:delete
   fastvm vm update dev --clear-metadata --metadata env=ci --no-ttl")]
-#[command(group = clap::ArgGroup::new("changes").required(true).multiple(true).args(["name", "metadata", "unset", "clear_metadata", "ttl", "no_ttl"]))]
 pub struct UpdateArgs {
     /// Id, exact name, or the first characters of an id (4 or more)
     vm: String,
@@ -53,6 +52,21 @@ pub struct UpdateArgs {
 }
 
 impl UpdateArgs {
+    /// Refuses to change nothing.
+    fn check(&self) -> Result<(), Error> {
+        let changes = self.name.is_some()
+            || !self.metadata.is_empty()
+            || !self.unset.is_empty()
+            || self.clear_metadata
+            || self.ttl.is_some()
+            || self.no_ttl;
+        match changes {
+            true => Ok(()),
+            false => Err(Error::usage("nothing is to be changed")
+                .hint("give --name, --metadata, --unset, --clear-metadata, --ttl or --no-ttl")),
+        }
+    }
+
     /// Whether the change depends on what the VM has now.
     fn builds_on_the_present(&self) -> bool {
         let names_labels = !self.metadata.is_empty() || !self.unset.is_empty();
@@ -108,6 +122,7 @@ fn present_labels(vm: &Record<Vm>) -> Result<Metadata, Error> {
 }
 
 pub(crate) async fn run(context: &mut Context, args: UpdateArgs) -> Result<Exit, Error> {
+    args.check()?;
     let set = pairs::metadata(&args.metadata)?;
     let client = context.client().await?;
     let vm = naming::vm(&client, &args.vm).await?;

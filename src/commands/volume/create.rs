@@ -16,13 +16,12 @@ use crate::wire::volume::{BYO_OBJECT, ByoObject, CreateVolumeRequest, NATIVE};
 Examples:
   fastvm volume create data --size-gib 20
   fastvm volume create models --byo gs://bucket/models --credential reader --access ro")]
-#[command(group = clap::ArgGroup::new("backend").required(true).multiple(false).args(["size_gib", "byo"]))]
 pub struct CreateArgs {
     /// Name of the volume
     name: Option<String>,
 
     /// A disk of this size
-    #[arg(long, value_name = "N", value_parser = gib, allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", value_parser = gib, allow_negative_numbers = true, conflicts_with = "byo")]
     size_gib: Option<i64>,
 
     /// A bucket of yours: gs://BUCKET/PREFIX or s3://BUCKET/PREFIX
@@ -63,6 +62,10 @@ fn bucket(text: &str) -> Result<String, String> {
 }
 
 pub(super) async fn run(context: &mut Context, args: CreateArgs) -> Result<Exit, Error> {
+    if args.size_gib.is_none() && args.byo.is_none() {
+        return Err(Error::usage("a volume needs a size or a bucket")
+            .hint("give --size-gib N, or --byo URI with --credential CREDENTIAL"));
+    }
     let client = context.client().await?;
     let byo_object = match (args.byo, &args.credential) {
         (Some(uri), Some(credential)) => Some(ByoObject {

@@ -15,7 +15,6 @@ VMs that run keep the credential they have; those launched from then on use the 
 Examples:
   fastvm volume update data --name archive
   fastvm volume update models --credential reader-2")]
-#[command(group = clap::ArgGroup::new("changes").required(true).multiple(true).args(["name", "credential"]))]
 pub struct UpdateArgs {
     /// Id, exact name, or the first characters of an id (4 or more)
     volume: String,
@@ -30,6 +29,9 @@ pub struct UpdateArgs {
 }
 
 pub(super) async fn run(context: &mut Context, args: UpdateArgs) -> Result<Exit, Error> {
+    if args.name.is_none() && args.credential.is_none() {
+        return Err(Error::usage("nothing is to be changed").hint("give --name or --credential"));
+    }
     if args
         .name
         .as_ref()

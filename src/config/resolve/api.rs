@@ -38,6 +38,12 @@ pub(super) fn resolve(
     if is_local && chosen == Chosen::Option {
         refuse_beside_local(options, &context)?;
     }
+    let is_own_url = is_local && has_url_of_this_machine(environment);
+    let chosen = match chosen {
+        // It says the same as the URL that `local env` prints, which a server that has ended leaves behind.
+        Chosen::Variable if is_own_url && options.base_url.is_none() => Chosen::Option,
+        chosen => chosen,
+    };
     if chosen == Chosen::Option {
         notices.extend(overruled(environment, &context));
     }
@@ -84,11 +90,8 @@ fn choose(
         name: name.to_owned(),
         source: source.to_owned(),
     };
-    if options.local {
-        return (named(LOCAL_CONTEXT, "--local"), Chosen::Option);
-    }
-    if let Some(name) = &options.context {
-        return (named(name, "--context"), Chosen::Option);
+    if let Some((name, option)) = options.context() {
+        return (named(name, option), Chosen::Option);
     }
     if let Some(name) = &environment.context {
         return (named(name, Environment::CONTEXT), Chosen::Variable);
@@ -108,6 +111,14 @@ pub(crate) fn egress(environment: &Environment) -> Result<&str, Error> {
     }
     let why = format!("{egress:?} is neither none, nor proxy, nor proxy:HOST,HOST");
     Err(Error::value(Environment::LOCAL_EGRESS, why))
+}
+
+/// Whether the URL in the environment is one of this machine, as that of its engine is.
+fn has_url_of_this_machine(environment: &Environment) -> bool {
+    environment.base_url.as_ref().is_some_and(|url| {
+        BaseUrl::parse(url, Environment::BASE_URL, PlainHttp::Anywhere)
+            .is_ok_and(|url| url.is_of_this_machine())
+    })
 }
 
 /// The engine on this machine has no URL and no key.
@@ -154,6 +165,7 @@ fn overruled(environment: &Environment, context: &Named) -> Option<String> {
 fn as_typed(context: &Named) -> String {
     match context.source.as_str() {
         "--context" => format!("--context {}", context.name),
+        Environment::CONTEXT => format!("{}={}", Environment::CONTEXT, context.name),
         source => source.to_owned(),
     }
 }

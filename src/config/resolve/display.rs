@@ -53,21 +53,18 @@ fn format(
     environment: &Environment,
     context: Option<Named>,
 ) -> Result<Sourced<Option<Format>>, Error> {
-    Ok(
-        match (options.json, options.output, &environment.output, context) {
-            (true, ..) => Sourced::new(Some(Format::Json), "--json"),
-            (_, Some(format), ..) => Sourced::new(Some(format), "--output"),
-            (_, _, Some(text), _) => Sourced::new(
-                Some(choice(Environment::OUTPUT, text)?),
-                Environment::OUTPUT,
-            ),
-            (_, _, _, Some(context)) => Sourced::new(
-                Some(choice(&context.source, &context.name)?),
-                &context.source,
-            ),
-            _ => Sourced::new(None, DEFAULT_SOURCE),
-        },
-    )
+    Ok(match (options.format(), &environment.output, context) {
+        (Some(format), ..) => Sourced::new(Some(format), "--output"),
+        (_, Some(text), _) => Sourced::new(
+            Some(choice(Environment::OUTPUT, text)?),
+            Environment::OUTPUT,
+        ),
+        (_, _, Some(context)) => Sourced::new(
+            Some(choice(&context.source, &context.name)?),
+            &context.source,
+        ),
+        _ => Sourced::new(None, DEFAULT_SOURCE),
+    })
 }
 
 /// A value as clap would read it, whatever its case.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::cli::Typed;
 use crate::config::contexts::{self, Entry};
 use crate::config::credentials::{self, Credential};
 use crate::config::{Api, KeySource, Remote, shared};
@@ -177,7 +178,7 @@ fn an_explicit_context_beats_the_variables_and_says_so_once() {
     let mut case = Case::with_files();
     case.environment.api_key = Some("fv_env".into());
     case.environment.base_url = Some("https://env.example".into());
-    case.options.context = Some("prod".into());
+    case.options.set_context(Some("prod".into()));
     assert_eq!(
         case.place(),
         [
@@ -220,7 +221,7 @@ fn a_stored_key_is_never_for_another_host() {
             "the API key from {file} is for https://api.fastvm.org and is not sent to https://elsewhere.example"
         )
     );
-    case.options.context = Some("prod".into());
+    case.options.set_context(Some("prod".into()));
     let error = case.remote().key.unwrap_err();
     assert!(
         error
@@ -272,7 +273,7 @@ fn a_program_can_hold_the_key() {
         ..Entry::default()
     };
     contexts::put(&case.files, "prod", &entry).unwrap();
-    case.options.context = Some("prod".into());
+    case.options.set_context(Some("prod".into()));
     assert_eq!(case.place()[2..], ["pass fastvm", "context prod"]);
     case.options.base_url = Some("https://elsewhere.example".into());
     assert!(matches!(case.remote().key, Err(Error::ForeignHost { .. })));
@@ -281,7 +282,7 @@ fn a_program_can_hold_the_key() {
 #[test]
 fn local_is_this_machine_and_takes_no_url_or_key() {
     let mut case = Case::with_files();
-    case.options.local = true;
+    case.options.local = Typed::new(true, 0);
     let data = case.home.path().join("local");
     let local = |egress: &str| Api::Local {
         data: data.clone(),
@@ -306,8 +307,7 @@ fn local_is_this_machine_and_takes_no_url_or_key() {
         "--base-url cannot be used with --local"
     );
     case.options.base_url = None;
-    case.options.local = false;
-    case.options.context = Some("local".into());
+    case.options.set_context(Some("local".into()));
     case.options.api_key = Some("k".into());
     assert_eq!(
         case.resolve().unwrap_err().to_string(),
@@ -328,6 +328,13 @@ fn a_local_context_and_a_url_in_the_environment_are_not_guessed_between() {
     );
     case.options.base_url = Some("https://option.example".into());
     assert_eq!(case.place()[0], "https://option.example");
+    case.options.base_url = None;
+    case.environment.base_url = Some("http://127.0.0.1:8080".into());
+    assert!(matches!(case.settings().api().unwrap(), Api::Local { .. }));
+    assert_eq!(
+        case.settings().notices,
+        ["FASTVM_CONTEXT=local sets FASTVM_API_KEY and FASTVM_BASE_URL aside"]
+    );
 }
 
 #[test]
@@ -342,7 +349,7 @@ fn a_broken_file_of_contexts_stops_only_what_needs_it() {
         "{}",
         case.refusal()
     );
-    case.options.local = true;
+    case.options.local = Typed::new(true, 0);
     assert!(matches!(case.settings().api().unwrap(), Api::Local { .. }));
     assert!(case.settings().notices[0].contains("contexts.toml: line 1"));
 }
@@ -393,9 +400,9 @@ fn the_format_comes_from_option_variable_or_context() {
     assert_eq!(case.settings().format, Some(Format::Yaml));
     case.environment.output = Some("CSV".into());
     assert_eq!(case.settings().format, Some(Format::Csv));
-    case.options.json = true;
+    case.options.json = Typed::new(true, 0);
     assert_eq!(case.settings().format, Some(Format::Json));
-    case.options.json = false;
+    case.options.json = Typed::default();
     case.environment.output = Some("xml".into());
     let error = case.resolve().unwrap_err().to_string();
     assert_eq!(
