@@ -35,6 +35,12 @@ const FISH: Shell = Shell {
     setup: "fastvm completion fish | source",
 };
 
+const ELVISH: Shell = Shell {
+    program: "elvish",
+    arguments: &["-norc", "-i"],
+    setup: "eval (fastvm completion elvish | slurp)",
+};
+
 /// A home with two VMs, whose commands go to the local engine.
 fn home() -> Home {
     let home = Home::new().set("FASTVM_CONTEXT", "local");
@@ -49,6 +55,8 @@ fn home() -> Home {
             "--quiet",
         ]);
     }
+    home.ok(&["volume", "create", "data", "--size-gib", "1", "--quiet"]);
+    home.ok(&["service", "add", "dev", "web", "8080", "--quiet"]);
     home.ok(&[
         "exec",
         "dev",
@@ -115,6 +123,8 @@ fn completes_all(kind: &Shell) {
         ("fastvm vm launch --type c4", "--type c4m8"),
         ("fastvm context use def", "use default"),
         ("fastvm help exi", "help exit-codes"),
+        ("fastvm service delete dev we", "dev web"),
+        ("fastvm launch --volume dat", "--volume data:"),
     ];
     for (typed, expected) in cases {
         completes(&mut terminal, typed, expected);
@@ -137,6 +147,21 @@ fn zsh_completes_names_options_and_paths_in_vms() {
 #[test]
 fn fish_completes_names_options_and_paths_in_vms() {
     completes_all(&FISH);
+}
+
+#[test]
+fn elvish_completes_commands_and_names() {
+    if lacks("elvish") {
+        return;
+    }
+    let home = home();
+    let mut terminal = shell(&home, &ELVISH);
+    for (typed, expected) in [
+        ("fastvm vm la", "vm launch"),
+        ("fastvm vm get de", "get dev"),
+    ] {
+        completes(&mut terminal, typed, expected);
+    }
 }
 
 #[test]

@@ -40,9 +40,27 @@ fn recipe(path: &str) -> (Recipe, &'static str) {
         "vm list" => (Run(&["vm", "list"]), "name"),
         "ls" => (Run(&["ls"]), "name"),
         "vm get" => (Run(&["vm", "get", "dev"]), "name"),
-        "vm launch" => (Run(&["vm", "launch"]), "name"),
-        "launch" => (Run(&["launch", "--no-console"]), "name"),
-        "vm fork" => (Run(&["vm", "fork", "dev"]), "name"),
+        "vm launch" => (
+            After(
+                &["vm", "delete", "--name", "made*", "--yes", "--quiet"],
+                &["vm", "launch", "-n", "made"],
+            ),
+            "name",
+        ),
+        "launch" => (
+            After(
+                &["vm", "delete", "--name", "made*", "--yes", "--quiet"],
+                &["launch", "--no-console", "-n", "made"],
+            ),
+            "name",
+        ),
+        "vm fork" => (
+            After(
+                &["vm", "delete", "--name", "made*", "--yes", "--quiet"],
+                &["vm", "fork", "dev", "-n", "made"],
+            ),
+            "name",
+        ),
         "vm rename" => (Run(&["vm", "rename", "dev", "dev"]), "name"),
         "vm update" => (Run(&["vm", "update", "dev", "--metadata", "a=b"]), "name"),
         "vm wait" => (Run(&["vm", "wait", "dev"]), "name"),
@@ -113,7 +131,13 @@ fn recipe(path: &str) -> (Recipe, &'static str) {
         "snapshot get" => (Run(&["snapshot", "get", "golden"]), "name"),
         "snapshot create" => (Run(&["snapshot", "create", "dev"]), "name"),
         "snapshot rename" => (Run(&["snapshot", "rename", "golden", "golden"]), "name"),
-        "snapshot restore" => (Run(&["snapshot", "restore", "golden"]), "name"),
+        "snapshot restore" => (
+            After(
+                &["vm", "delete", "--name", "made*", "--yes", "--quiet"],
+                &["snapshot", "restore", "golden", "-n", "made"],
+            ),
+            "name",
+        ),
         "snapshot delete" => (
             After(
                 &["snapshot", "create", "dev", "-n", "gone", "--quiet"],
@@ -136,10 +160,7 @@ fn recipe(path: &str) -> (Recipe, &'static str) {
             ),
             "name",
         ),
-        "service update" => (
-            Run(&["service", "update", "dev", "web", "--port", "8081"]),
-            "name",
-        ),
+        "service update" => (Run(&["service", "update", "dev", "web", "8081"]), "name"),
         "service delete" => (
             After(
                 &["service", "add", "dev", "gone", "9001", "--quiet"],
@@ -259,8 +280,9 @@ fn paths() -> Vec<String> {
 
 /// An engine that goes on, and in it one of everything.
 struct World {
-    home: Home,
     serving: Serving,
+    /// Goes after what is served from it.
+    home: Home,
 }
 
 impl World {
