@@ -925,7 +925,7 @@ fn a_status_that_the_api_does_not_name_is_told() {
         for words in [&["ls"][..], &["vm", "list"], &["vm", "pause"], &["exec"]] {
             let words = match words[0] {
                 "exec" => vec!["exec", "--status", status, "true"],
-                _ => [&words[..], &["--status", status]].concat(),
+                _ => [words, &["--status", status]].concat(),
             };
             let ran = home.run(&words);
             let line = format!("no VM has the status {status:?}; {says}");

@@ -305,7 +305,7 @@ impl Choice {
         form: &str,
         others: &[&'static str],
     ) -> Error {
-        let others = others.join(", ");
+        let others = others.join(" or ");
         let message = match form {
             "" => format!("{name} has no effect on `fastvm {command}` without {others}"),
             form => format!("{name} has no effect on `fastvm {command}` with {form}"),

@@ -72,7 +72,7 @@ fn refuse_tilde(side: &Endpoint) -> Result<(), Error> {
             let shown = path.display();
             let message = format!("`{shown}` is not expanded: here `~` is a folder of that name");
             Err(Error::usage(message).hint(format!(
-                "leave the quotes away, so that the shell writes your home; or write ./{shown} for that folder"
+                "remove the quotes, so that the shell writes your home, or write ./{shown} for that folder"
             )))
         }
         _ => Ok(()),
