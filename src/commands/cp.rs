@@ -26,7 +26,7 @@ use crate::exit::Exit;
 use crate::output::human;
 use crate::quantity::{parse_size, whole_number};
 use crate::signal::Signals;
-use crate::transfer::pace::SLOWEST;
+use crate::transfer::rate_limit::SLOWEST;
 use crate::transfer::sync::carry_out;
 use crate::transfer::{
     Compression, DownloadRequest, DownloadTarget, Filter, Incomplete, Leftovers, Links, Pace,

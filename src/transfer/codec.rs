@@ -100,7 +100,7 @@ pub(super) fn threads(objects: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transfer::shrink::random;
+    use crate::transfer::compressible::random;
 
     fn encode(codec: Codec, bytes: &[u8]) -> Vec<u8> {
         let mut encoder = codec.encoder(Vec::new(), 2).unwrap();

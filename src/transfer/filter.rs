@@ -6,8 +6,8 @@ use std::sync::Arc;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
 use super::error::Error;
-use super::member::MemberPath;
-use super::name;
+use super::member_path::MemberPath;
+use super::path_bytes;
 
 /// Patterns by the rules of `.gitignore`, matched below each source folder. Without any, everything is copied.
 #[derive(Clone, Debug, Default)]
@@ -49,7 +49,7 @@ impl Filter {
         folders
             .map(|end| (&path.as_bytes()[..end], true))
             .chain([(path.as_bytes(), is_folder)])
-            .any(|(bytes, is_folder)| patterns.matched(name::shown(bytes), is_folder).is_ignore())
+            .any(|(bytes, is_folder)| patterns.matched(path_bytes::shown(bytes), is_folder).is_ignore())
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::archive::Fault;
 use super::codec::Codec;
-use super::landing::{Earlier, TreeLanding};
+use super::install::{Earlier, TreeLanding};
 use super::progress::Silent;
 use super::unpack::{Limits, unpack};
 

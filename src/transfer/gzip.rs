@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::shrink::Trial;
+use super::compressible::Trial;
 
 /// Large enough that members cost next to nothing in size, small enough that all threads are busy early.
 const BLOCK: usize = 1024 * 1024;
@@ -129,7 +129,7 @@ fn lost() -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transfer::shrink::random;
+    use crate::transfer::compressible::random;
     use std::io::Read as _;
 
     #[test]

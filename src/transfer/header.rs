@@ -7,7 +7,7 @@ use std::io::{self, Write};
 
 use tar::{EntryType, GnuHeader, Header};
 
-use super::moment::Moment;
+use super::mtime::Moment;
 
 pub(super) const BLOCK: u64 = 512;
 

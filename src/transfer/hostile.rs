@@ -9,8 +9,8 @@ use std::sync::Arc;
 use super::archive::Fault;
 use super::folder::Folder;
 use super::header::{self, Flavor, Head, Shape};
-use super::landing::{Earlier, TreeLanding};
-use super::moment::Moment;
+use super::install::{Earlier, TreeLanding};
+use super::mtime::Moment;
 use super::progress::Silent;
 use super::unpack::{Limits, Unpacked, unpack};
 

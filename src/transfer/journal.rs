@@ -16,8 +16,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ring::digest::{Context, SHA256};
 
-use super::member::MemberPath;
-use super::moment::Moment;
+use super::member_path::MemberPath;
+use super::mtime::Moment;
 use super::script::BLOCK;
 
 /// The journal of one copy. It is gone when the copy ended well, and when nothing was written down.

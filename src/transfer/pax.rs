@@ -1,6 +1,6 @@
 //! PAX records: the few that matter here, and a refusal of what is malformed.
 
-use super::moment::Moment;
+use super::mtime::Moment;
 
 /// What the records of one member say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

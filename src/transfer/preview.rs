@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::error::Error;
-use super::member::MemberPath;
-use super::name;
+use super::member_path::MemberPath;
+use super::path_bytes;
 use super::remote::Guest;
 use super::request::{RemotePath, Settings};
 use super::script::{self, Entry, Found};
@@ -46,7 +46,7 @@ pub async fn preview_upload(
         if place.is_root() {
             tree.shown(entry)
         } else {
-            name::shown(place.as_bytes())
+            path_bytes::shown(place.as_bytes())
         }
     };
     Ok(Preview {
@@ -78,7 +78,7 @@ pub async fn preview_download(
                         .leaves_out(&entry.path, entry.kind == Entry::Folder)
                 });
                 let below = |path: &MemberPath| {
-                    let path = name::shown(path.as_bytes());
+                    let path = path_bytes::shown(path.as_bytes());
                     if sources.len() > 1 {
                         PathBuf::from(&source.path).join(path)
                     } else {

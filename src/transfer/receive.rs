@@ -11,7 +11,7 @@ use super::channel::{Inlet, Piece, channel};
 use super::checksum::Checksum;
 use super::codec::Codec;
 use super::error::{Error, RemoteClass, RemoteError};
-use super::pace::Pace;
+use super::rate_limit::Pace;
 use super::remote::{BlobStore, Guest};
 use super::retry::Retries;
 use super::script;

@@ -6,8 +6,8 @@ use std::time::Instant;
 use super::codec::Codec;
 use super::download::{Said, own_names, special};
 use super::error::Error;
-use super::leftovers::{Leftovers, tidy};
-use super::name;
+use super::cleanup::{Leftovers, tidy};
+use super::path_bytes;
 use super::progress::Progress;
 use super::remote::{BlobStore, Guest, StagingObject};
 use super::request::{Incomplete, RemotePath, Settings};
@@ -15,7 +15,7 @@ use super::retry::Retries;
 use super::script::{
     self, Entry, Found, Place, PutFile, PutTree, Relayed, SendTree, Share, Tools, Way,
 };
-use super::staging::Staging;
+use super::staged_objects::Staging;
 use super::summary::{SkipReason, Skipped, Summary};
 use super::upload::{self, parent_of};
 use super::{READINGS, nonce};
@@ -192,7 +192,7 @@ impl<F: Guest, T: Guest, S: BlobStore> Relay<'_, F, T, S> {
         let special: Vec<_> = listed
             .extract_if(.., |entry| entry.kind == Entry::Special)
             .map(|entry| Skipped {
-                path: name::shown(entry.path.as_bytes()),
+                path: path_bytes::shown(entry.path.as_bytes()),
                 reason: SkipReason::Special,
             })
             .collect();

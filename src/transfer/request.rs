@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::filter::Filter;
-use super::leftovers::Leftovers;
-use super::pace::Pace;
+use super::cleanup::Leftovers;
+use super::rate_limit::Pace;
 use super::selection::Selection;
 use super::shards::Shards;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::folder::Kind;
-use super::member::MemberPath;
+use super::member_path::MemberPath;
 
 /// Paths below the target; without any, everything. Clones share the paths.
 #[derive(Clone, Debug, Default)]

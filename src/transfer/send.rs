@@ -8,7 +8,7 @@ use super::channel::{Outlet, channel, stream};
 use super::checksum::Checksum;
 use super::codec::{Codec, Encoder};
 use super::error::{Error, RemoteClass};
-use super::pace::Pace;
+use super::rate_limit::Pace;
 use super::pack::Stop;
 use super::remote::{BlobStore, Body, StagingObject};
 use super::retry::Retries;

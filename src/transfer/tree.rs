@@ -11,9 +11,9 @@ use std::sync::Arc;
 use super::error::Error;
 use super::filter::Filter;
 use super::folder::{Folder, Kind, Meta, PERMISSIONS};
-use super::member::{DEEPEST, MemberPath};
-use super::moment::Moment;
-use super::name;
+use super::member_path::{DEEPEST, MemberPath};
+use super::mtime::Moment;
+use super::path_bytes;
 use super::request::{Links, Settings};
 use super::selection::Selection;
 use super::summary::{SkipReason, Skipped};
@@ -470,7 +470,7 @@ pub(super) fn own_name(path: &Path) -> Result<MemberPath, Error> {
 }
 
 fn bytes_of<'a>(name: &'a OsStr, at: &Path) -> Result<&'a [u8], Error> {
-    name::to_bytes(name).ok_or_else(|| Error::Refused {
+    path_bytes::to_bytes(name).ok_or_else(|| Error::Refused {
         path: at.join(name).display().to_string(),
         reason: "a VM cannot have a file of this name".to_owned(),
     })
@@ -480,6 +480,6 @@ fn below(shown: &Path, path: &MemberPath) -> PathBuf {
     if path.is_root() {
         shown.to_owned()
     } else {
-        shown.join(name::shown(path.as_bytes()))
+        shown.join(path_bytes::shown(path.as_bytes()))
     }
 }

@@ -12,9 +12,9 @@ use std::sync::Arc;
 use super::archive::{Archive, Content, Fault, Member};
 use super::error::Error;
 use super::folder::{Descent, Folder};
-use super::member::MemberPath;
-use super::moment::Moment;
-use super::name;
+use super::member_path::MemberPath;
+use super::mtime::Moment;
+use super::path_bytes;
 use super::progress::Progress;
 
 const PIECE: usize = 128 * 1024;
@@ -73,7 +73,7 @@ pub(super) fn unpack(
                 refuse(&member.path, "there are more members than the VM announced").into(),
             );
         }
-        progress.file(&name::shown(member.path.as_bytes()));
+        progress.file(&path_bytes::shown(member.path.as_bytes()));
         unpacker.member(member, &mut archive)?;
     }
     unpacker.done.members = archive.finish()?;
@@ -136,7 +136,7 @@ impl Unpacker<'_> {
                 self.hard_links.push((member.path, to));
             }
             Content::HardLink { .. } | Content::Special => {
-                self.done.special.push(name::shown(member.path.as_bytes()));
+                self.done.special.push(path_bytes::shown(member.path.as_bytes()));
             }
         }
         Ok(())
@@ -241,7 +241,7 @@ pub(super) fn write_with_holes(file: &mut File, bytes: &[u8]) -> std::io::Result
 }
 
 fn system_name(path: &MemberPath, own: &[u8]) -> Result<std::ffi::OsString, Error> {
-    name::from_bytes(own).ok_or_else(|| Error::Refused {
+    path_bytes::from_bytes(own).ok_or_else(|| Error::Refused {
         path: path.to_string(),
         reason: "no file on this machine can have this name".to_owned(),
     })
@@ -276,5 +276,5 @@ fn local(action: &'static str, path: &MemberPath, error: std::io::Error) -> Erro
             detail: error.to_string(),
         };
     }
-    Error::local(action, name::shown(path.as_bytes()), error)
+    Error::local(action, path_bytes::shown(path.as_bytes()), error)
 }

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use twox_hash::XxHash64;
 use zstd::stream::raw::{CParameter, Encoder, InBuffer, Operation as _, OutBuffer};
 
-use super::shrink::Trial;
+use super::compressible::Trial;
 
 const LEVEL: i32 = 1;
 /// What is looked at, and stored, at once.
@@ -134,7 +134,7 @@ impl<W: Write> Write for Zstandard<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transfer::shrink::random;
+    use crate::transfer::compressible::random;
 
     fn packed(content: &[u8], threads: usize) -> Vec<u8> {
         let mut out = Zstandard::new(Vec::new(), threads).unwrap();

@@ -4,8 +4,8 @@
 use std::io::{self, Read};
 
 use super::error::Error;
-use super::member::MemberPath;
-use super::moment::Moment;
+use super::member_path::MemberPath;
+use super::mtime::Moment;
 use super::pax::{self, Pax};
 
 mod field;

@@ -1,16 +1,16 @@
 //! From a VM to this machine.
 
-mod big;
-mod delivery;
-mod earlier;
+mod large_file;
+mod transport;
+mod resumed;
 mod file;
 mod parts;
 mod plan;
-mod said;
+mod tar_report;
 mod stream;
 mod tree;
 
-pub(super) use said::Said;
+pub(super) use tar_report::Said;
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -22,14 +22,14 @@ use super::SMALL;
 use super::error::Error;
 use super::guest_path;
 use super::journal::Noted;
-use super::landing;
-use super::leftovers::sweep;
-use super::name;
+use super::install;
+use super::cleanup::sweep;
+use super::path_bytes;
 use super::progress::Progress;
 use super::remote::{BlobStore, Guest};
 use super::request::{DownloadRequest, DownloadTarget, Links, RemotePath, Settings};
 use super::script::{self, Found};
-use super::staging::Staging;
+use super::staged_objects::Staging;
 use super::summary::Summary;
 use super::tree::apart;
 
@@ -97,7 +97,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
                 }
                 // What was spared for a source that had no use for it.
                 let sweep = move || {
-                    landing::sweep(&path, &[]);
+                    install::sweep(&path, &[]);
                     Ok(())
                 };
                 blocking(sweep).await?;
@@ -181,7 +181,7 @@ pub(super) fn own_name(path: &str) -> Result<OsString, Error> {
         .unwrap_or_default();
     let usable = !own.is_empty() && own != "." && own != "..";
     usable
-        .then(|| name::from_bytes(&guest_path::bytes(own)))
+        .then(|| path_bytes::from_bytes(&guest_path::bytes(own)))
         .flatten()
         .ok_or_else(|| Error::Refused {
             path: path.to_owned(),

@@ -10,21 +10,21 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
 
-use super::big::Big;
-use super::delivery::Holds;
-use super::earlier::Earlier;
+use super::large_file::Big;
+use super::transport::Holds;
+use super::resumed::Earlier;
 use super::plan::{Plan, Work, rest};
-use super::said::Said;
+use super::tar_report::Said;
 use super::{Job, blocking, check_space};
 use crate::transfer::READINGS;
 use crate::transfer::codec::Codec;
 use crate::transfer::error::Error;
 use crate::transfer::folder::{Kind, Meta};
 use crate::transfer::journal::{Begun, Noted};
-use crate::transfer::landing::{Parts, TreeLanding};
-use crate::transfer::member::MemberPath;
-use crate::transfer::moment::Moment;
-use crate::transfer::name;
+use crate::transfer::install::{Parts, TreeLanding};
+use crate::transfer::member_path::MemberPath;
+use crate::transfer::mtime::Moment;
+use crate::transfer::path_bytes;
 use crate::transfer::progress::Steady;
 use crate::transfer::receive::{Input, receive};
 use crate::transfer::remote::{BlobStore, Guest};
@@ -98,7 +98,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         }
         let special = entries.extract_if(.., |entry| entry.kind == Kind::Special);
         let special = special.map(|entry| Skipped {
-            path: name::shown(entry.path.as_bytes()),
+            path: path_bytes::shown(entry.path.as_bytes()),
             reason: SkipReason::Special,
         });
         let special: Vec<_> = special.collect();
@@ -207,7 +207,7 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
             Work::Part(big, range) => {
                 let own = big.places.first().cloned().unwrap_or_default();
                 let path = below(self.path, &own);
-                self.job.progress.file(&name::shown(own.as_bytes()));
+                self.job.progress.file(&path_bytes::shown(own.as_bytes()));
                 let staged = file_name(&big);
                 let file = big.file(|| self.landing.create(&staged))?;
                 let about = (path.as_str(), self.tools, self.codec);
@@ -246,7 +246,7 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
                 done.again = Some(big.clone());
                 return Ok(());
             }
-            let paths = big.places.iter().map(|place| name::shown(place.as_bytes()));
+            let paths = big.places.iter().map(|place| path_bytes::shown(place.as_bytes()));
             let reason = match has_vanished {
                 true => SkipReason::Vanished,
                 false if self.job.settings.incomplete == Incomplete::Stop => {

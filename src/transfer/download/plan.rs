@@ -4,10 +4,10 @@ use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::big::Big;
-use super::earlier::Earlier;
+use super::large_file::Big;
+use super::resumed::Earlier;
 use crate::transfer::folder::Kind;
-use crate::transfer::member::MemberPath;
+use crate::transfer::member_path::MemberPath;
 use crate::transfer::script::{BLOCK, Surveyed};
 use crate::transfer::shards::{PartSizes, gaps, is_big};
 

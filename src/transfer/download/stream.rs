@@ -5,7 +5,7 @@ use std::io::{Read as _, Write as _};
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc::Receiver;
 
-use super::delivery::{Delivery, Holds};
+use super::transport::{Delivery, Holds};
 use super::file::{check_size, whole};
 use super::{Job, changed, special};
 use crate::transfer::channel::{Outlet, Piece, channel};

@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use super::delivery::{Delivery, Holds};
-use super::said::Said;
+use super::transport::{Delivery, Holds};
+use super::tar_report::Said;
 use super::{Job, blocking, changed, check_space};
 use crate::transfer::READINGS;
 use crate::transfer::error::Error;
 use crate::transfer::folder::Kind;
-use crate::transfer::landing::{Earlier, TreeLanding};
-use crate::transfer::member::MemberPath;
+use crate::transfer::install::{Earlier, TreeLanding};
+use crate::transfer::member_path::MemberPath;
 use crate::transfer::receive::{Input, receive};
 use crate::transfer::remote::{BlobStore, Guest};
 use crate::transfer::request::Incomplete;

@@ -4,8 +4,8 @@ use std::io;
 use std::sync::Arc;
 
 use super::Folder;
-use crate::transfer::member::MemberPath;
-use crate::transfer::name;
+use crate::transfer::member_path::MemberPath;
+use crate::transfer::path_bytes;
 
 /// Holds the folders from a root down to the last one asked for, so that neighbours cost no second walk.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl Descent {
             .count();
         self.held.truncate(shared);
         for part in path.parts().skip(shared) {
-            let name = name::from_bytes(part).ok_or(io::ErrorKind::InvalidFilename)?;
+            let name = path_bytes::from_bytes(part).ok_or(io::ErrorKind::InvalidFilename)?;
             let next = self.last().folder(&name)?;
             self.held.push((part.to_vec(), next));
         }

@@ -17,7 +17,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::Path;
 
-use super::moment::Moment;
+use super::mtime::Moment;
 
 /// What an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{Kind, Meta};
-use crate::transfer::moment::Moment;
+use crate::transfer::mtime::Moment;
 
 /// A folder, by its full path.
 #[derive(Debug)]

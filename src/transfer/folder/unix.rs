@@ -15,7 +15,7 @@ use rustix::fs::{
 use rustix::process::{Gid, Uid};
 
 use super::{Kind, Meta};
-use crate::transfer::moment::Moment;
+use crate::transfer::mtime::Moment;
 
 /// A folder, by its descriptor.
 #[derive(Debug)]

@@ -1,24 +1,24 @@
 //! Packing entries into an archive framed by us, from what the opened file says and never from a path or an old look at it.
 
-pub(super) mod beside;
+pub(super) mod trailer;
 pub(super) mod holes;
-mod ledger;
+mod results;
 
-pub(super) use ledger::{Ledger, Outcome};
+pub(super) use results::{Ledger, Outcome};
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
 use std::path::PathBuf;
 
-use beside::Counter;
+use trailer::Counter;
 
 use super::error::Error;
 use super::folder::{Descent, Folder, Kind, Meta};
 use super::header::{self, Flavor, Head, Shape};
-use super::member::MemberPath;
-use super::moment::Moment;
-use super::name;
+use super::member_path::MemberPath;
+use super::mtime::Moment;
+use super::path_bytes;
 use super::progress::Progress;
 use super::tree::{Tree, gone};
 
@@ -146,7 +146,7 @@ impl<W: Write> Packer<'_, W> {
     fn entry(&mut self, index: usize, descent: &mut Descent) -> Result<Outcome, Stop> {
         let entry = &self.shard.tree.entries[index];
         let place = self.shard.tree.place(entry);
-        self.progress.file(&name::shown(place.as_bytes()));
+        self.progress.file(&path_bytes::shown(place.as_bytes()));
         let failed =
             |action, error| Stop::Failed(Error::local(action, self.shard.tree.shown(entry), error));
         let Some((parent, own)) = entry.path.split() else {
@@ -156,7 +156,7 @@ impl<W: Write> Packer<'_, W> {
                 .map_err(|error| failed("read", error))?;
             return self.folder(place, meta);
         };
-        let Some(own) = name::from_bytes(own) else {
+        let Some(own) = path_bytes::from_bytes(own) else {
             return Ok(Outcome::Vanished);
         };
         let folder = match descent.to(&parent) {
@@ -180,7 +180,7 @@ impl<W: Write> Packer<'_, W> {
             // Other parts may hold what was found in it.
             _ if entry.kind == Kind::Folder && self.is_part() => Ok(Outcome::Vanished),
             Kind::Link => match folder.read_link(&own) {
-                Ok(text) => self.link(&place, &meta, name::to_bytes(&text).unwrap_or_default()),
+                Ok(text) => self.link(&place, &meta, path_bytes::to_bytes(&text).unwrap_or_default()),
                 Err(error) if gone(&error) || error.kind() == io::ErrorKind::InvalidInput => {
                     Ok(Outcome::Vanished)
                 }
@@ -346,12 +346,12 @@ impl<W: Write> Packer<'_, W> {
         if let Extent::Part { shared, .. } = &self.shard.extent
             && !shared.is_empty()
         {
-            self.beside(b"shared.sh", |out| beside::shared(shared, out))?;
+            self.beside(b"shared.sh", |out| trailer::shared(shared, out))?;
         }
         if settles && !folders.is_empty() {
-            self.beside(b"folders.tar", |out| beside::folders(&folders, flavor, out))?;
+            self.beside(b"folders.tar", |out| trailer::folders(&folders, flavor, out))?;
             if flavor == Flavor::Plain {
-                self.beside(b"modes.sh", |out| beside::modes(&folders, out))?;
+                self.beside(b"modes.sh", |out| trailer::modes(&folders, out))?;
             }
         }
         if !self.ledger.gone.is_empty() {
@@ -362,7 +362,7 @@ impl<W: Write> Packer<'_, W> {
                 .iter()
                 .map(|&index| tree.place(&tree.entries[index]))
                 .collect();
-            self.beside(b"gone.sh", |out| beside::removals(&gone, out))?;
+            self.beside(b"gone.sh", |out| trailer::removals(&gone, out))?;
         }
         let members = self.members;
         self.beside(self.shard.marker.as_bytes(), |out| {

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use super::{Call, Patience, SMALL_OUTPUT};
 use crate::transfer::error::Error;
-use crate::transfer::member::MemberPath;
-use crate::transfer::moment::Moment;
+use crate::transfer::member_path::MemberPath;
+use crate::transfer::mtime::Moment;
 use crate::transfer::remote::Guest;
-use crate::transfer::script::answer::broken;
+use crate::transfer::script::reply::broken;
 
 /// Bytes of names that one command takes along.
 const LONGEST: usize = 512 * 1024;

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::answer::broken;
+use super::reply::broken;
 use super::{Call, Patience};
 use crate::transfer::error::Error;
-use crate::transfer::member::MemberPath;
+use crate::transfer::member_path::MemberPath;
 use crate::transfer::remote::Guest;
 
 /// A sha256.

@@ -1,9 +1,9 @@
 //! What is in a folder of the VM.
 
-use super::answer::broken;
+use super::reply::broken;
 use super::{Call, Patience};
 use crate::transfer::error::Error;
-use crate::transfer::member::MemberPath;
+use crate::transfer::member_path::MemberPath;
 use crate::transfer::remote::Guest;
 use crate::transfer::request::Links;
 

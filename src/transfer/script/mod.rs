@@ -1,35 +1,35 @@
 //! The scripts that run in the VM, and what they answer. They are POSIX shell for GNU and BusyBox tools, go as `sh -c` with their parameters
 //! as arguments, and get signed URLs on their standard input.
 
-mod adopt;
-mod answer;
+mod reuse_ranges;
+mod reply;
 mod apply;
-mod get;
+mod read_small;
 mod hash;
 mod list;
-mod look;
-mod parts;
-mod put;
+mod probe;
+mod ranges;
+mod receive;
 mod running;
-mod scan;
+mod list_full;
 mod send;
-mod survey;
+mod list_sizes;
 
 pub use running::{is_running, running};
 
-pub(super) use adopt::{Adopt, adopt};
+pub(super) use reuse_ranges::{Adopt, adopt};
 pub(super) use apply::{Change, apply};
-pub(super) use get::{Found, Inline, get};
+pub(super) use read_small::{Found, Inline, get};
 pub(super) use hash::{Digest, hash};
 pub(super) use list::{Entry, Listed, list};
-pub(super) use look::{Kind, Place, Tools, look};
-pub(super) use parts::{Ask, FinishFile, PutRange, ask, begin, finish_file, put_range};
-pub(super) use put::{Object, PutFile, PutTree, Relayed, Role, prepare, put_file, put_tree};
-pub(super) use scan::{Depth, Scan, Shape, scan};
+pub(super) use probe::{Kind, Place, Tools, look};
+pub(super) use ranges::{Ask, FinishFile, PutRange, ask, begin, finish_file, put_range};
+pub(super) use receive::{Object, PutFile, PutTree, Relayed, Role, prepare, put_file, put_tree};
+pub(super) use list_full::{Depth, Scan, Shape, scan};
 pub(super) use send::{
     Announced, BLOCK, Made, SendTree, Share, Status, Way, piece, send_file, send_range, send_tree,
 };
-pub(super) use survey::{Surveyed, survey};
+pub(super) use list_sizes::{Surveyed, survey};
 
 use super::error::{Error, RemoteClass};
 use super::guest_path;

@@ -1,13 +1,13 @@
 //! Making the VM send files out.
 
-use super::answer::{Answer, broken};
+use super::reply::{Answer, broken};
 use super::list::Listed;
 use super::{Call, Patience, SMALL_OUTPUT, line};
 use crate::secret::SignedUrl;
 use crate::transfer::codec::Codec;
 use crate::transfer::error::Error;
 use crate::transfer::header::Flavor;
-use crate::transfer::moment::Moment;
+use crate::transfer::mtime::Moment;
 use crate::transfer::remote::Guest;
 use crate::transfer::request::Links;
 

@@ -5,13 +5,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::here::{open, parent};
-use super::work::Work;
-use crate::transfer::abandoned;
+use super::local_side::{open, parent};
+use super::difference::Work;
+use crate::transfer::stale_folders;
 use crate::transfer::error::Error;
 use crate::transfer::folder::{Descent, Folder, Kind};
-use crate::transfer::member::MemberPath;
-use crate::transfer::name;
+use crate::transfer::member_path::MemberPath;
+use crate::transfer::path_bytes;
 use crate::transfer::script::Change;
 
 /// Where what replaces something is made, and where what it replaces goes. All of it is gone when this is dropped.
@@ -34,7 +34,7 @@ impl Stage {
         let path = target.join(&name);
         let failed = |error| Error::local("make the folder", &path, error);
         let folder = Folder::open(target).map_err(failed)?;
-        let held = Some(abandoned::make_held(&folder, &name).map_err(failed)?);
+        let held = Some(stale_folders::make_held(&folder, &name).map_err(failed)?);
         Ok(Self {
             folder,
             name,
@@ -85,7 +85,7 @@ pub(super) fn apply(
                 ),
             };
             done.map_err(|error| {
-                Error::local(action, root.join(name::shown(path.as_bytes())), error)
+                Error::local(action, root.join(path_bytes::shown(path.as_bytes())), error)
             })?;
         }
     }

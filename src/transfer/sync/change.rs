@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::work::Work;
+use super::difference::Work;
 use crate::transfer::folder::Kind;
-use crate::transfer::member::MemberPath;
-use crate::transfer::moment::Moment;
+use crate::transfer::member_path::MemberPath;
+use crate::transfer::mtime::Moment;
 use crate::transfer::script::Change;
 
 /// The changes in the order in which they are made: what removes and replaces comes before the times of the folders that it happens in.

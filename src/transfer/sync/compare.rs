@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::state::{Side, State};
 use crate::transfer::folder::Kind;
-use crate::transfer::member::MemberPath;
+use crate::transfer::member_path::MemberPath;
 
 /// Which entries of the source are copied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -210,7 +210,7 @@ fn above<'a>(paths: impl Iterator<Item = &'a MemberPath>) -> BTreeSet<MemberPath
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transfer::moment::Moment;
+    use crate::transfer::mtime::Moment;
 
     fn path(text: &str) -> MemberPath {
         MemberPath::parse(text.as_bytes()).unwrap()

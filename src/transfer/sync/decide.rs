@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::compare::{self, Comparison, Proof, Rules, Take};
-use super::here::Here;
+use super::local_side::Here;
 use super::plan::Choice;
 use super::state::{Side, State};
-use super::there::There;
-use super::work::Work;
+use super::remote_side::There;
+use super::difference::Work;
 use crate::transfer::error::Error;
 use crate::transfer::filter::Filter;
 use crate::transfer::folder::Kind;
-use crate::transfer::member::MemberPath;
+use crate::transfer::member_path::MemberPath;
 use crate::transfer::remote::Guest;
 use crate::transfer::script::Digest;
 

@@ -14,24 +14,24 @@
 //! - `carry`: all of it in order; `verify`: the proof at its end
 
 mod apply;
-mod carry;
+mod execute;
 mod change;
 mod compare;
 mod decide;
 mod digest;
-mod down;
-mod here;
+mod plan_download;
+mod local_side;
 mod plan;
 mod state;
-mod there;
-mod up;
+mod remote_side;
+mod plan_upload;
 mod verify;
-mod work;
+mod difference;
 
-pub use carry::carry_out;
+pub use execute::carry_out;
 pub use compare::{Proof, Take};
-pub use down::plan_download;
+pub use plan_download::plan_download;
 pub use plan::{Choice, Outlook, Plan};
-pub use up::plan_upload;
+pub use plan_upload::plan_upload;
 
 pub(super) use state::{Side, State};

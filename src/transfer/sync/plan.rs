@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::compare::Take;
-use super::down::Down;
-use super::up::Up;
+use super::plan_download::Down;
+use super::plan_upload::Up;
 use crate::transfer::summary::Skipped;
 
 /// What is copied, and what is done besides.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::transfer::folder::{Kind, Meta};
-use crate::transfer::member::MemberPath;
-use crate::transfer::moment::Moment;
+use crate::transfer::member_path::MemberPath;
+use crate::transfer::mtime::Moment;
 
 /// One end: entries by their path below the target.
 pub(in crate::transfer) type Side = BTreeMap<MemberPath, State>;

@@ -3,9 +3,9 @@
 use super::compare::{Proof, Take};
 use super::decide::hash;
 use super::plan::Choice;
-use super::work::Work;
+use super::difference::Work;
 use crate::transfer::error::Error;
-use crate::transfer::member::MemberPath;
+use crate::transfer::member_path::MemberPath;
 use crate::transfer::remote::Guest;
 use crate::transfer::script::Scan;
 

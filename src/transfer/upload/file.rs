@@ -5,15 +5,15 @@ use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::big::Big;
+use super::large_file::Big;
 use super::parts::Route;
 use super::{Job, parent_of, stage};
 use crate::transfer::checksum::Checksum;
 use crate::transfer::codec::Codec;
 use crate::transfer::error::Error;
 use crate::transfer::folder::{Folder, Kind, Meta};
-use crate::transfer::member::MemberPath;
-use crate::transfer::pack::{Stop, beside};
+use crate::transfer::member_path::MemberPath;
+use crate::transfer::pack::{Stop, trailer};
 use crate::transfer::progress::{Progress, Steady};
 use crate::transfer::remote::{BlobStore, Guest};
 use crate::transfer::request::RemotePath;
@@ -268,7 +268,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         let failed = |error| Error::local("read", &file.path, error);
         let mut words = Vec::new();
         let own = MemberPath::default().join(name.as_bytes());
-        beside::quoted(&own, &mut words).map_err(failed)?;
+        trailer::quoted(&own, &mut words).map_err(failed)?;
         let stage = self.stage(folder);
         let codec = place.tools.codec(self.settings.compression)?;
         self.settings.leftovers.add(&stage);

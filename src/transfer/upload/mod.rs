@@ -1,7 +1,7 @@
 //! From this machine into a VM.
 
-mod big;
-mod earlier;
+mod large_file;
+mod resumed;
 mod file;
 mod parts;
 mod plan;
@@ -17,13 +17,13 @@ use std::time::Instant;
 use super::codec::{Codec, threads};
 use super::error::Error;
 use super::guest_path;
-use super::leftovers::{settle, sweep, tidy_earlier};
+use super::cleanup::{settle, sweep, tidy_earlier};
 use super::progress::Progress;
 use super::remote::{BlobStore, Guest};
 use super::request::{RemotePath, Settings, UploadRequest, UploadSource};
 use super::script::{self, Object, Place};
 use super::send::Encoding;
-use super::staging::Staging;
+use super::staged_objects::Staging;
 use super::summary::Summary;
 use super::tree::Position;
 use crate::secret::SignedUrl;

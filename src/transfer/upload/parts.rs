@@ -9,7 +9,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
 
-use super::big::{Big, Still};
+use super::large_file::{Big, Still};
 use super::plan::{Batch, Plan, Work};
 use super::tree::{Archive, Portion, summarize};
 use super::{Job, blocking, parent_of, questions};
@@ -17,10 +17,10 @@ use crate::transfer::SMALL;
 use crate::transfer::codec::{Codec, threads};
 use crate::transfer::error::Error;
 use crate::transfer::folder::{Descent, Folder, Kind};
-use crate::transfer::leftovers::tidy_earlier;
-use crate::transfer::moment::Moment;
-use crate::transfer::name;
-use crate::transfer::pack::{self, Extent, Ledger, Outcome, Shard, Stop, beside};
+use crate::transfer::cleanup::tidy_earlier;
+use crate::transfer::mtime::Moment;
+use crate::transfer::path_bytes;
+use crate::transfer::pack::{self, Extent, Ledger, Outcome, Shard, Stop, trailer};
 use crate::transfer::progress::Silent;
 use crate::transfer::remote::{BlobStore, Guest};
 use crate::transfer::request::Incomplete;
@@ -376,12 +376,12 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
         let opening = blocking(move || {
             let entry = &tree.entries[entries[0]];
             let shown = tree.shown(entry);
-            progress.file(&name::shown(tree.place(entry).as_bytes()));
+            progress.file(&path_bytes::shown(tree.place(entry).as_bytes()));
             let failed = |error| Error::local("open", &shown, error);
             let source = &tree.sources[entry.source];
             let opened = source.folder().and_then(|folder| {
                 let (parent, own) = entry.path.split().unwrap_or_default();
-                let own = name::from_bytes(own).unwrap_or_default();
+                let own = path_bytes::from_bytes(own).unwrap_or_default();
                 let mut descent = Descent::new(folder);
                 descent.to(&parent)?.open_file(&own)
             });
@@ -410,7 +410,7 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
             let mut words = Vec::new();
             let names: Vec<usize> = names;
             for &entry in &names {
-                beside::quoted(&tree.place(&tree.entries[entry]), &mut words).map_err(failed)?;
+                trailer::quoted(&tree.place(&tree.entries[entry]), &mut words).map_err(failed)?;
             }
             let (file, named) = ((file, meta), (folder, words));
             let big = Big::new((names, place), shown, file, named, number);

@@ -4,10 +4,10 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::big::Big;
+use super::large_file::Big;
 use crate::transfer::folder::Kind;
 use crate::transfer::header::Flavor;
-use crate::transfer::member::MemberPath;
+use crate::transfer::member_path::MemberPath;
 use crate::transfer::shards::is_big;
 use crate::transfer::tree::Tree;
 

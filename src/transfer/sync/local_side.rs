@@ -10,8 +10,8 @@ use super::digest::digest;
 use super::state::{Side, State};
 use crate::transfer::error::Error;
 use crate::transfer::folder::{Descent, Folder, Kind};
-use crate::transfer::member::{DEEPEST, MemberPath};
-use crate::transfer::name;
+use crate::transfer::member_path::{DEEPEST, MemberPath};
+use crate::transfer::path_bytes;
 use crate::transfer::script::Digest;
 use crate::transfer::tree::{Tree, gone};
 
@@ -132,7 +132,7 @@ pub(super) fn parent<'a>(
     path: &MemberPath,
 ) -> io::Result<(&'a Folder, std::ffi::OsString)> {
     let (folder, own) = path.split().ok_or(io::ErrorKind::InvalidInput)?;
-    let own = name::from_bytes(own).ok_or(io::ErrorKind::InvalidFilename)?;
+    let own = path_bytes::from_bytes(own).ok_or(io::ErrorKind::InvalidFilename)?;
     Ok((descent.to(&folder)?, own))
 }
 
@@ -155,7 +155,7 @@ fn each(
             continue;
         };
         let (parent, own) = match entry.path.split() {
-            Some((parent, own)) => (parent, name::from_bytes(own)),
+            Some((parent, own)) => (parent, path_bytes::from_bytes(own)),
             None => (MemberPath::default(), None),
         };
         match descent.to(&parent) {
@@ -168,7 +168,7 @@ fn each(
 }
 
 fn walk(folder: &Folder, root: &Path, path: &MemberPath, side: &mut Side) -> Result<(), Error> {
-    let shown = |path: &MemberPath| root.join(name::shown(path.as_bytes()));
+    let shown = |path: &MemberPath| root.join(path_bytes::shown(path.as_bytes()));
     if path.parts().count() > DEEPEST {
         return Err(Error::Refused {
             path: shown(path).display().to_string(),
@@ -177,7 +177,7 @@ fn walk(folder: &Folder, root: &Path, path: &MemberPath, side: &mut Side) -> Res
     }
     let names = folder.names();
     for own in names.map_err(|error| Error::local("list the folder", shown(path), error))? {
-        let Some(bytes) = name::to_bytes(&own) else {
+        let Some(bytes) = path_bytes::to_bytes(&own) else {
             continue;
         };
         let inside = path.join(bytes);
@@ -199,7 +199,7 @@ fn walk(folder: &Folder, root: &Path, path: &MemberPath, side: &mut Side) -> Res
 fn state(folder: &Folder, own: &std::ffi::OsStr) -> io::Result<State> {
     let meta = folder.meta(own)?;
     let link = match meta.kind {
-        Kind::Link => name::to_bytes(&folder.read_link(own)?)
+        Kind::Link => path_bytes::to_bytes(&folder.read_link(own)?)
             .unwrap_or_default()
             .to_vec(),
         _ => Vec::new(),

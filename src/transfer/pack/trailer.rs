@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use crate::transfer::folder::Meta;
 use crate::transfer::header::{self, Flavor, Head, Shape};
-use crate::transfer::member::MemberPath;
+use crate::transfer::member_path::MemberPath;
 
 /// Paths on one line of shell.
 const PATHS_PER_LINE: usize = 200;

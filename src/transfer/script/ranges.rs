@@ -1,10 +1,10 @@
 //! Bringing a copy into its place in parts.
 
-use super::put::{Object, done, octal, text};
+use super::receive::{Object, done, octal, text};
 use super::{Call, Patience, SMALL_OUTPUT};
 use crate::transfer::codec::Codec;
 use crate::transfer::error::Error;
-use crate::transfer::moment::Moment;
+use crate::transfer::mtime::Moment;
 use crate::transfer::remote::Guest;
 
 /// Makes a folder that is not there, with this mode, and the stage for the parts; removes the stages of earlier copies.

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 
-use super::answer::{Answer, broken};
-use super::look::{absolute, kind};
+use super::reply::{Answer, broken};
+use super::probe::{absolute, kind};
 use super::{Call, Kind as What, Patience};
 use crate::transfer::READINGS;
 use crate::transfer::codec::Codec;
 use crate::transfer::error::Error;
 use crate::transfer::folder::Kind;
-use crate::transfer::member::MemberPath;
-use crate::transfer::moment::Moment;
+use crate::transfer::member_path::MemberPath;
+use crate::transfer::mtime::Moment;
 use crate::transfer::remote::Guest;
 use crate::transfer::request::Links;
 use crate::transfer::sync::{Side, State};

@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::error::RemoteError;
-use super::leftovers::Leftovers;
+use super::cleanup::Leftovers;
 use super::remote::{BlobStore, Body, ByteStream, StagingObject};
 use crate::secret::SignedUrl;
 

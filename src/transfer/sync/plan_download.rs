@@ -5,17 +5,17 @@ use std::time::Instant;
 
 use super::compare::Take;
 use super::decide::{Ends, Named, decide};
-use super::here::{self, Here};
+use super::local_side::{self, Here};
 use super::plan::{Choice, Outlook, Plan, Way};
 use super::state::Side;
-use super::there::There;
+use super::remote_side::There;
 use super::verify::check_programs;
-use super::work::Work;
+use super::difference::Work;
 use crate::transfer::download::{own_name, own_names, special};
 use crate::transfer::error::Error;
 use crate::transfer::folder;
-use crate::transfer::member::MemberPath;
-use crate::transfer::name;
+use crate::transfer::member_path::MemberPath;
+use crate::transfer::path_bytes;
 use crate::transfer::remote::Guest;
 use crate::transfer::request::{RemotePath, Settings};
 use crate::transfer::script::{self, Depth, Kind, Scan, Shape};
@@ -88,7 +88,7 @@ pub async fn plan_download(
             }
         };
         let skipped = ends.special.iter().map(|path| Skipped {
-            path: ends.shown.join(name::shown(path.as_bytes())),
+            path: ends.shown.join(path_bytes::shown(path.as_bytes())),
             reason: SkipReason::Special,
         });
         outlook.skipped.extend(skipped);
@@ -120,7 +120,7 @@ async fn file(
         target.to_owned()
     };
     let at = target.clone();
-    let there = blocking(move || here::of_file(&at)).await?;
+    let there = blocking(move || local_side::of_file(&at)).await?;
     if target.is_dir() {
         return Err(Error::Conflict {
             path: target.display().to_string(),
@@ -140,7 +140,7 @@ async fn file(
         special: Vec::new(),
         lone: target
             .file_name()
-            .and_then(name::to_bytes)
+            .and_then(path_bytes::to_bytes)
             .map(|own| MemberPath::default().join(own)),
         named: Named::No,
         shown: PathBuf::from(&found.path),
@@ -170,7 +170,7 @@ async fn tree(
     let (at, take) = (target.clone(), choice.take);
     let there = blocking(move || match take {
         Take::All => Ok(at.is_dir().then(Side::new)),
-        _ => here::of_folder(&at),
+        _ => local_side::of_folder(&at),
     });
     let there = there.await?;
     Ok(Ends {

@@ -1,11 +1,11 @@
 //! What is in a folder of the VM, with sizes.
 
-use super::answer::broken;
+use super::reply::broken;
 use super::{Call, Patience};
 use crate::transfer::error::Error;
 use crate::transfer::folder::{Kind, PERMISSIONS};
-use crate::transfer::member::MemberPath;
-use crate::transfer::moment::Moment;
+use crate::transfer::member_path::MemberPath;
+use crate::transfer::mtime::Moment;
 use crate::transfer::remote::Guest;
 
 /// Names and numbers of some millions of entries.

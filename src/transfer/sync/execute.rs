@@ -6,17 +6,17 @@ use std::time::Instant;
 
 use super::apply::{self, Stage};
 use super::change::changes;
-use super::down::Down;
-use super::here::Here;
+use super::plan_download::Down;
+use super::local_side::Here;
 use super::plan::{Choice, Plan, Way};
-use super::up::Up;
+use super::plan_upload::Up;
 use super::verify::{listed, verify};
-use super::work::Work;
+use super::difference::Work;
 use crate::transfer::error::Error;
 use crate::transfer::journal::Noted;
-use crate::transfer::landing;
-use crate::transfer::leftovers::{settle, sweep_all};
-use crate::transfer::member::MemberPath;
+use crate::transfer::install;
+use crate::transfer::cleanup::{settle, sweep_all};
+use crate::transfer::member_path::MemberPath;
 use crate::transfer::progress::Progress;
 use crate::transfer::remote::{BlobStore, Guest};
 use crate::transfer::request::{
@@ -154,7 +154,7 @@ impl<G: Guest, S: BlobStore> Carrier<'_, G, S> {
             let journal = self.settings.leftovers.journal();
             let others = journal.map(|journal| Noted::new(journal, &source.path, false).others());
             let others = others.unwrap_or_default();
-            let swept = tokio::task::spawn_blocking(move || landing::sweep(&place, &others));
+            let swept = tokio::task::spawn_blocking(move || install::sweep(&place, &others));
             swept
                 .await
                 .map_err(|error| Error::Worker(error.to_string()))?;

@@ -10,9 +10,9 @@ use crate::transfer::checksum;
 use crate::transfer::error::Error;
 use crate::transfer::folder::Folder;
 use crate::transfer::journal::{Begun, Noted};
-use crate::transfer::landing;
-use crate::transfer::member::MemberPath;
-use crate::transfer::moment::Moment;
+use crate::transfer::install;
+use crate::transfer::member_path::MemberPath;
+use crate::transfer::mtime::Moment;
 use crate::transfer::remote::{BlobStore, Guest};
 use crate::transfer::script::{self, Adopt, Tools};
 use crate::transfer::shards::gaps;
@@ -55,9 +55,9 @@ impl Earlier {
 
 impl<G: Guest, S: BlobStore> Job<'_, G, S> {
     /// What earlier tries may have left at the target.
-    pub(super) fn earlier(&self) -> landing::Earlier {
+    pub(super) fn earlier(&self) -> install::Earlier {
         let noted = self.noted.as_ref();
-        landing::Earlier {
+        install::Earlier {
             stages: noted.map(Noted::stages).unwrap_or_default(),
             spared: noted.map(Noted::others).unwrap_or_default(),
         }

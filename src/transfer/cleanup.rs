@@ -8,7 +8,7 @@ use super::journal::Journal;
 use super::progress::Progress;
 use super::remote::{BlobStore, Guest, StagingObject};
 use super::script;
-use super::staging::empty_all;
+use super::staged_objects::empty_all;
 use crate::secret::SignedUrl;
 
 /// How long the other side may take to notice that a connection has ended.

@@ -103,7 +103,7 @@ impl MemberPath {
 
 impl fmt::Display for MemberPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        super::name::shown(&self.0).display().fmt(f)
+        super::path_bytes::shown(&self.0).display().fmt(f)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::answer::broken;
+use super::reply::broken;
 use super::{BLOCK, Call, Patience, SMALL_OUTPUT};
 use crate::transfer::error::Error;
 use crate::transfer::remote::Guest;

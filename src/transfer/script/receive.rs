@@ -5,9 +5,9 @@ use crate::secret::SignedUrl;
 use crate::transfer::codec::Codec;
 use crate::transfer::error::Error;
 use crate::transfer::header::Flavor;
-use crate::transfer::moment::Moment;
+use crate::transfer::mtime::Moment;
 use crate::transfer::remote::Guest;
-use crate::transfer::script::answer::broken;
+use crate::transfer::script::reply::broken;
 
 /// Where the VM finds the bytes of an object.
 #[derive(Clone, Debug)]

@@ -17,7 +17,7 @@ use crate::transfer::READINGS;
 use crate::transfer::checksum;
 use crate::transfer::error::Error;
 use crate::transfer::folder::{Folder, Meta};
-use crate::transfer::member::MemberPath;
+use crate::transfer::member_path::MemberPath;
 use crate::transfer::pack::{Stop, holes};
 use crate::transfer::progress::{Progress, Steady};
 use crate::transfer::remote::{BlobStore, Guest};

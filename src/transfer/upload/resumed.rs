@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::Job;
-use super::big::Big;
+use super::large_file::Big;
 use super::parts::Route;
 use crate::transfer::error::Error;
 use crate::transfer::remote::{BlobStore, Guest};

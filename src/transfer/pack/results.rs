@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::transfer::moment::Moment;
+use crate::transfer::mtime::Moment;
 
 /// What came of an entry of a tree; one that was packed again has its last outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! What a source in the VM is, and a small file whole.
 
-use super::answer::{Answer, broken};
-use super::look::{Kind, Tools, absolute, kind};
-use super::put::text;
+use super::reply::{Answer, broken};
+use super::probe::{Kind, Tools, absolute, kind};
+use super::receive::text;
 use super::send::Status;
 use super::{Call, Patience, SMALL_OUTPUT};
 use crate::transfer::error::Error;

@@ -1,6 +1,6 @@
 //! What is at a path in the VM, and what the VM has.
 
-use super::answer::{Answer, broken};
+use super::reply::{Answer, broken};
 use super::{Call, Patience, SMALL_OUTPUT};
 use crate::transfer::codec::Codec;
 use crate::transfer::error::Error;

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::compare::Comparison;
-use super::here::Here;
+use super::local_side::Here;
 use super::plan::Outlook;
 use super::state::{Side, State};
-use super::there::There;
+use super::remote_side::There;
 use crate::transfer::folder::Kind;
-use crate::transfer::member::MemberPath;
-use crate::transfer::name;
+use crate::transfer::member_path::MemberPath;
+use crate::transfer::path_bytes;
 use crate::transfer::script::Change;
 use crate::transfer::selection::{Picked, Selection};
 use crate::transfer::summary::{SkipReason, Skipped};
@@ -137,7 +137,7 @@ impl Work {
         if path.is_root() {
             self.shown.clone()
         } else {
-            self.shown.join(name::shown(path.as_bytes()))
+            self.shown.join(path_bytes::shown(path.as_bytes()))
         }
     }
 }

@@ -7,12 +7,12 @@ use std::time::Instant;
 
 use super::compare::Take;
 use super::decide::{Ends, Named, decide};
-use super::here::{self, Here};
+use super::local_side::{self, Here};
 use super::plan::{Choice, Outlook, Plan, Way};
 use super::state::State;
-use super::there::There;
+use super::remote_side::There;
 use super::verify::check_programs;
-use super::work::Work;
+use super::difference::Work;
 use crate::transfer::error::Error;
 use crate::transfer::guest_path;
 use crate::transfer::remote::Guest;
@@ -51,7 +51,7 @@ pub async fn plan_upload(
     let (sources, at) = (paths.clone(), position);
     let scanned = tokio::task::spawn_blocking(move || {
         let tree = Tree::scan(&sources, at, chosen)?;
-        let side = here::of_tree(&tree)?;
+        let side = local_side::of_tree(&tree)?;
         Ok::<_, Error>((tree, side))
     });
     let (scanned, found) = tokio::join!(

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use crate::transfer::error::Error;
 use crate::transfer::header::Flavor;
-use crate::transfer::member::MemberPath;
-use crate::transfer::name;
+use crate::transfer::member_path::MemberPath;
+use crate::transfer::path_bytes;
 use crate::transfer::request::{Incomplete, Links};
 use crate::transfer::script::Announced;
 use crate::transfer::stderr;
@@ -102,7 +102,7 @@ impl Said {
             Tale::Vanished => SkipReason::Vanished,
         };
         self.skipped.push(Skipped {
-            path: name::shown(member.as_bytes()),
+            path: path_bytes::shown(member.as_bytes()),
             reason,
         });
     }
@@ -110,7 +110,7 @@ impl Said {
     /// Those that are torn, each with its reason.
     pub(in crate::transfer) fn torn_and_skipped(&self) -> impl Iterator<Item = Skipped> {
         self.torn.iter().map(|member| Skipped {
-            path: name::shown(member.as_bytes()),
+            path: path_bytes::shown(member.as_bytes()),
             reason: match self.changed.contains(member) {
                 true => SkipReason::Changed,
                 false => SkipReason::Unreadable,
@@ -122,7 +122,7 @@ impl Said {
     pub(in crate::transfer) fn changed_paths(&self, folder: &str) -> Vec<PathBuf> {
         let shown = |member: &MemberPath| match member.is_root() {
             true => PathBuf::from(folder),
-            false => name::shown(member.as_bytes()),
+            false => path_bytes::shown(member.as_bytes()),
         };
         self.changed.iter().map(shown).collect()
     }

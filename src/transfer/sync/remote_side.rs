@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::transfer::error::Error;
 use crate::transfer::guest_path;
-use crate::transfer::member::MemberPath;
+use crate::transfer::member_path::MemberPath;
 use crate::transfer::remote::Guest;
 use crate::transfer::script::{self, Digest};
 

@@ -7,12 +7,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::abandoned::{self, Inherited};
+use super::stale_folders::{self, Inherited};
 use super::error::Error;
 use super::folder::{Descent, Folder, Kind, Meta};
-use super::member::MemberPath;
-use super::moment::Moment;
-use super::name;
+use super::member_path::MemberPath;
+use super::mtime::Moment;
+use super::path_bytes;
 
 const TREE: &str = "tree";
 
@@ -35,9 +35,9 @@ impl Stage {
         spared: &[String],
         target: &Path,
     ) -> Result<Self, Error> {
-        abandoned::sweep(&parent, spared);
+        stale_folders::sweep(&parent, spared);
         let name = OsString::from(format!(".fastvm-{nonce}"));
-        let held = abandoned::make_held(&parent, &name)
+        let held = stale_folders::make_held(&parent, &name)
             .map_err(|error| Error::local("write there", target, error))?;
         Ok(Self {
             parent,
@@ -72,7 +72,7 @@ impl Stage {
             let Some((parent, own)) = path.split() else {
                 continue;
             };
-            let own = name::from_bytes(own).unwrap_or_default();
+            let own = path_bytes::from_bytes(own).unwrap_or_default();
             let Ok(folder) = descent.to(&parent) else {
                 continue;
             };
@@ -115,10 +115,10 @@ impl Stage {
 /// Removes what killed transfers left beside a place and, where it is a folder, in it, but for what is spared.
 pub(super) fn sweep(place: &Path, spared: &[String]) {
     if let Ok((beside, _)) = Folder::open_parent(place) {
-        abandoned::sweep(&beside, spared);
+        stale_folders::sweep(&beside, spared);
     }
     if let Ok(within) = Folder::open(place) {
-        abandoned::sweep(&within, spared);
+        stale_folders::sweep(&within, spared);
     }
 }
 
@@ -200,7 +200,7 @@ impl TreeLanding {
                 // A copy that made this folder worked beside it.
                 if let Ok((beside, _)) = Folder::open_parent(target) {
                     inherited.extend(inherit(&beside, &earlier.stages));
-                    abandoned::sweep(&beside, &earlier.spared);
+                    stale_folders::sweep(&beside, &earlier.spared);
                 }
                 Ok(Self {
                     existing: Some(existing),
@@ -322,7 +322,7 @@ fn settle(
     for (path, mode, modified) in folders {
         let settle = |folder: &Folder| folder.settle(*mode, *modified);
         descent.to(path).and_then(settle).map_err(|error| {
-            let at = target.join(name::shown(path.as_bytes()));
+            let at = target.join(path_bytes::shown(path.as_bytes()));
             Error::local("set mode and time", at, error)
         })?;
     }
@@ -422,7 +422,7 @@ impl Parts {
             let Some((_, own)) = place.split() else {
                 continue;
             };
-            let own = name::from_bytes(own).ok_or_else(|| Error::Refused {
+            let own = path_bytes::from_bytes(own).ok_or_else(|| Error::Refused {
                 path: place.to_string(),
                 reason: "no file on this machine can have this name".to_owned(),
             })?;
@@ -433,7 +433,7 @@ impl Parts {
                 let Some((above, own)) = parent.split() else {
                     continue;
                 };
-                let own = name::from_bytes(own).unwrap_or_default();
+                let own = path_bytes::from_bytes(own).unwrap_or_default();
                 match descent
                     .to(&above)
                     .and_then(|folder| folder.create_folder(&own))
@@ -466,7 +466,7 @@ impl Parts {
         let mut descent = Descent::new(place.clone());
         let mut stamp = |path: &MemberPath| {
             let (parent, own) = path.split()?;
-            let own = name::from_bytes(own)?;
+            let own = path_bytes::from_bytes(own)?;
             let meta = descent
                 .to(&parent)
                 .and_then(|folder| folder.meta(&own))
@@ -487,12 +487,12 @@ impl Parts {
             let Some((parent, own)) = path.split() else {
                 continue;
             };
-            let own = name::from_bytes(own).unwrap_or_default();
+            let own = path_bytes::from_bytes(own).unwrap_or_default();
             let Ok(there) = descent.to(&parent).and_then(|folder| folder.meta(&own)) else {
                 continue;
             };
             if (there.kind == Kind::Folder) != (kind == Kind::Folder) {
-                let at = self.target.join(name::shown(path.as_bytes()));
+                let at = self.target.join(path_bytes::shown(path.as_bytes()));
                 let reason = if kind == Kind::Folder {
                     "not a folder"
                 } else {
