@@ -27,10 +27,10 @@ use crate::output::human;
 use crate::quantity::{parse_size, whole_number};
 use crate::signal::Signals;
 use crate::transfer::rate_limit::SLOWEST;
-use crate::transfer::sync::carry_out;
+use crate::transfer::sync::execute;
 use crate::transfer::{
-    Compression, DownloadRequest, DownloadTarget, Filter, Incomplete, Leftovers, Links, Pace,
-    Preview, RelayRequest, Settings, Shards, Summary, UploadRequest, UploadSource, cleanup,
+    Cleanup, Compression, DownloadRequest, DownloadTarget, Filter, Incomplete, Links, Preview,
+    RateLimit, RelayRequest, Settings, Shards, Summary, UploadRequest, UploadSource, cleanup,
     download, preview_download, preview_upload, relay, shown_guest_path, upload,
 };
 
@@ -180,9 +180,9 @@ pub(crate) async fn run(context: &mut Context, args: CpArgs) -> Result<Exit, Err
         Some(choice) => {
             let prepared = sync::prepare(&from, &vm, &plan, choice, &settings).await?;
             if dry_run {
-                return dry_run::report_compared(context, prepared.outlook());
+                return dry_run::report_compared(context, prepared.summary());
             }
-            sync::ask(context, prepared.outlook())?;
+            sync::ask(context, prepared.summary())?;
             Some(prepared)
         }
         None => None,
@@ -195,12 +195,12 @@ pub(crate) async fn run(context: &mut Context, args: CpArgs) -> Result<Exit, Err
     let journal = journal::open(context, &plan, &vm.id);
     settings.leftovers = journal::leftovers(journal.as_ref());
     let leftovers = settings.leftovers.clone();
-    let source_leftovers = Leftovers::default();
+    let source_leftovers = Cleanup::default();
     let mut signals = Signals::listen()?;
     let result = tokio::select! {
         result = async {
             match prepared {
-                Some(prepared) => carry_out(&remote, &remote, watch.clone(), prepared, settings).await,
+                Some(prepared) => execute(&remote, &remote, watch.clone(), prepared, settings).await,
                 None => transfer(&remote, (&from, &source_leftovers), watch.clone(), plan, settings).await,
             }
         } => result,
@@ -240,7 +240,7 @@ impl CpArgs {
                 parallel: self.parallel.map(usize::from),
                 ..Shards::default()
             },
-            pace: self.limit_rate.map(Pace::limited).unwrap_or_default(),
+            pace: self.limit_rate.map(RateLimit::limited).unwrap_or_default(),
             incomplete: if self.keep_going {
                 Incomplete::KeepGoing
             } else {
@@ -293,7 +293,7 @@ async fn preview(
 
 async fn transfer(
     remote: &Remote,
-    (from, source_leftovers): (&Remote, &Leftovers),
+    (from, source_leftovers): (&Remote, &Cleanup),
     watch: Arc<Watch>,
     plan: Plan,
     settings: Settings,

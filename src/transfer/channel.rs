@@ -23,12 +23,12 @@ pub(crate) fn channel() -> (mpsc::Sender<Piece>, mpsc::Receiver<Piece>) {
 }
 
 /// The writing end for a blocking thread.
-pub(crate) struct Outlet {
+pub(crate) struct ChannelWriter {
     sender: mpsc::Sender<Piece>,
     buffer: BytesMut,
 }
 
-impl Outlet {
+impl ChannelWriter {
     pub(crate) fn new(sender: mpsc::Sender<Piece>) -> Self {
         Self {
             sender,
@@ -52,7 +52,7 @@ impl Outlet {
     }
 }
 
-impl Write for Outlet {
+impl Write for ChannelWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let room = PIECE - self.buffer.len();
         let taken = bytes.len().min(room);
@@ -73,13 +73,13 @@ impl Write for Outlet {
 }
 
 /// The reading end for a blocking thread.
-pub(crate) struct Inlet {
+pub(crate) struct ChannelReader {
     receiver: mpsc::Receiver<Piece>,
     current: Bytes,
     ended: bool,
 }
 
-impl Inlet {
+impl ChannelReader {
     pub(crate) fn new(receiver: mpsc::Receiver<Piece>) -> Self {
         Self {
             receiver,
@@ -89,7 +89,7 @@ impl Inlet {
     }
 }
 
-impl Read for Inlet {
+impl Read for ChannelReader {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         while self.current.is_empty() && !self.ended {
             match self.receiver.blocking_recv() {
@@ -134,7 +134,7 @@ mod tests {
     async fn a_writer_that_is_lost_is_an_error() {
         let (sender, receiver) = channel();
         let writer = tokio::task::spawn_blocking(move || {
-            let mut outlet = Outlet::new(sender);
+            let mut outlet = ChannelWriter::new(sender);
             outlet.write_all(&[7; 200_000]).unwrap();
             outlet.flush().unwrap();
         });
@@ -147,13 +147,13 @@ mod tests {
         let (sender, receiver) = channel();
         let (back, end) = channel();
         let writer = tokio::task::spawn_blocking(move || {
-            let mut outlet = Outlet::new(sender);
+            let mut outlet = ChannelWriter::new(sender);
             outlet.write_all(&[7; 3_000_000]).unwrap();
             outlet.finish().unwrap();
         });
         let reader = tokio::task::spawn_blocking(move || {
             let mut all = Vec::new();
-            Inlet::new(end).read_to_end(&mut all).map(|_| all)
+            ChannelReader::new(end).read_to_end(&mut all).map(|_| all)
         });
         let mut pieces = stream(receiver);
         while let Some(piece) = pieces.try_next().await.unwrap() {

@@ -12,20 +12,20 @@ use super::staged_objects::empty_all;
 use crate::secret::SignedUrl;
 
 /// How long the other side may take to notice that a connection has ended.
-const MOMENT: Duration = Duration::from_millis(100);
+const DISCONNECT_DELAY: Duration = Duration::from_millis(100);
 
 /// The temporary paths a transfer has made in the VM, and its objects at the storage; clones share one list.
 #[derive(Clone, Debug, Default)]
-pub struct Leftovers {
+pub struct Cleanup {
     standing: Arc<Mutex<Vec<String>>>,
     objects: Arc<Mutex<Vec<(SignedUrl, SignedUrl)>>>,
     journal: Option<Arc<Journal>>,
 }
 
-impl Leftovers {
+impl Cleanup {
     /// Writes them down as well, so that the next try of the same copy knows of them and of what arrived.
     #[must_use]
-    pub fn kept_in(journal: Arc<Journal>) -> Self {
+    pub fn with_journal(journal: Arc<Journal>) -> Self {
         Self {
             standing: Arc::default(),
             objects: Arc::default(),
@@ -46,7 +46,7 @@ impl Leftovers {
             .clone()
     }
 
-    pub(super) fn given_out(&self, object: &StagingObject) {
+    pub(super) fn add_object(&self, object: &StagingObject) {
         let urls = (object.upload.clone(), object.download.clone());
         self.urls().push(urls);
     }
@@ -68,7 +68,7 @@ impl Leftovers {
             .collect()
     }
 
-    pub(super) fn emptied(&self, upload: &SignedUrl) {
+    pub(super) fn forget_object(&self, upload: &SignedUrl) {
         self.urls()
             .retain(|(known, _)| known.expose() != upload.expose());
     }
@@ -79,7 +79,7 @@ impl Leftovers {
 
     pub(super) fn add(&self, path: &str) {
         if let Some(journal) = &self.journal {
-            journal.stands(path);
+            journal.record_temp(path);
         }
         self.standing
             .lock()
@@ -89,7 +89,7 @@ impl Leftovers {
 
     pub(super) fn remove(&self, path: &str) {
         if let Some(journal) = &self.journal {
-            journal.gone(path);
+            journal.forget_temp(path);
         }
         self.standing
             .lock()
@@ -101,7 +101,7 @@ impl Leftovers {
 /// Removes from the VM what stands there and is not needed any more. What cannot be removed stays on the list, and is warned of.
 pub(super) async fn tidy(
     guest: &impl Guest,
-    leftovers: &Leftovers,
+    leftovers: &Cleanup,
     progress: &dyn Progress,
     path: &str,
 ) {
@@ -114,7 +114,7 @@ pub(super) async fn tidy(
 /// Ends what has a stage in the VM: after a success its script has removed it, after a failure we do.
 pub(super) async fn settle<T>(
     guest: &impl Guest,
-    leftovers: &Leftovers,
+    leftovers: &Cleanup,
     progress: &dyn Progress,
     stage: &str,
     result: Result<T, Error>,
@@ -129,12 +129,12 @@ pub(super) async fn settle<T>(
 
 /// Removes from the VM what an earlier try of the same copy left there when it was killed, but for folders that hold parts of a large file:
 /// these are answered, and are on the list from now on.
-pub(super) async fn sweep(guest: &impl Guest, leftovers: &Leftovers) -> Result<Vec<String>, Error> {
+pub(super) async fn sweep(guest: &impl Guest, leftovers: &Cleanup) -> Result<Vec<String>, Error> {
     let Some(journal) = leftovers.journal() else {
         return Ok(Vec::new());
     };
     let (kept, left): (Vec<_>, Vec<_>) = journal
-        .left()
+        .earlier_temps()
         .into_iter()
         .partition(|path| journal.holds_parts(path));
     for path in &kept {
@@ -153,7 +153,7 @@ pub(super) async fn sweep(guest: &impl Guest, leftovers: &Leftovers) -> Result<V
 /// Removes from the VM all that an earlier try of the same copy left there.
 pub(super) async fn sweep_all(
     guest: &impl Guest,
-    leftovers: &Leftovers,
+    leftovers: &Cleanup,
     progress: &dyn Progress,
 ) -> Result<(), Error> {
     sweep(guest, leftovers).await?;
@@ -162,12 +162,8 @@ pub(super) async fn sweep_all(
 }
 
 /// Removes from the VM what of an earlier try of the same copy still stands there, one by one.
-pub(super) async fn tidy_earlier(
-    guest: &impl Guest,
-    leftovers: &Leftovers,
-    progress: &dyn Progress,
-) {
-    let left = leftovers.journal().map(|journal| journal.left());
+pub(super) async fn tidy_earlier(guest: &impl Guest, leftovers: &Cleanup, progress: &dyn Progress) {
+    let left = leftovers.journal().map(|journal| journal.earlier_temps());
     for path in left.unwrap_or_default() {
         tidy(guest, leftovers, progress, &path).await;
     }
@@ -176,22 +172,22 @@ pub(super) async fn tidy_earlier(
 /// Removes from the VM and the storage what an interrupted transfer left there. Asks nothing of either when there is nothing.
 ///
 /// # Errors
-/// When the VM can't be reached or refuses; [`Leftovers::paths`] still names what is left.
+/// When the VM can't be reached or refuses; [`Cleanup::paths`] still names what is left.
 pub async fn cleanup(
     guest: &impl Guest,
     store: &impl BlobStore,
-    leftovers: &Leftovers,
+    leftovers: &Cleanup,
 ) -> Result<(), Error> {
     let removed = remove_all(guest, leftovers).await;
     if !leftovers.objects().is_empty() {
         // An upload that was cut off here ends over there a moment later, and what comes last stays.
-        tokio::time::sleep(MOMENT).await;
+        tokio::time::sleep(DISCONNECT_DELAY).await;
         empty_all(store, leftovers).await;
     }
     removed
 }
 
-async fn remove_all(guest: &impl Guest, leftovers: &Leftovers) -> Result<(), Error> {
+async fn remove_all(guest: &impl Guest, leftovers: &Cleanup) -> Result<(), Error> {
     let paths = leftovers.paths();
     if paths.is_empty() {
         return Ok(());

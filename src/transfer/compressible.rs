@@ -9,12 +9,12 @@ const SAMPLE: usize = 8 * 1024;
 const WORTHWHILE: usize = 8 * SAMPLE;
 
 /// Tries blocks, with memory that is kept from one to the next.
-pub(super) struct Trial {
+pub(super) struct CompressionTrial {
     compressor: Compressor<'static>,
     compressed: Vec<u8>,
 }
 
-impl Trial {
+impl CompressionTrial {
     pub(super) fn new() -> io::Result<Self> {
         Ok(Self {
             compressor: Compressor::new(1)?,

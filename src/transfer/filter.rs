@@ -49,7 +49,11 @@ impl Filter {
         folders
             .map(|end| (&path.as_bytes()[..end], true))
             .chain([(path.as_bytes(), is_folder)])
-            .any(|(bytes, is_folder)| patterns.matched(path_bytes::shown(bytes), is_folder).is_ignore())
+            .any(|(bytes, is_folder)| {
+                patterns
+                    .matched(path_bytes::shown(bytes), is_folder)
+                    .is_ignore()
+            })
     }
 
     pub(super) fn is_empty(&self) -> bool {

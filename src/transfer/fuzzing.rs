@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::archive::Fault;
 use super::codec::Codec;
-use super::install::{Earlier, TreeLanding};
+use super::install::{EarlierTries, TreeInstall};
 use super::progress::Silent;
 use super::unpack::{Limits, unpack};
 
@@ -33,7 +33,7 @@ pub(crate) fn unpack_into(
         Decoder::Gzip => Codec::Gzip,
         Decoder::Zstd => Codec::Zstd,
     };
-    let landing = TreeLanding::prepare(&Earlier::default(), target, nonce)
+    let landing = TreeInstall::prepare(&EarlierTries::default(), target, nonce)
         .map_err(|error| error.to_string())?;
     let folder = landing.open().map_err(|error| error.to_string())?;
     let from = codec

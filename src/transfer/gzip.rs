@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::compressible::Trial;
+use super::compressible::CompressionTrial;
 
 /// Large enough that members cost next to nothing in size, small enough that all threads are busy early.
 const BLOCK: usize = 1024 * 1024;
@@ -35,7 +35,7 @@ impl<W: Write> ParallelGzip<W> {
         let work = |_| {
             let queue = queue.clone();
             std::thread::spawn(move || {
-                let mut trial = Trial::new();
+                let mut trial = CompressionTrial::new();
                 loop {
                     let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
                     let Ok((block, answer)) = job else { return };
@@ -106,7 +106,7 @@ impl<W: Write> Write for ParallelGzip<W> {
 }
 
 /// One block as a file of its own; stored where compression is wasted.
-fn member(block: &[u8], trial: &mut io::Result<Trial>) -> io::Result<Vec<u8>> {
+fn member(block: &[u8], trial: &mut io::Result<CompressionTrial>) -> io::Result<Vec<u8>> {
     // Without a trial all is compressed.
     let shrinks = match trial {
         Ok(trial) => trial.shrinks(block)?,

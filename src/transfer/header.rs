@@ -7,13 +7,13 @@ use std::io::{self, Write};
 
 use tar::{EntryType, GnuHeader, Header};
 
-use super::mtime::Moment;
+use super::mtime::Mtime;
 
 pub(super) const BLOCK: u64 = 512;
 
 /// Which tar unpacks the archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Flavor {
+pub(super) enum TarDialect {
     Gnu,
     Plain,
 }
@@ -34,11 +34,11 @@ pub(super) struct Head<'a> {
     pub(super) shape: Shape<'a>,
     pub(super) mode: u32,
     pub(super) size: u64,
-    pub(super) modified: Moment,
+    pub(super) modified: Mtime,
 }
 
 impl Head<'_> {
-    pub(super) fn write(&self, out: &mut impl Write, flavor: Flavor) -> io::Result<()> {
+    pub(super) fn write(&self, out: &mut impl Write, dialect: TarDialect) -> io::Result<()> {
         let (kind, target) = match self.shape {
             Shape::File => (EntryType::Regular, &b""[..]),
             Shape::Folder => (EntryType::Directory, &b""[..]),
@@ -55,7 +55,7 @@ impl Head<'_> {
         if fill(&mut gnu.linkname, target) == Fit::Long {
             write_extension(out, EntryType::GNULongLink, &terminated(target))?;
         }
-        if flavor == Flavor::Gnu && self.modified.nanos != 0 {
+        if dialect == TarDialect::Gnu && self.modified.nanos != 0 {
             write_extension(
                 out,
                 EntryType::XHeader,

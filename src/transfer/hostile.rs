@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use super::archive::Fault;
 use super::folder::Folder;
-use super::header::{self, Flavor, Head, Shape};
-use super::install::{Earlier, TreeLanding};
-use super::mtime::Moment;
+use super::header::{self, Head, Shape, TarDialect};
+use super::install::{EarlierTries, TreeInstall};
+use super::mtime::Mtime;
 use super::progress::Silent;
 use super::unpack::{Limits, Unpacked, unpack};
 
@@ -30,12 +30,12 @@ impl Tar {
             shape,
             mode: 0o777,
             size: content.len() as u64,
-            modified: Moment {
+            modified: Mtime {
                 seconds: 1_700_000_000,
                 nanos: 5,
             },
         };
-        head.write(&mut self.0, Flavor::Gnu).unwrap();
+        head.write(&mut self.0, TarDialect::Gnu).unwrap();
         self.0.write_all(content).unwrap();
         header::pad(&mut self.0, content.len() as u64).unwrap();
         self
@@ -411,7 +411,7 @@ fn a_link_in_the_target_is_not_followed() {
     let into = ground.0.path().join("into");
     std::os::unix::fs::symlink("../outside", into.join("s")).unwrap();
     fs::write(into.join("keep"), b"old").unwrap();
-    let landing = TreeLanding::prepare(&Earlier::default(), &into, "test").unwrap();
+    let landing = TreeInstall::prepare(&EarlierTries::default(), &into, "test").unwrap();
     let done = unpack(
         &Tar::default()
             .folder("s")
@@ -464,7 +464,7 @@ fn swap(rounds: usize) {
         .link("d/l", "x")
         .end();
     for round in 0..rounds {
-        let Ok(landing) = TreeLanding::prepare(&Earlier::default(), &into, &round.to_string())
+        let Ok(landing) = TreeInstall::prepare(&EarlierTries::default(), &into, &round.to_string())
         else {
             continue;
         };

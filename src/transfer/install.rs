@@ -7,18 +7,18 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::stale_folders::{self, Inherited};
 use super::error::Error;
-use super::folder::{Descent, Folder, Kind, Meta};
+use super::folder::{Folder, FolderStack, Kind, Meta};
 use super::member_path::MemberPath;
-use super::mtime::Moment;
+use super::mtime::Mtime;
 use super::path_bytes;
+use super::stale_folders::{self, StaleFolder};
 
 const TREE: &str = "tree";
 
 /// A private folder on the target's file system. It is gone when this is dropped, and so are folders above it that were made for nothing.
 #[derive(Debug)]
-pub(super) struct Stage {
+pub(super) struct TempFolder {
     parent: Folder,
     name: OsString,
     made: Vec<PathBuf>,
@@ -26,7 +26,7 @@ pub(super) struct Stage {
     held: Option<Folder>,
 }
 
-impl Stage {
+impl TempFolder {
     /// `target` is what the copy is to become, for messages.
     fn new(
         parent: Folder,
@@ -66,7 +66,7 @@ impl Stage {
             .folder()
             .and_then(|stage| stage.folder(OsStr::new(folder)));
         let root = Arc::new(root.map_err(failed)?);
-        let mut descent = Descent::new(root.clone());
+        let mut descent = FolderStack::new(root.clone());
         let (mut removed, mut others) = (0, HashSet::new());
         for path in paths {
             let Some((parent, own)) = path.split() else {
@@ -102,7 +102,7 @@ impl Stage {
     }
 
     /// Takes over a file that an earlier try was writing; nothing if it is not there.
-    fn take_over(&self, earlier: &[Inherited], temp: &str, name: &str) -> Option<fs::File> {
+    fn take_over(&self, earlier: &[StaleFolder], temp: &str, name: &str) -> Option<fs::File> {
         let (stage, old) = temp.split_once('/')?;
         let inherited = earlier.iter().find(|inherited| inherited.is(stage))?;
         let into = self.folder().ok()?;
@@ -139,7 +139,7 @@ fn remove_files(folder: &Folder, files: &HashSet<(u64, u64)>) -> io::Result<u64>
 
 /// What killed tries of the same copy may have left beside or in a place, by the names of their stages.
 #[derive(Debug, Default)]
-pub(super) struct Earlier {
+pub(super) struct EarlierTries {
     /// Their files may be taken over.
     pub(super) stages: Vec<String>,
     /// They are of use to another source of the copy.
@@ -147,26 +147,26 @@ pub(super) struct Earlier {
 }
 
 /// What killed tries of the same copy left in a folder, by the names of their stages; a sweep leaves it alone as long as it is held.
-fn inherit(parent: &Folder, stages: &[String]) -> Vec<Inherited> {
-    let claim = |name: &String| Inherited::claim(parent.folder(OsStr::new(".")).ok()?, name);
+fn inherit(parent: &Folder, stages: &[String]) -> Vec<StaleFolder> {
+    let claim = |name: &String| StaleFolder::claim(parent.folder(OsStr::new(".")).ok()?, name);
     stages.iter().filter_map(claim).collect()
 }
 
 /// How often a stage that will not go is removed again, and after which time.
-const REMOVALS: u32 = 20;
-const PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
+const REMOVE_ATTEMPTS: u32 = 20;
+const REMOVE_RETRY_DELAY: std::time::Duration = std::time::Duration::from_millis(20);
 
-impl Drop for Stage {
+impl Drop for TempFolder {
     fn drop(&mut self) {
         // One open file less: they may have run out.
         self.held.take();
         // Where they have run out, whoever holds the others lets go of some soon.
-        for _ in 0..REMOVALS {
+        for _ in 0..REMOVE_ATTEMPTS {
             self.parent.remove_tree(&self.name);
             if self.parent.meta(&self.name).is_err() {
                 break;
             }
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(REMOVE_RETRY_DELAY);
         }
         // Only what is still empty goes: after a success it is not.
         for folder in self.made.iter().rev() {
@@ -177,17 +177,21 @@ impl Drop for Stage {
 
 /// The place of a folder.
 #[derive(Debug)]
-pub(super) struct TreeLanding {
+pub(super) struct TreeInstall {
     target: PathBuf,
     /// The folder that is there already.
     existing: Option<Folder>,
-    stage: Stage,
-    inherited: Vec<Inherited>,
+    stage: TempFolder,
+    inherited: Vec<StaleFolder>,
 }
 
-impl TreeLanding {
+impl TreeInstall {
     /// Makes room for a folder at `target`, after killed tries of the same copy.
-    pub(super) fn prepare(earlier: &Earlier, target: &Path, nonce: &str) -> Result<Self, Error> {
+    pub(super) fn prepare(
+        earlier: &EarlierTries,
+        target: &Path,
+        nonce: &str,
+    ) -> Result<Self, Error> {
         let target_buf = target.to_owned();
         match fs::metadata(target) {
             Ok(meta) if meta.is_dir() => {
@@ -204,7 +208,7 @@ impl TreeLanding {
                 }
                 Ok(Self {
                     existing: Some(existing),
-                    stage: Stage::new(open()?, nonce, Vec::new(), &earlier.spared, target)?,
+                    stage: TempFolder::new(open()?, nonce, Vec::new(), &earlier.spared, target)?,
                     target: target_buf,
                     inherited,
                 })
@@ -218,7 +222,7 @@ impl TreeLanding {
                 Ok(Self {
                     existing: None,
                     inherited: inherit(&parent, &earlier.stages),
-                    stage: Stage::new(parent, nonce, made, &earlier.spared, target)?,
+                    stage: TempFolder::new(parent, nonce, made, &earlier.spared, target)?,
                     target: target_buf,
                 })
             }
@@ -247,7 +251,7 @@ impl TreeLanding {
 
     /// Makes the target, unless it is there, for a copy that comes in parts. `is_new` is told whether it was made, and answers whether it
     /// counts as new.
-    pub(super) fn begin(self, is_new: impl FnOnce(bool) -> bool) -> Result<Parts, Error> {
+    pub(super) fn begin(self, is_new: impl FnOnce(bool) -> bool) -> Result<PartsInstall, Error> {
         let Self {
             target,
             existing,
@@ -264,7 +268,7 @@ impl TreeLanding {
             stage.made.push(target.clone());
             stage.parent.folder(name).map_err(failed)?
         };
-        Ok(Parts {
+        Ok(PartsInstall {
             place: Mutex::new(Arc::new(folder)),
             new: is_new(new),
             stage,
@@ -279,7 +283,7 @@ impl TreeLanding {
     }
 
     /// Moves what was unpacked into place, then gives folders their modes and times. A folder that was there keeps its own.
-    pub(super) fn place(self, folders: &[(MemberPath, u32, Moment)]) -> Result<(), Error> {
+    pub(super) fn place(self, folders: &[(MemberPath, u32, Mtime)]) -> Result<(), Error> {
         let failed = |error| Error::local("move into place", &self.target, error);
         let stage = self.stage.folder().map_err(failed)?;
         let root = if let Some(existing) = &self.existing {
@@ -310,10 +314,10 @@ impl TreeLanding {
 fn settle(
     root: Arc<Folder>,
     target: &Path,
-    folders: &[(MemberPath, u32, Moment)],
+    folders: &[(MemberPath, u32, Mtime)],
     new: bool,
 ) -> Result<(), Error> {
-    let mut descent = Descent::new(root);
+    let mut descent = FolderStack::new(root);
     let mut folders: Vec<_> = folders
         .iter()
         .filter(|(path, ..)| !path.is_root() || new)
@@ -331,16 +335,16 @@ fn settle(
 
 /// The place of a folder that comes in parts.
 #[derive(Debug)]
-pub(super) struct Parts {
+pub(super) struct PartsInstall {
     target: PathBuf,
     /// The target itself; one part is moved into it at a time.
     place: Mutex<Arc<Folder>>,
     new: bool,
-    stage: Stage,
-    inherited: Vec<Inherited>,
+    stage: TempFolder,
+    inherited: Vec<StaleFolder>,
 }
 
-impl Parts {
+impl PartsInstall {
     /// Takes over a file of an earlier try, by its name in the journal; nothing if it is not there.
     pub(super) fn take_over(&self, temp: &str, name: &str) -> Option<fs::File> {
         self.stage.take_over(&self.inherited, temp, name)
@@ -408,7 +412,7 @@ impl Parts {
         &self,
         name: &str,
         file: &fs::File,
-        (mode, modified): (u32, Moment),
+        (mode, modified): (u32, Mtime),
         places: &[MemberPath],
     ) -> Result<(), Error> {
         let failed = |error| Error::local("move into place", &self.target, error);
@@ -416,7 +420,7 @@ impl Parts {
         let part = format!("{name}-names");
         let staged = self.open(&part)?;
         let stage = self.stage.folder().map_err(failed)?;
-        let mut descent = Descent::new(staged);
+        let mut descent = FolderStack::new(staged);
         // The first takes the file itself, so that it must come last.
         for (number, place) in places.iter().enumerate().rev() {
             let Some((_, own)) = place.split() else {
@@ -463,7 +467,7 @@ impl Parts {
         paths: impl Iterator<Item = Option<&'a MemberPath>>,
     ) -> Vec<Option<Meta>> {
         let place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut descent = Descent::new(place.clone());
+        let mut descent = FolderStack::new(place.clone());
         let mut stamp = |path: &MemberPath| {
             let (parent, own) = path.split()?;
             let own = path_bytes::from_bytes(own)?;
@@ -482,7 +486,7 @@ impl Parts {
         entries: impl Iterator<Item = (&'a MemberPath, Kind)>,
     ) -> Result<(), Error> {
         let place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut descent = Descent::new(place.clone());
+        let mut descent = FolderStack::new(place.clone());
         for (path, kind) in entries {
             let Some((parent, own)) = path.split() else {
                 continue;
@@ -505,7 +509,7 @@ impl Parts {
     }
 
     /// Gives all folders their modes and times. One that was there keeps its own, if it is the target itself.
-    pub(super) fn finish(&self, folders: &[(MemberPath, u32, Moment)]) -> Result<(), Error> {
+    pub(super) fn finish(&self, folders: &[(MemberPath, u32, Mtime)]) -> Result<(), Error> {
         let place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
         // Where it is in the target, the time of that would be the time of its going.
         self.stage.parent.remove_tree(&self.stage.name);
@@ -515,12 +519,12 @@ impl Parts {
 
 /// The place of a file.
 #[derive(Debug)]
-pub(super) struct FileLanding {
+pub(super) struct FileInstall {
     target: PathBuf,
-    stage: Stage,
+    stage: TempFolder,
 }
 
-impl FileLanding {
+impl FileInstall {
     /// Makes room for a file at a place, and takes over what an earlier try had written of it under this name in the journal.
     pub(super) fn prepare(
         target: PathBuf,
@@ -537,7 +541,7 @@ impl FileLanding {
             .into_iter()
             .collect();
         let inherited = inherit(&parent, &stages);
-        let stage = Stage::new(parent, nonce, made, spared, &target)?;
+        let stage = TempFolder::new(parent, nonce, made, spared, &target)?;
         let taken = earlier.and_then(|temp| stage.take_over(&inherited, temp, TREE));
         Ok((Self { target, stage }, taken))
     }
@@ -573,7 +577,7 @@ impl FileLanding {
         self,
         file: &fs::File,
         mode: u32,
-        modified: Option<Moment>,
+        modified: Option<Mtime>,
     ) -> Result<(), Error> {
         let failed = |error| Error::local("write", &self.target, error);
         let modified = match modified {

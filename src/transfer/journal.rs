@@ -17,43 +17,43 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ring::digest::{Context, SHA256};
 
 use super::member_path::MemberPath;
-use super::mtime::Moment;
+use super::mtime::Mtime;
 use super::script::BLOCK;
 
 /// The journal of one copy. It is gone when the copy ended well, and when nothing was written down.
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,
-    files: HashMap<MemberPath, (u64, Moment)>,
-    begun: HashMap<MemberPath, Begun>,
+    files: HashMap<MemberPath, (u64, Mtime)>,
+    begun: HashMap<MemberPath, PartialFile>,
     /// Folders in the VM, from earlier tries.
     earlier: HashSet<String>,
     /// Targets that an earlier try made.
     made: HashSet<Vec<u8>>,
     /// This start of the system, where what arrives is on its disks.
     boot: Option<String>,
-    state: Mutex<State>,
+    state: Mutex<JournalState>,
 }
 
 /// What an earlier try brought of a large file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Begun {
+pub(super) struct PartialFile {
     /// Size and time of the source.
-    pub(super) stamp: (u64, Moment),
+    pub(super) stamp: (u64, Mtime),
     /// Where it stands: the path in the VM, or the name of the folder here and its own.
     pub(super) temp: String,
     /// In order.
     pub(super) ranges: Vec<Range<u64>>,
 }
 
-impl Begun {
+impl PartialFile {
     fn is_in_vm(&self) -> bool {
         self.temp.starts_with('/')
     }
 }
 
 #[derive(Debug)]
-struct State {
+struct JournalState {
     file: Option<File>,
     /// In the VM, from an earlier copy or this one.
     stages: HashSet<String>,
@@ -86,7 +86,7 @@ impl Journal {
             earlier: HashSet::new(),
             made: HashSet::new(),
             boot,
-            state: Mutex::new(State {
+            state: Mutex::new(JournalState {
                 file: None,
                 stages: HashSet::new(),
                 files: false,
@@ -143,7 +143,7 @@ impl Journal {
         }
         journal.earlier.clone_from(&state.stages);
         state.files = !journal.files.is_empty();
-        state.parts = journal.begun.values().any(Begun::is_in_vm);
+        state.parts = journal.begun.values().any(PartialFile::is_in_vm);
         state.here = journal.begun.values().any(|begun| !begun.is_in_vm());
         state.file = Some(file);
         Ok(Some(journal))
@@ -169,7 +169,7 @@ impl Journal {
     }
 
     /// Notes that a target is new: its mode and time come last.
-    pub(super) fn made_target(&self, target: &[u8]) {
+    pub(super) fn record_new_target(&self, target: &[u8]) {
         self.write(&mut self.state(), &format!("n {}\n", hex(target)));
     }
 
@@ -180,25 +180,25 @@ impl Journal {
 
     /// Whether the next try of the same copy has less to do: files are in their places, or parts of one stand in the VM.
     #[must_use]
-    pub fn goes_on(&self) -> bool {
+    pub fn is_resumable(&self) -> bool {
         let state = self.state();
         state.files || state.parts && !state.stages.is_empty()
     }
 
     /// Folders that an earlier try left in the VM.
-    pub(super) fn left(&self) -> Vec<String> {
+    pub(super) fn earlier_temps(&self) -> Vec<String> {
         let state = self.state();
         let left = self.earlier.intersection(&state.stages);
         left.cloned().collect()
     }
 
     /// Size and time of a file that arrived in an earlier try.
-    pub(super) fn arrived_before(&self, place: &MemberPath) -> Option<(u64, Moment)> {
+    pub(super) fn arrived_earlier(&self, place: &MemberPath) -> Option<(u64, Mtime)> {
         self.files.get(place).copied()
     }
 
     /// What an earlier try brought of a large file of this size and time.
-    pub(super) fn begun(&self, place: &MemberPath, stamp: (u64, Moment)) -> Option<Begun> {
+    pub(super) fn begun(&self, place: &MemberPath, stamp: (u64, Mtime)) -> Option<PartialFile> {
         let begun = self.begun.get(place);
         begun.filter(|begun| begun.stamp == stamp).cloned()
     }
@@ -229,10 +229,10 @@ impl Journal {
     }
 
     /// Notes a part of a large file.
-    pub(super) fn brought(
+    pub(super) fn record_range(
         &self,
         place: &MemberPath,
-        (size, modified): (u64, Moment),
+        (size, modified): (u64, Mtime),
         temp: &str,
         Range { start, end }: &Range<u64>,
     ) {
@@ -244,7 +244,7 @@ impl Journal {
     }
 
     /// Notes files that are in their place.
-    pub(super) fn arrived(&self, files: impl Iterator<Item = (MemberPath, u64, Moment)>) {
+    pub(super) fn arrived(&self, files: impl Iterator<Item = (MemberPath, u64, Mtime)>) {
         let mut lines = String::new();
         for (place, size, modified) in files {
             let _ = writeln!(lines, "f {size} {modified} {}", hex(place.as_bytes()));
@@ -254,14 +254,14 @@ impl Journal {
         self.write(&mut state, &lines);
     }
 
-    pub(super) fn stands(&self, path: &str) {
+    pub(super) fn record_temp(&self, path: &str) {
         let mut state = self.state();
         if state.stages.insert(path.to_owned()) {
             self.write(&mut state, &format!("s {}\n", hex(path.as_bytes())));
         }
     }
 
-    pub(super) fn gone(&self, path: &str) {
+    pub(super) fn forget_temp(&self, path: &str) {
         let mut state = self.state();
         if state.stages.remove(path) {
             self.write(&mut state, &format!("g {}\n", hex(path.as_bytes())));
@@ -269,7 +269,7 @@ impl Journal {
     }
 
     /// What can't be written down is merely sent again another time.
-    fn write(&self, state: &mut State, lines: &str) {
+    fn write(&self, state: &mut JournalState, lines: &str) {
         if lines.is_empty() {
             return;
         }
@@ -284,7 +284,7 @@ impl Journal {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, JournalState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -314,13 +314,13 @@ impl Noted {
     }
 
     /// Size and time of a file that arrived in an earlier try.
-    pub(super) fn arrived_before(&self, path: &MemberPath) -> Option<(u64, Moment)> {
-        let arrived = || self.journal.arrived_before(&self.place(path));
+    pub(super) fn arrived_earlier(&self, path: &MemberPath) -> Option<(u64, Mtime)> {
+        let arrived = || self.journal.arrived_earlier(&self.place(path));
         self.trusted.then(arrived).flatten()
     }
 
     /// What an earlier try brought of a large file of this size and time.
-    pub(super) fn begun(&self, path: &MemberPath, stamp: (u64, Moment)) -> Option<Begun> {
+    pub(super) fn begun(&self, path: &MemberPath, stamp: (u64, Mtime)) -> Option<PartialFile> {
         self.journal.begun(&self.place(path), stamp)
     }
 
@@ -335,28 +335,29 @@ impl Noted {
     }
 
     /// Notes a part of a large file.
-    pub(super) fn brought(
+    pub(super) fn record_range(
         &self,
         path: &MemberPath,
-        stamp: (u64, Moment),
+        stamp: (u64, Mtime),
         temp: &str,
         part: &Range<u64>,
     ) {
-        self.journal.brought(&self.place(path), stamp, temp, part);
+        self.journal
+            .record_range(&self.place(path), stamp, temp, part);
     }
 
     /// Notes files that are in their place.
-    pub(super) fn arrived(&self, files: impl Iterator<Item = (MemberPath, u64, Moment)>) {
+    pub(super) fn arrived(&self, files: impl Iterator<Item = (MemberPath, u64, Mtime)>) {
         let files = files.map(|(path, size, modified)| (self.place(&path), size, modified));
         self.journal.arrived(files);
     }
 
     /// Whether the target is new, and nobody's but the copy's: from now on it is.
-    pub(super) fn made_target(&self, target: &Path, now: bool) -> bool {
+    pub(super) fn record_new_target(&self, target: &Path, now: bool) -> bool {
         let target = std::path::absolute(target).unwrap_or_else(|_| target.to_owned());
         let target = target.as_os_str().as_encoded_bytes();
         if now {
-            self.journal.made_target(target);
+            self.journal.record_new_target(target);
         }
         now || self.journal.is_new(target)
     }
@@ -401,8 +402,8 @@ fn is_in(path: &str, folder: &str) -> bool {
 
 fn read(
     line: &str,
-    files: &mut HashMap<MemberPath, (u64, Moment)>,
-    begun: &mut HashMap<MemberPath, Begun>,
+    files: &mut HashMap<MemberPath, (u64, Mtime)>,
+    begun: &mut HashMap<MemberPath, PartialFile>,
     stages: &mut HashSet<String>,
 ) -> Option<()> {
     let words: Vec<_> = line.split(' ').collect();
@@ -410,12 +411,12 @@ fn read(
         ["f", size, modified, path] => {
             let place = MemberPath::parse(&unhex(path)?).ok()?;
             begun.remove(&place);
-            files.insert(place, (size.parse().ok()?, Moment::parse(modified)?));
+            files.insert(place, (size.parse().ok()?, Mtime::parse(modified)?));
         }
         ["p", size, modified, start, end, path, temp] => {
             let place = MemberPath::parse(&unhex(path)?).ok()?;
-            let fresh = Begun {
-                stamp: (size.parse().ok()?, Moment::parse(modified)?),
+            let fresh = PartialFile {
+                stamp: (size.parse().ok()?, Mtime::parse(modified)?),
                 temp: String::from_utf8(unhex(temp)?).ok()?,
                 ranges: Vec::new(),
             };
@@ -479,15 +480,15 @@ mod tests {
     fn a_journal_tells_the_next_try_what_arrived_and_what_was_left() {
         let folder = tempfile::tempdir().unwrap();
         let open = || Journal::open(folder.path(), &[b"from", b"to"], None).unwrap();
-        let time = Moment {
+        let time = Mtime {
             seconds: -5,
             nanos: 7,
         };
         let first = open().unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
-        first.stands("/root/.fastvm-a");
-        first.stands("/root/.fastvm-b");
-        first.gone("/root/.fastvm-a");
+        first.record_temp("/root/.fastvm-a");
+        first.record_temp("/root/.fastvm-b");
+        first.forget_temp("/root/.fastvm-a");
         first.arrived([(place(b"a/\xff\n"), 3, time)].into_iter());
         assert!(open().is_none(), "it is in use");
         let path = first.path.clone();
@@ -499,9 +500,9 @@ mod tests {
             .write_all(b"f 5 1 61")
             .unwrap();
         let second = open().unwrap();
-        assert_eq!(second.left(), ["/root/.fastvm-b"]);
-        assert_eq!(second.arrived_before(&place(b"a/\xff\n")), Some((3, time)));
-        assert_eq!(second.arrived_before(&place(b"a")), None);
+        assert_eq!(second.earlier_temps(), ["/root/.fastvm-b"]);
+        assert_eq!(second.arrived_earlier(&place(b"a/\xff\n")), Some((3, time)));
+        assert_eq!(second.arrived_earlier(&place(b"a")), None);
         let temp = "/root/.fastvm-b/file";
         for part in [
             0..BLOCK,
@@ -510,19 +511,19 @@ mod tests {
             1..BLOCK,
             0..2 * SIZE,
         ] {
-            second.brought(&place(b"big"), (SIZE, time), temp, &part);
+            second.record_range(&place(b"big"), (SIZE, time), temp, &part);
         }
         second.end();
         drop(second);
         let third = open().unwrap();
-        assert_eq!(third.arrived_before(&place(b"a")), None, "it was cut off");
+        assert_eq!(third.arrived_earlier(&place(b"a")), None, "it was cut off");
         assert!(third.holds_parts("/root/.fastvm-b"));
         assert!(!third.holds_parts("/root/.fastvm"));
         let begun = third.begun(&place(b"big"), (SIZE, time)).unwrap();
         assert_eq!(begun.ranges, [0..BLOCK, 2 * BLOCK..SIZE]);
         assert_eq!(third.kept_bytes(), SIZE - BLOCK);
         assert_eq!(third.begun(&place(b"big"), (SIZE - 1, time)), None);
-        third.gone("/root/.fastvm-b");
+        third.forget_temp("/root/.fastvm-b");
         third.end();
         drop(third);
         assert!(!path.exists());
@@ -534,8 +535,8 @@ mod tests {
         let journal = Journal::open(folder.path(), &[b"x"], None)
             .unwrap()
             .unwrap();
-        journal.stands("/.fastvm-a");
-        journal.gone("/.fastvm-a");
+        journal.record_temp("/.fastvm-a");
+        journal.forget_temp("/.fastvm-a");
         drop(journal);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
@@ -547,12 +548,12 @@ mod tests {
             let journal = Journal::open(folder.path(), &[b"x"], Some(boot.to_owned()));
             journal.unwrap().unwrap()
         };
-        let time = Moment::default();
+        let time = Mtime::default();
         let bring = |journal: &Journal, name: &[u8]| {
             journal.arrived([(place(name), 3, time)].into_iter());
         };
         let came = |journal: &Journal| {
-            [b"a", b"b", b"c"].map(|name| journal.arrived_before(&place(name)).is_some())
+            [b"a", b"b", b"c"].map(|name| journal.arrived_earlier(&place(name)).is_some())
         };
         bring(&open("one"), b"a");
         assert_eq!(came(&open("one")), [true, false, false]);
@@ -562,7 +563,7 @@ mod tests {
         drop(second);
         let third = open("two");
         assert_eq!(came(&third), [false, true, false]);
-        third.made_target(b"/new");
+        third.record_new_target(b"/new");
         let again = || open("two");
         drop(third);
         let third = again();

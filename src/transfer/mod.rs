@@ -18,14 +18,14 @@
 //! - `script`: what runs in the VM
 //! - `folder`, `abandoned`, `member`, `name`, `moment`, `checksum`, `codec`, `gzip`, `channel`, `stderr`: the parts
 
+pub mod cleanup;
 pub mod endpoint;
 pub mod error;
 pub mod filter;
 pub mod journal;
-pub mod cleanup;
-pub mod rate_limit;
 pub mod preview;
 pub mod progress;
+pub mod rate_limit;
 pub mod relay;
 pub mod remote;
 pub mod request;
@@ -33,11 +33,11 @@ pub mod shards;
 pub mod summary;
 pub mod sync;
 
-mod stale_folders;
 mod archive;
 pub(crate) mod channel;
 mod checksum;
 mod codec;
+mod compressible;
 mod download;
 mod folder;
 #[cfg(all(unix, any(test, fuzzing)))]
@@ -50,35 +50,35 @@ mod hostile;
 mod install;
 mod member_path;
 mod mtime;
-mod path_bytes;
 mod pack;
+mod path_bytes;
 mod pax;
 mod receive;
 mod retry;
 mod script;
 mod selection;
 mod send;
-mod compressible;
 mod staged_objects;
+mod stale_folders;
 mod stderr;
 mod tree;
 mod unpack;
 mod upload;
 mod zstandard;
 
+pub use cleanup::{Cleanup, cleanup};
 pub use download::download;
 pub use endpoint::{Endpoint, System, parse};
 pub use error::{Error, RemoteClass, RemoteError};
 pub use filter::Filter;
 pub use guest_path::shown as shown_guest_path;
 pub use journal::Journal;
-pub use cleanup::{Leftovers, cleanup};
-pub use rate_limit::Pace;
 pub use preview::{Preview, preview_download, preview_upload};
 pub use progress::{Progress, Silent};
+pub use rate_limit::RateLimit;
 pub use relay::{RelayRequest, relay};
 pub use remote::{
-    BlobStore, Body, ByteStream, Guest, GuestCommand, GuestOutput, Patience, StagingObject,
+    BlobStore, Body, ByteStream, Deadline, Guest, GuestCommand, GuestOutput, StagingObject,
 };
 pub use request::{
     Compression, DownloadRequest, DownloadTarget, Incomplete, Links, RemotePath, Settings,

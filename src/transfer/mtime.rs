@@ -6,12 +6,12 @@ const BILLION: u32 = 1_000_000_000;
 
 /// Seconds since 1970, rounded down, and the nanoseconds on top.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Moment {
+pub(super) struct Mtime {
     pub(super) seconds: i64,
     pub(super) nanos: u32,
 }
 
-impl Moment {
+impl Mtime {
     /// Reads a decimal number of seconds, as in a PAX record or from `stat`. Parts below a nanosecond are dropped.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (negative, digits) = text
@@ -38,7 +38,7 @@ impl Moment {
     }
 }
 
-impl fmt::Display for Moment {
+impl fmt::Display for Mtime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self { seconds, nanos: 0 } => write!(f, "{seconds}"),
@@ -63,19 +63,19 @@ mod tests {
             ("-5", -5, 0),
             ("-0.500000000", -1, 500_000_000),
         ] {
-            let moment = Moment { seconds, nanos };
-            assert_eq!(Moment::parse(text), Some(moment));
+            let moment = Mtime { seconds, nanos };
+            assert_eq!(Mtime::parse(text), Some(moment));
             assert_eq!(moment.to_string(), text);
         }
         assert_eq!(
-            Moment::parse("1.5"),
-            Some(Moment {
+            Mtime::parse("1.5"),
+            Some(Mtime {
                 seconds: 1,
                 nanos: 500_000_000
             })
         );
         for nonsense in ["", "-", ".5", "1e9", "+1", "1.-2", "99999999999999999999"] {
-            assert_eq!(Moment::parse(nonsense), None, "{nonsense}");
+            assert_eq!(Mtime::parse(nonsense), None, "{nonsense}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! PAX records: the few that matter here, and a refusal of what is malformed.
 
-use super::mtime::Moment;
+use super::mtime::Mtime;
 
 /// What the records of one member say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -8,7 +8,7 @@ pub(super) struct Pax {
     pub(super) path: Option<Vec<u8>>,
     pub(super) link: Option<Vec<u8>>,
     pub(super) size: Option<u64>,
-    pub(super) modified: Option<Moment>,
+    pub(super) modified: Option<Mtime>,
 }
 
 /// Reads `length key=value\n` records; the error is the reason to refuse them.
@@ -56,7 +56,7 @@ pub(super) fn parse(mut bytes: &[u8]) -> Result<Pax, &'static str> {
             }
             b"mtime" => set(
                 &mut pax.modified,
-                Moment::parse(text()?).ok_or("its time is not a number")?,
+                Mtime::parse(text()?).ok_or("its time is not a number")?,
             )?,
             key if key.starts_with(b"GNU.sparse.") => {
                 return Err("it has holes, which were not asked for");
@@ -90,7 +90,7 @@ mod tests {
         let pax = parse(b"12 path=a=b\n30 mtime=1700000000.123456789\n13 other=xyz\n")
             .unwrap_or_default();
         assert_eq!(pax.path.as_deref(), Some(&b"a=b"[..]));
-        assert_eq!(pax.modified, Moment::parse("1700000000.123456789"));
+        assert_eq!(pax.modified, Mtime::parse("1700000000.123456789"));
         for odd in [
             &b"x"[..],
             b"5 a=b",

@@ -17,13 +17,13 @@ pub trait Progress: Send + Sync {
 }
 
 /// Tells of the bytes of one shard once, however often it is sent.
-pub(super) struct Steady {
+pub(super) struct RetryProgress {
     inner: Arc<dyn Progress>,
     told: AtomicU64,
     moved: AtomicU64,
 }
 
-impl Steady {
+impl RetryProgress {
     pub(super) fn new(inner: Arc<dyn Progress>) -> Self {
         Self {
             inner,
@@ -38,7 +38,7 @@ impl Steady {
     }
 }
 
-impl Progress for Steady {
+impl Progress for RetryProgress {
     fn total(&self, bytes: Option<u64>, files: Option<u64>) {
         self.inner.total(bytes, files);
     }

@@ -11,7 +11,7 @@ pub const SLOWEST: u64 = 32 * 1024;
 
 /// A rate that all streams of a transfer share; without one nothing waits.
 #[derive(Clone, Debug, Default)]
-pub struct Pace(Option<Arc<Limit>>);
+pub struct RateLimit(Option<Arc<Limit>>);
 
 #[derive(Debug)]
 struct Limit {
@@ -20,7 +20,7 @@ struct Limit {
     due: Mutex<Instant>,
 }
 
-impl Pace {
+impl RateLimit {
     /// At most so many bytes a second, and never less than [`SLOWEST`].
     #[must_use]
     pub fn limited(bytes_per_second: u64) -> Self {
@@ -49,11 +49,11 @@ mod tests {
 
     #[test]
     fn streams_share_the_rate() {
-        let pace = Pace::limited(1_000_000);
+        let pace = RateLimit::limited(1_000_000);
         let other = pace.clone();
         assert!(pace.wait(1_000_000) <= Duration::from_secs(1));
         let wait = other.wait(1_000_000);
         assert!(wait > Duration::from_millis(1800) && wait <= Duration::from_secs(2));
-        assert_eq!(Pace::default().wait(usize::MAX), Duration::ZERO);
+        assert_eq!(RateLimit::default().wait(usize::MAX), Duration::ZERO);
     }
 }

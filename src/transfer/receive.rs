@@ -7,11 +7,11 @@ use futures_util::StreamExt as _;
 use tokio::sync::mpsc::Sender;
 
 use super::archive::Fault;
-use super::channel::{Inlet, Piece, channel};
+use super::channel::{ChannelReader, Piece, channel};
 use super::checksum::Checksum;
 use super::codec::Codec;
 use super::error::{Error, RemoteClass, RemoteError};
-use super::rate_limit::Pace;
+use super::rate_limit::RateLimit;
 use super::remote::{BlobStore, Guest};
 use super::retry::Retries;
 use super::script;
@@ -30,7 +30,7 @@ pub(super) struct Ready<'a> {
     pub(super) codec: Codec,
     /// Of the object, when its codec has no checksum of its own.
     pub(super) sum: Option<u32>,
-    pub(super) pace: Pace,
+    pub(super) pace: RateLimit,
     /// What it is of, for messages.
     pub(super) path: &'a str,
 }
@@ -65,7 +65,7 @@ where
     let (sender, receiver) = channel();
     let task = tokio::task::spawn_blocking(move || {
         let wire = Summed {
-            from: Inlet::new(receiver),
+            from: ChannelReader::new(receiver),
             sum: sum.map(|sum| (sum, Checksum::default())),
         };
         consumer(codec.decoder(wire)?)
@@ -92,7 +92,7 @@ where
 async fn feed_object(
     store: &impl BlobStore,
     url: &SignedUrl,
-    pace: &Pace,
+    pace: &RateLimit,
     sender: Sender<Piece>,
 ) -> Result<u64, Error> {
     let mut at = 0;
@@ -128,7 +128,7 @@ async fn feed_pieces(
     guest: &impl Guest,
     stage: &str,
     size: u64,
-    pace: &Pace,
+    pace: &RateLimit,
     sender: Sender<Piece>,
 ) -> Result<u64, Error> {
     let mut at = 0;

@@ -3,19 +3,19 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::cleanup::{Cleanup, tidy};
 use super::codec::Codec;
-use super::download::{Said, own_names, special};
+use super::download::{TarReport, own_names, special};
 use super::error::Error;
-use super::cleanup::{Leftovers, tidy};
 use super::path_bytes;
 use super::progress::Progress;
 use super::remote::{BlobStore, Guest, StagingObject};
 use super::request::{Incomplete, RemotePath, Settings};
 use super::retry::Retries;
 use super::script::{
-    self, Entry, Found, Place, PutFile, PutTree, Relayed, SendTree, Share, Tools, Way,
+    self, Entry, Found, Place, PutFile, PutTree, Relayed, SendTo, SendTree, Share, Tools,
 };
-use super::staged_objects::Staging;
+use super::staged_objects::StagedObjects;
 use super::summary::{SkipReason, Skipped, Summary};
 use super::upload::{self, parent_of};
 use super::{READINGS, nonce};
@@ -31,7 +31,7 @@ pub struct RelayRequest {
     /// How. Its leftovers are those in the second VM. A pace has no meaning: the bytes go past us.
     pub settings: Settings,
     /// What stands in the first VM meanwhile.
-    pub source_leftovers: Leftovers,
+    pub source_leftovers: Cleanup,
 }
 
 /// Copies files and folders from `from` into `to`; `store` is the storage of `to`, which fetches nothing of another VM.
@@ -55,7 +55,7 @@ pub async fn relay(
     if request.sources.len() > 1 {
         own_names(&request.sources)?;
     }
-    let store = Staging::new(store, &request.settings.leftovers);
+    let store = StagedObjects::new(store, &request.settings.leftovers);
     let mut summary = Summary::default();
     let into = request.target.into || request.sources.len() > 1;
     for source in &request.sources {
@@ -63,7 +63,7 @@ pub async fn relay(
             from,
             source,
             leftovers: &request.source_leftovers,
-            arrival: upload::Job {
+            arrival: upload::Upload {
                 guest: to,
                 store: &store,
                 progress: progress.clone(),
@@ -72,7 +72,7 @@ pub async fn relay(
             },
         };
         let relayed = relay.one(&request.target.path, into);
-        summary.add(store.beside(relayed).await?);
+        summary.add(store.emptying_during(relayed).await?);
     }
     summary.seconds = started.elapsed().as_secs_f64();
     Ok(summary)
@@ -82,9 +82,9 @@ pub async fn relay(
 struct Relay<'a, F, T, S> {
     from: &'a F,
     source: &'a RemotePath,
-    leftovers: &'a Leftovers,
+    leftovers: &'a Cleanup,
     /// The far end, which is that of an upload.
-    arrival: upload::Job<'a, T, S>,
+    arrival: upload::Upload<'a, T, S>,
 }
 
 impl<F: Guest, T: Guest, S: BlobStore> Relay<'_, F, T, S> {
@@ -136,7 +136,7 @@ impl<F: Guest, T: Guest, S: BlobStore> Relay<'_, F, T, S> {
         });
         for _ in 0..READINGS {
             let object = self.presign().await?;
-            let way = Way::Direct(object.upload);
+            let way = SendTo::Direct(object.upload);
             let (before, after, made) = script::send_file(self.from, path, codec, &way).await?;
             if before != after {
                 arrival
@@ -204,7 +204,7 @@ impl<F: Guest, T: Guest, S: BlobStore> Relay<'_, F, T, S> {
             let tree = SendTree {
                 path,
                 codec,
-                flavor: tools.flavor,
+                dialect: tools.dialect,
                 links: arrival.settings.links,
                 only: chosen.then_some(&listed),
                 share: Share::All,
@@ -219,7 +219,7 @@ impl<F: Guest, T: Guest, S: BlobStore> Relay<'_, F, T, S> {
             };
             let incomplete = arrival.settings.incomplete;
             let what = arrival.settings.what_counts();
-            let said = Said::read(&announced, tools.flavor, what, path)?;
+            let said = TarReport::read(&announced, tools.dialect, what, path)?;
             if reading < READINGS && !said.changed.is_empty() {
                 let count = said.changed.len();
                 arrival.progress.warn(format!(
@@ -298,17 +298,19 @@ impl<F: Guest, T: Guest, S: BlobStore> Relay<'_, F, T, S> {
     }
 
     /// An archive that is not compressed is made in a file first, so that its checksum can be told.
-    fn way(&self, codec: Codec, url: SignedUrl) -> Way {
+    fn way(&self, codec: Codec, url: SignedUrl) -> SendTo {
         if codec != Codec::None {
-            return Way::Direct(url);
+            return SendTo::Direct(url);
         }
         let stage = format!("/tmp/.fastvm-{}", nonce());
         self.leftovers.add(&stage);
-        Way::Staged(url, stage)
+        SendTo::Staged(url, stage)
     }
 
-    async fn tidy(&self, way: &Way) {
-        let Way::Staged(_, stage) = way else { return };
+    async fn tidy(&self, way: &SendTo) {
+        let SendTo::Staged(_, stage) = way else {
+            return;
+        };
         let progress = &*self.arrival.progress;
         tidy(self.from, self.leftovers, progress, stage).await;
     }

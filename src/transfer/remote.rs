@@ -24,12 +24,12 @@ pub struct GuestCommand {
     /// Bytes of each output the caller has use for; more is a failure of the command.
     pub output_limit: usize,
     /// How long it may run.
-    pub patience: Patience,
+    pub patience: Deadline,
 }
 
 /// How long a command in the VM may run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Patience {
+pub enum Deadline {
     /// It looks at something or tidies up: half a minute is plenty.
     Brief,
     /// It moves data: as long as the service allows.

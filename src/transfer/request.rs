@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::cleanup::Cleanup;
 use super::filter::Filter;
-use super::cleanup::Leftovers;
-use super::rate_limit::Pace;
+use super::rate_limit::RateLimit;
 use super::selection::Selection;
 use super::shards::Shards;
 
@@ -99,11 +99,11 @@ pub struct Settings {
     /// Which entries are copied, where that is decided beforehand.
     pub only: Selection,
     /// How fast bytes may go.
-    pub pace: Pace,
+    pub pace: RateLimit,
     /// How it is cut into shards.
     pub shards: Shards,
     /// Keeps track of what stands in the VM, for a caller that drops the transfer.
-    pub leftovers: Leftovers,
+    pub leftovers: Cleanup,
 }
 
 impl Settings {

@@ -4,12 +4,12 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::channel::{Outlet, channel, stream};
+use super::channel::{ChannelWriter, channel, stream};
 use super::checksum::Checksum;
 use super::codec::{Codec, Encoder};
 use super::error::{Error, RemoteClass};
-use super::rate_limit::Pace;
 use super::pack::Stop;
+use super::rate_limit::RateLimit;
 use super::remote::{BlobStore, Body, StagingObject};
 use super::retry::Retries;
 
@@ -28,7 +28,7 @@ pub(super) struct Sent<T> {
 #[derive(Clone, Debug)]
 pub(super) struct Encoding {
     pub(super) codec: Codec,
-    pub(super) pace: Pace,
+    pub(super) pace: RateLimit,
     /// That compress.
     pub(super) threads: usize,
 }
@@ -88,7 +88,7 @@ where
     let (codec, threads) = (encoding.codec, encoding.threads);
     let count = Arc::new(AtomicU64::new(0));
     let wire = Wire {
-        out: Outlet::new(sender),
+        out: ChannelWriter::new(sender),
         count: count.clone(),
         limit: object.max_bytes,
         pace: encoding.pace.clone(),
@@ -138,10 +138,10 @@ where
 
 /// The last step before the network.
 pub(super) struct Wire {
-    out: Outlet,
+    out: ChannelWriter,
     count: Arc<AtomicU64>,
     limit: u64,
-    pace: Pace,
+    pace: RateLimit,
     sum: Option<Checksum>,
 }
 

@@ -11,14 +11,14 @@ use super::script::BLOCK;
 const MIB: u64 = 1024 * 1024;
 
 /// Shards on their way at first, and at most unless the caller says so.
-const AT_FIRST: usize = 4;
-const AT_MOST: usize = 8;
+const FIRST_WINDOW: usize = 4;
+const LARGEST_WINDOW: usize = 8;
 /// Shards that have left the link and are unpacked, or are made before it is their turn, meanwhile.
-const BESIDE: usize = 2;
+const PREPARED_BESIDE: usize = 2;
 /// What one shard may take, at the rate that was measured.
-const TAKES: Duration = Duration::from_secs(4);
+const TARGET_DURATION: Duration = Duration::from_secs(4);
 /// A part by which the rate must grow before one more shard flies.
-const GROWTH: f64 = 1.1;
+const GROWTH_TO_WIDEN: f64 = 1.1;
 
 /// The size of shards, and their number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl Default for Shards {
 }
 
 /// Whether a file goes in parts: one that is not much larger than a shard is a shard of its own.
-pub(super) fn is_big(data: u64, size: u64) -> bool {
+pub(super) fn is_large(data: u64, size: u64) -> bool {
     data > size.saturating_mul(2)
 }
 
@@ -56,7 +56,7 @@ pub(super) struct PartSizes {
 impl PartSizes {
     /// Of the part with this number.
     pub(super) fn of(self, number: usize) -> u64 {
-        let doublings = u32::try_from(number / AT_FIRST).unwrap_or(u32::MAX);
+        let doublings = u32::try_from(number / FIRST_WINDOW).unwrap_or(u32::MAX);
         let size = self
             .first
             .saturating_mul(1_u64.checked_shl(doublings).unwrap_or(u64::MAX));
@@ -78,15 +78,15 @@ pub(super) fn gaps(there: &[Range<u64>], size: u64) -> Vec<Range<u64>> {
 
 /// Measures a transfer to size what comes next.
 #[derive(Debug)]
-pub(super) struct Gauge {
+pub(super) struct Limiter {
     shards: Shards,
-    state: Mutex<State>,
+    state: Mutex<Rates>,
     /// As many as the window is wide.
-    lanes: Semaphore,
+    permits: Semaphore,
 }
 
 #[derive(Debug)]
-struct State {
+struct Rates {
     started: Instant,
     bytes: u64,
     window: usize,
@@ -97,15 +97,15 @@ struct State {
     rate: f64,
 }
 
-impl Gauge {
+impl Limiter {
     pub(super) fn new(shards: Shards) -> Self {
         let now = Instant::now();
         let window = shards
             .parallel
-            .map_or(AT_FIRST, |most| most.clamp(1, AT_FIRST));
+            .map_or(FIRST_WINDOW, |most| most.clamp(1, FIRST_WINDOW));
         Self {
             shards,
-            state: Mutex::new(State {
+            state: Mutex::new(Rates {
                 started: now,
                 bytes: 0,
                 window,
@@ -114,7 +114,7 @@ impl Gauge {
                 round_started: now,
                 rate: 0.0,
             }),
-            lanes: Semaphore::new(window),
+            permits: Semaphore::new(window),
         }
     }
 
@@ -127,7 +127,7 @@ impl Gauge {
             return self.shards.first;
         }
         let rate = state.bytes as f64 / seconds / state.window as f64;
-        let size = (rate * TAKES.as_secs_f64()).min(self.shards.largest as f64);
+        let size = (rate * TARGET_DURATION.as_secs_f64()).min(self.shards.largest as f64);
         let share = left / state.window as u64;
         (size as u64).min(share).clamp(
             self.shards.first,
@@ -144,24 +144,24 @@ impl Gauge {
     }
 
     /// How many shards may be at work: those on the link, and unless the caller set their number, some beside it.
-    pub(super) fn at_work(&self) -> usize {
+    pub(super) fn most_tasks(&self) -> usize {
         let beside = if self.shards.parallel.is_some() {
             0
         } else {
-            BESIDE
+            PREPARED_BESIDE
         };
         self.state().window + beside
     }
 
     /// Waits for a place on the link, which is free again when the answer is dropped.
-    pub(super) async fn lane(&self) -> Option<SemaphorePermit<'_>> {
+    pub(super) async fn acquire(&self) -> Option<SemaphorePermit<'_>> {
         // It is never closed.
-        self.lanes.acquire().await.ok()
+        self.permits.acquire().await.ok()
     }
 
     /// Notes a shard that arrived.
-    pub(super) fn landed(&self, bytes: u64) {
-        let most = self.shards.parallel.unwrap_or(AT_MOST).max(1);
+    pub(super) fn record(&self, bytes: u64) {
+        let most = self.shards.parallel.unwrap_or(LARGEST_WINDOW).max(1);
         let now = Instant::now();
         let mut state = self.state();
         state.bytes = state.bytes.saturating_add(bytes);
@@ -172,9 +172,9 @@ impl Gauge {
         }
         let seconds = now.duration_since(state.round_started).as_secs_f64();
         let rate = state.round_bytes as f64 / seconds.max(0.001);
-        if rate > state.rate * GROWTH && state.window < most {
+        if rate > state.rate * GROWTH_TO_WIDEN && state.window < most {
             state.window += 1;
-            self.lanes.add_permits(1);
+            self.permits.add_permits(1);
         }
         state.rate = rate;
         state.landed = 0;
@@ -182,7 +182,7 @@ impl Gauge {
         state.round_started = now;
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Rates> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -206,21 +206,21 @@ mod tests {
 
     #[test]
     fn the_first_shards_are_small_and_a_number_bounds_what_flies() {
-        let gauge = Gauge::new(Shards::default());
-        assert_eq!((gauge.size(u64::MAX), gauge.at_work()), (8 * MIB, 6));
+        let limiter = Limiter::new(Shards::default());
+        assert_eq!((limiter.size(u64::MAX), limiter.most_tasks()), (8 * MIB, 6));
         for _ in 0..100 {
-            gauge.landed(1 << 40);
+            limiter.record(1 << 40);
         }
-        assert_eq!(gauge.size(u64::MAX), 64 * MIB);
-        assert!((7..=10).contains(&gauge.at_work()));
-        assert_eq!(gauge.size(0), 8 * MIB);
-        let two = Gauge::new(Shards {
+        assert_eq!(limiter.size(u64::MAX), 64 * MIB);
+        assert!((7..=10).contains(&limiter.most_tasks()));
+        assert_eq!(limiter.size(0), 8 * MIB);
+        let two = Limiter::new(Shards {
             parallel: Some(2),
             ..Shards::default()
         });
         for _ in 0..10 {
-            two.landed(1 << 40);
+            two.record(1 << 40);
         }
-        assert_eq!(two.at_work(), 2);
+        assert_eq!(two.most_tasks(), 2);
     }
 }

@@ -13,29 +13,29 @@ use futures_util::stream;
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::cleanup::Cleanup;
 use super::error::RemoteError;
-use super::cleanup::Leftovers;
 use super::remote::{BlobStore, Body, ByteStream, StagingObject};
 use crate::secret::SignedUrl;
 
 /// How long one may take: an object that cannot be emptied goes with its day.
-const PATIENCE: Duration = Duration::from_secs(3);
+const EMPTY_TIMEOUT: Duration = Duration::from_secs(3);
 /// How many are emptied at once.
-const AT_ONCE: usize = 8;
+const MOST_EMPTIED_AT_ONCE: usize = 8;
 
 /// A storage that knows which objects it has given out.
 #[derive(Debug)]
-pub(super) struct Staging<'a, S> {
+pub(super) struct StagedObjects<'a, S> {
     store: &'a S,
-    leftovers: Leftovers,
+    leftovers: Cleanup,
     /// Asked for before it was needed.
     ahead: std::sync::Mutex<Option<StagingObject>>,
     spent: UnboundedSender<SignedUrl>,
     queue: Mutex<UnboundedReceiver<SignedUrl>>,
 }
 
-impl<'a, S: BlobStore> Staging<'a, S> {
-    pub(super) fn new(store: &'a S, leftovers: &Leftovers) -> Self {
+impl<'a, S: BlobStore> StagedObjects<'a, S> {
+    pub(super) fn new(store: &'a S, leftovers: &Cleanup) -> Self {
         let (spent, queue) = unbounded_channel();
         Self {
             store,
@@ -47,7 +47,7 @@ impl<'a, S: BlobStore> Staging<'a, S> {
     }
 
     /// Asks for the first object beside other questions. Why there is none, whoever needs it is told.
-    pub(super) async fn ask_ahead(&self, name: &str) {
+    pub(super) async fn presign_early(&self, name: &str) {
         if let Ok(object) = self.store.presign(name).await {
             *self.ahead() = Some(object);
         }
@@ -58,7 +58,7 @@ impl<'a, S: BlobStore> Staging<'a, S> {
     }
 
     /// Notes an object whose bytes have arrived, or never will.
-    pub(super) fn spent(&self, download: &SignedUrl) {
+    pub(super) fn mark_done(&self, download: &SignedUrl) {
         if let Some(upload) = self.leftovers.upload_of(download) {
             // The other end lives as long as this one.
             let _ = self.spent.send(upload);
@@ -66,12 +66,12 @@ impl<'a, S: BlobStore> Staging<'a, S> {
     }
 
     /// Does the work and empties objects beside it, as soon as they are spent, and the rest at its end.
-    pub(super) async fn beside<T>(&self, work: impl Future<Output = T>) -> T {
+    pub(super) async fn emptying_during<T>(&self, work: impl Future<Output = T>) -> T {
         let mut queue = self.queue.lock().await;
         let spent = stream::poll_fn(|context| queue.poll_recv(context));
         let emptying = async {
             spent
-                .for_each_concurrent(AT_ONCE, |upload| self.empty(upload))
+                .for_each_concurrent(MOST_EMPTIED_AT_ONCE, |upload| self.empty(upload))
                 .await;
             pending::<Infallible>().await
         };
@@ -85,19 +85,21 @@ impl<'a, S: BlobStore> Staging<'a, S> {
 
     async fn empty(&self, upload: SignedUrl) {
         empty(self.store, &upload).await;
-        self.leftovers.emptied(&upload);
+        self.leftovers.forget_object(&upload);
     }
 }
 
 /// Empties all objects that are not.
-pub(super) async fn empty_all(store: &impl BlobStore, leftovers: &Leftovers) {
-    let emptied =
-        stream::iter(leftovers.objects()).for_each_concurrent(AT_ONCE, |upload| async move {
+pub(super) async fn empty_all(store: &impl BlobStore, leftovers: &Cleanup) {
+    let emptied = stream::iter(leftovers.objects()).for_each_concurrent(
+        MOST_EMPTIED_AT_ONCE,
+        |upload| async move {
             empty(store, &upload).await;
-            leftovers.emptied(&upload);
-        });
+            leftovers.forget_object(&upload);
+        },
+    );
     // One that does not answer has had its time, and then so have all.
-    let _ = tokio::time::timeout(PATIENCE, emptied).await;
+    let _ = tokio::time::timeout(EMPTY_TIMEOUT, emptied).await;
 }
 
 async fn empty(store: &impl BlobStore, upload: &SignedUrl) {
@@ -105,17 +107,17 @@ async fn empty(store: &impl BlobStore, upload: &SignedUrl) {
         bytes: Box::pin(stream::empty()),
         length: Some(0),
     };
-    let _ = tokio::time::timeout(PATIENCE, store.put(upload, nothing)).await;
+    let _ = tokio::time::timeout(EMPTY_TIMEOUT, store.put(upload, nothing)).await;
 }
 
-impl<S: BlobStore> BlobStore for Staging<'_, S> {
+impl<S: BlobStore> BlobStore for StagedObjects<'_, S> {
     async fn presign(&self, name: &str) -> Result<StagingObject, RemoteError> {
         let asked = self.ahead().take();
         let object = match asked {
             Some(object) => object,
             None => self.store.presign(name).await?,
         };
-        self.leftovers.given_out(&object);
+        self.leftovers.add_object(&object);
         Ok(object)
     }
 

@@ -34,13 +34,13 @@ pub(super) fn make_held(parent: &Folder, name: &OsStr) -> io::Result<Folder> {
 
 /// A private folder that a killed transfer left, held by this one, which may take files out of it. The rest goes when this is dropped.
 #[derive(Debug)]
-pub(super) struct Inherited {
+pub(super) struct StaleFolder {
     parent: Folder,
     name: OsString,
     folder: Option<Folder>,
 }
 
-impl Inherited {
+impl StaleFolder {
     /// Nothing where there is no such folder, or its transfer is at work.
     pub(super) fn claim(parent: Folder, name: &str) -> Option<Self> {
         let name = OsString::from(name);
@@ -73,7 +73,7 @@ impl Inherited {
     }
 }
 
-impl Drop for Inherited {
+impl Drop for StaleFolder {
     fn drop(&mut self) {
         self.folder.take();
         self.parent.remove_tree(&self.name);
@@ -142,10 +142,10 @@ mod tests {
         fs::write(path.join("twice"), "more").unwrap();
         fs::hard_link(path.join("twice"), root.path().join("of the user")).unwrap();
         std::os::unix::fs::symlink("/etc/passwd", path.join("link")).unwrap();
-        assert!(Inherited::claim(open(), &name).is_none(), "it is at work");
+        assert!(StaleFolder::claim(open(), &name).is_none(), "it is at work");
         drop(held);
-        assert!(Inherited::claim(open(), "of the user").is_none());
-        let inherited = Inherited::claim(open(), &name).unwrap();
+        assert!(StaleFolder::claim(open(), "of the user").is_none());
+        let inherited = StaleFolder::claim(open(), &name).unwrap();
         sweep(&open(), &[]);
         let take = |name: &str| inherited.take(name.as_ref(), &open(), "taken".as_ref());
         for refused in ["twice", "link", "../of the user", "nothing"] {

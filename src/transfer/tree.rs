@@ -12,7 +12,7 @@ use super::error::Error;
 use super::filter::Filter;
 use super::folder::{Folder, Kind, Meta, PERMISSIONS};
 use super::member_path::{DEEPEST, MemberPath};
-use super::mtime::Moment;
+use super::mtime::Mtime;
 use super::path_bytes;
 use super::request::{Links, Settings};
 use super::selection::Selection;
@@ -97,7 +97,7 @@ pub(super) struct Entry {
     /// Content of a file, in bytes, and that without holes.
     pub(super) size: u64,
     pub(super) data: u64,
-    pub(super) modified: Moment,
+    pub(super) modified: Mtime,
     /// Which file it is a name of, if that has several.
     pub(super) one_of: Option<Box<(u64, u64)>>,
 }
@@ -112,7 +112,7 @@ impl Entry {
             mode: 0,
             size: 0,
             data: 0,
-            modified: Moment::default(),
+            modified: Mtime::default(),
             one_of: None,
         }
     }

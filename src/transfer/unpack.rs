@@ -11,9 +11,9 @@ use std::sync::Arc;
 
 use super::archive::{Archive, Content, Fault, Member};
 use super::error::Error;
-use super::folder::{Descent, Folder};
+use super::folder::{Folder, FolderStack};
 use super::member_path::MemberPath;
-use super::mtime::Moment;
+use super::mtime::Mtime;
 use super::path_bytes;
 use super::progress::Progress;
 
@@ -36,7 +36,7 @@ pub(super) struct Unpacked {
     pub(super) files: u64,
     pub(super) bytes: u64,
     /// Modes and times for when everything is in place.
-    pub(super) folders: Vec<(MemberPath, u32, Moment)>,
+    pub(super) folders: Vec<(MemberPath, u32, Mtime)>,
     pub(super) special: Vec<PathBuf>,
 }
 
@@ -57,8 +57,8 @@ pub(super) fn unpack(
 ) -> Result<Unpacked, Fault> {
     let mut archive = Archive::new(from);
     let mut unpacker = Unpacker {
-        descent: Descent::new(into.clone()),
-        other: Descent::new(into),
+        descent: FolderStack::new(into.clone()),
+        other: FolderStack::new(into),
         limits,
         progress,
         seen: HashMap::from([(MemberPath::default(), Seen::Folder)]),
@@ -82,13 +82,13 @@ pub(super) fn unpack(
 }
 
 struct Unpacker<'a> {
-    descent: Descent,
+    descent: FolderStack,
     /// A second way down, for the far end of a hard link.
-    other: Descent,
+    other: FolderStack,
     limits: Limits,
     progress: &'a dyn Progress,
     seen: HashMap<MemberPath, Seen>,
-    links: Vec<(MemberPath, Vec<u8>, Moment)>,
+    links: Vec<(MemberPath, Vec<u8>, Mtime)>,
     hard_links: Vec<(MemberPath, MemberPath)>,
     done: Unpacked,
     buffer: Vec<u8>,
@@ -136,7 +136,9 @@ impl Unpacker<'_> {
                 self.hard_links.push((member.path, to));
             }
             Content::HardLink { .. } | Content::Special => {
-                self.done.special.push(path_bytes::shown(member.path.as_bytes()));
+                self.done
+                    .special
+                    .push(path_bytes::shown(member.path.as_bytes()));
             }
         }
         Ok(())

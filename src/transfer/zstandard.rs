@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use twox_hash::XxHash64;
 use zstd::stream::raw::{CParameter, Encoder, InBuffer, Operation as _, OutBuffer};
 
-use super::compressible::Trial;
+use super::compressible::CompressionTrial;
 
 const LEVEL: i32 = 1;
 /// What is looked at, and stored, at once.
@@ -21,7 +21,7 @@ const DESCRIPTOR: u8 = 0b1010_0100;
 pub(super) struct Zstandard<W> {
     out: W,
     encoder: Encoder<'static>,
-    trial: Trial,
+    trial: CompressionTrial,
     block: Vec<u8>,
     compressed: Vec<u8>,
     /// A frame has been begun and not ended.
@@ -41,7 +41,7 @@ impl<W: Write> Zstandard<W> {
         Ok(Self {
             out,
             encoder,
-            trial: Trial::new()?,
+            trial: CompressionTrial::new()?,
             block: Vec::with_capacity(BLOCK),
             compressed: Vec::with_capacity(zstd::zstd_safe::CCtx::out_size()),
             open: false,

@@ -158,8 +158,12 @@ fn a_download_that_is_always_cut_is_7_and_leaves_the_old_file() {
         .replace("length: 0", "length: 399996");
     let front = Front::new(serving.url(), "downloadUrl", move |asked| {
         if asked.line.starts_with("GET /blobs/") {
-            let goes_on = asked.head.contains("range: bytes=");
-            return Say::Answer(if goes_on { rest.clone() } else { cut.clone() });
+            let is_resumable = asked.head.contains("range: bytes=");
+            return Say::Answer(if is_resumable {
+                rest.clone()
+            } else {
+                cut.clone()
+            });
         }
         Say::Pass
     });

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use fastvm::transfer::{
-    Error, Filter, Links, Pace, RemotePath, Settings, preview_download, preview_upload,
+    Error, Filter, Links, RateLimit, RemotePath, Settings, preview_download, preview_upload,
 };
 
 use crate::world::{KINDS, World, snapshot};
@@ -175,7 +175,7 @@ async fn a_limit_on_the_rate_is_kept_both_ways() {
     });
     fs::write(world.local("file"), random.collect::<Vec<_>>()).unwrap();
     let settings = || Settings {
-        pace: Pace::limited(600_000),
+        pace: RateLimit::limited(600_000),
         ..Settings::default()
     };
     let start = Instant::now();

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use fastvm::transfer::{
-    Error, Incomplete, Journal, Leftovers, Settings, Shards, SkipReason, Skipped,
+    Cleanup, Error, Incomplete, Journal, Settings, Shards, SkipReason, Skipped,
 };
 
 use super::trees::rich;
@@ -482,7 +482,7 @@ pub(super) fn with_journal(world: &World) -> (Settings, Arc<Journal>) {
     });
     let journal = Arc::new(tries.take(1_000_000).flatten().next().unwrap());
     let settings = Settings {
-        leftovers: Leftovers::kept_in(journal.clone()),
+        leftovers: Cleanup::with_journal(journal.clone()),
         ..small()
     };
     (settings, journal)

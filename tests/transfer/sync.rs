@@ -6,19 +6,21 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
-use fastvm::transfer::sync::{Choice, Plan, Proof, Take, carry_out, plan_download, plan_upload};
+use fastvm::transfer::sync::{
+    CompareBy, Plan, SyncOptions, Take, execute, plan_download, plan_upload,
+};
 use fastvm::transfer::{Error, Filter, Incomplete, Links, Settings, SkipReason, Summary};
 
 use crate::world::{KINDS, World, assert_same, snapshot, whole_seconds};
 
-const SYNC: Choice = Choice {
-    take: Take::Differing(Proof::Time),
+const SYNC: SyncOptions = SyncOptions {
+    take: Take::Differing(CompareBy::Time),
     delete: false,
     verify: false,
     owners: false,
 };
 
-const MIRROR: Choice = Choice {
+const MIRROR: SyncOptions = SyncOptions {
     delete: true,
     ..SYNC
 };
@@ -45,7 +47,12 @@ impl World {
         }
     }
 
-    async fn plan(&self, way: Way, choice: Choice, settings: &Settings) -> Result<Plan, Error> {
+    async fn plan(
+        &self,
+        way: Way,
+        choice: SyncOptions,
+        settings: &Settings,
+    ) -> Result<Plan, Error> {
         match way {
             Way::Up => {
                 let (paths, target) = (vec![self.local("from")], self.remote_path("to"));
@@ -58,14 +65,14 @@ impl World {
         }
     }
 
-    async fn sync(&self, way: Way, choice: Choice) -> Result<Summary, Error> {
+    async fn sync(&self, way: Way, choice: SyncOptions) -> Result<Summary, Error> {
         self.sync_with(way, choice, Settings::default()).await
     }
 
     async fn sync_with(
         &self,
         way: Way,
-        choice: Choice,
+        choice: SyncOptions,
         settings: Settings,
     ) -> Result<Summary, Error> {
         let plan = self.plan(way, choice, &settings).await?;
@@ -73,7 +80,7 @@ impl World {
     }
 
     async fn carry(&self, plan: Plan, settings: Settings) -> Result<Summary, Error> {
-        carry_out(&self.guest, &self.store, self.watch.clone(), plan, settings).await
+        execute(&self.guest, &self.store, self.watch.clone(), plan, settings).await
     }
 }
 
@@ -182,10 +189,10 @@ async fn what_the_source_lacks_is_removed_only_when_asked_and_never_what_is_hidd
             assert!(to.join("gone/sub/file\n").exists());
             let plan = world.plan(way, MIRROR, &settings).await.unwrap();
             assert_eq!(
-                plan.outlook().removed.len(),
+                plan.summary().removed.len(),
                 6,
                 "{:?}",
-                plan.outlook().removed
+                plan.summary().removed
             );
             assert!(to.join("gone").exists());
             let done = world.carry(plan, settings).await.unwrap();
@@ -242,8 +249,8 @@ async fn the_racy_second_is_found_by_checksum_alone() {
             set_time(&world.to(way).join("b/three"), 1_600_000_000);
             assert_eq!(world.sync(way, SYNC).await.unwrap().files, 0);
             set_time(&from.join("b/three"), 1_700_000_000);
-            let choice = Choice {
-                take: Take::Differing(Proof::Checksum),
+            let choice = SyncOptions {
+                take: Take::Differing(CompareBy::Checksum),
                 verify: true,
                 ..SYNC
             };
@@ -284,9 +291,9 @@ async fn what_is_there_stays_when_nothing_may_be_replaced() {
         make(&from);
         fs::create_dir_all(to.join("a")).unwrap();
         fs::write(to.join("a/two"), "mine").unwrap();
-        let choice = Choice {
+        let choice = SyncOptions {
             take: Take::Absent,
-            ..Choice::default()
+            ..SyncOptions::default()
         };
         let done = world.sync(way, choice).await.unwrap();
         assert_eq!(fs::read(to.join("a/two")).unwrap(), b"mine");
@@ -303,9 +310,9 @@ async fn a_copy_that_is_not_equal_afterwards_is_named() {
     for way in WAYS {
         let world = World::new("gnu");
         make(&world.from(way));
-        let choice = Choice {
+        let choice = SyncOptions {
             verify: true,
-            ..Choice::default()
+            ..SyncOptions::default()
         };
         assert_eq!(world.sync(way, choice).await.unwrap().files, 6);
         let (from, spoiled) = (world.from(way), world.from(way).join("a/two"));
@@ -348,9 +355,9 @@ async fn owners_are_kept_when_asked_for() {
             make(&from);
             chown(from.join("a/two"), Some(12), Some(34)).unwrap();
             chown(from.join("b"), Some(56), Some(0)).unwrap();
-            let choice = Choice {
+            let choice = SyncOptions {
                 owners: true,
-                ..Choice::default()
+                ..SyncOptions::default()
             };
             world.sync(way, choice).await.unwrap();
             let owner = |path: &str| {
@@ -363,7 +370,7 @@ async fn owners_are_kept_when_asked_for() {
                 "{kind} {way:?}"
             );
             chown(from.join("b/three"), Some(7), Some(8)).unwrap();
-            let choice = Choice {
+            let choice = SyncOptions {
                 owners: true,
                 ..SYNC
             };
@@ -472,8 +479,8 @@ async fn nothing_is_removed_when_some_sources_cannot_be_read() {
     };
     fs::remove_file(world.to(way).join("link")).unwrap();
     let plan = world.plan(way, MIRROR, &settings()).await.unwrap();
-    assert_eq!(plan.outlook().warnings.len(), 1);
-    assert!(plan.outlook().removed.is_empty());
+    assert_eq!(plan.summary().warnings.len(), 1);
+    assert!(plan.summary().removed.is_empty());
     let done = world.carry(plan, settings()).await.unwrap();
     assert!(world.to(way).join("extra").exists());
     let unreadable = done

@@ -9,14 +9,14 @@ use flate2::write::GzEncoder;
 
 use super::dockerignore::Rules;
 use crate::transfer::ByteStream;
-use crate::transfer::channel::{Outlet, Piece, channel, stream};
+use crate::transfer::channel::{ChannelWriter, Piece, channel, stream};
 
 /// Begins to pack a folder. The stream ends with an error if the folder cannot be read to its end.
 pub(super) fn pack(folder: PathBuf, rules: Rules) -> ByteStream<io::Error> {
     let (sender, receiver) = channel();
     let failures = sender.clone();
     tokio::task::spawn_blocking(move || {
-        if let Err(error) = write(&folder, &rules, Outlet::new(sender)) {
+        if let Err(error) = write(&folder, &rules, ChannelWriter::new(sender)) {
             // a receiver that is gone has its own reason
             let _ = failures.blocking_send(Piece::Failed(error));
         }
@@ -24,7 +24,7 @@ pub(super) fn pack(folder: PathBuf, rules: Rules) -> ByteStream<io::Error> {
     stream(receiver)
 }
 
-fn write(folder: &Path, rules: &Rules, out: Outlet) -> io::Result<()> {
+fn write(folder: &Path, rules: &Rules, out: ChannelWriter) -> io::Result<()> {
     let gzip = GzEncoder::new(out, Compression::fast());
     let mut packer = Packer {
         rules,
@@ -36,7 +36,7 @@ fn write(folder: &Path, rules: &Rules, out: Outlet) -> io::Result<()> {
 
 struct Packer<'a> {
     rules: &'a Rules,
-    archive: tar::Builder<GzEncoder<Outlet>>,
+    archive: tar::Builder<GzEncoder<ChannelWriter>>,
 }
 
 impl Packer<'_> {

@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::output::control::visible;
-use crate::transfer::sync::Outlook;
+use crate::transfer::sync::PlanSummary;
 use crate::transfer::{Preview, shown_guest_path};
 
 /// As JSON.
@@ -33,7 +33,7 @@ struct Compared {
 }
 
 /// Prints what would be done to each path: `+` copied, `~` set right in place, `-` removed.
-pub(super) fn report_compared(context: &mut Context, outlook: &Outlook) -> Result<Exit, Error> {
+pub(super) fn report_compared(context: &mut Context, outlook: &PlanSummary) -> Result<Exit, Error> {
     let texts = |paths: &[PathBuf]| paths.iter().map(|path| shown(path)).collect();
     for warning in &outlook.warnings {
         context.ui.warn(warning);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::plan::Plan;
 use crate::context::Context;
 use crate::error::{Error, Kind};
-use crate::transfer::{DownloadTarget, Journal, Leftovers, UploadSource};
+use crate::transfer::{Cleanup, DownloadTarget, Journal, UploadSource};
 
 /// The journal of this copy; none for what can't be taken up again, and when another process is at the same copy.
 pub(super) fn open(context: &Context, plan: &Plan, vm: &str) -> Option<Arc<Journal>> {
@@ -57,8 +57,11 @@ fn boot() -> Option<String> {
 }
 
 /// Leftovers that are written down where there is a journal.
-pub(super) fn leftovers(journal: Option<&Arc<Journal>>) -> Leftovers {
-    journal.cloned().map(Leftovers::kept_in).unwrap_or_default()
+pub(super) fn leftovers(journal: Option<&Arc<Journal>>) -> Cleanup {
+    journal
+        .cloned()
+        .map(Cleanup::with_journal)
+        .unwrap_or_default()
 }
 
 /// Says what to do about a copy that was cut off, where the same command has less to do.
@@ -67,7 +70,7 @@ pub(super) fn hint(error: Error, journal: Option<&Journal>) -> Error {
         error.kind(),
         Kind::Network | Kind::StreamLost | Kind::Server | Kind::RateLimited | Kind::Interrupted(_)
     );
-    if cut_off && journal.is_some_and(Journal::goes_on) {
+    if cut_off && journal.is_some_and(Journal::is_resumable) {
         error
             .or_hint(|| "run the same command again: what has arrived is not sent twice".to_owned())
     } else {

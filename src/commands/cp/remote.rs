@@ -8,7 +8,7 @@ use crate::api::exec::Event;
 use crate::api::{self, Client};
 use crate::secret::SignedUrl;
 use crate::transfer::{
-    BlobStore, Body, ByteStream, Guest, GuestCommand, GuestOutput, Patience, RemoteClass,
+    BlobStore, Body, ByteStream, Deadline, Guest, GuestCommand, GuestOutput, RemoteClass,
     RemoteError, StagingObject, is_running, running,
 };
 use crate::wire::base64;
@@ -41,8 +41,8 @@ pub(super) struct Remote {
 impl Guest for Remote {
     async fn exec(&self, command: GuestCommand) -> Result<GuestOutput, RemoteError> {
         match command.patience {
-            Patience::Brief => self.brief(&command).await,
-            Patience::Transfer => self.run(&command).await,
+            Deadline::Brief => self.brief(&command).await,
+            Deadline::Transfer => self.run(&command).await,
         }
     }
 

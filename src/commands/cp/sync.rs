@@ -10,7 +10,9 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::output::control::visible;
 use crate::output::human;
-use crate::transfer::sync::{self, Choice, Outlook, Proof, Take, plan_download, plan_upload};
+use crate::transfer::sync::{
+    self, CompareBy, PlanSummary, SyncOptions, Take, plan_download, plan_upload,
+};
 use crate::transfer::{self, DownloadTarget, Settings, Summary, UploadSource};
 
 /// Paths that are listed before a question.
@@ -46,14 +48,14 @@ pub(super) struct SyncArgs {
 
 impl SyncArgs {
     /// What is asked for; nothing for a plain copy.
-    pub(super) fn choice(&self) -> Option<Choice> {
+    pub(super) fn choice(&self) -> Option<SyncOptions> {
         let take = match (self.no_clobber, self.sync, self.checksum) {
             (true, ..) => Take::Absent,
-            (_, true, true) => Take::Differing(Proof::Checksum),
-            (_, true, false) => Take::Differing(Proof::Time),
+            (_, true, true) => Take::Differing(CompareBy::Checksum),
+            (_, true, false) => Take::Differing(CompareBy::Time),
             _ => Take::All,
         };
-        let choice = Choice {
+        let choice = SyncOptions {
             take,
             delete: self.delete,
             verify: self.verify,
@@ -94,7 +96,7 @@ pub(super) async fn prepare(
     remote: &Remote,
     vm: &Named,
     plan: &Plan,
-    choice: Choice,
+    choice: SyncOptions,
     settings: &Settings,
 ) -> Result<sync::Plan, Error> {
     let prepared = match plan {
@@ -123,7 +125,7 @@ pub(super) async fn prepare(
 }
 
 /// Lists what would be deleted, and asks.
-pub(super) fn ask(context: &mut Context, outlook: &Outlook) -> Result<(), Error> {
+pub(super) fn ask(context: &mut Context, outlook: &PlanSummary) -> Result<(), Error> {
     for warning in &outlook.warnings {
         context.ui.warn(warning);
     }

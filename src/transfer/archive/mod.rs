@@ -5,7 +5,7 @@ use std::io::{self, Read};
 
 use super::error::Error;
 use super::member_path::MemberPath;
-use super::mtime::Moment;
+use super::mtime::Mtime;
 use super::pax::{self, Pax};
 
 mod field;
@@ -25,7 +25,7 @@ pub(super) struct Member {
     pub(super) content: Content,
     /// Permission bits, without set-uid and set-gid.
     pub(super) mode: u32,
-    pub(super) modified: Moment,
+    pub(super) modified: Mtime,
 }
 
 /// What a member is.
@@ -251,7 +251,7 @@ impl<R: Read> Archive<R> {
             path,
             content,
             mode,
-            modified: pax.modified.unwrap_or(Moment { seconds, nanos: 0 }),
+            modified: pax.modified.unwrap_or(Mtime { seconds, nanos: 0 }),
         })
     }
 

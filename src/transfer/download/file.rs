@@ -8,25 +8,25 @@ use std::path::{Path, PathBuf};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 
-use super::large_file::Big;
-use super::transport::{Delivery, Holds};
-use super::resumed::Earlier;
+use super::large_file::LargeFile;
 use super::plan::ranges;
-use super::{Job, blocking, changed, check_space, own_name};
+use super::resumed::Resumed;
+use super::transport::{ArchiveKind, Transport};
+use super::{Download, blocking, changed, check_space, own_name};
 use crate::transfer::archive::Fault;
 use crate::transfer::checksum::Checksum;
 use crate::transfer::error::Error;
 use crate::transfer::guest_path;
-use crate::transfer::journal::Begun;
-use crate::transfer::install::FileLanding;
+use crate::transfer::install::FileInstall;
+use crate::transfer::journal::PartialFile;
 use crate::transfer::member_path::MemberPath;
-use crate::transfer::mtime::Moment;
+use crate::transfer::mtime::Mtime;
 use crate::transfer::progress::Progress;
 use crate::transfer::receive::{Input, receive};
 use crate::transfer::remote::{BlobStore, Guest};
 use crate::transfer::request::RemotePath;
 use crate::transfer::script::{self, Found, Inline, Status, Tools};
-use crate::transfer::shards::{Gauge, is_big};
+use crate::transfer::shards::{Limiter, is_large};
 use crate::transfer::summary::Summary;
 use crate::transfer::unpack::write_with_holes;
 use crate::transfer::{READINGS, SMALL};
@@ -35,7 +35,7 @@ const PIECE: usize = 128 * 1024;
 /// What a file may be larger than announced when it says it is empty, as those of `/proc` do.
 const UNSIZED: u64 = 64 * 1024 * 1024;
 
-impl<G: Guest, S: BlobStore> Job<'_, G, S> {
+impl<G: Guest, S: BlobStore> Download<'_, G, S> {
     pub(super) async fn small_file(
         &self,
         source: &RemotePath,
@@ -48,13 +48,13 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             if let Some(bytes) = whole(&small, &source.path)? {
                 let size = bytes.len() as u64;
                 self.progress.total(Some(size), Some(1));
-                let landing = self.landing(name, target, into).await?;
+                let install = self.install(name, target, into).await?;
                 let status = small.before;
                 blocking(move || {
-                    let mut file = landing.create()?;
+                    let mut file = install.create()?;
                     std::io::Write::write_all(&mut file, &bytes)
-                        .map_err(|error| write_failed(landing.target(), error))?;
-                    landing.place(&file, status.mode, Some(status.modified))
+                        .map_err(|error| write_failed(install.target(), error))?;
+                    install.place(&file, status.mode, Some(status.modified))
                 })
                 .await?;
                 self.progress.advance(size);
@@ -108,33 +108,36 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
     async fn bring(
         &self,
         (path, tools): (&str, &Tools),
-        (place, stamp): (&MemberPath, (u64, Moment)),
+        (place, stamp): (&MemberPath, (u64, Mtime)),
         target: &Path,
         into: bool,
     ) -> Result<Summary, Error> {
         let codec = tools.codec(self.settings.compression)?;
         let mut size = stamp.0;
         let parts =
-            is_big(size, self.settings.shards.first) && tools.has("curl") && tools.has("dd");
+            is_large(size, self.settings.shards.first) && tools.has("curl") && tools.has("dd");
         for reading in 0..READINGS {
             if parts {
                 let begun = self.begun(place, stamp).filter(|_| reading == 0);
                 let about = ((path, tools), place, size);
-                let (landing, big) = self.begin(about, begun, target, into).await?;
-                let brought = self.in_parts(path, tools, (&big, place), landing);
+                let (install, large) = self.begin(about, begun, target, into).await?;
+                let brought = self.in_parts(path, tools, (&large, place), install);
                 if let Some(summary) = brought.await? {
                     return Ok(summary);
                 }
-                size = big.again().size;
+                size = large.again().size;
                 self.progress
                     .warn(format!("{path} changed while being read; it is sent again"));
                 continue;
             }
-            let take = async |delivery: &Delivery| {
-                let landing = self.landing(own_name(path), target, into).await?;
-                self.file_once(path, delivery, landing).await
+            let take = async |delivery: &Transport| {
+                let install = self.install(own_name(path), target, into).await?;
+                self.file_once(path, delivery, install).await
             };
-            if let Some(summary) = self.delivered((tools, codec), Holds::File, take).await? {
+            if let Some(summary) = self
+                .delivered((tools, codec), ArchiveKind::File, take)
+                .await?
+            {
                 return Ok(summary);
             }
             self.progress
@@ -147,15 +150,15 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
     async fn file_once(
         &self,
         path: &str,
-        delivery: &Delivery,
-        landing: FileLanding,
+        delivery: &Transport,
+        install: FileInstall,
     ) -> Result<Option<Summary>, Error> {
         let (before, after, made) =
             script::send_file(self.guest, path, delivery.codec, &delivery.way).await?;
         if before != after {
             return Ok(None);
         }
-        check_space(landing.free_bytes(), before.size, landing.target())?;
+        check_space(install.free_bytes(), before.size, install.target())?;
         let progress = self.progress.clone();
         let limit = if before.size == 0 {
             UNSIZED
@@ -163,15 +166,15 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             before.size
         };
         let write = move |input: Input| {
-            let mut file = landing.create()?;
-            let size = write(input, &mut file, &landing, limit, &*progress)?;
-            Ok((file, landing, size))
+            let mut file = install.create()?;
+            let size = write(input, &mut file, &install, limit, &*progress)?;
+            Ok((file, install, size))
         };
         let ready = delivery.ready(&made, path)?;
-        let ((file, landing, size), wire_bytes) =
+        let ((file, install, size), wire_bytes) =
             receive(self.guest, self.store, ready, write).await?;
         check_size(path, before, size)?;
-        blocking(move || landing.place(&file, before.mode, Some(before.modified))).await?;
+        blocking(move || install.place(&file, before.mode, Some(before.modified))).await?;
         if before.size > 0 {
             self.note_file(&own_place(path), (size, before.modified));
         }
@@ -187,19 +190,19 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
     async fn begin(
         &self,
         (source, place, size): ((&str, &Tools), &MemberPath, u64),
-        begun: Option<Begun>,
+        begun: Option<PartialFile>,
         target: &Path,
         into: bool,
-    ) -> Result<(FileLanding, Big), Error> {
+    ) -> Result<(FileInstall, LargeFile), Error> {
         let temp = begun.as_ref().map(|begun| begun.temp.clone());
         let name = own_name(source.0);
-        let (landing, file) = self.landing_after(temp, name, target, into).await?;
-        let temp = landing.temp();
+        let (install, file) = self.install_after(temp, name, target, into).await?;
+        let temp = install.temp();
         let earlier = match file.zip(begun) {
             Some(taken) => Some(self.keep(source, (place, &temp), taken).await?),
             None => None,
         };
-        Ok((landing, Big::new(0, Vec::new(), size).after(earlier)))
+        Ok((install, LargeFile::new(0, Vec::new(), size).after(earlier)))
     }
 
     /// One reading of a file, several parts at once; nothing if it did not hold still.
@@ -207,45 +210,47 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         &self,
         path: &str,
         tools: &Tools,
-        (big, place): (&Big, &MemberPath),
-        landing: FileLanding,
+        (large, place): (&LargeFile, &MemberPath),
+        install: FileInstall,
     ) -> Result<Option<Summary>, Error> {
         let codec = tools.codec(self.settings.compression)?;
-        let continued = big.earlier.as_ref().map_or(0, Earlier::bytes);
-        let needed = big.size - continued;
-        check_space(landing.free_bytes(), needed, landing.target())?;
-        let gauge = Gauge::new(self.settings.shards);
-        let file = big.file(|| landing.create())?;
-        let temp = &landing.temp();
-        let mut waiting = ranges(big.there(), big.size, gauge.parts(u64::MAX)).into_iter();
-        let mut flying = FuturesUnordered::new();
+        let continued = large.earlier.as_ref().map_or(0, Resumed::bytes);
+        let needed = large.size - continued;
+        check_space(install.free_bytes(), needed, install.target())?;
+        let limiter = Limiter::new(self.settings.shards);
+        let file = large.file(|| install.create())?;
+        let temp = &install.temp();
+        let mut waiting = ranges(large.there(), large.size, limiter.parts(u64::MAX)).into_iter();
+        let mut in_flight = FuturesUnordered::new();
         let mut wire_bytes = 0;
         loop {
-            while flying.len() < gauge.at_work() {
+            while in_flight.len() < limiter.most_tasks() {
                 let Some(range) = waiting.next() else { break };
-                let (bytes, file, gauge) = (range.end - range.start, file.clone(), &gauge);
-                flying.push(async move {
+                let (bytes, file, limiter) = (range.end - range.start, file.clone(), &limiter);
+                in_flight.push(async move {
                     let about = (path, tools, codec);
-                    let wire = self.part(about, gauge, (big, range.clone()), file).await?;
-                    gauge.landed(bytes);
+                    let wire = self
+                        .part(about, limiter, (large, range.clone()), file)
+                        .await?;
+                    limiter.record(bytes);
                     Ok::<_, Error>((wire, range))
                 });
             }
-            let Some(landed) = flying.next().await else {
+            let Some(landed) = in_flight.next().await else {
                 break;
             };
             let (wire, part) = landed?;
             wire_bytes += wire;
-            self.note_part(place, big.stamp(), temp, &part);
+            self.note_part(place, large.stamp(), temp, &part);
         }
-        let Some(status) = big.settled() else {
+        let Some(status) = large.final_status() else {
             return Ok(None);
         };
-        let size = big.size;
+        let size = large.size;
         blocking(move || {
             file.set_len(size)
-                .map_err(|error| write_failed(landing.target(), error))?;
-            landing.place(&file, status.mode, Some(status.modified))
+                .map_err(|error| write_failed(install.target(), error))?;
+            install.place(&file, status.mode, Some(status.modified))
         })
         .await?;
         self.note_file(place, (size, status.modified));
@@ -258,29 +263,29 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         }))
     }
 
-    async fn landing(
+    async fn install(
         &self,
         name: Result<OsString, Error>,
         target: &Path,
         into: bool,
-    ) -> Result<FileLanding, Error> {
-        let (landing, _) = self.landing_after(None, name, target, into).await?;
-        Ok(landing)
+    ) -> Result<FileInstall, Error> {
+        let (install, _) = self.install_after(None, name, target, into).await?;
+        Ok(install)
     }
 
     /// Makes room for a file; takes over what an earlier try was writing, by its name in the journal.
-    async fn landing_after(
+    async fn install_after(
         &self,
         earlier: Option<String>,
         name: Result<OsString, Error>,
         target: &Path,
         into: bool,
-    ) -> Result<(FileLanding, Option<File>), Error> {
+    ) -> Result<(FileInstall, Option<File>), Error> {
         let (target, nonce) = (target.to_owned(), self.nonce.clone());
         let spared = self.earlier().spared;
         blocking(move || {
             let target = goal(name, target, into)?;
-            FileLanding::prepare(target, &nonce, (earlier.as_deref(), &spared))
+            FileInstall::prepare(target, &nonce, (earlier.as_deref(), &spared))
         })
         .await
     }
@@ -328,7 +333,7 @@ pub(super) fn check_size(path: &str, status: Status, size: u64) -> Result<(), Er
 fn write(
     mut input: Input,
     file: &mut File,
-    landing: &FileLanding,
+    install: &FileInstall,
     limit: u64,
     progress: &dyn Progress,
 ) -> Result<u64, Fault> {
@@ -343,17 +348,17 @@ fn write(
         size += got as u64;
         if size > limit {
             return Err(Error::integrity(
-                landing.target().display().to_string(),
+                install.target().display().to_string(),
                 "more bytes arrived than the VM announced",
             )
             .into());
         }
         write_with_holes(file, &buffer[..got])
-            .map_err(|error| write_failed(landing.target(), error))?;
+            .map_err(|error| write_failed(install.target(), error))?;
         progress.advance(got as u64);
     }
     file.set_len(size)
-        .map_err(|error| write_failed(landing.target(), error))?;
+        .map_err(|error| write_failed(install.target(), error))?;
     Ok(size)
 }
 

@@ -5,27 +5,27 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::Job;
-use super::transport::Holds;
-use super::resumed::Earlier;
+use super::Download;
+use super::resumed::Resumed;
+use super::transport::ArchiveKind;
 use crate::transfer::archive::Fault;
 use crate::transfer::codec::Codec;
 use crate::transfer::error::Error;
 use crate::transfer::folder::Folder;
 use crate::transfer::member_path::MemberPath;
-use crate::transfer::mtime::Moment;
-use crate::transfer::progress::{Progress, Steady};
+use crate::transfer::mtime::Mtime;
+use crate::transfer::progress::{Progress, RetryProgress};
 use crate::transfer::receive::{Input, receive};
 use crate::transfer::remote::{BlobStore, Guest};
 use crate::transfer::retry::Retries;
 use crate::transfer::script::{self, BLOCK, Status, Tools};
-use crate::transfer::shards::Gauge;
+use crate::transfer::shards::Limiter;
 
 const PIECE: usize = 64 * 1024;
 
 /// A file that comes in parts.
 #[derive(Debug)]
-pub(super) struct Big {
+pub(super) struct LargeFile {
     /// No two files of a copy have the same.
     pub(super) number: usize,
     /// Its names below the target; none for a file that comes alone.
@@ -34,13 +34,13 @@ pub(super) struct Big {
     /// How often it was read before.
     pub(super) reading: u32,
     /// What an earlier try brought of it.
-    pub(super) earlier: Option<Earlier>,
+    pub(super) earlier: Option<Resumed>,
     left: AtomicUsize,
-    state: Mutex<State>,
+    state: Mutex<ReadState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct ReadState {
     file: Option<Arc<File>>,
     /// As the first part found it.
     status: Option<Status>,
@@ -48,7 +48,7 @@ struct State {
     vanished: bool,
 }
 
-impl Big {
+impl LargeFile {
     pub(super) fn new(number: usize, places: Vec<MemberPath>, size: u64) -> Self {
         Self {
             number,
@@ -62,11 +62,11 @@ impl Big {
     }
 
     /// The same file, of which an earlier try brought something.
-    pub(super) fn after(self, earlier: Option<Earlier>) -> Self {
+    pub(super) fn after(self, earlier: Option<Resumed>) -> Self {
         let file = earlier.as_ref().map(|earlier| earlier.file.clone());
-        let state = State {
+        let state = ReadState {
             file,
-            ..State::default()
+            ..ReadState::default()
         };
         Self {
             earlier,
@@ -113,13 +113,13 @@ impl Big {
     }
 
     /// Size and time that all parts agreed on so far.
-    pub(super) fn stamp(&self) -> Option<(u64, Moment)> {
+    pub(super) fn stamp(&self) -> Option<(u64, Mtime)> {
         let status = self.status().filter(|_| !self.has_changed())?;
         Some((status.size, status.modified))
     }
 
     /// What all parts agreed on; nothing if it changed meanwhile.
-    pub(super) fn settled(&self) -> Option<Status> {
+    pub(super) fn final_status(&self) -> Option<Status> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state
             .status
@@ -135,7 +135,7 @@ impl Big {
     fn saw(&self, before: Status, after: Status) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let first = *state.status.get_or_insert(before);
-        let is_other = |earlier: &Earlier| earlier.modified != before.modified;
+        let is_other = |earlier: &Resumed| earlier.modified != before.modified;
         state.changed |= before != first || after != first;
         state.changed |= self.earlier.as_ref().is_some_and(is_other);
         state.status = Some(after);
@@ -158,31 +158,34 @@ impl Big {
     }
 }
 
-impl<G: Guest, S: BlobStore> Job<'_, G, S> {
+impl<G: Guest, S: BlobStore> Download<'_, G, S> {
     /// Brings one part until it is written; answers its bytes on the wire. Of a file that changed, nothing more is brought.
     pub(super) async fn part(
         &self,
         (path, tools, codec): (&str, &Tools, Codec),
-        gauge: &Gauge,
-        (big, range): (&Big, Range<u64>),
+        limiter: &Limiter,
+        (large, range): (&LargeFile, Range<u64>),
         file: Arc<File>,
     ) -> Result<u64, Error> {
-        let progress = Arc::new(Steady::new(self.progress.clone()));
+        let progress = Arc::new(RetryProgress::new(self.progress.clone()));
         let mut retries = Retries::default();
         let mut wire_bytes = 0;
         let blocks = (
             range.start / BLOCK,
             (range.end - range.start).div_ceil(BLOCK),
         );
-        let mut is_new = big.earlier.as_ref().is_none_or(|earlier| earlier.is_clear);
-        while !big.has_changed() {
+        let mut is_new = large
+            .earlier
+            .as_ref()
+            .is_none_or(|earlier| earlier.is_clear);
+        while !large.has_changed() {
             progress.again();
-            let delivery = self.deliver(tools, codec, Holds::Tree).await?;
+            let delivery = self.deliver(tools, codec, ArchiveKind::Tree).await?;
             let brought = async {
                 let sent = script::send_range(self.guest, path, codec, &delivery.way, blocks);
                 let (before, after, made) = sent.await?;
-                big.saw(before, after);
-                if big.has_changed() {
+                large.saw(before, after);
+                if large.has_changed() {
                     return Ok(0);
                 }
                 let (file, progress, range) = (file.clone(), progress.clone(), range.clone());
@@ -191,7 +194,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
                     write_range(input, (&file, is_new), range, &shown, &*progress)
                 };
                 let ready = delivery.ready(&made, path)?;
-                let _lane = gauge.lane().await;
+                let _lane = limiter.acquire().await;
                 let ((), wire) = receive(self.guest, self.store, ready, write).await?;
                 Ok(wire)
             };

@@ -1,16 +1,16 @@
 //! From a VM to this machine.
 
-mod large_file;
-mod transport;
-mod resumed;
 mod file;
+mod large_file;
 mod parts;
 mod plan;
-mod tar_report;
+mod resumed;
 mod stream;
+mod tar_report;
+mod transport;
 mod tree;
 
-pub(super) use tar_report::Said;
+pub(super) use tar_report::TarReport;
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -19,17 +19,17 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::SMALL;
+use super::cleanup::sweep;
 use super::error::Error;
 use super::guest_path;
-use super::journal::Noted;
 use super::install;
-use super::cleanup::sweep;
+use super::journal::Noted;
 use super::path_bytes;
 use super::progress::Progress;
 use super::remote::{BlobStore, Guest};
 use super::request::{DownloadRequest, DownloadTarget, Links, RemotePath, Settings};
 use super::script::{self, Found};
-use super::staged_objects::Staging;
+use super::staged_objects::StagedObjects;
 use super::summary::Summary;
 use super::tree::apart;
 
@@ -49,8 +49,8 @@ pub async fn download(
         target,
         settings,
     } = request;
-    let store = Staging::new(store, &settings.leftovers);
-    let job = Job {
+    let store = StagedObjects::new(store, &settings.leftovers);
+    let job = Download {
         guest,
         store: &store,
         progress,
@@ -59,14 +59,14 @@ pub async fn download(
         noted: None,
     };
     sweep(guest, &settings.leftovers).await?;
-    let mut summary = store.beside(job.all(&sources, target)).await?;
+    let mut summary = store.emptying_during(job.all(&sources, target)).await?;
     summary.seconds = started.elapsed().as_secs_f64();
     Ok(summary)
 }
 
-struct Job<'a, G, S> {
+struct Download<'a, G, S> {
     guest: &'a G,
-    store: &'a Staging<'a, S>,
+    store: &'a StagedObjects<'a, S>,
     progress: Arc<dyn Progress>,
     settings: &'a Settings,
     nonce: String,
@@ -74,7 +74,7 @@ struct Job<'a, G, S> {
     noted: Option<Noted>,
 }
 
-impl<G: Guest, S: BlobStore> Job<'_, G, S> {
+impl<G: Guest, S: BlobStore> Download<'_, G, S> {
     async fn all(&self, sources: &[RemotePath], target: DownloadTarget) -> Result<Summary, Error> {
         let nonsense = |argument: &str, reason: &str| {
             Err(Error::Argument {
@@ -109,7 +109,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
     async fn one(&self, source: &RemotePath, target: &Path, into: bool) -> Result<Summary, Error> {
         let trusted = self.settings.trusts_notes();
         let noted = |journal| Noted::new(journal, &source.path, trusted);
-        let job = Job {
+        let job = Download {
             guest: self.guest,
             store: self.store,
             progress: self.progress.clone(),

@@ -10,28 +10,28 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
 
-use super::large_file::Big;
-use super::transport::Holds;
-use super::resumed::Earlier;
-use super::plan::{Plan, Work, rest};
-use super::tar_report::Said;
-use super::{Job, blocking, check_space};
+use super::large_file::LargeFile;
+use super::plan::{Plan, Task, rest};
+use super::resumed::Resumed;
+use super::tar_report::TarReport;
+use super::transport::ArchiveKind;
+use super::{Download, blocking, check_space};
 use crate::transfer::READINGS;
 use crate::transfer::codec::Codec;
 use crate::transfer::error::Error;
 use crate::transfer::folder::{Kind, Meta};
-use crate::transfer::journal::{Begun, Noted};
-use crate::transfer::install::{Parts, TreeLanding};
+use crate::transfer::install::{PartsInstall, TreeInstall};
+use crate::transfer::journal::{Noted, PartialFile};
 use crate::transfer::member_path::MemberPath;
-use crate::transfer::mtime::Moment;
+use crate::transfer::mtime::Mtime;
 use crate::transfer::path_bytes;
-use crate::transfer::progress::Steady;
+use crate::transfer::progress::RetryProgress;
 use crate::transfer::receive::{Input, receive};
 use crate::transfer::remote::{BlobStore, Guest};
 use crate::transfer::request::{Incomplete, Links};
 use crate::transfer::retry::Retries;
-use crate::transfer::script::{self, Entry, Listed, SendTree, Share, Surveyed, Tools};
-use crate::transfer::shards::Gauge;
+use crate::transfer::script::{self, Entry, Listed, ListedSize, SendTree, Share, Tools};
+use crate::transfer::shards::Limiter;
 use crate::transfer::summary::{SkipReason, Skipped, Summary};
 use crate::transfer::unpack::{Limits, Unpacked, unpack};
 
@@ -40,13 +40,13 @@ const SLACK_BYTES: u64 = 1024 * 1024;
 
 /// A folder on its way here.
 struct Arrival<'a, G, S> {
-    job: &'a Job<'a, G, S>,
+    job: &'a Download<'a, G, S>,
     path: &'a str,
     tools: &'a Tools,
     codec: Codec,
-    entries: Arc<Vec<Surveyed>>,
-    landing: Arc<Parts>,
-    gauge: Gauge,
+    entries: Arc<Vec<ListedSize>>,
+    install: Arc<PartsInstall>,
+    limiter: Limiter,
     numbers: AtomicUsize,
     /// All files are in their places.
     landed: watch::Receiver<bool>,
@@ -54,7 +54,7 @@ struct Arrival<'a, G, S> {
 
 /// When something is moved into place.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Turn {
+enum InstallOrder {
     AtOnce,
     /// Links and folders.
     AfterFiles,
@@ -62,17 +62,17 @@ enum Turn {
 
 /// What a piece of work came to.
 #[derive(Default)]
-struct Done {
+struct TaskOutcome {
     unpacked: Unpacked,
     skipped: Vec<Skipped>,
     wire: u64,
     /// Bytes of a file that an earlier try had brought.
     continued: u64,
     /// A file that changed while its parts were read.
-    again: Option<Arc<Big>>,
+    again: Option<Arc<LargeFile>>,
 }
 
-impl<G: Guest, S: BlobStore> Job<'_, G, S> {
+impl<G: Guest, S: BlobStore> Download<'_, G, S> {
     /// Whether folders may come in parts: each is named to the VM, and goes by the storage.
     pub(super) fn comes_in_parts(&self, tools: &Tools) -> bool {
         tools.has("curl") && tools.has("dd") && self.settings.links == Links::Keep
@@ -89,7 +89,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         let name = self.object_name();
         let (entries, ()) = tokio::join!(
             script::survey(self.guest, path),
-            self.store.ask_ahead(&name)
+            self.store.presign_early(&name)
         );
         let mut entries = entries?;
         if let Some(only) = only {
@@ -109,33 +109,33 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         self.progress.total(Some(bytes), Some(files.count() as u64));
         let (nonce, planned, at) = (self.nonce.clone(), entries.clone(), target.clone());
         let (noted, earlier) = (self.noted.clone(), self.earlier());
-        let landing = blocking(move || {
-            let landing = TreeLanding::prepare(&earlier, &at, &nonce)?;
-            let mut landing = landing.begin(|made| {
+        let install = blocking(move || {
+            let install = TreeInstall::prepare(&earlier, &at, &nonce)?;
+            let mut install = install.begin(|made| {
                 let noted = noted.as_ref();
-                noted.map_or(made, |noted| noted.made_target(&at, made))
+                noted.map_or(made, |noted| noted.record_new_target(&at, made))
             })?;
-            landing.check(planned.iter().map(|entry| (&entry.path, entry.kind)))?;
+            install.check(planned.iter().map(|entry| (&entry.path, entry.kind)))?;
             let Some(noted) = noted else {
-                check_space(landing.free_bytes(), data, &at)?;
-                return Ok((landing, vec![false; planned.len()], Vec::new()));
+                check_space(install.free_bytes(), data, &at)?;
+                return Ok((install, vec![false; planned.len()], Vec::new()));
             };
-            let there = there(&landing, &planned, &noted);
-            let begun = begun(&landing, &planned, &there, &noted);
-            landing.let_go();
+            let there = there(&install, &planned, &noted);
+            let begun = begun(&install, &planned, &there, &noted);
+            install.let_go();
             let kept = begun.iter().flat_map(|(_, _, begun)| &begun.ranges);
             let kept: u64 = kept.map(|part| part.end - part.start).sum();
             let arrived = planned.iter().zip(&there).filter(|(_, there)| **there);
             let arrived: u64 = arrived.map(|(entry, _)| entry.data).sum();
             let needed = data.saturating_sub(kept.saturating_add(arrived));
-            check_space(landing.free_bytes(), needed, &at)?;
-            Ok((landing, there, begun))
+            check_space(install.free_bytes(), needed, &at)?;
+            Ok((install, there, begun))
         });
-        let (landing, there, taken) = landing.await?;
+        let (install, there, taken) = install.await?;
         let mut begun = HashMap::new();
         for (index, file, earlier) in taken {
             let place = &entries[index].path;
-            let (source, temp) = (below(path, place), landing.temp(&staged(index, 0)));
+            let (source, temp) = (below(path, place), install.temp(&staged(index, 0)));
             let kept = self.keep((&source, tools), (place, &temp), (file, earlier));
             begun.insert(index, kept.await?);
         }
@@ -146,13 +146,13 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             tools,
             codec,
             entries,
-            landing: Arc::new(landing),
-            gauge: Gauge::new(self.settings.shards),
+            install: Arc::new(install),
+            limiter: Limiter::new(self.settings.shards),
             numbers: AtomicUsize::new(0),
             landed,
         };
         let files = async {
-            let summary = arrival.fly(&there, begun).await?;
+            let summary = arrival.run_all(&there, begun).await?;
             // Whoever waits for it may have failed.
             let _ = tell.send(true);
             Ok(summary)
@@ -170,7 +170,11 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
 
 impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
     /// Keeps as many shards in the air as make sense, until all have landed.
-    async fn fly(&self, there: &[bool], begun: HashMap<usize, Earlier>) -> Result<Summary, Error> {
+    async fn run_all(
+        &self,
+        there: &[bool],
+        begun: HashMap<usize, Resumed>,
+    ) -> Result<Summary, Error> {
         let mut summary = Summary::default();
         let mut plan = Plan::new(self.entries.clone(), there, begun);
         for (entry, there) in self.entries.iter().zip(there) {
@@ -178,57 +182,57 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
                 self.job.progress.advance(entry.size);
             }
         }
-        let mut flying = FuturesUnordered::new();
+        let mut in_flight = FuturesUnordered::new();
         loop {
-            while flying.len() < self.gauge.at_work() {
-                match plan.next(self.gauge.parts(plan.left())) {
-                    Some(work) => flying.push(self.work(work)),
+            while in_flight.len() < self.limiter.most_tasks() {
+                match plan.next(self.limiter.parts(plan.left())) {
+                    Some(work) => in_flight.push(self.work(work)),
                     None => break,
                 }
             }
-            let Some(done) = flying.next().await else {
+            let Some(done) = in_flight.next().await else {
                 return Ok(summary);
             };
             let done = done?;
             if done.wire > 0 {
-                self.gauge.landed(done.unpacked.bytes);
+                self.limiter.record(done.unpacked.bytes);
             }
-            if let Some(big) = &done.again {
+            if let Some(large) = &done.again {
                 self.changed_again(1);
-                plan.insert_file(&Arc::new(big.again()), self.gauge.parts(u64::MAX));
+                plan.insert_file(&Arc::new(large.again()), self.limiter.parts(u64::MAX));
             }
             count(&mut summary, done);
         }
     }
 
-    async fn work(&self, work: Work) -> Result<Done, Error> {
+    async fn work(&self, work: Task) -> Result<TaskOutcome, Error> {
         match work {
-            Work::Batch(batch) => self.batch(&batch, Share::Part, Turn::AtOnce).await,
-            Work::Part(big, range) => {
-                let own = big.places.first().cloned().unwrap_or_default();
+            Task::Batch(batch) => self.batch(&batch, Share::Part, InstallOrder::AtOnce).await,
+            Task::Part(large, range) => {
+                let own = large.places.first().cloned().unwrap_or_default();
                 let path = below(self.path, &own);
                 self.job.progress.file(&path_bytes::shown(own.as_bytes()));
-                let staged = file_name(&big);
-                let file = big.file(|| self.landing.create(&staged))?;
+                let staged = file_name(&large);
+                let file = large.file(|| self.install.create(&staged))?;
                 let about = (path.as_str(), self.tools, self.codec);
                 let bytes = range.end - range.start;
-                let part = (big.as_ref(), range.clone());
-                let wire = match self.job.part(about, &self.gauge, part, file).await {
+                let part = (large.as_ref(), range.clone());
+                let wire = match self.job.part(about, &self.limiter, part, file).await {
                     Err(Error::RemoteMissing(_)) => {
-                        big.vanished();
+                        large.vanished();
                         0
                     }
                     brought => brought?,
                 };
-                let temp = self.landing.temp(&staged);
-                self.job.note_part(&own, big.stamp(), &temp, &range);
-                let mut done = Done {
+                let temp = self.install.temp(&staged);
+                self.job.note_part(&own, large.stamp(), &temp, &range);
+                let mut done = TaskOutcome {
                     wire,
-                    ..Done::default()
+                    ..TaskOutcome::default()
                 };
                 done.unpacked.bytes = bytes;
-                if big.arrived() {
-                    self.file(&big, &mut done).await?;
+                if large.arrived() {
+                    self.file(&large, &mut done).await?;
                 }
                 Ok(done)
             }
@@ -236,17 +240,20 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
     }
 
     /// Ends a file whose parts have all arrived.
-    async fn file(&self, big: &Arc<Big>, done: &mut Done) -> Result<(), Error> {
-        let staged = file_name(big);
-        let Some(status) = big.settled() else {
-            self.landing.forget(&staged);
+    async fn file(&self, large: &Arc<LargeFile>, done: &mut TaskOutcome) -> Result<(), Error> {
+        let staged = file_name(large);
+        let Some(status) = large.final_status() else {
+            self.install.forget(&staged);
             done.unpacked.bytes = 0;
-            let has_vanished = big.has_vanished();
-            if !has_vanished && big.reading + 1 < READINGS {
-                done.again = Some(big.clone());
+            let has_vanished = large.has_vanished();
+            if !has_vanished && large.reading + 1 < READINGS {
+                done.again = Some(large.clone());
                 return Ok(());
             }
-            let paths = big.places.iter().map(|place| path_bytes::shown(place.as_bytes()));
+            let paths = large
+                .places
+                .iter()
+                .map(|place| path_bytes::shown(place.as_bytes()));
             let reason = match has_vanished {
                 true => SkipReason::Vanished,
                 false if self.job.settings.incomplete == Incomplete::Stop => {
@@ -258,25 +265,30 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
                 .extend(paths.map(|path| Skipped { path, reason }));
             return Ok(());
         };
-        let (landing, file) = (
-            self.landing.clone(),
-            big.file(|| self.landing.create(&staged))?,
+        let (install, file) = (
+            self.install.clone(),
+            large.file(|| self.install.create(&staged))?,
         );
-        let (places, size) = (big.places.clone(), big.size);
+        let (places, size) = (large.places.clone(), large.size);
         blocking(move || {
             file.set_len(size)
                 .map_err(|error| Error::local("write", PathBuf::from(&staged), error))?;
-            landing.place_file(&staged, &file, (status.mode, status.modified), &places)
+            install.place_file(&staged, &file, (status.mode, status.modified), &places)
         })
         .await?;
-        done.unpacked.files = big.places.len() as u64;
-        done.continued = big.earlier.as_ref().map_or(0, Earlier::bytes);
-        self.note(std::iter::once(big.number));
+        done.unpacked.files = large.places.len() as u64;
+        done.continued = large.earlier.as_ref().map_or(0, Resumed::bytes);
+        self.note(std::iter::once(large.number));
         Ok(())
     }
 
     /// Brings some entries until they are in place.
-    async fn batch(&self, batch: &[usize], share: Share, turn: Turn) -> Result<Done, Error> {
+    async fn batch(
+        &self,
+        batch: &[usize],
+        share: Share,
+        order: InstallOrder,
+    ) -> Result<TaskOutcome, Error> {
         let listed: Vec<_> = batch
             .iter()
             .map(|&index| Listed {
@@ -290,7 +302,7 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
             .collect();
         let bytes = batch.iter().map(|&index| self.entries[index].size);
         let bytes: u64 = bytes.sum();
-        let progress = Arc::new(Steady::new(self.job.progress.clone()));
+        let progress = Arc::new(RetryProgress::new(self.job.progress.clone()));
         let (mut retries, mut readings, mut wire) = (Retries::default(), 0, 0);
         loop {
             progress.again();
@@ -302,7 +314,7 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
                     readings += 1;
                     let is_still = said.changed.is_empty();
                     if !is_still && readings < READINGS {
-                        self.landing.forget(&name);
+                        self.install.forget(&name);
                         self.changed_again(said.changed.len());
                         continue;
                     }
@@ -315,13 +327,13 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
                         path,
                         reason: SkipReason::Changed,
                     }));
-                    if turn == Turn::AfterFiles {
+                    if order == InstallOrder::AfterFiles {
                         self.wait_for_files().await?;
                     }
-                    let landing = self.landing.clone();
+                    let install = self.install.clone();
                     let left_out = blocking(move || {
-                        let left_out = landing.leave_out(&name, &said.torn)?;
-                        landing.place(&name)?;
+                        let left_out = install.leave_out(&name, &said.torn)?;
+                        install.place(&name)?;
                         Ok(left_out)
                     });
                     let left_out = left_out.await?;
@@ -331,7 +343,7 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
                     return Ok(done);
                 }
                 Err(error) => {
-                    self.landing.forget(&name);
+                    self.install.forget(&name);
                     retries.again(error).await?;
                 }
             }
@@ -344,15 +356,17 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
         listed: &[Listed],
         share: Share,
         (name, bytes): (&str, u64),
-        progress: &Arc<Steady>,
-    ) -> Result<(Done, Said), Error> {
+        progress: &Arc<RetryProgress>,
+    ) -> Result<(TaskOutcome, TarReport), Error> {
         let job = self.job;
-        let delivery = job.deliver(self.tools, self.codec, Holds::Tree).await?;
+        let delivery = job
+            .deliver(self.tools, self.codec, ArchiveKind::Tree)
+            .await?;
         let brought = async {
             let tree = SendTree {
                 path: self.path,
                 codec: self.codec,
-                flavor: self.tools.flavor,
+                dialect: self.tools.dialect,
                 links: Links::Keep,
                 only: Some(listed),
                 share,
@@ -364,7 +378,7 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
                 ));
             };
             let what = job.settings.what_counts();
-            let mut said = Said::read(&announced, self.tools.flavor, what, self.path)?;
+            let mut said = TarReport::read(&announced, self.tools.dialect, what, self.path)?;
             let members = listed.len() as u64 + u64::from(share == Share::Rest);
             let limits = Limits {
                 members,
@@ -372,20 +386,20 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
                     .saturating_add(bytes / 100)
                     .saturating_add(SLACK_BYTES),
             };
-            let (landing, name, watch) = (self.landing.clone(), name.to_owned(), progress.clone());
-            let unpack = move |input: Input| unpack(input, landing.open(&name)?, limits, &*watch);
+            let (install, name, watch) = (self.install.clone(), name.to_owned(), progress.clone());
+            let unpack = move |input: Input| unpack(input, install.open(&name)?, limits, &*watch);
             let ready = delivery.ready(&announced.made, self.path)?;
-            let _lane = self.gauge.lane().await;
+            let _lane = self.limiter.acquire().await;
             let (unpacked, wire) = receive(job.guest, job.store, ready, unpack).await?;
             if said.complete && announced.still && unpacked.members != members {
                 let reason = format!("{} members arrived instead of {members}", unpacked.members);
                 return Err(Error::integrity(self.path, reason));
             }
-            let done = Done {
+            let done = TaskOutcome {
                 unpacked,
                 skipped: std::mem::take(&mut said.skipped),
                 wire,
-                ..Done::default()
+                ..TaskOutcome::default()
             };
             Ok((done, said))
         };
@@ -405,21 +419,21 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
     /// Links, and folders with their modes and times: they come beside the files, and are put in place after them.
     async fn rest(&self) -> Result<Summary, Error> {
         let mut summary = Summary::default();
-        let mut folders: Vec<(MemberPath, u32, Moment)> = Vec::new();
+        let mut folders: Vec<(MemberPath, u32, Mtime)> = Vec::new();
         for (number, batch) in rest(&self.entries).into_iter().enumerate() {
             let share = if number == 0 {
                 Share::Rest
             } else {
                 Share::Part
             };
-            let mut done = self.batch(&batch, share, Turn::AfterFiles).await?;
+            let mut done = self.batch(&batch, share, InstallOrder::AfterFiles).await?;
             folders.append(&mut done.unpacked.folders);
             count(&mut summary, done);
         }
         let named = folders.iter().filter(|(path, ..)| !path.is_root());
         summary.folders = named.count() as u64;
-        let landing = self.landing.clone();
-        blocking(move || landing.finish(&folders)).await?;
+        let install = self.install.clone();
+        blocking(move || install.finish(&folders)).await?;
         Ok(summary)
     }
 
@@ -440,18 +454,18 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
 }
 
 /// Which files an earlier try brought, that are now as they were then at both ends.
-fn there(landing: &Parts, entries: &[Surveyed], noted: &Noted) -> Vec<bool> {
-    let is_there = |entry: &Surveyed| {
+fn there(install: &PartsInstall, entries: &[ListedSize], noted: &Noted) -> Vec<bool> {
+    let is_there = |entry: &ListedSize| {
         let stamp = Some((entry.size, entry.modified));
         entry.kind == Kind::File
             && entry.one_of.is_none()
-            && noted.arrived_before(&entry.path) == stamp
+            && noted.arrived_earlier(&entry.path) == stamp
     };
     let candidates: Vec<_> = entries.iter().map(is_there).collect();
     let paths = entries.iter().map(|entry| &entry.path).zip(&candidates);
     let paths = paths.map(|(path, candidate)| candidate.then_some(path));
-    let found = landing.stamps(paths);
-    let same = |(entry, found): (&Surveyed, Option<Meta>)| {
+    let found = install.stamps(paths);
+    let same = |(entry, found): (&ListedSize, Option<Meta>)| {
         let stamp = (entry.size, entry.modified);
         found.is_some_and(|meta| meta.is_as(stamp, entry.mode))
     };
@@ -460,16 +474,16 @@ fn there(landing: &Parts, entries: &[Surveyed], noted: &Noted) -> Vec<bool> {
 
 /// Takes over the large files of which an earlier try brought something, as the VM still has them.
 fn begun(
-    landing: &Parts,
-    entries: &[Surveyed],
+    install: &PartsInstall,
+    entries: &[ListedSize],
     there: &[bool],
     noted: &Noted,
-) -> Vec<(usize, File, Begun)> {
-    let take_over = |(index, (entry, there)): (usize, (&Surveyed, &bool))| {
+) -> Vec<(usize, File, PartialFile)> {
+    let take_over = |(index, (entry, there)): (usize, (&ListedSize, &bool))| {
         let begun = noted.begun(&entry.path, (entry.size, entry.modified));
         let begun = begun.filter(|_| entry.kind == Kind::File && !there)?;
         let name = staged(index, 0);
-        let file = landing.take_over(&begun.temp, &name)?;
+        let file = install.take_over(&begun.temp, &name)?;
         Some((index, file, begun))
     };
     let entries = entries.iter().zip(there).enumerate();
@@ -482,15 +496,15 @@ fn below(folder: &str, path: &MemberPath) -> String {
 }
 
 /// What the file is called while its parts arrive.
-fn file_name(big: &Big) -> String {
-    staged(big.number, big.reading)
+fn file_name(large: &LargeFile) -> String {
+    staged(large.number, large.reading)
 }
 
 fn staged(number: usize, reading: u32) -> String {
     format!("file-{number}-{reading}")
 }
 
-fn count(summary: &mut Summary, done: Done) {
+fn count(summary: &mut Summary, done: TaskOutcome) {
     summary.files += done.unpacked.files;
     summary.bytes += done.unpacked.bytes + done.continued;
     summary.continued_bytes += done.continued;

@@ -4,12 +4,12 @@ use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::large_file::Big;
-use super::resumed::Earlier;
+use super::large_file::LargeFile;
+use super::resumed::Resumed;
 use crate::transfer::folder::Kind;
 use crate::transfer::member_path::MemberPath;
-use crate::transfer::script::{BLOCK, Surveyed};
-use crate::transfer::shards::{PartSizes, gaps, is_big};
+use crate::transfer::script::{BLOCK, ListedSize};
+use crate::transfer::shards::{PartSizes, gaps, is_large};
 
 /// What an entry costs besides its content, in bytes.
 const HEAD: u64 = 1024;
@@ -20,17 +20,17 @@ const MOST_PARTS: u64 = 64 * 1024;
 
 /// One piece of the work.
 #[derive(Debug)]
-pub(super) enum Work {
+pub(super) enum Task {
     /// Whole files, as one archive.
     Batch(Vec<usize>),
     /// So many bytes of a file.
-    Part(Arc<Big>, Range<u64>),
+    Part(Arc<LargeFile>, Range<u64>),
 }
 
 /// Hands out the files of a survey in shards of the size asked for; folders and links come after them.
 #[derive(Debug)]
 pub(super) struct Plan {
-    entries: Arc<Vec<Surveyed>>,
+    entries: Arc<Vec<ListedSize>>,
     next: usize,
     taken: Vec<bool>,
     /// Bytes of those that have not been handed out.
@@ -38,16 +38,16 @@ pub(super) struct Plan {
     /// The other names of a file, by its first.
     names: HashMap<usize, Vec<usize>>,
     /// Large files of which an earlier try brought something.
-    begun: HashMap<usize, Earlier>,
-    waiting: VecDeque<Work>,
+    begun: HashMap<usize, Resumed>,
+    waiting: VecDeque<Task>,
 }
 
 impl Plan {
     /// Plans all files but those that are `there` already.
     pub(super) fn new(
-        entries: Arc<Vec<Surveyed>>,
+        entries: Arc<Vec<ListedSize>>,
         there: &[bool],
-        begun: HashMap<usize, Earlier>,
+        begun: HashMap<usize, Resumed>,
     ) -> Self {
         let mut first: HashMap<&str, usize> = HashMap::new();
         let mut names: HashMap<usize, Vec<usize>> = HashMap::new();
@@ -80,18 +80,18 @@ impl Plan {
     }
 
     /// Brings in the parts of a file.
-    pub(super) fn insert_file(&mut self, big: &Arc<Big>, sizes: PartSizes) {
-        let parts = ranges(big.there(), big.size, sizes);
-        big.expect(parts.len());
+    pub(super) fn insert_file(&mut self, large: &Arc<LargeFile>, sizes: PartSizes) {
+        let parts = ranges(large.there(), large.size, sizes);
+        large.expect(parts.len());
         self.waiting.extend(
             parts
                 .into_iter()
-                .map(|range| Work::Part(big.clone(), range)),
+                .map(|range| Task::Part(large.clone(), range)),
         );
     }
 
     /// The next piece of work, of about the first of these sizes.
-    pub(super) fn next(&mut self, sizes: PartSizes) -> Option<Work> {
+    pub(super) fn next(&mut self, sizes: PartSizes) -> Option<Task> {
         let size = sizes.first;
         if let Some(work) = self.waiting.pop_front() {
             return Some(work);
@@ -107,10 +107,10 @@ impl Plan {
             let entry = &self.entries[index];
             // A command line holds text only.
             let text = std::str::from_utf8(entry.path.as_bytes()).is_ok();
-            let large = is_big(entry.data, size) || self.begun.contains_key(&index);
-            let big = large && text;
+            let large = is_large(entry.data, size) || self.begun.contains_key(&index);
+            let large = large && text;
             let full = weight + HEAD + entry.data > size || names > NAMES;
-            if !big && weight > 0 && full {
+            if !large && weight > 0 && full {
                 break;
             }
             self.next += 1;
@@ -120,11 +120,11 @@ impl Plan {
             for &other in &others {
                 self.taken[other] = true;
             }
-            if big {
+            if large {
                 let place = |&other: &usize| self.entries[other].path.clone();
                 let places: Vec<MemberPath> =
                     std::iter::once(&index).chain(&others).map(place).collect();
-                let file = Big::new(index, places, entry.size);
+                let file = LargeFile::new(index, places, entry.size);
                 let file = file.after(self.begun.remove(&index));
                 self.insert_file(&Arc::new(file), sizes);
                 continue;
@@ -138,12 +138,12 @@ impl Plan {
         if batch.is_empty() {
             return self.waiting.pop_front();
         }
-        Some(Work::Batch(batch))
+        Some(Task::Batch(batch))
     }
 }
 
 /// Folders and links, a command's worth at a time.
-pub(super) fn rest(entries: &[Surveyed]) -> Vec<Vec<usize>> {
+pub(super) fn rest(entries: &[ListedSize]) -> Vec<Vec<usize>> {
     let mut batches = vec![Vec::new()];
     let mut names = 0;
     for (index, entry) in entries.iter().enumerate() {

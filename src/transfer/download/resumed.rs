@@ -5,33 +5,37 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{Job, blocking};
+use super::{Download, blocking};
 use crate::transfer::checksum;
 use crate::transfer::error::Error;
 use crate::transfer::folder::Folder;
-use crate::transfer::journal::{Begun, Noted};
 use crate::transfer::install;
+use crate::transfer::journal::{Noted, PartialFile};
 use crate::transfer::member_path::MemberPath;
-use crate::transfer::mtime::Moment;
+use crate::transfer::mtime::Mtime;
 use crate::transfer::remote::{BlobStore, Guest};
-use crate::transfer::script::{self, Adopt, Tools};
+use crate::transfer::script::{self, ReuseRanges, Tools};
 use crate::transfer::shards::gaps;
 
 /// A file that is taken over, beside its place.
 #[derive(Clone, Debug)]
-pub(super) struct Earlier {
+pub(super) struct Resumed {
     pub(super) file: Arc<File>,
     /// Parts that are the same in the VM, in order; never all, for one must tell how the file is now.
     pub(super) there: Vec<Range<u64>>,
     /// Nothing is written elsewhere.
     pub(super) is_clear: bool,
     /// The time of the VM's file, then and now.
-    pub(super) modified: Moment,
+    pub(super) modified: Mtime,
 }
 
-impl Earlier {
+impl Resumed {
     /// Clears all that is not there.
-    fn clear(file: Arc<File>, there: Vec<Range<u64>>, begun: &Begun) -> std::io::Result<Self> {
+    fn clear(
+        file: Arc<File>,
+        there: Vec<Range<u64>>,
+        begun: &PartialFile,
+    ) -> std::io::Result<Self> {
         let (size, modified) = begun.stamp;
         let is_clear = if there.is_empty() {
             file.set_len(0)?;
@@ -53,18 +57,18 @@ impl Earlier {
     }
 }
 
-impl<G: Guest, S: BlobStore> Job<'_, G, S> {
+impl<G: Guest, S: BlobStore> Download<'_, G, S> {
     /// What earlier tries may have left at the target.
-    pub(super) fn earlier(&self) -> install::Earlier {
+    pub(super) fn earlier(&self) -> install::EarlierTries {
         let noted = self.noted.as_ref();
-        install::Earlier {
+        install::EarlierTries {
             stages: noted.map(Noted::stages).unwrap_or_default(),
             spared: noted.map(Noted::others).unwrap_or_default(),
         }
     }
 
     /// What an earlier try brought of a file of this size and time.
-    pub(super) fn begun(&self, place: &MemberPath, stamp: (u64, Moment)) -> Option<Begun> {
+    pub(super) fn begun(&self, place: &MemberPath, stamp: (u64, Mtime)) -> Option<PartialFile> {
         self.noted.as_ref()?.begun(place, stamp)
     }
 
@@ -73,8 +77,8 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         &self,
         (path, tools): (&str, &Tools),
         (place, temp): (&MemberPath, &str),
-        (file, begun): (File, Begun),
-    ) -> Result<Earlier, Error> {
+        (file, begun): (File, PartialFile),
+    ) -> Result<Resumed, Error> {
         let file = Arc::new(file);
         let mut there = self.same((path, tools), &file, &begun.ranges).await?;
         if gaps(&there, begun.stamp.0).is_empty() {
@@ -85,7 +89,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         }
         let path = PathBuf::from(path);
         let earlier = blocking(move || {
-            Earlier::clear(file, there, &begun).map_err(|error| Error::local("write", path, error))
+            Resumed::clear(file, there, &begun).map_err(|error| Error::local("write", path, error))
         });
         let earlier = earlier.await?;
         self.progress.advance(earlier.bytes());
@@ -107,7 +111,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             checksum::of_parts(&file, ranges).map_err(|error| Error::local("read", shown, error))
         });
         let parts = sums.await?;
-        let look = Adopt {
+        let look = ReuseRanges {
             old: path,
             new: None,
             parts: &parts,
@@ -127,17 +131,17 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
     pub(super) fn note_part(
         &self,
         place: &MemberPath,
-        stamp: Option<(u64, Moment)>,
+        stamp: Option<(u64, Mtime)>,
         temp: &str,
         part: &Range<u64>,
     ) {
         if let (Some(noted), Some(stamp)) = (&self.noted, stamp) {
-            noted.brought(place, stamp, temp, part);
+            noted.record_range(place, stamp, temp, part);
         }
     }
 
     /// Writes down a file that is in its place.
-    pub(super) fn note_file(&self, place: &MemberPath, (size, modified): (u64, Moment)) {
+    pub(super) fn note_file(&self, place: &MemberPath, (size, modified): (u64, Mtime)) {
         if let Some(noted) = &self.noted {
             noted.arrived(std::iter::once((place.clone(), size, modified)));
         }
@@ -147,11 +151,11 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
     pub(super) async fn is_there(
         &self,
         place: &MemberPath,
-        (stamp, mode): ((u64, Moment), u32),
+        (stamp, mode): ((u64, Mtime), u32),
         target: PathBuf,
     ) -> Result<bool, Error> {
         let noted = self.noted.as_ref();
-        if noted.and_then(|noted| noted.arrived_before(place)) != Some(stamp) {
+        if noted.and_then(|noted| noted.arrived_earlier(place)) != Some(stamp) {
             return Ok(false);
         }
         blocking(move || {

@@ -5,12 +5,12 @@ use std::io::{Read as _, Write as _};
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc::Receiver;
 
-use super::transport::{Delivery, Holds};
 use super::file::{check_size, whole};
-use super::{Job, changed, special};
-use crate::transfer::channel::{Outlet, Piece, channel};
+use super::transport::{ArchiveKind, Transport};
+use super::{Download, changed, special};
+use crate::transfer::channel::{ChannelWriter, Piece, channel};
 use crate::transfer::error::Error;
-use crate::transfer::header::Flavor;
+use crate::transfer::header::TarDialect;
 use crate::transfer::receive::{Input, Ready, receive};
 use crate::transfer::remote::{BlobStore, Guest};
 use crate::transfer::request::RemotePath;
@@ -22,7 +22,7 @@ const PIECE: usize = 64 * 1024;
 
 type Output = Box<dyn AsyncWrite + Send + Unpin>;
 
-impl<G: Guest, S: BlobStore> Job<'_, G, S> {
+impl<G: Guest, S: BlobStore> Download<'_, G, S> {
     pub(super) async fn stream(
         &self,
         source: &RemotePath,
@@ -36,19 +36,21 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
                 },
                 Found::File { path, tools, .. } => {
                     let codec = tools.codec(self.settings.compression)?;
-                    let take = async |delivery: &Delivery| {
+                    let take = async |delivery: &Transport| {
                         self.stream_file(&path, delivery, &mut output).await
                     };
-                    self.delivered((&tools, codec), Holds::File, take).await?
+                    self.delivered((&tools, codec), ArchiveKind::File, take)
+                        .await?
                 }
                 Found::Folder { path, tools, .. } => {
                     tools.need(&["tar", "find", "stat"])?;
                     let codec = tools.codec(self.settings.compression)?;
-                    let take = async |delivery: &Delivery| {
-                        self.stream_tree(&path, tools.flavor, delivery, &mut output)
+                    let take = async |delivery: &Transport| {
+                        self.stream_tree(&path, tools.dialect, delivery, &mut output)
                             .await
                     };
-                    self.delivered((&tools, codec), Holds::Tree, take).await?
+                    self.delivered((&tools, codec), ArchiveKind::Tree, take)
+                        .await?
                 }
                 Found::Other => return Err(special(&source.path)),
             };
@@ -77,7 +79,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
     async fn stream_file(
         &self,
         path: &str,
-        delivery: &Delivery,
+        delivery: &Transport,
         output: &mut Output,
     ) -> Result<Option<Summary>, Error> {
         let (before, after, made) =
@@ -101,15 +103,15 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
     async fn stream_tree(
         &self,
         path: &str,
-        flavor: Flavor,
-        delivery: &Delivery,
+        dialect: TarDialect,
+        delivery: &Transport,
         output: &mut Output,
     ) -> Result<Option<Summary>, Error> {
         let only = self.chosen(path).await?;
         let tree = SendTree {
             path,
             codec: delivery.codec,
-            flavor,
+            dialect,
             links: self.settings.links,
             only: only.as_deref(),
             share: Share::All,
@@ -118,8 +120,8 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         let Some(announced) = script::send_tree(self.guest, tree).await? else {
             return Ok(None);
         };
-        if (announced.tar == 1 && flavor == Flavor::Gnu)
-            || (flavor == Flavor::Plain && !announced.still)
+        if (announced.tar == 1 && dialect == TarDialect::Gnu)
+            || (dialect == TarDialect::Plain && !announced.still)
         {
             return Ok(None);
         }
@@ -147,7 +149,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         let (sender, receiver) = channel();
         let progress = self.progress.clone();
         let decode = move |mut input: Input| {
-            let mut outlet = Outlet::new(sender);
+            let mut outlet = ChannelWriter::new(sender);
             let mut buffer = vec![0; PIECE];
             let mut size = 0;
             loop {

@@ -3,17 +3,17 @@
 use std::path::PathBuf;
 
 use crate::transfer::error::Error;
-use crate::transfer::header::Flavor;
+use crate::transfer::header::TarDialect;
 use crate::transfer::member_path::MemberPath;
 use crate::transfer::path_bytes;
 use crate::transfer::request::{Incomplete, Links};
-use crate::transfer::script::Announced;
+use crate::transfer::script::ArchiveHeader;
 use crate::transfer::stderr;
 use crate::transfer::summary::{SkipReason, Skipped};
 
 /// What became of the members of an archive that a VM's tar made.
 #[derive(Debug, Default)]
-pub(in crate::transfer) struct Said {
+pub(in crate::transfer) struct TarReport {
     /// They moved while they were read.
     pub(in crate::transfer) changed: Vec<MemberPath>,
     /// What the archive holds of them is neither old nor new: those that moved, and those that could not be read to their end.
@@ -26,7 +26,7 @@ pub(in crate::transfer) struct Said {
 }
 
 /// What a line of tar means for its member.
-enum Tale {
+enum TarWarning {
     Changed,
     Vanished,
     Unreadable,
@@ -41,12 +41,12 @@ const ASIDES: [&str; 3] = [
     ": socket ignored",
 ];
 
-impl Said {
+impl TarReport {
     /// GNU tar ends with 1 when something moved and with 2 when something could not be read, and names it. Other tars only fail, and
     /// don't look whether something moved.
     pub(in crate::transfer) fn read(
-        announced: &Announced,
-        flavor: Flavor,
+        announced: &ArchiveHeader,
+        dialect: TarDialect,
         (incomplete, links): (Incomplete, Links),
         path: &str,
     ) -> Result<Self, Error> {
@@ -54,8 +54,8 @@ impl Said {
             complete: announced.tar == 0,
             ..Self::default()
         };
-        if flavor == Flavor::Plain && !announced.still {
-            said.tell(MemberPath::default(), &Tale::Changed);
+        if dialect == TarDialect::Plain && !announced.still {
+            said.tell(MemberPath::default(), &TarWarning::Changed);
             (said.complete, said.all_changed) = (false, true);
             return Ok(said);
         }
@@ -67,7 +67,7 @@ impl Said {
             code: announced.tar,
             stderr: stderr::clean(&announced.stderr),
         };
-        if flavor == Flavor::Plain || announced.tar > 2 {
+        if dialect == TarDialect::Plain || announced.tar > 2 {
             return Err(failed());
         }
         let lines = announced.stderr.split(|&byte| byte == b'\n');
@@ -87,19 +87,19 @@ impl Said {
         }
     }
 
-    fn tell(&mut self, member: MemberPath, tale: &Tale) {
+    fn tell(&mut self, member: MemberPath, tale: &TarWarning) {
         let reason = match tale {
-            Tale::Changed => {
+            TarWarning::Changed => {
                 self.torn.push(member.clone());
                 self.changed.push(member);
                 return;
             }
-            Tale::Broken => {
+            TarWarning::Broken => {
                 self.torn.push(member.clone());
                 SkipReason::Unreadable
             }
-            Tale::Unreadable => SkipReason::Unreadable,
-            Tale::Vanished => SkipReason::Vanished,
+            TarWarning::Unreadable => SkipReason::Unreadable,
+            TarWarning::Vanished => SkipReason::Vanished,
         };
         self.skipped.push(Skipped {
             path: path_bytes::shown(member.as_bytes()),
@@ -128,19 +128,19 @@ impl Said {
     }
 }
 
-fn tale(line: &[u8], links: Links) -> Option<(MemberPath, Tale)> {
+fn tale(line: &[u8], links: Links) -> Option<(MemberPath, TarWarning)> {
     let colon = end_of_name(line)?;
     let words = std::str::from_utf8(&line[colon + 2..]).ok()?;
     // Where links are followed, it may be one that leads nowhere.
     let missing = words.starts_with("Cannot ") && words.ends_with(": No such file or directory");
     let tale = if words == "file changed as we read it" || words.starts_with("File shrank by ") {
-        Tale::Changed
+        TarWarning::Changed
     } else if words == "File removed before we read it" || (missing && links == Links::Keep) {
-        Tale::Vanished
+        TarWarning::Vanished
     } else if words.starts_with("Cannot ") {
-        Tale::Unreadable
+        TarWarning::Unreadable
     } else if words.starts_with("Read error ") {
-        Tale::Broken
+        TarWarning::Broken
     } else {
         return None;
     };
@@ -201,7 +201,7 @@ mod tests {
     fn what_tar_says_of_a_member_is_told_whatever_its_name() {
         let told = |line: &[u8]| {
             let (member, tale) = tale(line, Links::Keep)?;
-            let mut said = Said::default();
+            let mut said = TarReport::default();
             said.tell(member.clone(), &tale);
             let reason = said.skipped.first().map(|skipped| skipped.reason);
             Some((member.as_bytes().to_vec(), reason, said.torn.len()))

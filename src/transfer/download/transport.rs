@@ -1,19 +1,19 @@
 //! How an object comes out of a VM: by the storage, or in pieces where the VM has no curl.
 
-use super::Job;
+use super::Download;
 use crate::secret::SignedUrl;
+use crate::transfer::cleanup::tidy;
 use crate::transfer::codec::Codec;
 use crate::transfer::error::{Error, RemoteClass};
-use crate::transfer::cleanup::tidy;
-use crate::transfer::rate_limit::Pace;
+use crate::transfer::rate_limit::RateLimit;
 use crate::transfer::receive::{From, Ready};
 use crate::transfer::remote::{BlobStore, Guest};
 use crate::transfer::retry::Retries;
-use crate::transfer::script::{Made, Tools, Way};
+use crate::transfer::script::{Made, SendTo, Tools};
 
 /// What an object holds.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Holds {
+pub(super) enum ArchiveKind {
     /// The bytes of a file, whose checksum the VM can tell afterwards.
     File,
     /// An archive that would not be the same a second time.
@@ -22,15 +22,15 @@ pub(super) enum Holds {
 
 /// One object on its way.
 #[derive(Debug)]
-pub(super) struct Delivery {
-    pub(super) way: Way,
+pub(super) struct Transport {
+    pub(super) way: SendTo,
     pub(super) codec: Codec,
-    pace: Pace,
+    pace: RateLimit,
     download: Option<SignedUrl>,
     stage: Option<String>,
 }
 
-impl Delivery {
+impl Transport {
     /// Where the object is, once the VM has made it.
     pub(super) fn ready<'a>(&'a self, made: &Made, path: &'a str) -> Result<Ready<'a>, Error> {
         let from = match (&self.download, &self.stage, made.size) {
@@ -53,18 +53,18 @@ impl Delivery {
     }
 }
 
-impl<G: Guest, S: BlobStore> Job<'_, G, S> {
+impl<G: Guest, S: BlobStore> Download<'_, G, S> {
     /// Has an object made and takes it in; again where the VM could not send it, or it is unknown whether it did, for then nothing of it
     /// was taken.
     pub(super) async fn delivered<T>(
         &self,
         (tools, codec): (&Tools, Codec),
-        holds: Holds,
-        mut take: impl AsyncFnMut(&Delivery) -> Result<T, Error>,
+        kind: ArchiveKind,
+        mut take: impl AsyncFnMut(&Transport) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let mut retries = Retries::default();
         loop {
-            let delivery = self.deliver(tools, codec, holds).await?;
+            let delivery = self.deliver(tools, codec, kind).await?;
             let taken = take(&delivery).await;
             self.end(delivery).await;
             match taken {
@@ -79,8 +79,8 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         &self,
         tools: &Tools,
         codec: Codec,
-        holds: Holds,
-    ) -> Result<Delivery, Error> {
+        kind: ArchiveKind,
+    ) -> Result<Transport, Error> {
         let stage = || {
             let stage = format!("/tmp/.fastvm-{}", crate::transfer::nonce());
             self.settings.leftovers.add(&stage);
@@ -89,8 +89,8 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         if !tools.has("curl") {
             tools.need(&["dd"])?;
             let stage = stage();
-            return Ok(Delivery {
-                way: Way::Kept(stage.clone()),
+            return Ok(Transport {
+                way: SendTo::Kept(stage.clone()),
                 codec,
                 pace: self.settings.pace.clone(),
                 download: None,
@@ -99,18 +99,18 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         }
         let object = self.store.presign(&self.object_name()).await?;
         let download = Some(object.download);
-        if codec == Codec::None && holds == Holds::Tree {
+        if codec == Codec::None && kind == ArchiveKind::Tree {
             let stage = stage();
-            return Ok(Delivery {
-                way: Way::Staged(object.upload, stage.clone()),
+            return Ok(Transport {
+                way: SendTo::Staged(object.upload, stage.clone()),
                 codec,
                 pace: self.settings.pace.clone(),
                 download,
                 stage: Some(stage),
             });
         }
-        Ok(Delivery {
-            way: Way::Direct(object.upload),
+        Ok(Transport {
+            way: SendTo::Direct(object.upload),
             codec,
             pace: self.settings.pace.clone(),
             download,
@@ -119,9 +119,9 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
     }
 
     /// Removes what the object needed in the VM and at the storage, however it went.
-    pub(super) async fn end(&self, delivery: Delivery) {
+    pub(super) async fn end(&self, delivery: Transport) {
         if let Some(url) = &delivery.download {
-            self.store.spent(url);
+            self.store.mark_done(url);
         }
         let Some(stage) = delivery.stage else { return };
         let leftovers = &self.settings.leftovers;

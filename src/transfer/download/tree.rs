@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use super::transport::{Delivery, Holds};
-use super::tar_report::Said;
-use super::{Job, blocking, changed, check_space};
+use super::tar_report::TarReport;
+use super::transport::{ArchiveKind, Transport};
+use super::{Download, blocking, changed, check_space};
 use crate::transfer::READINGS;
 use crate::transfer::error::Error;
 use crate::transfer::folder::Kind;
-use crate::transfer::install::{Earlier, TreeLanding};
+use crate::transfer::install::{EarlierTries, TreeInstall};
 use crate::transfer::member_path::MemberPath;
 use crate::transfer::receive::{Input, receive};
 use crate::transfer::remote::{BlobStore, Guest};
@@ -22,7 +22,7 @@ use crate::transfer::unpack::{Limits, unpack};
 const SLACK_BYTES: u64 = 1024 * 1024;
 const SLACK_MEMBERS: u64 = 64;
 
-impl<G: Guest, S: BlobStore> Job<'_, G, S> {
+impl<G: Guest, S: BlobStore> Download<'_, G, S> {
     pub(super) async fn tree(
         &self,
         path: &str,
@@ -46,12 +46,15 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             } else {
                 WhenChanged::Over
             };
-            let take = async |delivery: &Delivery| {
+            let take = async |delivery: &Transport| {
                 let only = only.as_deref();
                 self.tree_once(path, tools, only, delivery, &target, (share, patience))
                     .await
             };
-            match self.delivered((tools, codec), Holds::Tree, take).await? {
+            match self
+                .delivered((tools, codec), ArchiveKind::Tree, take)
+                .await?
+            {
                 Got::All(summary) => return Ok(summary),
                 Got::Changed => {}
                 Got::TooLarge => return self.parts(path, tools, codec, only, target).await,
@@ -88,7 +91,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         path: &str,
         tools: &Tools,
         only: Option<&[Listed]>,
-        delivery: &Delivery,
+        delivery: &Transport,
         target: &Path,
         (share, when_changed): (Share, WhenChanged),
     ) -> Result<Got, Error> {
@@ -97,7 +100,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             SendTree {
                 path,
                 codec: delivery.codec,
-                flavor: tools.flavor,
+                dialect: tools.dialect,
                 links: self.settings.links,
                 only,
                 share,
@@ -113,7 +116,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             announced.before.0 = only.len() as u64 + 1;
             announced.after.0 = announced.before.0;
         }
-        let said = Said::read(&announced, tools.flavor, self.settings.what_counts(), path)?;
+        let said = TarReport::read(&announced, tools.dialect, self.settings.what_counts(), path)?;
         if !said.changed.is_empty() {
             if when_changed == WhenChanged::Again {
                 let count = said.changed.len();
@@ -133,13 +136,13 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         let needed = chosen.map_or(bytes, |_| bytes.min(self.settings.only.bytes()));
         self.progress.total(Some(needed), Some(members));
         let (target_buf, nonce) = (target.to_owned(), self.nonce.clone());
-        let earlier = Earlier {
+        let earlier = EarlierTries {
             stages: Vec::new(),
             ..self.earlier()
         };
-        let prepare = move || TreeLanding::prepare(&earlier, &target_buf, &nonce);
-        let landing = blocking(prepare).await?;
-        check_space(landing.free_bytes(), needed, target)?;
+        let prepare = move || TreeInstall::prepare(&earlier, &target_buf, &nonce);
+        let install = blocking(prepare).await?;
+        check_space(install.free_bytes(), needed, target)?;
 
         let limits = Limits {
             members: members
@@ -151,12 +154,12 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         };
         let progress = self.progress.clone();
         let unpack = move |input: Input| {
-            let folder = landing.open()?;
+            let folder = install.open()?;
             let unpacked = unpack(input, folder, limits, &*progress)?;
-            Ok((landing, unpacked))
+            Ok((install, unpacked))
         };
         let ready = delivery.ready(&announced.made, path)?;
-        let ((landing, mut unpacked), wire_bytes) =
+        let ((install, mut unpacked), wire_bytes) =
             receive(self.guest, self.store, ready, unpack).await?;
         if said.complete && announced.still && unpacked.members != announced.before.0 {
             let reason = format!(
@@ -169,8 +172,8 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         let count = folders.iter().filter(|(path, ..)| !path.is_root()).count() as u64;
         let torn = said.torn.clone();
         let left_out = blocking(move || {
-            let left_out = landing.leave_out(&torn)?;
-            landing.place(&folders)?;
+            let left_out = install.leave_out(&torn)?;
+            install.place(&folders)?;
             Ok(left_out)
         });
         unpacked.files = unpacked.files.saturating_sub(left_out.await?);

@@ -9,12 +9,12 @@ use crate::transfer::path_bytes;
 
 /// Holds the folders from a root down to the last one asked for, so that neighbours cost no second walk.
 #[derive(Debug)]
-pub(in crate::transfer) struct Descent {
+pub(in crate::transfer) struct FolderStack {
     root: Arc<Folder>,
     held: Vec<(Vec<u8>, Folder)>,
 }
 
-impl Descent {
+impl FolderStack {
     pub(in crate::transfer) fn new(root: Arc<Folder>) -> Self {
         Self {
             root,

@@ -11,13 +11,13 @@ mod portable;
 pub(super) use portable::Folder;
 
 mod descent;
-pub(super) use descent::Descent;
+pub(super) use descent::FolderStack;
 
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::Path;
 
-use super::mtime::Moment;
+use super::mtime::Mtime;
 
 /// What an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,9 +38,9 @@ pub(super) struct Meta {
     /// Permission bits, without set-uid and set-gid.
     pub(super) mode: u32,
     pub(super) size: u64,
-    pub(super) modified: Moment,
+    pub(super) modified: Mtime,
     /// When the system last changed anything about it.
-    pub(super) changed: Moment,
+    pub(super) changed: Mtime,
     pub(super) identity: (u64, u64),
     pub(super) links: u64,
     /// User and group, by number; zeros where the system has none.
@@ -51,13 +51,13 @@ pub(super) struct Meta {
 
 impl Meta {
     /// Whether it is a file as it was noted, with these permissions where the system has any.
-    pub(super) fn is_as(&self, stamp: (u64, Moment), mode: u32) -> bool {
+    pub(super) fn is_as(&self, stamp: (u64, Mtime), mode: u32) -> bool {
         let permitted = !cfg!(unix) || self.mode & PERMISSIONS == mode & PERMISSIONS;
         self.kind == Kind::File && (self.size, self.modified) == stamp && permitted
     }
 
     /// Whether nothing was written meanwhile. The disk it takes may change later: systems put off where content goes.
-    pub(super) fn holds_still(&self, now: &Self) -> bool {
+    pub(super) fn is_unchanged(&self, now: &Self) -> bool {
         (self.identity, self.size, self.modified, self.changed)
             == (now.identity, now.size, now.modified, now.changed)
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{Kind, Meta};
-use crate::transfer::mtime::Moment;
+use crate::transfer::mtime::Mtime;
 
 /// A folder, by its full path.
 #[derive(Debug)]
@@ -188,7 +188,7 @@ impl Folder {
         clippy::unused_self,
         reason = "the same shape as where it can fail"
     )]
-    pub(in crate::transfer) fn settle(&self, _mode: u32, _modified: Moment) -> io::Result<()> {
+    pub(in crate::transfer) fn settle(&self, _mode: u32, _modified: Mtime) -> io::Result<()> {
         Ok(())
     }
 
@@ -196,7 +196,7 @@ impl Folder {
     pub(in crate::transfer) fn settle_file(
         file: &File,
         _mode: u32,
-        modified: Moment,
+        modified: Mtime,
     ) -> io::Result<()> {
         let parts = Duration::from_nanos(modified.nanos.into());
         let whole = Duration::from_secs(modified.seconds.unsigned_abs());
@@ -217,7 +217,7 @@ impl Folder {
     pub(in crate::transfer) fn settle_link(
         &self,
         _name: &OsStr,
-        _modified: Moment,
+        _modified: Mtime,
     ) -> io::Result<()> {
         Ok(())
     }
@@ -263,9 +263,9 @@ fn meta(data: &Metadata) -> Meta {
     }
 }
 
-fn moment(time: SystemTime) -> Moment {
+fn moment(time: SystemTime) -> Mtime {
     match time.duration_since(UNIX_EPOCH) {
-        Ok(after) => Moment {
+        Ok(after) => Mtime {
             seconds: i64::try_from(after.as_secs()).unwrap_or(i64::MAX),
             nanos: after.subsec_nanos(),
         },
@@ -273,11 +273,11 @@ fn moment(time: SystemTime) -> Moment {
             let before = before.duration();
             let seconds = i64::try_from(before.as_secs()).unwrap_or(i64::MAX);
             match before.subsec_nanos() {
-                0 => Moment {
+                0 => Mtime {
                     seconds: -seconds,
                     nanos: 0,
                 },
-                nanos => Moment {
+                nanos => Mtime {
                     seconds: -seconds - 1,
                     nanos: 1_000_000_000 - nanos,
                 },

@@ -15,7 +15,7 @@ use rustix::fs::{
 use rustix::process::{Gid, Uid};
 
 use super::{Kind, Meta};
-use crate::transfer::mtime::Moment;
+use crate::transfer::mtime::Mtime;
 
 /// A folder, by its descriptor.
 #[derive(Debug)]
@@ -176,7 +176,7 @@ impl Folder {
     }
 
     /// Gives this folder its mode and time.
-    pub(in crate::transfer) fn settle(&self, mode: u32, modified: Moment) -> io::Result<()> {
+    pub(in crate::transfer) fn settle(&self, mode: u32, modified: Mtime) -> io::Result<()> {
         settle(&self.0, mode, modified)
     }
 
@@ -184,17 +184,13 @@ impl Folder {
     pub(in crate::transfer) fn settle_file(
         file: &File,
         mode: u32,
-        modified: Moment,
+        modified: Mtime,
     ) -> io::Result<()> {
         settle(file, mode, modified)
     }
 
     /// Gives a symbolic link its time.
-    pub(in crate::transfer) fn settle_link(
-        &self,
-        name: &OsStr,
-        modified: Moment,
-    ) -> io::Result<()> {
+    pub(in crate::transfer) fn settle_link(&self, name: &OsStr, modified: Mtime) -> io::Result<()> {
         Ok(fs::utimensat(
             &self.0,
             name,
@@ -246,12 +242,12 @@ fn open_below(folder: &OwnedFd, name: &OsStr, flags: OFlags, mode: Mode) -> io::
     Ok(fs::openat(folder, name, flags, mode)?)
 }
 
-fn settle(fd: impl AsFd, mode: u32, modified: Moment) -> io::Result<()> {
+fn settle(fd: impl AsFd, mode: u32, modified: Mtime) -> io::Result<()> {
     fs::fchmod(&fd, Mode::from_raw_mode(narrow(mode & 0o1777)))?;
     Ok(fs::futimens(&fd, &times(modified))?)
 }
 
-fn times(modified: Moment) -> Timestamps {
+fn times(modified: Mtime) -> Timestamps {
     Timestamps {
         last_access: Timespec {
             tv_sec: 0,
@@ -274,11 +270,11 @@ fn meta(stat: &Stat) -> Meta {
         },
         mode: u32::try_from(wide(stat.st_mode)).unwrap_or_default() & 0o1777,
         size: wide(stat.st_size),
-        modified: Moment {
+        modified: Mtime {
             seconds: stat.st_mtime,
             nanos: u32::try_from(wide(stat.st_mtime_nsec)).unwrap_or_default(),
         },
-        changed: Moment {
+        changed: Mtime {
             seconds: stat.st_ctime,
             nanos: u32::try_from(wide(stat.st_ctime_nsec)).unwrap_or_default(),
         },

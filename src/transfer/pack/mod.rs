@@ -1,10 +1,10 @@
 //! Packing entries into an archive framed by us, from what the opened file says and never from a path or an old look at it.
 
-pub(super) mod trailer;
 pub(super) mod holes;
 mod results;
+pub(super) mod trailer;
 
-pub(super) use results::{Ledger, Outcome};
+pub(super) use results::{Outcome, Results};
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -14,10 +14,10 @@ use std::path::PathBuf;
 use trailer::Counter;
 
 use super::error::Error;
-use super::folder::{Descent, Folder, Kind, Meta};
-use super::header::{self, Flavor, Head, Shape};
+use super::folder::{Folder, FolderStack, Kind, Meta};
+use super::header::{self, Head, Shape, TarDialect};
 use super::member_path::MemberPath;
-use super::mtime::Moment;
+use super::mtime::Mtime;
 use super::path_bytes;
 use super::progress::Progress;
 use super::tree::{Tree, gone};
@@ -51,7 +51,7 @@ pub(super) struct Shard<'a> {
     pub(super) extent: Extent,
     /// Name of the member that ends it.
     pub(super) marker: String,
-    pub(super) flavor: Flavor,
+    pub(super) dialect: TarDialect,
 }
 
 /// How much of a copy an archive holds.
@@ -75,7 +75,7 @@ pub(super) enum Extent {
 /// Writes the archive; returns how many members of the copy it holds.
 pub(super) fn pack(
     shard: &Shard<'_>,
-    ledger: &mut Ledger,
+    ledger: &mut Results,
     progress: &dyn Progress,
     out: &mut impl Write,
 ) -> Result<u64, Stop> {
@@ -89,16 +89,10 @@ pub(super) fn pack(
         members: 0,
         buffer: vec![0; PIECE],
     };
-    packer.head(TREE, Shape::Folder, PRIVATE, 0, Moment::default())?;
+    packer.head(TREE, Shape::Folder, PRIVATE, 0, Mtime::default())?;
     if let Extent::Part { above, .. } = &shard.extent {
         for place in above {
-            packer.head(
-                &in_tree(place),
-                Shape::Folder,
-                PRIVATE,
-                0,
-                Moment::default(),
-            )?;
+            packer.head(&in_tree(place), Shape::Folder, PRIVATE, 0, Mtime::default())?;
             packer.members += 1;
         }
     }
@@ -109,7 +103,7 @@ pub(super) fn pack(
         if source != Some(entry.source) {
             source = Some(entry.source);
             descent = match shard.tree.sources[entry.source].folder() {
-                Ok(folder) => Some(Descent::new(folder)),
+                Ok(folder) => Some(FolderStack::new(folder)),
                 Err(error) if gone(&error) => None,
                 Err(error) => {
                     let shown = shard.tree.shown(entry);
@@ -132,7 +126,7 @@ pub(super) fn pack(
 
 struct Packer<'a, W> {
     shard: &'a Shard<'a>,
-    ledger: &'a mut Ledger,
+    ledger: &'a mut Results,
     progress: &'a dyn Progress,
     out: &'a mut W,
     /// Files with several names that this archive holds: the place and entry of the first.
@@ -143,7 +137,7 @@ struct Packer<'a, W> {
 }
 
 impl<W: Write> Packer<'_, W> {
-    fn entry(&mut self, index: usize, descent: &mut Descent) -> Result<Outcome, Stop> {
+    fn entry(&mut self, index: usize, descent: &mut FolderStack) -> Result<Outcome, Stop> {
         let entry = &self.shard.tree.entries[index];
         let place = self.shard.tree.place(entry);
         self.progress.file(&path_bytes::shown(place.as_bytes()));
@@ -180,7 +174,11 @@ impl<W: Write> Packer<'_, W> {
             // Other parts may hold what was found in it.
             _ if entry.kind == Kind::Folder && self.is_part() => Ok(Outcome::Vanished),
             Kind::Link => match folder.read_link(&own) {
-                Ok(text) => self.link(&place, &meta, path_bytes::to_bytes(&text).unwrap_or_default()),
+                Ok(text) => self.link(
+                    &place,
+                    &meta,
+                    path_bytes::to_bytes(&text).unwrap_or_default(),
+                ),
                 Err(error) if gone(&error) || error.kind() == io::ErrorKind::InvalidInput => {
                     Ok(Outcome::Vanished)
                 }
@@ -277,14 +275,14 @@ impl<W: Write> Packer<'_, W> {
             size: meta.size,
             modified: meta.modified,
         };
-        let sparse = self.shard.flavor == Flavor::Gnu && meta.allocated < meta.size;
+        let sparse = self.shard.dialect == TarDialect::Gnu && meta.allocated < meta.size;
         let parts = if sparse {
             holes::parts(file, meta.size).map_err(Reading::From)?
         } else {
             Vec::new()
         };
         if !sparse || parts == [(0, meta.size)] {
-            head.write(self.out, self.shard.flavor)
+            head.write(self.out, self.shard.dialect)
                 .map_err(Reading::Into)?;
             file.seek(SeekFrom::Start(0)).map_err(Reading::From)?;
             let whole = self.data(file, meta.size)?;
@@ -340,18 +338,20 @@ impl<W: Write> Packer<'_, W> {
 
     /// What stands beside the copy: modes and times of folders, what is to be removed again, and the marker that only a whole archive has.
     fn close(&mut self) -> Result<(), Stop> {
-        let flavor = self.shard.flavor;
+        let dialect = self.shard.dialect;
         let folders = std::mem::take(&mut self.folders);
         let settles = matches!(self.shard.extent, Extent::Whole | Extent::Folders);
         if let Extent::Part { shared, .. } = &self.shard.extent
             && !shared.is_empty()
         {
-            self.beside(b"shared.sh", |out| trailer::shared(shared, out))?;
+            self.emptying_during(b"shared.sh", |out| trailer::shared(shared, out))?;
         }
         if settles && !folders.is_empty() {
-            self.beside(b"folders.tar", |out| trailer::folders(&folders, flavor, out))?;
-            if flavor == Flavor::Plain {
-                self.beside(b"modes.sh", |out| trailer::modes(&folders, out))?;
+            self.emptying_during(b"folders.tar", |out| {
+                trailer::folders(&folders, dialect, out)
+            })?;
+            if dialect == TarDialect::Plain {
+                self.emptying_during(b"modes.sh", |out| trailer::modes(&folders, out))?;
             }
         }
         if !self.ledger.gone.is_empty() {
@@ -362,10 +362,10 @@ impl<W: Write> Packer<'_, W> {
                 .iter()
                 .map(|&index| tree.place(&tree.entries[index]))
                 .collect();
-            self.beside(b"gone.sh", |out| trailer::removals(&gone, out))?;
+            self.emptying_during(b"gone.sh", |out| trailer::removals(&gone, out))?;
         }
         let members = self.members;
-        self.beside(self.shard.marker.as_bytes(), |out| {
+        self.emptying_during(self.shard.marker.as_bytes(), |out| {
             writeln!(out, "{members}")
         })?;
         header::end(self.out)?;
@@ -373,14 +373,14 @@ impl<W: Write> Packer<'_, W> {
     }
 
     /// Writes a member beside the copy; its content is made twice, first to learn its size.
-    fn beside(
+    fn emptying_during(
         &mut self,
         name: &[u8],
         content: impl Fn(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), Stop> {
         let mut counter = Counter(0);
         content(&mut counter)?;
-        self.head(name, Shape::File, 0o600, counter.0, Moment::default())?;
+        self.head(name, Shape::File, 0o600, counter.0, Mtime::default())?;
         content(self.out)?;
         header::pad(self.out, counter.0)?;
         Ok(())
@@ -392,7 +392,7 @@ impl<W: Write> Packer<'_, W> {
         shape: Shape<'_>,
         mode: u32,
         size: u64,
-        modified: Moment,
+        modified: Mtime,
     ) -> io::Result<()> {
         Head {
             name,
@@ -401,7 +401,7 @@ impl<W: Write> Packer<'_, W> {
             size,
             modified,
         }
-        .write(self.out, self.shard.flavor)
+        .write(self.out, self.shard.dialect)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::transfer::mtime::Moment;
+use crate::transfer::mtime::Mtime;
 
 /// What came of an entry of a tree; one that was packed again has its last outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,12 +18,12 @@ pub(in crate::transfer) enum Outcome {
 
 /// What the packing of some entries knows from one archive to the next.
 #[derive(Clone, Debug)]
-pub(in crate::transfer) struct Ledger {
+pub(in crate::transfer) struct Results {
     /// In rising order.
     entries: Vec<usize>,
     outcomes: Vec<Outcome>,
     /// Size and time of files as they were packed.
-    stamps: Vec<(u64, Moment)>,
+    stamps: Vec<(u64, Mtime)>,
     /// The entry that a hard link was sent as a name of.
     pub(super) links: HashMap<usize, usize>,
     /// Entries that stand in an earlier archive and are not there any more.
@@ -31,7 +31,7 @@ pub(in crate::transfer) struct Ledger {
     pub(in crate::transfer) bytes: u64,
 }
 
-impl Ledger {
+impl Results {
     /// For entries in rising order.
     pub(in crate::transfer) fn new(entries: Vec<usize>) -> Self {
         Self {
@@ -53,7 +53,7 @@ impl Ledger {
     }
 
     /// What was sent whole, with size and time of files.
-    pub(in crate::transfer) fn stamps(&self) -> impl Iterator<Item = (usize, u64, Moment)> {
+    pub(in crate::transfer) fn stamps(&self) -> impl Iterator<Item = (usize, u64, Mtime)> {
         let stamped = self.outcomes().zip(&self.stamps);
         stamped
             .filter(|((_, outcome), _)| *outcome == Outcome::Sent)
@@ -100,7 +100,7 @@ impl Ledger {
             })
     }
 
-    pub(super) fn stamp(&mut self, entry: usize, size: u64, modified: Moment) {
+    pub(super) fn stamp(&mut self, entry: usize, size: u64, modified: Mtime) {
         if let Ok(at) = self.entries.binary_search(&entry) {
             self.stamps[at] = (size, modified);
         }

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use crate::transfer::folder::Meta;
-use crate::transfer::header::{self, Flavor, Head, Shape};
+use crate::transfer::header::{self, Head, Shape, TarDialect};
 use crate::transfer::member_path::MemberPath;
 
 /// Paths on one line of shell.
@@ -12,7 +12,7 @@ const PATHS_PER_LINE: usize = 200;
 /// An archive of folders alone, deepest first, so that no time is changed after it was set.
 pub(super) fn folders(
     folders: &[(MemberPath, Meta)],
-    flavor: Flavor,
+    dialect: TarDialect,
     mut out: &mut dyn Write,
 ) -> io::Result<()> {
     for (place, meta) in folders.iter().rev() {
@@ -23,7 +23,7 @@ pub(super) fn folders(
             size: 0,
             modified: meta.modified,
         };
-        head.write(&mut out, flavor)?;
+        head.write(&mut out, dialect)?;
     }
     header::end(&mut out)
 }

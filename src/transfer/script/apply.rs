@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{Call, Patience, SMALL_OUTPUT};
+use super::{Call, Deadline, SMALL_OUTPUT};
 use crate::transfer::error::Error;
 use crate::transfer::member_path::MemberPath;
-use crate::transfer::mtime::Moment;
+use crate::transfer::mtime::Mtime;
 use crate::transfer::remote::Guest;
 use crate::transfer::script::reply::broken;
 
@@ -22,7 +22,7 @@ pub(in crate::transfer) enum Change {
     /// Empty folders go.
     Empty,
     Mode(u32),
-    Time(Moment),
+    Time(Mtime),
     Owner((u32, u32)),
 }
 
@@ -112,7 +112,7 @@ impl<'a> Batch<'a> {
             arguments,
             stdin,
             output_limit: SMALL_OUTPUT,
-            patience: Patience::Transfer,
+            patience: Deadline::Transfer,
             action: "bring the folder up to date",
             path: root,
         };

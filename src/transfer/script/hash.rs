@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::reply::broken;
-use super::{Call, Patience};
+use super::{Call, Deadline};
 use crate::transfer::error::Error;
 use crate::transfer::member_path::MemberPath;
 use crate::transfer::remote::Guest;
@@ -69,7 +69,7 @@ async fn run(
         arguments: vec![folder.to_owned(), how.to_owned()],
         output_limit: stdin.len() + paths.len() * LINE + LINE,
         stdin,
-        patience: Patience::Transfer,
+        patience: Deadline::Transfer,
         action: "compute checksums",
         path: folder,
     };

@@ -1,7 +1,7 @@
 //! What is in a folder of the VM.
 
 use super::reply::broken;
-use super::{Call, Patience};
+use super::{Call, Deadline};
 use crate::transfer::error::Error;
 use crate::transfer::member_path::MemberPath;
 use crate::transfer::remote::Guest;
@@ -39,7 +39,7 @@ pub(in crate::transfer) async fn list(
         arguments: vec![path.to_owned(), links.option().to_owned()],
         stdin: Vec::new(),
         output_limit: LONGEST,
-        patience: Patience::Transfer,
+        patience: Deadline::Transfer,
         action: "list the folder",
         path,
     };

@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 
-use super::reply::{Answer, broken};
 use super::probe::{absolute, kind};
-use super::{Call, Kind as What, Patience};
+use super::reply::{Answer, broken};
+use super::{Call, Deadline, Kind as What};
 use crate::transfer::READINGS;
 use crate::transfer::codec::Codec;
 use crate::transfer::error::Error;
 use crate::transfer::folder::Kind;
 use crate::transfer::member_path::MemberPath;
-use crate::transfer::mtime::Moment;
+use crate::transfer::mtime::Mtime;
 use crate::transfer::remote::Guest;
 use crate::transfer::request::Links;
-use crate::transfer::sync::{Side, State};
+use crate::transfer::sync::{EntryState, Listing};
 
 /// Bytes of a listing, packed and unpacked: some millions of entries.
 const LONGEST: usize = 64 * 1024 * 1024;
@@ -50,9 +50,9 @@ pub(in crate::transfer) struct Scan {
     /// Absolute; of a file its own.
     pub(in crate::transfer) path: String,
     /// By the path below; a lone file is at the root.
-    pub(in crate::transfer) side: Side,
+    pub(in crate::transfer) side: Listing,
     /// The folder itself, where it was looked at.
-    pub(in crate::transfer) root: Option<State>,
+    pub(in crate::transfer) root: Option<EntryState>,
     programs: Vec<String>,
 }
 
@@ -95,7 +95,7 @@ pub(in crate::transfer) async fn scan(
             arguments: arguments.clone(),
             stdin: Vec::new(),
             output_limit: LONGEST,
-            patience: Patience::Transfer,
+            patience: Deadline::Transfer,
             action: "list all that is there",
             path,
         };
@@ -183,7 +183,7 @@ impl<R: Read> Fields<R> {
 }
 
 /// As GNU find prints it.
-fn printed<R: Read>(fields: &mut Fields<R>) -> Result<Side, Error> {
+fn printed<R: Read>(fields: &mut Fields<R>) -> Result<Listing, Error> {
     let mut side = BTreeMap::new();
     loop {
         let head = fields.next()?;
@@ -207,7 +207,7 @@ fn printed<R: Read>(fields: &mut Fields<R>) -> Result<Side, Error> {
 }
 
 /// As stat prints it.
-fn in_batches<R: Read>(fields: &mut Fields<R>) -> Result<Side, Error> {
+fn in_batches<R: Read>(fields: &mut Fields<R>) -> Result<Listing, Error> {
     let mut side = BTreeMap::new();
     loop {
         let heads = fields.next()?;
@@ -239,20 +239,18 @@ fn in_batches<R: Read>(fields: &mut Fields<R>) -> Result<Side, Error> {
 }
 
 /// Size, mode, time, user and group. The time is its second and the part on top, also before 1970.
-fn numbers<'a>(words: &mut impl Iterator<Item = &'a str>, kind: Kind) -> Result<State, Error> {
+fn numbers<'a>(words: &mut impl Iterator<Item = &'a str>, kind: Kind) -> Result<EntryState, Error> {
     let mut word = || words.next().ok_or_else(broken);
     let size = word()?.parse().map_err(|_| broken())?;
     let mode = u32::from_str_radix(word()?, 8).map_err(|_| broken())? & 0o1777;
     let time = word()?;
     let (seconds, part) = time.split_once('.').unwrap_or((time, "0"));
-    let modified = Moment {
+    let modified = Mtime {
         seconds: seconds.parse().map_err(|_| broken())?,
-        nanos: Moment::parse(&format!("0.{part}"))
-            .ok_or_else(broken)?
-            .nanos,
+        nanos: Mtime::parse(&format!("0.{part}")).ok_or_else(broken)?.nanos,
     };
     let mut number = || word()?.parse().map_err(|_| broken());
-    Ok(State {
+    Ok(EntryState {
         kind,
         size: if kind == Kind::File { size } else { 0 },
         mode,
@@ -280,7 +278,7 @@ mod tests {
         assert_eq!(one.side.len(), 3);
         let file = &one.side[&MemberPath::parse(b"a/b\n").unwrap()];
         let nanos = 750_000_000;
-        assert_eq!(file.modified, Moment { seconds: -2, nanos });
+        assert_eq!(file.modified, Mtime { seconds: -2, nanos });
         assert_eq!((file.owner, file.size), ((1, 2), 3));
         for ((path, state), (same, there)) in one.side.iter().zip(&other.side) {
             assert_eq!(

@@ -1,11 +1,11 @@
 //! What is in a folder of the VM, with sizes.
 
 use super::reply::broken;
-use super::{Call, Patience};
+use super::{Call, Deadline};
 use crate::transfer::error::Error;
 use crate::transfer::folder::{Kind, PERMISSIONS};
 use crate::transfer::member_path::MemberPath;
-use crate::transfer::mtime::Moment;
+use crate::transfer::mtime::Mtime;
 use crate::transfer::remote::Guest;
 
 /// Names and numbers of some millions of entries.
@@ -13,7 +13,7 @@ const LONGEST: usize = 512 * 1024 * 1024;
 
 /// One entry below the folder.
 #[derive(Clone, Debug)]
-pub(in crate::transfer) struct Surveyed {
+pub(in crate::transfer) struct ListedSize {
     pub(in crate::transfer) path: MemberPath,
     pub(in crate::transfer) kind: Kind,
     /// Permission bits.
@@ -21,7 +21,7 @@ pub(in crate::transfer) struct Surveyed {
     /// Content of a file, in bytes, and what of it stands on the disk.
     pub(in crate::transfer) size: u64,
     pub(in crate::transfer) data: u64,
-    pub(in crate::transfer) modified: Moment,
+    pub(in crate::transfer) modified: Mtime,
     /// Which file it is a name of, if that has several.
     pub(in crate::transfer) one_of: Option<Box<str>>,
 }
@@ -30,14 +30,14 @@ pub(in crate::transfer) struct Surveyed {
 pub(in crate::transfer) async fn survey(
     guest: &impl Guest,
     path: &str,
-) -> Result<Vec<Surveyed>, Error> {
+) -> Result<Vec<ListedSize>, Error> {
     let script = concat!(include_str!("base.sh"), include_str!("survey.sh"));
     let call = Call {
         script,
         arguments: vec![path.to_owned()],
         stdin: Vec::new(),
         output_limit: LONGEST,
-        patience: Patience::Transfer,
+        patience: Deadline::Transfer,
         action: "list the folder",
         path,
     };
@@ -69,7 +69,7 @@ fn line<'a>(rest: &mut &'a [u8]) -> Result<&'a str, Error> {
     Ok(line)
 }
 
-fn numbers(line: &str) -> Result<Surveyed, Error> {
+fn numbers(line: &str) -> Result<ListedSize, Error> {
     let words: Vec<_> = line.split(' ').collect();
     let [mode, size, blocks, names, identity, time] = words.as_slice() else {
         return Err(broken());
@@ -83,13 +83,13 @@ fn numbers(line: &str) -> Result<Surveyed, Error> {
         _ => Kind::Special,
     };
     let size = if kind == Kind::File { number(size)? } else { 0 };
-    Ok(Surveyed {
+    Ok(ListedSize {
         path: MemberPath::default(),
         kind,
         mode: mode & PERMISSIONS,
         size,
         data: size.min(number(blocks)?.saturating_mul(512)),
-        modified: Moment::parse(time).ok_or_else(broken)?,
+        modified: Mtime::parse(time).ok_or_else(broken)?,
         one_of: (kind == Kind::File && number(names)? > 1).then(|| (*identity).into()),
     })
 }

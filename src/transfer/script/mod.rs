@@ -1,40 +1,41 @@
 //! The scripts that run in the VM, and what they answer. They are POSIX shell for GNU and BusyBox tools, go as `sh -c` with their parameters
 //! as arguments, and get signed URLs on their standard input.
 
-mod reuse_ranges;
-mod reply;
 mod apply;
-mod read_small;
 mod hash;
 mod list;
+mod list_full;
+mod list_sizes;
 mod probe;
 mod ranges;
+mod read_small;
 mod receive;
+mod reply;
+mod reuse_ranges;
 mod running;
-mod list_full;
 mod send;
-mod list_sizes;
 
 pub use running::{is_running, running};
 
-pub(super) use reuse_ranges::{Adopt, adopt};
 pub(super) use apply::{Change, apply};
-pub(super) use read_small::{Found, Inline, get};
 pub(super) use hash::{Digest, hash};
 pub(super) use list::{Entry, Listed, list};
+pub(super) use list_full::{Depth, Scan, Shape, scan};
+pub(super) use list_sizes::{ListedSize, survey};
 pub(super) use probe::{Kind, Place, Tools, look};
 pub(super) use ranges::{Ask, FinishFile, PutRange, ask, begin, finish_file, put_range};
+pub(super) use read_small::{Found, Inline, get};
 pub(super) use receive::{Object, PutFile, PutTree, Relayed, Role, prepare, put_file, put_tree};
-pub(super) use list_full::{Depth, Scan, Shape, scan};
+pub(super) use reuse_ranges::{ReuseRanges, adopt};
 pub(super) use send::{
-    Announced, BLOCK, Made, SendTree, Share, Status, Way, piece, send_file, send_range, send_tree,
+    ArchiveHeader, BLOCK, Made, SendTo, SendTree, Share, Status, piece, send_file, send_range,
+    send_tree,
 };
-pub(super) use list_sizes::{Surveyed, survey};
 
 use super::error::{Error, RemoteClass};
 use super::guest_path;
 use super::nonce;
-use super::remote::{Guest, GuestCommand, GuestOutput, Patience};
+use super::remote::{Deadline, Guest, GuestCommand, GuestOutput};
 use super::retry::Retries;
 use super::stderr;
 use crate::secret::SignedUrl;
@@ -62,7 +63,7 @@ struct Call<'a> {
     arguments: Vec<String>,
     stdin: Vec<u8>,
     output_limit: usize,
-    patience: Patience,
+    patience: Deadline,
     /// What it does, as a verb phrase.
     action: &'a str,
     /// What it does it to.
@@ -159,7 +160,7 @@ pub(super) async fn remove(guest: &impl Guest, paths: &[String]) -> Result<(), E
         arguments: paths.to_vec(),
         stdin: Vec::new(),
         output_limit: SMALL_OUTPUT,
-        patience: Patience::Brief,
+        patience: Deadline::Brief,
         action: "remove what the copy left",
         path,
     };

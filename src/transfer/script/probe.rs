@@ -1,11 +1,11 @@
 //! What is at a path in the VM, and what the VM has.
 
 use super::reply::{Answer, broken};
-use super::{Call, Patience, SMALL_OUTPUT};
+use super::{Call, Deadline, SMALL_OUTPUT};
 use crate::transfer::codec::Codec;
 use crate::transfer::error::Error;
 use crate::transfer::guest_path;
-use crate::transfer::header::Flavor;
+use crate::transfer::header::TarDialect;
 use crate::transfer::remote::Guest;
 use crate::transfer::request::Compression;
 
@@ -22,7 +22,7 @@ pub(in crate::transfer) enum Kind {
 #[derive(Clone, Debug)]
 pub(in crate::transfer) struct Tools {
     names: Vec<String>,
-    pub(in crate::transfer) flavor: Flavor,
+    pub(in crate::transfer) dialect: TarDialect,
 }
 
 /// A target in the VM.
@@ -53,7 +53,7 @@ impl Tools {
         let names = self.names.iter().filter(|name| other.has(name));
         Self {
             names: names.cloned().collect(),
-            flavor: self.flavor,
+            dialect: self.dialect,
         }
     }
 
@@ -79,10 +79,10 @@ impl Tools {
     }
 
     pub(super) fn read(answer: &Answer<'_>) -> Result<Self, Error> {
-        let flavor = if answer.get("flavor")? == "gnu" {
-            Flavor::Gnu
+        let dialect = if answer.get("flavor")? == "gnu" {
+            TarDialect::Gnu
         } else {
-            Flavor::Plain
+            TarDialect::Plain
         };
         Ok(Self {
             names: answer
@@ -90,7 +90,7 @@ impl Tools {
                 .split_whitespace()
                 .map(str::to_owned)
                 .collect(),
-            flavor,
+            dialect,
         })
     }
 }
@@ -107,7 +107,7 @@ pub(in crate::transfer) async fn look(guest: &impl Guest, path: &str) -> Result<
         arguments: vec![path.to_owned()],
         stdin: Vec::new(),
         output_limit: SMALL_OUTPUT,
-        patience: Patience::Brief,
+        patience: Deadline::Brief,
         action: "look at the target",
         path,
     };

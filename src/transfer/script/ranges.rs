@@ -1,10 +1,10 @@
 //! Bringing a copy into its place in parts.
 
 use super::receive::{Object, done, octal, text};
-use super::{Call, Patience, SMALL_OUTPUT};
+use super::{Call, Deadline, SMALL_OUTPUT};
 use crate::transfer::codec::Codec;
 use crate::transfer::error::Error;
-use crate::transfer::mtime::Moment;
+use crate::transfer::mtime::Mtime;
 use crate::transfer::remote::Guest;
 
 /// Makes a folder that is not there, with this mode, and the stage for the parts; removes the stages of earlier copies.
@@ -23,7 +23,7 @@ pub(in crate::transfer) async fn begin(
         arguments,
         stdin: Vec::new(),
         output_limit: SMALL_OUTPUT,
-        patience: Patience::Brief,
+        patience: Deadline::Brief,
         action: "make room for the copy",
         path,
     };
@@ -62,7 +62,7 @@ pub(in crate::transfer) async fn ask(guest: &impl Guest, ask: Ask<'_>) -> Result
         ],
         stdin: ask.object.stdin()?,
         output_limit: ask.output_limit.saturating_add(SMALL_OUTPUT),
-        patience: Patience::Transfer,
+        patience: Deadline::Transfer,
         action: "look at what is there",
         path: ask.folder,
     };
@@ -110,7 +110,7 @@ pub(in crate::transfer) async fn put_range(
         ],
         stdin: range.object.stdin()?,
         output_limit: SMALL_OUTPUT,
-        patience: Patience::Transfer,
+        patience: Deadline::Transfer,
         action: "write a part of the file",
         path: range.path,
     };
@@ -126,7 +126,7 @@ pub(in crate::transfer) struct FinishFile<'a> {
     pub(in crate::transfer) size: u64,
     pub(in crate::transfer) parts: u64,
     pub(in crate::transfer) mode: u32,
-    pub(in crate::transfer) modified: Moment,
+    pub(in crate::transfer) modified: Mtime,
     /// Its names as words of shell.
     pub(in crate::transfer) names: Vec<u8>,
 }
@@ -149,7 +149,7 @@ pub(in crate::transfer) async fn finish_file(
         ],
         stdin: file.names,
         output_limit: SMALL_OUTPUT,
-        patience: Patience::Transfer,
+        patience: Deadline::Transfer,
         action: "put the file in place",
         path: file.folder,
     };

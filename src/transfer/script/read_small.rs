@@ -1,10 +1,10 @@
 //! What a source in the VM is, and a small file whole.
 
-use super::reply::{Answer, broken};
 use super::probe::{Kind, Tools, absolute, kind};
 use super::receive::text;
+use super::reply::{Answer, broken};
 use super::send::Status;
-use super::{Call, Patience, SMALL_OUTPUT};
+use super::{Call, Deadline, SMALL_OUTPUT};
 use crate::transfer::error::Error;
 use crate::transfer::remote::Guest;
 
@@ -59,7 +59,7 @@ pub(in crate::transfer) async fn get(
         arguments,
         stdin: Vec::new(),
         output_limit,
-        patience: Patience::Transfer,
+        patience: Deadline::Transfer,
         action: "read the file",
         path,
     };

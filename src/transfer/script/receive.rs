@@ -1,11 +1,11 @@
 //! Bringing files into their place in the VM.
 
-use super::{Call, Patience, Place, SMALL_OUTPUT, line};
+use super::{Call, Deadline, Place, SMALL_OUTPUT, line};
 use crate::secret::SignedUrl;
 use crate::transfer::codec::Codec;
 use crate::transfer::error::Error;
-use crate::transfer::header::Flavor;
-use crate::transfer::mtime::Moment;
+use crate::transfer::header::TarDialect;
+use crate::transfer::mtime::Mtime;
 use crate::transfer::remote::Guest;
 use crate::transfer::script::reply::broken;
 
@@ -52,7 +52,7 @@ pub(in crate::transfer) struct PutFile<'a> {
     pub(in crate::transfer) size: u64,
     pub(in crate::transfer) sum: Option<u32>,
     pub(in crate::transfer) mode: Option<u32>,
-    pub(in crate::transfer) modified: Option<Moment>,
+    pub(in crate::transfer) modified: Option<Mtime>,
     pub(in crate::transfer) codec: Codec,
     pub(in crate::transfer) object: Object,
 }
@@ -84,7 +84,7 @@ pub(in crate::transfer) async fn put_file(
         arguments,
         stdin: file.object.stdin()?,
         output_limit: SMALL_OUTPUT,
-        patience: Patience::Transfer,
+        patience: Deadline::Transfer,
         action: "put the file in place",
         path: file.path,
     };
@@ -102,8 +102,8 @@ pub(in crate::transfer) struct PutTree<'a> {
     /// Members that must have arrived in the end, if that is known.
     pub(in crate::transfer) members: Option<u64>,
     /// Mode and time of the target, if it is made.
-    pub(in crate::transfer) root: Option<(u32, Moment)>,
-    pub(in crate::transfer) flavor: Flavor,
+    pub(in crate::transfer) root: Option<(u32, Mtime)>,
+    pub(in crate::transfer) dialect: TarDialect,
     pub(in crate::transfer) codec: Codec,
     pub(in crate::transfer) role: Role,
     /// The archives: where each is, the members it says it holds, and a checksum when the codec has none.
@@ -141,7 +141,7 @@ impl<'a> PutTree<'a> {
             nonce: "",
             members: relayed.members,
             root: None,
-            flavor: place.tools.flavor,
+            dialect: place.tools.dialect,
             codec: relayed.codec,
             role: Role::Whole,
             archives: vec![(object, 0, relayed.sum)],
@@ -159,9 +159,9 @@ pub(in crate::transfer) async fn put_tree(
         include_str!("object.sh"),
         include_str!("put_tree.sh")
     );
-    let flavor = match tree.flavor {
-        Flavor::Gnu => "gnu",
-        Flavor::Plain => "plain",
+    let dialect = match tree.dialect {
+        TarDialect::Gnu => "gnu",
+        TarDialect::Plain => "plain",
     };
     let role = match tree.role {
         Role::Whole => "whole",
@@ -175,7 +175,7 @@ pub(in crate::transfer) async fn put_tree(
         text(tree.members),
         octal(tree.root.map(|(mode, _)| mode)),
         text(tree.root.map(|(_, modified)| modified)),
-        flavor.to_owned(),
+        dialect.to_owned(),
         role.to_owned(),
     ];
     let mut stdin = Vec::new();
@@ -193,7 +193,7 @@ pub(in crate::transfer) async fn put_tree(
         arguments,
         stdin,
         output_limit: SMALL_OUTPUT,
-        patience: Patience::Transfer,
+        patience: Deadline::Transfer,
         action: "unpack the copy",
         path: tree.path,
     };
@@ -208,7 +208,7 @@ pub(in crate::transfer) async fn prepare(guest: &impl Guest, stage: &str) -> Res
         arguments: vec![stage.to_owned()],
         stdin: Vec::new(),
         output_limit: SMALL_OUTPUT,
-        patience: Patience::Brief,
+        patience: Deadline::Brief,
         action: "make a folder",
         path: stage,
     };

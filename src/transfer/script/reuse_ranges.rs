@@ -3,13 +3,13 @@
 use std::ops::Range;
 
 use super::reply::broken;
-use super::{BLOCK, Call, Patience, SMALL_OUTPUT};
+use super::{BLOCK, Call, Deadline, SMALL_OUTPUT};
 use crate::transfer::error::Error;
 use crate::transfer::remote::Guest;
 
 /// Parts of a file, and what their checksums must be.
 #[derive(Debug)]
-pub(in crate::transfer) struct Adopt<'a> {
+pub(in crate::transfer) struct ReuseRanges<'a> {
     /// Where it stands.
     pub(in crate::transfer) old: &'a str,
     /// Where this copy puts it together; nothing to only look at it.
@@ -22,7 +22,7 @@ pub(in crate::transfer) struct Adopt<'a> {
 /// Takes the file over if some of it is right; answers for each part whether it is. Nothing is answered where there is no file.
 pub(in crate::transfer) async fn adopt(
     guest: &impl Guest,
-    adopt: Adopt<'_>,
+    adopt: ReuseRanges<'_>,
 ) -> Result<Vec<bool>, Error> {
     let script = concat!(include_str!("base.sh"), include_str!("adopt.sh"));
     let mut arguments = vec![
@@ -39,7 +39,7 @@ pub(in crate::transfer) async fn adopt(
         arguments,
         stdin: Vec::new(),
         output_limit: SMALL_OUTPUT + adopt.parts.len(),
-        patience: Patience::Transfer,
+        patience: Deadline::Transfer,
         action: "look at what an earlier try brought",
         path: adopt.path,
     };

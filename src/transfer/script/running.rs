@@ -1,6 +1,6 @@
 //! Whether a command that has been silent for long is still there.
 
-use super::{GuestCommand, GuestOutput, Patience, SMALL_OUTPUT, argv};
+use super::{Deadline, GuestCommand, GuestOutput, SMALL_OUTPUT, argv};
 
 /// The question after the command of this name.
 pub fn running(name: &str) -> GuestCommand {
@@ -11,7 +11,7 @@ pub fn running(name: &str) -> GuestCommand {
         name: own,
         stdin: format!("{name}\n").into_bytes(),
         output_limit: SMALL_OUTPUT,
-        patience: Patience::Brief,
+        patience: Deadline::Brief,
     }
 }
 

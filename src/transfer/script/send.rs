@@ -1,13 +1,13 @@
 //! Making the VM send files out.
 
-use super::reply::{Answer, broken};
 use super::list::Listed;
-use super::{Call, Patience, SMALL_OUTPUT, line};
+use super::reply::{Answer, broken};
+use super::{Call, Deadline, SMALL_OUTPUT, line};
 use crate::secret::SignedUrl;
 use crate::transfer::codec::Codec;
 use crate::transfer::error::Error;
-use crate::transfer::header::Flavor;
-use crate::transfer::mtime::Moment;
+use crate::transfer::header::TarDialect;
+use crate::transfer::mtime::Mtime;
 use crate::transfer::remote::Guest;
 use crate::transfer::request::Links;
 
@@ -19,7 +19,7 @@ pub(in crate::transfer) const BLOCK: u64 = 64 * 1024;
 pub(in crate::transfer) struct Status {
     pub(in crate::transfer) size: u64,
     pub(in crate::transfer) mode: u32,
-    pub(in crate::transfer) modified: Moment,
+    pub(in crate::transfer) modified: Mtime,
 }
 
 impl Status {
@@ -28,7 +28,7 @@ impl Status {
         let mut word = || words.next().ok_or_else(broken);
         let size = word()?.parse().map_err(|_| broken())?;
         let mode = u32::from_str_radix(word()?, 8).map_err(|_| broken())? & 0o1777;
-        let modified = Moment::parse(word()?).ok_or_else(broken)?;
+        let modified = Mtime::parse(word()?).ok_or_else(broken)?;
         Ok(Self {
             size,
             mode,
@@ -39,7 +39,7 @@ impl Status {
 
 /// How an object leaves the VM. The stage is a folder that is made for it.
 #[derive(Clone, Debug)]
-pub(in crate::transfer) enum Way {
+pub(in crate::transfer) enum SendTo {
     /// As it is made.
     Direct(SignedUrl),
     /// By way of a file, for the sake of a checksum.
@@ -48,7 +48,7 @@ pub(in crate::transfer) enum Way {
     Kept(String),
 }
 
-impl Way {
+impl SendTo {
     fn arguments(&self) -> [String; 2] {
         let (how, stage) = match self {
             Self::Direct(_) => ("direct", ""),
@@ -92,7 +92,7 @@ impl Made {
 
 /// What the VM says it sent of a folder.
 #[derive(Clone, Debug)]
-pub(in crate::transfer) struct Announced {
+pub(in crate::transfer) struct ArchiveHeader {
     /// Members and bytes, before and after.
     pub(in crate::transfer) before: (u64, u64),
     pub(in crate::transfer) after: (u64, u64),
@@ -109,7 +109,7 @@ pub(in crate::transfer) async fn send_file(
     guest: &impl Guest,
     path: &str,
     codec: Codec,
-    way: &Way,
+    way: &SendTo,
 ) -> Result<(Status, Status, Made), Error> {
     let script = concat!(
         include_str!("base.sh"),
@@ -127,7 +127,7 @@ pub(in crate::transfer) async fn send_range(
     guest: &impl Guest,
     path: &str,
     codec: Codec,
-    way: &Way,
+    way: &SendTo,
     (block, count): (u64, u64),
 ) -> Result<(Status, Status, Made), Error> {
     let script = concat!(
@@ -146,7 +146,7 @@ async fn send_content(
     guest: &impl Guest,
     path: &str,
     codec: Codec,
-    way: &Way,
+    way: &SendTo,
     (script, action): (&'static str, &str),
     blocks: Vec<String>,
 ) -> Result<(Status, Status, Made), Error> {
@@ -158,7 +158,7 @@ async fn send_content(
         arguments,
         stdin: way.stdin()?,
         output_limit: SMALL_OUTPUT,
-        patience: Patience::Transfer,
+        patience: Deadline::Transfer,
         action,
         path,
     };
@@ -192,12 +192,12 @@ pub(in crate::transfer) enum Share {
 pub(in crate::transfer) struct SendTree<'a> {
     pub(in crate::transfer) path: &'a str,
     pub(in crate::transfer) codec: Codec,
-    pub(in crate::transfer) flavor: Flavor,
+    pub(in crate::transfer) dialect: TarDialect,
     pub(in crate::transfer) links: Links,
     /// Only these entries, and the folder itself; all when there is no list.
     pub(in crate::transfer) only: Option<&'a [Listed]>,
     pub(in crate::transfer) share: Share,
-    pub(in crate::transfer) way: &'a Way,
+    pub(in crate::transfer) way: &'a SendTo,
 }
 
 impl SendTree<'_> {
@@ -213,13 +213,13 @@ impl SendTree<'_> {
             .into_iter()
             .chain(only.iter().map(|listed| listed.path.as_bytes()))
         {
-            match self.flavor {
-                Flavor::Gnu => {
+            match self.dialect {
+                TarDialect::Gnu => {
                     stdin.extend(b"./");
                     stdin.extend(path);
                     stdin.push(0);
                 }
-                Flavor::Plain => {
+                TarDialect::Plain => {
                     words += path.len() + WORD;
                     stdin.push(b' ');
                     quote(path, &mut stdin);
@@ -252,16 +252,16 @@ fn quote(path: &[u8], out: &mut Vec<u8>) {
 pub(in crate::transfer) async fn send_tree(
     guest: &impl Guest,
     tree: SendTree<'_>,
-) -> Result<Option<Announced>, Error> {
+) -> Result<Option<ArchiveHeader>, Error> {
     let script = concat!(
         include_str!("base.sh"),
         include_str!("object.sh"),
         include_str!("deliver.sh"),
         include_str!("send_tree.sh")
     );
-    let flavor = match tree.flavor {
-        Flavor::Gnu => "gnu",
-        Flavor::Plain => "plain",
+    let dialect = match tree.dialect {
+        TarDialect::Gnu => "gnu",
+        TarDialect::Plain => "plain",
     };
     let share = match tree.share {
         Share::All => "0".to_owned(),
@@ -269,7 +269,7 @@ pub(in crate::transfer) async fn send_tree(
         Share::Part | Share::Rest => "part".to_owned(),
     };
     let (path, codec) = (tree.path, tree.codec);
-    let mut arguments = vec![path.to_owned(), codec.name().to_owned(), flavor.to_owned()];
+    let mut arguments = vec![path.to_owned(), codec.name().to_owned(), dialect.to_owned()];
     arguments.extend(tree.way.arguments());
     arguments.push(tree.links.option().to_owned());
     arguments.push(u8::from(tree.only.is_some()).to_string());
@@ -279,7 +279,7 @@ pub(in crate::transfer) async fn send_tree(
         arguments,
         stdin: tree.stdin()?,
         output_limit: 1024 * 1024,
-        patience: Patience::Transfer,
+        patience: Deadline::Transfer,
         action: "send the folder",
         path,
     };
@@ -298,7 +298,7 @@ pub(in crate::transfer) async fn send_tree(
         };
         Ok::<_, Error>((number()?, number()?))
     };
-    Ok(Some(Announced {
+    Ok(Some(ArchiveHeader {
         before: extent("before")?,
         after: extent("after")?,
         still: answer.get("before")? == answer.get("after")?,
@@ -323,7 +323,7 @@ pub(in crate::transfer) async fn piece(
         arguments: vec![path.clone(), block.to_string(), count.to_string()],
         stdin: Vec::new(),
         output_limit: usize::try_from(limit).unwrap_or(usize::MAX),
-        patience: Patience::Transfer,
+        patience: Deadline::Transfer,
         action: "read the archive",
         path: &path,
     };

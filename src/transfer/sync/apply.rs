@@ -5,14 +5,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::difference::Difference;
 use super::local_side::{open, parent};
-use super::difference::Work;
-use crate::transfer::stale_folders;
 use crate::transfer::error::Error;
-use crate::transfer::folder::{Descent, Folder, Kind};
+use crate::transfer::folder::{Folder, FolderStack, Kind};
 use crate::transfer::member_path::MemberPath;
 use crate::transfer::path_bytes;
 use crate::transfer::script::Change;
+use crate::transfer::stale_folders;
 
 /// Where what replaces something is made, and where what it replaces goes. All of it is gone when this is dropped.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl Drop for Stage {
 /// Makes the changes in their order, below `root`.
 pub(super) fn apply(
     root: &Path,
-    work: &Work,
+    work: &Difference,
     changes: &[(Change, Vec<MemberPath>)],
     stage: Option<&Stage>,
 ) -> Result<(), Error> {
@@ -67,7 +67,7 @@ pub(super) fn apply(
     let folder = Arc::new(Folder::open(root).map_err(failed)?);
     for (number, (change, paths)) in changes.iter().enumerate() {
         // Held handles would lead to what has been replaced.
-        let mut descent = Descent::new(folder.clone());
+        let mut descent = FolderStack::new(folder.clone());
         for (count, path) in paths.iter().enumerate() {
             let (action, done) = match change {
                 Change::Swap(_) => {
@@ -94,14 +94,14 @@ pub(super) fn apply(
 
 /// What is there goes aside and what is new takes its place; if that fails, what was there comes back.
 fn swap(
-    descent: &mut Descent,
+    descent: &mut FolderStack,
     path: &MemberPath,
     stage: Option<&Stage>,
     aside: &OsStr,
 ) -> io::Result<()> {
     let stage = stage.ok_or(io::ErrorKind::NotFound)?;
     let staged = Arc::new(stage.folder.folder(&stage.name)?);
-    let mut new = Descent::new(Arc::new(staged.folder(OsStr::new(NEW))?));
+    let mut new = FolderStack::new(Arc::new(staged.folder(OsStr::new(NEW))?));
     let (from, _) = parent(&mut new, path)?;
     let (folder, own) = parent(descent, path)?;
     folder.rename(&own, &staged, aside)?;
@@ -109,12 +109,12 @@ fn swap(
         .inspect_err(|_| drop(staged.rename(aside, folder, &own)))
 }
 
-fn remove(descent: &mut Descent, path: &MemberPath) -> io::Result<()> {
+fn remove(descent: &mut FolderStack, path: &MemberPath) -> io::Result<()> {
     let (folder, own) = parent(descent, path)?;
     gone(folder.remove_file(&own))
 }
 
-fn remove_folder(descent: &mut Descent, path: &MemberPath) -> io::Result<()> {
+fn remove_folder(descent: &mut FolderStack, path: &MemberPath) -> io::Result<()> {
     let (folder, own) = parent(descent, path)?;
     gone(folder.remove_folder(&own))
 }
@@ -127,7 +127,7 @@ fn gone(done: io::Result<()>) -> io::Result<()> {
 }
 
 /// Sets both at once: the source has both.
-fn settle(descent: &mut Descent, path: &MemberPath, work: &Work) -> io::Result<()> {
+fn settle(descent: &mut FolderStack, path: &MemberPath, work: &Difference) -> io::Result<()> {
     // A lone file has a name here only.
     let state = work.source.get(path);
     let Some(state) = state.or_else(|| work.source.get(&MemberPath::default())) else {
@@ -141,7 +141,7 @@ fn settle(descent: &mut Descent, path: &MemberPath, work: &Work) -> io::Result<(
 
 fn give(
     root: &Folder,
-    descent: &mut Descent,
+    descent: &mut FolderStack,
     path: &MemberPath,
     owner: (u32, u32),
 ) -> io::Result<()> {

@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::difference::Work;
+use super::difference::Difference;
 use crate::transfer::folder::Kind;
 use crate::transfer::member_path::MemberPath;
-use crate::transfer::mtime::Moment;
+use crate::transfer::mtime::Mtime;
 use crate::transfer::script::Change;
 
 /// The changes in the order in which they are made: what removes and replaces comes before the times of the folders that it happens in.
 pub(super) fn changes(
-    work: &Work,
+    work: &Difference,
     owners: bool,
     swap_from: &str,
 ) -> Vec<(Change, Vec<MemberPath>)> {
@@ -34,7 +34,7 @@ pub(super) fn changes(
     add(Change::Empty, folders.into_iter().rev().map(name).collect());
 
     let mut modes = BTreeMap::<u32, Vec<MemberPath>>::new();
-    let mut times = BTreeMap::<Moment, Vec<MemberPath>>::new();
+    let mut times = BTreeMap::<Mtime, Vec<MemberPath>>::new();
     for path in found.adjust.union(&found.touched) {
         let (Some(state), Some(there)) = (work.source.get(path), work.target.get(path)) else {
             continue;
@@ -64,7 +64,7 @@ pub(super) fn changes(
 }
 
 /// All that was copied, and what has another owner.
-fn by_owner(work: &Work) -> BTreeMap<(u32, u32), Vec<MemberPath>> {
+fn by_owner(work: &Difference) -> BTreeMap<(u32, u32), Vec<MemberPath>> {
     let found = &work.found;
     let everything: BTreeSet<_> = if work.everything {
         work.source.keys().collect()

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::state::{Side, State};
+use super::state::{EntryState, Listing};
 use crate::transfer::folder::Kind;
 use crate::transfer::member_path::MemberPath;
 
@@ -13,14 +13,14 @@ pub enum Take {
     #[default]
     All,
     /// What differs from the destination.
-    Differing(Proof),
+    Differing(CompareBy),
     /// What the destination lacks; nothing there is touched.
     Absent,
 }
 
 /// What proves that a file of the same size is the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Proof {
+pub enum CompareBy {
     /// The time it was changed.
     #[default]
     Time,
@@ -68,8 +68,8 @@ pub(super) struct Comparison {
 }
 
 /// Files whose size alone does not tell whether they differ.
-pub(super) fn doubtful(source: &Side, target: &Side) -> BTreeSet<MemberPath> {
-    let same_size = |(path, state): &(&MemberPath, &State)| {
+pub(super) fn doubtful(source: &Listing, target: &Listing) -> BTreeSet<MemberPath> {
+    let same_size = |(path, state): &(&MemberPath, &EntryState)| {
         let there = target.get(*path);
         state.kind == Kind::File
             && state.size > 0
@@ -80,7 +80,7 @@ pub(super) fn doubtful(source: &Side, target: &Side) -> BTreeSet<MemberPath> {
 }
 
 /// Compares both ends.
-pub(super) fn compare(source: &Side, target: &Side, rules: &Rules<'_>) -> Comparison {
+pub(super) fn compare(source: &Listing, target: &Listing, rules: &Rules<'_>) -> Comparison {
     let mut found = Comparison::default();
     if rules.take == Take::All {
         return found;
@@ -122,15 +122,15 @@ pub(super) fn compare(source: &Side, target: &Side, rules: &Rules<'_>) -> Compar
 }
 
 /// A lone file takes the place of a link as any copy does.
-fn lone(path: &MemberPath, state: &State, there: &State) -> bool {
+fn lone(path: &MemberPath, state: &EntryState, there: &EntryState) -> bool {
     path.is_root() && state.kind != Kind::Folder && there.kind != Kind::Folder
 }
 
 /// Two entries of one kind.
 fn pair(
     path: &MemberPath,
-    state: &State,
-    there: &State,
+    state: &EntryState,
+    there: &EntryState,
     rules: &Rules<'_>,
     found: &mut Comparison,
 ) {
@@ -151,7 +151,12 @@ fn pair(
     }
 }
 
-fn same_content(path: &MemberPath, state: &State, there: &State, rules: &Rules<'_>) -> bool {
+fn same_content(
+    path: &MemberPath,
+    state: &EntryState,
+    there: &EntryState,
+    rules: &Rules<'_>,
+) -> bool {
     if state.kind != there.kind {
         return false;
     }
@@ -160,14 +165,16 @@ fn same_content(path: &MemberPath, state: &State, there: &State, rules: &Rules<'
         Kind::Link => state.link == there.link,
         Kind::File if state.size != there.size => false,
         Kind::File => match rules.take {
-            Take::Differing(Proof::Checksum) => state.size == 0 || rules.same_bytes.contains(path),
+            Take::Differing(CompareBy::Checksum) => {
+                state.size == 0 || rules.same_bytes.contains(path)
+            }
             _ => state.same_time(there),
         },
     }
 }
 
 /// Adds the folders above what is copied, so that they get their time again, and those in which something goes or is replaced.
-fn settle(source: &Side, rules: &Rules<'_>, mut found: Comparison) -> Comparison {
+fn settle(source: &Listing, rules: &Rules<'_>, mut found: Comparison) -> Comparison {
     let folders = above(found.send.iter());
     found.send.extend(folders);
     let folders = above(found.replace.iter());
@@ -210,25 +217,25 @@ fn above<'a>(paths: impl Iterator<Item = &'a MemberPath>) -> BTreeSet<MemberPath
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transfer::mtime::Moment;
+    use crate::transfer::mtime::Mtime;
 
     fn path(text: &str) -> MemberPath {
         MemberPath::parse(text.as_bytes()).unwrap()
     }
 
-    fn state(kind: Kind, size: u64, seconds: i64) -> State {
-        State {
+    fn state(kind: Kind, size: u64, seconds: i64) -> EntryState {
+        EntryState {
             kind,
             size,
             mode: 0o644,
-            modified: Moment { seconds, nanos: 5 },
+            modified: Mtime { seconds, nanos: 5 },
             owner: (0, 0),
             link: Vec::new(),
         }
     }
 
     /// `name:f:size:seconds`, kinds as `d`, `f`, `l`.
-    fn side(words: &[&str]) -> Side {
+    fn side(words: &[&str]) -> Listing {
         let entry = |word: &&str| {
             let parts: Vec<_> = word.split(':').collect();
             let kind = match parts[1] {
@@ -267,7 +274,7 @@ mod tests {
         paths.into_iter().map(ToString::to_string).collect()
     }
 
-    const TIMES: Take = Take::Differing(Proof::Time);
+    const TIMES: Take = Take::Differing(CompareBy::Time);
 
     #[test]
     fn only_what_differs_is_sent_with_the_folders_above_it() {
@@ -303,7 +310,7 @@ mod tests {
 
     #[test]
     fn a_checksum_decides_where_the_size_is_the_same() {
-        let take = Take::Differing(Proof::Checksum);
+        let take = Take::Differing(CompareBy::Checksum);
         let source = ["proved:f:7:1", "racy:f:7:1", "empty:f:0:1"];
         let found = found(
             &source,

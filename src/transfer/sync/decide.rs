@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use super::compare::{self, Comparison, Proof, Rules, Take};
-use super::local_side::Here;
-use super::plan::Choice;
-use super::state::{Side, State};
-use super::remote_side::There;
-use super::difference::Work;
+use super::compare::{self, CompareBy, Comparison, Rules, Take};
+use super::difference::Difference;
+use super::local_side::LocalSide;
+use super::plan::SyncOptions;
+use super::remote_side::RemoteSide;
+use super::state::{EntryState, Listing};
 use crate::transfer::error::Error;
 use crate::transfer::filter::Filter;
 use crate::transfer::folder::Kind;
@@ -18,27 +18,27 @@ use crate::transfer::script::Digest;
 
 /// Both ends as they were found.
 #[derive(Debug)]
-pub(super) struct Ends {
-    pub(super) source: Side,
-    pub(super) target: Side,
-    pub(super) here: Here,
-    pub(super) there: There,
+pub(super) struct Sides {
+    pub(super) source: Listing,
+    pub(super) target: Listing,
+    pub(super) here: LocalSide,
+    pub(super) there: RemoteSide,
     /// There is nothing at the destination yet.
     pub(super) fresh: bool,
     /// The source folder itself, when it becomes the target.
-    pub(super) root: Option<State>,
+    pub(super) root: Option<EntryState>,
     /// Where sources are that are neither file, folder nor link.
     pub(super) special: Vec<MemberPath>,
     /// The name of a lone file at the destination.
     pub(super) lone: Option<MemberPath>,
     /// How much of a path at the target names the source: nothing, or its first part.
-    pub(super) named: Named,
+    pub(super) named: NamedTarget,
     /// What comes before a path that is shown; all of it for a lone file.
     pub(super) shown: PathBuf,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Named {
+pub(super) enum NamedTarget {
     No,
     Yes,
 }
@@ -46,13 +46,13 @@ pub(super) enum Named {
 /// Compares both ends.
 pub(super) async fn decide(
     guest: &impl Guest,
-    ends: Ends,
-    choice: Choice,
+    ends: Sides,
+    choice: SyncOptions,
     filter: &Filter,
-) -> Result<Work, Error> {
+) -> Result<Difference, Error> {
     let everything = ends.fresh || choice.take == Take::All;
     let spared = spared(&ends, filter);
-    let same_bytes = if !everything && choice.take == Take::Differing(Proof::Checksum) {
+    let same_bytes = if !everything && choice.take == Take::Differing(CompareBy::Checksum) {
         let doubtful = compare::doubtful(&ends.source, &ends.target);
         let (one, other) = hash(guest, &ends.here, &ends.there, doubtful).await?;
         let same = one
@@ -75,7 +75,7 @@ pub(super) async fn decide(
     } else {
         compare::compare(&ends.source, &ends.target, &rules)
     };
-    let work = Work {
+    let work = Difference {
         new_root: ends.root.filter(|_| ends.fresh),
         source: ends.source,
         target: ends.target,
@@ -98,8 +98,8 @@ pub(super) async fn decide(
 /// Hashes the same files at both ends at once.
 pub(super) async fn hash(
     guest: &impl Guest,
-    here: &Here,
-    there: &There,
+    here: &LocalSide,
+    there: &RemoteSide,
     paths: BTreeSet<MemberPath>,
 ) -> Result<(BTreeMap<MemberPath, Digest>, BTreeMap<MemberPath, Digest>), Error> {
     let (here, ours) = (here.clone(), paths.clone());
@@ -112,12 +112,12 @@ pub(super) async fn hash(
 }
 
 /// What nobody may remove: what a filter hides, what stands where the source has something that can't be copied, and what another copy is at.
-fn spared(ends: &Ends, filter: &Filter) -> BTreeSet<MemberPath> {
+fn spared(ends: &Sides, filter: &Filter) -> BTreeSet<MemberPath> {
     let mut spared: BTreeSet<_> = ends.special.iter().cloned().collect();
     for (path, state) in &ends.target {
         let inner = match ends.named {
-            Named::No => Some(path.clone()),
-            Named::Yes => path.without_first(),
+            NamedTarget::No => Some(path.clone()),
+            NamedTarget::Yes => path.without_first(),
         };
         let hidden =
             inner.is_some_and(|inner| filter.leaves_out(&inner, state.kind == Kind::Folder));

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::compare::Comparison;
-use super::local_side::Here;
-use super::plan::Outlook;
-use super::state::{Side, State};
-use super::remote_side::There;
+use super::local_side::LocalSide;
+use super::plan::PlanSummary;
+use super::remote_side::RemoteSide;
+use super::state::{EntryState, Listing};
 use crate::transfer::folder::Kind;
 use crate::transfer::member_path::MemberPath;
 use crate::transfer::path_bytes;
@@ -17,15 +17,15 @@ use crate::transfer::summary::{SkipReason, Skipped};
 
 /// What is to be done about both ends.
 #[derive(Debug)]
-pub(super) struct Work {
-    pub(super) source: Side,
-    pub(super) target: Side,
-    pub(super) here: Here,
-    pub(super) there: There,
+pub(super) struct Difference {
+    pub(super) source: Listing,
+    pub(super) target: Listing,
+    pub(super) here: LocalSide,
+    pub(super) there: RemoteSide,
     /// All of the source is copied, without a selection.
     pub(super) everything: bool,
     /// The source folder, when the target is made after it.
-    pub(super) new_root: Option<State>,
+    pub(super) new_root: Option<EntryState>,
     pub(super) found: Comparison,
     /// The name of a lone file at the destination.
     pub(super) lone: Option<MemberPath>,
@@ -33,7 +33,7 @@ pub(super) struct Work {
     pub(super) shown: PathBuf,
 }
 
-impl Work {
+impl Difference {
     pub(super) fn sends(&self) -> bool {
         self.everything || !self.found.send.is_empty()
     }
@@ -100,7 +100,7 @@ impl Work {
     }
 
     /// Adds what it would do.
-    pub(super) fn tell(&self, outlook: &mut Outlook) {
+    pub(super) fn tell(&self, outlook: &mut PlanSummary) {
         let found = &self.found;
         if self.everything {
             outlook

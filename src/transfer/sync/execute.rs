@@ -6,16 +6,16 @@ use std::time::Instant;
 
 use super::apply::{self, Stage};
 use super::change::changes;
-use super::plan_download::Down;
-use super::local_side::Here;
-use super::plan::{Choice, Plan, Way};
-use super::plan_upload::Up;
+use super::difference::Difference;
+use super::local_side::LocalSide;
+use super::plan::{Direction, Plan, SyncOptions};
+use super::plan_download::DownloadPlan;
+use super::plan_upload::UploadPlan;
 use super::verify::{listed, verify};
-use super::difference::Work;
-use crate::transfer::error::Error;
-use crate::transfer::journal::Noted;
-use crate::transfer::install;
 use crate::transfer::cleanup::{settle, sweep_all};
+use crate::transfer::error::Error;
+use crate::transfer::install;
+use crate::transfer::journal::Noted;
 use crate::transfer::member_path::MemberPath;
 use crate::transfer::progress::Progress;
 use crate::transfer::remote::{BlobStore, Guest};
@@ -31,7 +31,7 @@ use crate::transfer::{download, nonce, upload};
 ///
 /// # Errors
 /// As an upload or download has them. Nothing is removed unless all was copied. [`Error::Integrity`] names files that are not equal afterwards.
-pub async fn carry_out(
+pub async fn execute(
     guest: &impl Guest,
     store: &impl BlobStore,
     progress: Arc<dyn Progress>,
@@ -45,7 +45,7 @@ pub async fn carry_out(
         outlook,
         took,
     } = plan;
-    let carrier = Carrier {
+    let carrier = Executor {
         guest,
         store,
         progress,
@@ -55,11 +55,11 @@ pub async fn carry_out(
     let mut summary = Summary::default();
     let mut told = false;
     match way {
-        Way::Up(up) => {
+        Direction::UploadPlan(up) => {
             told |= up.work.everything;
             summary.add(carrier.up(*up).await?);
         }
-        Way::Down(downs) => {
+        Direction::DownloadPlan(downs) => {
             for down in downs {
                 told |= down.work.everything;
                 summary.add(carrier.down(down).await?);
@@ -74,16 +74,16 @@ pub async fn carry_out(
     Ok(summary)
 }
 
-struct Carrier<'a, G, S> {
+struct Executor<'a, G, S> {
     guest: &'a G,
     store: &'a S,
     progress: Arc<dyn Progress>,
     settings: Settings,
-    choice: Choice,
+    choice: SyncOptions,
 }
 
-impl<G: Guest, S: BlobStore> Carrier<'_, G, S> {
-    async fn up(&self, up: Up) -> Result<Summary, Error> {
+impl<G: Guest, S: BlobStore> Executor<'_, G, S> {
+    async fn up(&self, up: UploadPlan) -> Result<Summary, Error> {
         let mut summary = Summary::default();
         if up.work.sends() {
             summary.add(
@@ -112,7 +112,12 @@ impl<G: Guest, S: BlobStore> Carrier<'_, G, S> {
         Ok(summary)
     }
 
-    async fn send(&self, up: &Up, target: RemotePath, only: Selection) -> Result<Summary, Error> {
+    async fn send(
+        &self,
+        up: &UploadPlan,
+        target: RemotePath,
+        only: Selection,
+    ) -> Result<Summary, Error> {
         let request = UploadRequest {
             source: UploadSource::Paths(up.paths.clone()),
             target,
@@ -123,7 +128,7 @@ impl<G: Guest, S: BlobStore> Carrier<'_, G, S> {
 
     async fn change_there(
         &self,
-        up: &Up,
+        up: &UploadPlan,
         stage: &str,
         changes: &[(Change, Vec<MemberPath>)],
     ) -> Result<Summary, Error> {
@@ -140,8 +145,8 @@ impl<G: Guest, S: BlobStore> Carrier<'_, G, S> {
         Ok(summary)
     }
 
-    async fn down(&self, down: Down) -> Result<Summary, Error> {
-        let Down {
+    async fn down(&self, down: DownloadPlan) -> Result<Summary, Error> {
+        let DownloadPlan {
             source,
             target,
             work,
@@ -213,7 +218,7 @@ impl<G: Guest, S: BlobStore> Carrier<'_, G, S> {
         }
     }
 
-    async fn prove(&self, work: &Work) -> Result<(), Error> {
+    async fn prove(&self, work: &Difference) -> Result<(), Error> {
         if !self.choice.verify {
             return Ok(());
         }
@@ -224,7 +229,7 @@ impl<G: Guest, S: BlobStore> Carrier<'_, G, S> {
         proved
     }
 
-    fn count(&self, work: &Work, summary: &mut Summary) {
+    fn count(&self, work: &Difference, summary: &mut Summary) {
         summary.unchanged += work.found.unchanged;
         summary.adjusted += work.found.adjust.len() as u64;
         summary.deleted += work.removed().len() as u64;
@@ -240,10 +245,10 @@ impl<G: Guest, S: BlobStore> Carrier<'_, G, S> {
 }
 
 /// The folder that changes are made below.
-fn folder_of(target: &Path, work: &Work) -> PathBuf {
+fn folder_of(target: &Path, work: &Difference) -> PathBuf {
     match (&work.here, target.parent()) {
-        (Here::File(_), Some(parent)) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        (Here::File(_), _) => PathBuf::from("."),
+        (LocalSide::File(_), Some(parent)) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        (LocalSide::File(_), _) => PathBuf::from("."),
         _ => target.to_owned(),
     }
 }

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::digest::digest;
-use super::state::{Side, State};
+use super::state::{EntryState, Listing};
 use crate::transfer::error::Error;
-use crate::transfer::folder::{Descent, Folder, Kind};
+use crate::transfer::folder::{Folder, FolderStack, Kind};
 use crate::transfer::member_path::{DEEPEST, MemberPath};
 use crate::transfer::path_bytes;
 use crate::transfer::script::Digest;
@@ -17,7 +17,7 @@ use crate::transfer::tree::{Tree, gone};
 
 /// What was looked at here.
 #[derive(Clone, Debug)]
-pub(super) enum Here {
+pub(super) enum LocalSide {
     /// The sources of an upload.
     Tree(Arc<Tree>),
     /// The folder that a download goes to.
@@ -27,13 +27,13 @@ pub(super) enum Here {
 }
 
 /// The states of what an upload sends.
-pub(super) fn of_tree(tree: &Tree) -> Result<Side, Error> {
-    let mut side = Side::new();
+pub(super) fn of_tree(tree: &Tree) -> Result<Listing, Error> {
+    let mut side = Listing::new();
     each(tree, |place, shown, folder, own| {
         let failed = |error| Error::local("read", shown, error);
         let Some(own) = own else {
             let meta = folder.own_meta().map_err(failed)?;
-            side.insert(place, State::new(&meta, Vec::new()));
+            side.insert(place, EntryState::new(&meta, Vec::new()));
             return Ok(());
         };
         match state(folder, &own) {
@@ -47,7 +47,7 @@ pub(super) fn of_tree(tree: &Tree) -> Result<Side, Error> {
 }
 
 /// All that is in a folder; links are not followed. Nothing if there is nothing.
-pub(super) fn of_folder(path: &Path) -> Result<Option<Side>, Error> {
+pub(super) fn of_folder(path: &Path) -> Result<Option<Listing>, Error> {
     match fs::metadata(path) {
         Ok(meta) if meta.is_dir() => {}
         Ok(_) => {
@@ -65,13 +65,13 @@ pub(super) fn of_folder(path: &Path) -> Result<Option<Side>, Error> {
     }
     let folder =
         Folder::open(path).map_err(|error| Error::local("open the folder", path, error))?;
-    let mut side = Side::new();
+    let mut side = Listing::new();
     walk(&folder, path, &MemberPath::default(), &mut side)?;
     Ok(Some(side))
 }
 
 /// What a file is now, or the link that stands there. Nothing if there is nothing.
-pub(super) fn of_file(path: &Path) -> Result<Option<State>, Error> {
+pub(super) fn of_file(path: &Path) -> Result<Option<EntryState>, Error> {
     let found = Folder::open_parent(path).and_then(|(folder, own)| state(&folder, &own));
     match found {
         Ok(state) => Ok(Some(state)),
@@ -80,7 +80,7 @@ pub(super) fn of_file(path: &Path) -> Result<Option<State>, Error> {
     }
 }
 
-impl Here {
+impl LocalSide {
     /// Hashes files; what is not there or can't be read is not in the answer.
     pub(super) fn hash(
         &self,
@@ -105,7 +105,7 @@ impl Here {
             })?,
             Self::Folder(root) => {
                 let failed = |error| Error::local("open the folder", root, error);
-                let mut descent = Descent::new(Arc::new(Folder::open(root).map_err(failed)?));
+                let mut descent = FolderStack::new(Arc::new(Folder::open(root).map_err(failed)?));
                 for path in paths {
                     add(path.clone(), open(&mut descent, path));
                 }
@@ -121,14 +121,14 @@ impl Here {
 }
 
 /// Opens a file below a held folder.
-pub(super) fn open(descent: &mut Descent, path: &MemberPath) -> io::Result<File> {
+pub(super) fn open(descent: &mut FolderStack, path: &MemberPath) -> io::Result<File> {
     let (folder, own) = parent(descent, path)?;
     folder.open_file(&own)
 }
 
 /// The held folder that an entry is in, and its name there.
 pub(super) fn parent<'a>(
-    descent: &'a mut Descent,
+    descent: &'a mut FolderStack,
     path: &MemberPath,
 ) -> io::Result<(&'a Folder, std::ffi::OsString)> {
     let (folder, own) = path.split().ok_or(io::ErrorKind::InvalidInput)?;
@@ -149,7 +149,7 @@ fn each(
         if source != Some(entry.source) {
             source = Some(entry.source);
             let folder = tree.sources[entry.source].folder();
-            descent = Some(Descent::new(folder.map_err(failed)?));
+            descent = Some(FolderStack::new(folder.map_err(failed)?));
         }
         let Some(descent) = &mut descent else {
             continue;
@@ -167,7 +167,7 @@ fn each(
     Ok(())
 }
 
-fn walk(folder: &Folder, root: &Path, path: &MemberPath, side: &mut Side) -> Result<(), Error> {
+fn walk(folder: &Folder, root: &Path, path: &MemberPath, side: &mut Listing) -> Result<(), Error> {
     let shown = |path: &MemberPath| root.join(path_bytes::shown(path.as_bytes()));
     if path.parts().count() > DEEPEST {
         return Err(Error::Refused {
@@ -196,7 +196,7 @@ fn walk(folder: &Folder, root: &Path, path: &MemberPath, side: &mut Side) -> Res
     Ok(())
 }
 
-fn state(folder: &Folder, own: &std::ffi::OsStr) -> io::Result<State> {
+fn state(folder: &Folder, own: &std::ffi::OsStr) -> io::Result<EntryState> {
     let meta = folder.meta(own)?;
     let link = match meta.kind {
         Kind::Link => path_bytes::to_bytes(&folder.read_link(own)?)
@@ -204,5 +204,5 @@ fn state(folder: &Folder, own: &std::ffi::OsStr) -> io::Result<State> {
             .to_vec(),
         _ => Vec::new(),
     };
-    Ok(State::new(&meta, link))
+    Ok(EntryState::new(&meta, link))
 }

@@ -14,24 +14,24 @@
 //! - `carry`: all of it in order; `verify`: the proof at its end
 
 mod apply;
-mod execute;
 mod change;
 mod compare;
 mod decide;
+mod difference;
 mod digest;
-mod plan_download;
+mod execute;
 mod local_side;
 mod plan;
-mod state;
-mod remote_side;
+mod plan_download;
 mod plan_upload;
+mod remote_side;
+mod state;
 mod verify;
-mod difference;
 
-pub use execute::carry_out;
-pub use compare::{Proof, Take};
+pub use compare::{CompareBy, Take};
+pub use execute::execute;
+pub use plan::{Plan, PlanSummary, SyncOptions};
 pub use plan_download::plan_download;
-pub use plan::{Choice, Outlook, Plan};
 pub use plan_upload::plan_upload;
 
-pub(super) use state::{Side, State};
+pub(super) use state::{EntryState, Listing};

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::compare::Take;
-use super::plan_download::Down;
-use super::plan_upload::Up;
+use super::plan_download::DownloadPlan;
+use super::plan_upload::UploadPlan;
 use crate::transfer::summary::Skipped;
 
 /// What is copied, and what is done besides.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Choice {
+pub struct SyncOptions {
     /// Which entries are copied.
     pub take: Take,
     /// Whether what the source lacks is removed at the destination, and gives way where it is of another kind.
@@ -24,22 +24,22 @@ pub struct Choice {
 /// A copy whose ends have been compared; nothing has been changed yet.
 #[derive(Debug)]
 pub struct Plan {
-    pub(super) choice: Choice,
-    pub(super) way: Way,
-    pub(super) outlook: Outlook,
+    pub(super) choice: SyncOptions,
+    pub(super) way: Direction,
+    pub(super) outlook: PlanSummary,
     /// How long the comparison took.
     pub(super) took: Duration,
 }
 
 #[derive(Debug)]
-pub(super) enum Way {
-    Up(Box<Up>),
-    Down(Vec<Down>),
+pub(super) enum Direction {
+    UploadPlan(Box<UploadPlan>),
+    DownloadPlan(Vec<DownloadPlan>),
 }
 
 /// What a plan would do. Paths are below the target; that of a lone file is its own.
 #[derive(Clone, Debug, Default)]
-pub struct Outlook {
+pub struct PlanSummary {
     /// The target, to be shown.
     pub target: String,
     /// What would be copied.
@@ -59,7 +59,7 @@ pub struct Outlook {
 impl Plan {
     /// What would be done.
     #[must_use]
-    pub fn outlook(&self) -> &Outlook {
+    pub fn summary(&self) -> &PlanSummary {
         &self.outlook
     }
 }

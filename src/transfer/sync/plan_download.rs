@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::compare::Take;
-use super::decide::{Ends, Named, decide};
-use super::local_side::{self, Here};
-use super::plan::{Choice, Outlook, Plan, Way};
-use super::state::Side;
-use super::remote_side::There;
+use super::decide::{NamedTarget, Sides, decide};
+use super::difference::Difference;
+use super::local_side::{self, LocalSide};
+use super::plan::{Direction, Plan, PlanSummary, SyncOptions};
+use super::remote_side::RemoteSide;
+use super::state::Listing;
 use super::verify::check_programs;
-use super::difference::Work;
 use crate::transfer::download::{own_name, own_names, special};
 use crate::transfer::error::Error;
 use crate::transfer::folder;
@@ -23,11 +23,11 @@ use crate::transfer::summary::{SkipReason, Skipped};
 
 /// One source of a download to carry out.
 #[derive(Debug)]
-pub(super) struct Down {
+pub(super) struct DownloadPlan {
     pub(super) source: RemotePath,
     /// The folder or file that it becomes.
     pub(super) target: PathBuf,
-    pub(super) work: Work,
+    pub(super) work: Difference,
 }
 
 /// Compares what is in a VM with a local path. Nothing is changed.
@@ -39,7 +39,7 @@ pub async fn plan_download(
     sources: Vec<RemotePath>,
     target: PathBuf,
     into: bool,
-    choice: Choice,
+    choice: SyncOptions,
     settings: &Settings,
 ) -> Result<Plan, Error> {
     let started = Instant::now();
@@ -53,9 +53,9 @@ pub async fn plan_download(
     if several {
         own_names(&sources)?;
     }
-    let mut outlook = Outlook {
+    let mut outlook = PlanSummary {
         target: target.display().to_string(),
-        ..Outlook::default()
+        ..PlanSummary::default()
     };
     let mut downs = Vec::new();
     for source in sources {
@@ -94,7 +94,7 @@ pub async fn plan_download(
         outlook.skipped.extend(skipped);
         let work = decide(guest, ends, choice, &settings.filter).await?;
         work.tell(&mut outlook);
-        downs.push(Down {
+        downs.push(DownloadPlan {
             source,
             target,
             work,
@@ -102,18 +102,18 @@ pub async fn plan_download(
     }
     Ok(Plan {
         choice,
-        way: Way::Down(downs),
+        way: Direction::DownloadPlan(downs),
         outlook,
         took: started.elapsed(),
     })
 }
 
 async fn file(
-    source: Side,
+    source: Listing,
     found: &Scan,
     target: &Path,
     into: bool,
-) -> Result<(PathBuf, Ends), Error> {
+) -> Result<(PathBuf, Sides), Error> {
     let target = if into || target.is_dir() {
         target.join(own_name(&found.path)?)
     } else {
@@ -127,34 +127,34 @@ async fn file(
             reason: "a folder is in the way".to_owned(),
         });
     }
-    let ends = Ends {
+    let ends = Sides {
         source,
         fresh: there.is_none(),
         target: there
             .map(|state| (MemberPath::default(), state))
             .into_iter()
             .collect(),
-        here: Here::File(target.clone()),
-        there: There::file(&found.path),
+        here: LocalSide::File(target.clone()),
+        there: RemoteSide::file(&found.path),
         root: None,
         special: Vec::new(),
         lone: target
             .file_name()
             .and_then(path_bytes::to_bytes)
             .map(|own| MemberPath::default().join(own)),
-        named: Named::No,
+        named: NamedTarget::No,
         shown: PathBuf::from(&found.path),
     };
     Ok((target, ends))
 }
 
 async fn tree(
-    mut source: Side,
+    mut source: Listing,
     found: Scan,
     target: PathBuf,
-    choice: Choice,
+    choice: SyncOptions,
     settings: &Settings,
-) -> Result<Ends, Error> {
+) -> Result<Sides, Error> {
     source.retain(|path, state| {
         let is_folder = state.kind == folder::Kind::Folder;
         !settings.filter.leaves_out(path, is_folder)
@@ -169,20 +169,20 @@ async fn tree(
     });
     let (at, take) = (target.clone(), choice.take);
     let there = blocking(move || match take {
-        Take::All => Ok(at.is_dir().then(Side::new)),
+        Take::All => Ok(at.is_dir().then(Listing::new)),
         _ => local_side::of_folder(&at),
     });
     let there = there.await?;
-    Ok(Ends {
+    Ok(Sides {
         source,
         fresh: there.is_none(),
         target: there.unwrap_or_default(),
-        here: Here::Folder(target),
-        there: There::folder(&found.path),
+        here: LocalSide::Folder(target),
+        there: RemoteSide::folder(&found.path),
         root: found.root,
         special,
         lone: None,
-        named: Named::No,
+        named: NamedTarget::No,
         shown: PathBuf::new(),
     })
 }

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::compare::Take;
-use super::decide::{Ends, Named, decide};
-use super::local_side::{self, Here};
-use super::plan::{Choice, Outlook, Plan, Way};
-use super::state::State;
-use super::remote_side::There;
+use super::decide::{NamedTarget, Sides, decide};
+use super::difference::Difference;
+use super::local_side::{self, LocalSide};
+use super::plan::{Direction, Plan, PlanSummary, SyncOptions};
+use super::remote_side::RemoteSide;
+use super::state::EntryState;
 use super::verify::check_programs;
-use super::difference::Work;
 use crate::transfer::error::Error;
 use crate::transfer::guest_path;
 use crate::transfer::remote::Guest;
@@ -23,10 +23,10 @@ use crate::transfer::tree::{Chosen, Position, Tree, own_name};
 
 /// An upload to carry out.
 #[derive(Debug)]
-pub(super) struct Up {
+pub(super) struct UploadPlan {
     pub(super) paths: Vec<PathBuf>,
     pub(super) target: RemotePath,
-    pub(super) work: Work,
+    pub(super) work: Difference,
 }
 
 /// Compares local files and folders with what is in a VM. Nothing is changed.
@@ -37,7 +37,7 @@ pub async fn plan_upload(
     guest: &impl Guest,
     paths: Vec<PathBuf>,
     target: RemotePath,
-    choice: Choice,
+    choice: SyncOptions,
     settings: &Settings,
 ) -> Result<Plan, Error> {
     let started = Instant::now();
@@ -74,10 +74,10 @@ pub async fn plan_upload(
     }
     check_programs(&found, choice)?;
 
-    let mut outlook = Outlook {
+    let mut outlook = PlanSummary {
         target: format!("{} in the VM", found.path),
         skipped: tree.skipped.clone(),
-        ..Outlook::default()
+        ..PlanSummary::default()
     };
     if !tree.unreadable.is_empty() {
         if settings.incomplete == Incomplete::Stop {
@@ -94,40 +94,43 @@ pub async fn plan_upload(
         });
         outlook.skipped.extend(unreadable);
     }
-    let ends = Ends {
+    let ends = Sides {
         source,
         target: found.side,
         there: if lone {
-            There::file(&found.path)
+            RemoteSide::file(&found.path)
         } else {
-            There::folder(&found.path)
+            RemoteSide::folder(&found.path)
         },
         fresh: found.kind == Kind::Missing,
-        root: tree.root.as_ref().map(|meta| State::new(meta, Vec::new())),
+        root: tree
+            .root
+            .as_ref()
+            .map(|meta| EntryState::new(meta, Vec::new())),
         special: tree.special.clone(),
-        lone: lone.then(|| There::file(&found.path).lone).flatten(),
+        lone: lone.then(|| RemoteSide::file(&found.path).lone).flatten(),
         named: if position == Position::Into && tree.root.is_none() {
-            Named::Yes
+            NamedTarget::Yes
         } else {
-            Named::No
+            NamedTarget::No
         },
         shown: if lone {
             paths[0].clone()
         } else {
             PathBuf::new()
         },
-        here: Here::Tree(Arc::new(tree)),
+        here: LocalSide::Tree(Arc::new(tree)),
     };
     let work = decide(guest, ends, choice, &settings.filter).await?;
     work.tell(&mut outlook);
-    let up = Up {
+    let up = UploadPlan {
         paths,
         target,
         work,
     };
     Ok(Plan {
         choice,
-        way: Way::Up(Box::new(up)),
+        way: Direction::UploadPlan(Box::new(up)),
         outlook,
         took: started.elapsed(),
     })

@@ -10,13 +10,13 @@ use crate::transfer::script::{self, Digest};
 
 /// A folder, or a lone file in it.
 #[derive(Clone, Debug)]
-pub(super) struct There {
+pub(super) struct RemoteSide {
     /// Absolute.
     pub(super) folder: String,
     pub(super) lone: Option<MemberPath>,
 }
 
-impl There {
+impl RemoteSide {
     pub(super) fn folder(path: &str) -> Self {
         Self {
             folder: path.to_owned(),

@@ -4,25 +4,25 @@ use std::collections::BTreeMap;
 
 use crate::transfer::folder::{Kind, Meta};
 use crate::transfer::member_path::MemberPath;
-use crate::transfer::mtime::Moment;
+use crate::transfer::mtime::Mtime;
 
 /// One end: entries by their path below the target.
-pub(in crate::transfer) type Side = BTreeMap<MemberPath, State>;
+pub(in crate::transfer) type Listing = BTreeMap<MemberPath, EntryState>;
 
 /// One entry at one end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::transfer) struct State {
+pub(in crate::transfer) struct EntryState {
     pub(in crate::transfer) kind: Kind,
     pub(in crate::transfer) size: u64,
     /// Permission bits, without set-uid and set-gid.
     pub(in crate::transfer) mode: u32,
-    pub(in crate::transfer) modified: Moment,
+    pub(in crate::transfer) modified: Mtime,
     pub(in crate::transfer) owner: (u32, u32),
     /// What a link says; empty for anything else.
     pub(in crate::transfer) link: Vec<u8>,
 }
 
-impl State {
+impl EntryState {
     /// What the system says about an entry here.
     pub(super) fn new(meta: &Meta, link: Vec<u8>) -> Self {
         Self {

@@ -1,9 +1,9 @@
 //! The proof that what was copied is the same at both ends.
 
-use super::compare::{Proof, Take};
+use super::compare::{CompareBy, Take};
 use super::decide::hash;
-use super::plan::Choice;
-use super::difference::Work;
+use super::difference::Difference;
+use super::plan::SyncOptions;
 use crate::transfer::error::Error;
 use crate::transfer::member_path::MemberPath;
 use crate::transfer::remote::Guest;
@@ -13,8 +13,8 @@ use crate::transfer::script::Scan;
 const NAMED: usize = 10;
 
 /// Says what the VM lacks for what is asked, before anything is done.
-pub(super) fn check_programs(found: &Scan, choice: Choice) -> Result<(), Error> {
-    let hashes = choice.verify || choice.take == Take::Differing(Proof::Checksum);
+pub(super) fn check_programs(found: &Scan, choice: SyncOptions) -> Result<(), Error> {
+    let hashes = choice.verify || choice.take == Take::Differing(CompareBy::Checksum);
     if hashes {
         found.need(&["sha256sum", "xargs"])?;
     }
@@ -25,7 +25,7 @@ pub(super) fn check_programs(found: &Scan, choice: Choice) -> Result<(), Error> 
 }
 
 /// Compares the bytes of what was copied, at both ends.
-pub(super) async fn verify(guest: &impl Guest, work: &Work) -> Result<(), Error> {
+pub(super) async fn verify(guest: &impl Guest, work: &Difference) -> Result<(), Error> {
     let files = work.copied_files();
     let (ours, theirs) = hash(guest, &work.here, &work.there, files.clone()).await?;
     let differs = |path: &&MemberPath| {

@@ -5,22 +5,22 @@ use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::large_file::Big;
+use super::large_file::LargeFile;
 use super::parts::Route;
-use super::{Job, parent_of, stage};
+use super::{Upload, parent_of, stage};
 use crate::transfer::checksum::Checksum;
 use crate::transfer::codec::Codec;
 use crate::transfer::error::Error;
 use crate::transfer::folder::{Folder, Kind, Meta};
 use crate::transfer::member_path::MemberPath;
 use crate::transfer::pack::{Stop, trailer};
-use crate::transfer::progress::{Progress, Steady};
+use crate::transfer::progress::{Progress, RetryProgress};
 use crate::transfer::remote::{BlobStore, Guest};
 use crate::transfer::request::RemotePath;
 use crate::transfer::retry::Retries;
 use crate::transfer::script::{self, Object, Place, PutFile};
 use crate::transfer::send::{Output, send};
-use crate::transfer::shards::is_big;
+use crate::transfer::shards::is_large;
 use crate::transfer::summary::Summary;
 use crate::transfer::{READINGS, SMALL, nonce};
 
@@ -84,7 +84,7 @@ impl Opened {
             .read_to_end(&mut bytes)
             .map_err(failed)?;
         let now = Folder::file_meta(&self.file).map_err(failed)?;
-        Ok((self.meta.holds_still(&now) && bytes.len() as u64 == self.meta.size).then_some(bytes))
+        Ok((self.meta.is_unchanged(&now) && bytes.len() as u64 == self.meta.size).then_some(bytes))
     }
 
     /// Writes its content as the file is now; answers nothing if it did not hold still.
@@ -113,7 +113,7 @@ impl Opened {
             }
         }
         let now = Folder::file_meta(&self.file).map_err(failed)?;
-        Ok((meta.holds_still(&now) && done == meta.size).then_some(meta))
+        Ok((meta.is_unchanged(&now) && done == meta.size).then_some(meta))
     }
 
     fn changed(&self) -> Error {
@@ -121,7 +121,7 @@ impl Opened {
     }
 }
 
-impl<G: Guest, S: BlobStore> Job<'_, G, S> {
+impl<G: Guest, S: BlobStore> Upload<'_, G, S> {
     pub(super) async fn file(
         &self,
         mut file: Opened,
@@ -175,11 +175,11 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         let name = self.object_name("first");
         let (place, ()) = tokio::join!(
             script::look(self.guest, &target.path),
-            self.store.ask_ahead(&name)
+            self.store.presign_early(&name)
         );
         let place = place?;
         let data = file.meta.size.min(file.meta.allocated);
-        if is_big(data, self.settings.shards.first) && place.tools.has("dd") {
+        if is_large(data, self.settings.shards.first) && place.tools.has("dd") {
             self.check_space(&place, data)?;
             return self.big_file(file, target, &place).await;
         }
@@ -196,7 +196,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         let mut retries = Retries::default();
         let mut readings = 0;
         for number in 0.. {
-            let progress = Arc::new(Steady::new(self.progress.clone()));
+            let progress = Arc::new(RetryProgress::new(self.progress.clone()));
             let make = || {
                 progress.again();
                 let (file, progress) = (file.clone(), progress.clone());
@@ -282,8 +282,8 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         let sent = async {
             let mode = into.then_some(0o755);
             script::begin(self.guest, folder, &stage, mode, &[]).await?;
-            let big = Big::new((Vec::new(), own), file.path.clone(), opened, names, 0);
-            let sent = self.in_parts(&route, big).await?;
+            let large = LargeFile::new((Vec::new(), own), file.path.clone(), opened, names, 0);
+            let sent = self.in_parts(&route, large).await?;
             script::remove(self.guest, std::slice::from_ref(&stage)).await?;
             Ok(sent)
         };

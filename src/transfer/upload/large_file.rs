@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::file::one_file;
 use super::parts::Route;
-use super::{Job, blocking};
+use super::{Upload, blocking};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 
@@ -19,19 +19,19 @@ use crate::transfer::error::Error;
 use crate::transfer::folder::{Folder, Meta};
 use crate::transfer::member_path::MemberPath;
 use crate::transfer::pack::{Stop, holes};
-use crate::transfer::progress::{Progress, Steady};
+use crate::transfer::progress::{Progress, RetryProgress};
 use crate::transfer::remote::{BlobStore, Guest};
 use crate::transfer::retry::Retries;
 use crate::transfer::script::{self, BLOCK, FinishFile, PutRange};
 use crate::transfer::send::{Output, send};
-use crate::transfer::shards::{Gauge, PartSizes, gaps};
+use crate::transfer::shards::{Limiter, PartSizes, gaps};
 use crate::transfer::summary::Summary;
 
 const PIECE: usize = 128 * 1024;
 
 /// An opened file, and the parts it goes in.
 #[derive(Debug)]
-pub(super) struct Big {
+pub(super) struct LargeFile {
     /// Its entry in the tree and those that are other names of it; none for a file that goes alone.
     pub(super) entries: Vec<usize>,
     /// Its place in the copy.
@@ -55,7 +55,7 @@ pub(super) struct Big {
 
 /// What is to become of a file whose parts have all been sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Still {
+pub(super) enum Stability {
     Yes,
     /// It changed meanwhile and may be read again.
     Again,
@@ -63,7 +63,7 @@ pub(super) enum Still {
     Never,
 }
 
-impl Big {
+impl LargeFile {
     /// Plans the parts that hold data, as the file is now.
     pub(super) fn cut(mut self, sizes: PartSizes) -> std::io::Result<Self> {
         self.meta = Folder::file_meta(&self.file)?;
@@ -154,15 +154,15 @@ impl Big {
         self.left.fetch_sub(1, Ordering::AcqRel) == 1
     }
 
-    pub(super) fn still(&self) -> Result<Still, Error> {
+    pub(super) fn stability(&self) -> Result<Stability, Error> {
         let now = Folder::file_meta(&self.file)
             .map_err(|error| Error::local("read", &self.shown, error))?;
-        Ok(if self.meta.holds_still(&now) {
-            Still::Yes
+        Ok(if self.meta.is_unchanged(&now) {
+            Stability::Yes
         } else if self.reading + 1 < READINGS {
-            Still::Again
+            Stability::Again
         } else {
-            Still::Never
+            Stability::Never
         })
     }
 
@@ -261,30 +261,30 @@ fn ranges(parts: &[holes::Part], size: u64, sizes: PartSizes) -> Vec<Range<u64>>
     ranges
 }
 
-impl<G: Guest, S: BlobStore> Job<'_, G, S> {
+impl<G: Guest, S: BlobStore> Upload<'_, G, S> {
     /// Sends one part until it is in the VM; answers its bytes on the wire.
     pub(super) async fn part(
         &self,
         route: &Route<'_>,
-        gauge: &Gauge,
-        big: &Arc<Big>,
+        limiter: &Limiter,
+        large: &Arc<LargeFile>,
         range: Range<u64>,
     ) -> Result<u64, Error> {
-        let progress = Arc::new(Steady::new(self.progress.clone()));
-        let (temp, path) = (big.temp(&route.stage), big.shown.display().to_string());
-        let name = format!("{}-{}-{}", big.number, big.reading, range.start);
+        let progress = Arc::new(RetryProgress::new(self.progress.clone()));
+        let (temp, path) = (large.temp(&route.stage), large.shown.display().to_string());
+        let name = format!("{}-{}-{}", large.number, large.reading, range.start);
         let mut retries = Retries::default();
         let mut wire_bytes = 0;
         for attempt in 0.. {
             let make = || {
                 progress.again();
-                let (big, progress, range) = (big.clone(), progress.clone(), range.clone());
-                move |out: &mut Output| big.read_into(range, out, &*progress)
+                let (large, progress, range) = (large.clone(), progress.clone(), range.clone());
+                move |out: &mut Output| large.read_into(range, out, &*progress)
             };
             let name = format!("{name}-{attempt}");
             let encoding = self.part_encoding(route.codec);
             let bytes = range.end - range.start;
-            let lane = gauge.lane().await;
+            let lane = limiter.acquire().await;
             let sent = send(self.store, &self.object_name(&name), &encoding, bytes, make).await?;
             drop(lane);
             wire_bytes += sent.wire_bytes;
@@ -304,29 +304,29 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
                 script::put_range(self.guest, put).await
             };
             let put = put.await;
-            self.store.spent(&sent.object.download);
+            self.store.mark_done(&sent.object.download);
             match put {
                 Ok(()) => break,
                 Err(error) => retries.again(error).await?,
             }
         }
-        self.note_part(route, big, &range);
+        self.note_part(route, large, &range);
         Ok(wire_bytes)
     }
 
     /// Puts a file together whose parts have all arrived, and in place.
-    pub(super) async fn finish(&self, route: &Route<'_>, big: &Big) -> Result<(), Error> {
+    pub(super) async fn finish(&self, route: &Route<'_>, large: &LargeFile) -> Result<(), Error> {
         let mut retries = Retries::default();
-        let temp = big.temp(&route.stage);
+        let temp = large.temp(&route.stage);
         loop {
             let file = FinishFile {
-                folder: &big.folder,
+                folder: &large.folder,
                 temp: &temp,
-                size: big.meta.size,
-                parts: big.parts(),
-                mode: big.meta.mode,
-                modified: big.meta.modified,
-                names: big.names.clone(),
+                size: large.meta.size,
+                parts: large.parts(),
+                mode: large.meta.mode,
+                modified: large.meta.modified,
+                names: large.names.clone(),
             };
             match script::finish_file(self.guest, file).await {
                 Ok(()) => return Ok(()),
@@ -339,72 +339,78 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
     pub(super) async fn cut(
         &self,
         route: &Route<'_>,
-        big: Big,
+        large: LargeFile,
         sizes: PartSizes,
-    ) -> Result<(Big, u64), Error> {
-        let there = self.take_over(route, &big).await?;
-        let big = if there.is_empty() {
-            let shown = big.shown.clone();
-            big.cut(sizes)
+    ) -> Result<(LargeFile, u64), Error> {
+        let there = self.take_over(route, &large).await?;
+        let large = if there.is_empty() {
+            let shown = large.shown.clone();
+            large
+                .cut(sizes)
                 .map_err(|error| Error::local("read", shown, error))?
         } else {
-            big.cut_rest(&there, sizes)
+            large.cut_rest(&there, sizes)
         };
         let continued = there.iter().map(|range| range.end - range.start).sum();
         // The rest of what is not sent are holes.
-        self.progress.advance(big.holes().saturating_sub(continued));
-        Ok((big, continued))
+        self.progress
+            .advance(large.holes().saturating_sub(continued));
+        Ok((large, continued))
     }
 
     /// Sends a file that goes alone, as often as it changes meanwhile, and puts it in place.
-    pub(super) async fn in_parts(&self, route: &Route<'_>, big: Big) -> Result<Summary, Error> {
-        let gauge = Gauge::new(self.settings.shards);
-        let shown = big.shown.clone();
+    pub(super) async fn in_parts(
+        &self,
+        route: &Route<'_>,
+        large: LargeFile,
+    ) -> Result<Summary, Error> {
+        let limiter = Limiter::new(self.settings.shards);
+        let shown = large.shown.clone();
         let failed = |error| Error::local("read", &shown, error);
-        let (big, continued) = self.cut(route, big, gauge.parts(u64::MAX)).await?;
-        let mut big = Arc::new(big);
+        let (large, continued) = self.cut(route, large, limiter.parts(u64::MAX)).await?;
+        let mut large = Arc::new(large);
         let mut wire_bytes = 0;
         loop {
-            let mut waiting = big.ranges.iter().cloned();
-            let mut flying = FuturesUnordered::new();
+            let mut waiting = large.ranges.iter().cloned();
+            let mut in_flight = FuturesUnordered::new();
             loop {
-                while flying.len() < gauge.at_work() {
+                while in_flight.len() < limiter.most_tasks() {
                     let Some(range) = waiting.next() else { break };
-                    let (bytes, big, gauge) = (range.end - range.start, &big, &gauge);
-                    flying.push(async move {
-                        let wire = self.part(route, gauge, big, range).await?;
-                        gauge.landed(bytes);
+                    let (bytes, large, limiter) = (range.end - range.start, &large, &limiter);
+                    in_flight.push(async move {
+                        let wire = self.part(route, limiter, large, range).await?;
+                        limiter.record(bytes);
                         Ok::<_, Error>(wire)
                     });
                 }
-                match flying.next().await {
+                match in_flight.next().await {
                     Some(wire) => wire_bytes += wire?,
                     None => break,
                 }
             }
-            drop(flying);
-            match big.still()? {
-                Still::Yes => {
-                    self.finish(route, &big).await?;
+            drop(in_flight);
+            match large.stability()? {
+                Stability::Yes => {
+                    self.finish(route, &large).await?;
                     return Ok(Summary {
                         continued_bytes: continued,
-                        ..one_file(big.meta.size, wire_bytes)
+                        ..one_file(large.meta.size, wire_bytes)
                     });
                 }
-                Still::Again => {
-                    self.changed_again(&big);
-                    big = Arc::new(big.again(gauge.parts(u64::MAX)).map_err(failed)?);
+                Stability::Again => {
+                    self.changed_again(&large);
+                    large = Arc::new(large.again(limiter.parts(u64::MAX)).map_err(failed)?);
                 }
-                Still::Never => return Err(Error::Changed(vec![shown])),
+                Stability::Never => return Err(Error::Changed(vec![shown])),
             }
         }
     }
 
     /// What is said when a file changed meanwhile.
-    pub(super) fn changed_again(&self, big: &Big) {
+    pub(super) fn changed_again(&self, large: &LargeFile) {
         self.progress.warn(format!(
             "{} changed while being read; it is sent again",
-            big.shown.display()
+            large.shown.display()
         ));
     }
 }

@@ -1,11 +1,11 @@
 //! From this machine into a VM.
 
-mod large_file;
-mod resumed;
 mod file;
+mod large_file;
 mod parts;
 mod plan;
 mod questions;
+mod resumed;
 mod stream;
 mod tree;
 
@@ -14,16 +14,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::cleanup::{settle, sweep, tidy_earlier};
 use super::codec::{Codec, threads};
 use super::error::Error;
 use super::guest_path;
-use super::cleanup::{settle, sweep, tidy_earlier};
 use super::progress::Progress;
 use super::remote::{BlobStore, Guest};
 use super::request::{RemotePath, Settings, UploadRequest, UploadSource};
 use super::script::{self, Object, Place};
 use super::send::Encoding;
-use super::staged_objects::Staging;
+use super::staged_objects::StagedObjects;
 use super::summary::Summary;
 use super::tree::Position;
 use crate::secret::SignedUrl;
@@ -44,9 +44,9 @@ pub async fn upload(
         target,
         settings,
     } = request;
-    let store = Staging::new(store, &settings.leftovers);
+    let store = StagedObjects::new(store, &settings.leftovers);
     let watch = progress.clone();
-    let job = Job {
+    let job = Upload {
         guest,
         store: &store,
         progress,
@@ -60,7 +60,7 @@ pub async fn upload(
             UploadSource::Paths(paths) => job.paths(paths, &target).await,
         }
     };
-    let sent = store.beside(sending).await;
+    let sent = store.emptying_during(sending).await;
     // Where its own folder could not be removed, the VM can't be reached, and the next try may use these.
     if settings.leftovers.paths().len() == kept.len() {
         tidy_earlier(guest, &settings.leftovers, &*watch).await;
@@ -71,15 +71,15 @@ pub async fn upload(
 }
 
 /// One upload, or the far end of a relay.
-pub(super) struct Job<'a, G, S> {
+pub(super) struct Upload<'a, G, S> {
     pub(super) guest: &'a G,
-    pub(super) store: &'a Staging<'a, S>,
+    pub(super) store: &'a StagedObjects<'a, S>,
     pub(super) progress: Arc<dyn Progress>,
     pub(super) settings: &'a Settings,
     pub(super) nonce: String,
 }
 
-impl<G: Guest, S: BlobStore> Job<'_, G, S> {
+impl<G: Guest, S: BlobStore> Upload<'_, G, S> {
     async fn paths(&self, paths: Vec<PathBuf>, target: &RemotePath) -> Result<Summary, Error> {
         let position = match paths.as_slice() {
             [] => {

@@ -9,25 +9,25 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
 
-use super::large_file::{Big, Still};
-use super::plan::{Batch, Plan, Work};
+use super::large_file::{LargeFile, Stability};
+use super::plan::{Batch, Plan, Task};
 use super::tree::{Archive, Portion, summarize};
-use super::{Job, blocking, parent_of, questions};
+use super::{Upload, blocking, parent_of, questions};
 use crate::transfer::SMALL;
+use crate::transfer::cleanup::tidy_earlier;
 use crate::transfer::codec::{Codec, threads};
 use crate::transfer::error::Error;
-use crate::transfer::folder::{Descent, Folder, Kind};
-use crate::transfer::cleanup::tidy_earlier;
-use crate::transfer::mtime::Moment;
+use crate::transfer::folder::{Folder, FolderStack, Kind};
+use crate::transfer::mtime::Mtime;
+use crate::transfer::pack::{self, Extent, Outcome, Results, Shard, Stop, trailer};
 use crate::transfer::path_bytes;
-use crate::transfer::pack::{self, Extent, Ledger, Outcome, Shard, Stop, trailer};
 use crate::transfer::progress::Silent;
 use crate::transfer::remote::{BlobStore, Guest};
 use crate::transfer::request::Incomplete;
 use crate::transfer::retry::Retries;
 use crate::transfer::script::{self, Object, Place, PutTree, Role};
 use crate::transfer::send::Encoding;
-use crate::transfer::shards::Gauge;
+use crate::transfer::shards::Limiter;
 use crate::transfer::summary::Summary;
 use crate::transfer::tree::{Entry, Tree, gone};
 
@@ -45,36 +45,36 @@ pub(super) struct Route<'a> {
 }
 
 /// What a piece of work came to.
-enum Done {
-    Batch(Vec<(usize, Outcome)>, Moved),
+enum TaskOutcome {
+    Batch(Vec<(usize, Outcome)>, Traffic),
     /// A file is open; these entries are no names of it any more, and so many bytes of it are there.
-    Opened(Arc<Big>, Vec<usize>, u64),
+    Opened(Arc<LargeFile>, Vec<usize>, u64),
     /// It is no file any more.
     Lost(Vec<usize>, Outcome),
-    Part(Moved),
+    Part(Traffic),
     /// A file whose parts have all arrived is in place, or is to be sent again.
-    File(Arc<Big>, Still, Moved),
+    File(Arc<LargeFile>, Stability, Traffic),
 }
 
 /// Bytes of content, and on the wire.
 #[derive(Clone, Copy, Default)]
-struct Moved {
+struct Traffic {
     bytes: u64,
     wire: u64,
 }
 
 /// What came of opening a file that is to go in parts.
 enum Opening {
-    File(Box<Big>, Vec<usize>),
+    File(Box<LargeFile>, Vec<usize>),
     Lost(Vec<usize>, Outcome),
 }
 
 /// A tree on its way.
 struct Parts<'a, G, S> {
-    job: &'a Job<'a, G, S>,
+    job: &'a Upload<'a, G, S>,
     tree: Arc<Tree>,
     route: Route<'a>,
-    gauge: Gauge,
+    limiter: Limiter,
     numbers: AtomicUsize,
     ready: watch::Receiver<Ready>,
     /// This copy made the target, in this try or an earlier one.
@@ -86,12 +86,12 @@ struct Parts<'a, G, S> {
 enum Ready {
     Not,
     /// The private folder is there.
-    Begun,
+    PartialFile,
     /// It is known that nothing is in the way.
     Clear,
 }
 
-impl<G: Guest, S: BlobStore> Job<'_, G, S> {
+impl<G: Guest, S: BlobStore> Upload<'_, G, S> {
     pub(super) async fn parts(
         &self,
         tree: Arc<Tree>,
@@ -125,7 +125,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         let parts = Parts {
             job: self,
             route,
-            gauge: Gauge::new(self.settings.shards),
+            limiter: Limiter::new(self.settings.shards),
             numbers: AtomicUsize::new(0),
             ready,
             tree,
@@ -134,36 +134,36 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         let prepare = async {
             script::begin(self.guest, &place.path, &parts.route.stage, mode, &[]).await?;
             if let Some(journal) = journal.filter(|_| missing) {
-                journal.made_target(place.path.as_bytes());
+                journal.record_new_target(place.path.as_bytes());
             }
             // Whoever waits for it may have failed.
-            let _ = tell.send(Ready::Begun);
+            let _ = tell.send(Ready::PartialFile);
             if !missing {
                 parts.clashes().await?;
             }
             let _ = tell.send(Ready::Clear);
             Ok::<_, Error>(())
         };
-        let fly = async {
+        let running = async {
             let there = parts.there(missing).await?;
             let continued = there.iter().filter(|there| **there).count() as u64;
-            Ok::<_, Error>((continued, parts.fly(there).await?))
+            Ok::<_, Error>((continued, parts.run_all(there).await?))
         };
-        let (mut prepare, mut fly) = (pin!(prepare), pin!(fly));
-        let flown = tokio::select! {
+        let (mut prepare, mut running) = (pin!(prepare), pin!(running));
+        let finished = tokio::select! {
             prepared = &mut prepare => {
                 prepared?;
-                fly.await
+                running.await
             }
-            flown = &mut fly => {
+            finished = &mut running => {
                 // What is being made in the VM can be removed once it is there.
                 let prepared = prepare.await;
-                let flown = flown?;
+                let finished = finished?;
                 prepared?;
-                Ok(flown)
+                Ok(finished)
             }
         };
-        let (continued, (outcomes, moved, continued_bytes)) = flown?;
+        let (continued, (outcomes, moved, continued_bytes)) = finished?;
         parts.last().await?;
         let mut summary = summarize(&parts.tree, outcomes.into_iter().enumerate());
         summary.bytes = moved.bytes;
@@ -185,7 +185,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
 
 impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
     /// Keeps as many shards in the air as make sense, until all have landed.
-    async fn fly(&self, there: Vec<bool>) -> Result<(Vec<Outcome>, Moved, u64), Error> {
+    async fn run_all(&self, there: Vec<bool>) -> Result<(Vec<Outcome>, Traffic, u64), Error> {
         let whole = self.bytes_of(&there);
         let mut continued = whole;
         let begun = there.iter().map(|there| match there {
@@ -193,54 +193,54 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
             false => Outcome::Waiting,
         });
         let mut outcomes: Vec<_> = begun.collect();
-        let mut all = Moved::default();
-        let mut plan = Plan::new(self.tree.clone(), self.route.place.tools.flavor, there);
-        let mut flying = FuturesUnordered::new();
+        let mut all = Traffic::default();
+        let mut plan = Plan::new(self.tree.clone(), self.route.place.tools.dialect, there);
+        let mut in_flight = FuturesUnordered::new();
         loop {
-            while flying.len() < self.gauge.at_work() {
-                match plan.next(self.gauge.size(plan.left())) {
-                    Some(work) => flying.push(self.work(work)),
+            while in_flight.len() < self.limiter.most_tasks() {
+                match plan.next(self.limiter.size(plan.left())) {
+                    Some(work) => in_flight.push(self.work(work)),
                     None => break,
                 }
             }
-            let Some(done) = flying.next().await else {
+            let Some(done) = in_flight.next().await else {
                 // A file of which parts were there is one that this try copied.
                 all.bytes += continued - whole;
                 return Ok((outcomes, all, continued));
             };
-            let mut moved = Moved::default();
+            let mut moved = Traffic::default();
             match done? {
-                Done::Batch(came, by) => {
+                TaskOutcome::Batch(came, by) => {
                     for (entry, outcome) in came {
                         outcomes[entry] = outcome;
                     }
                     moved = by;
                 }
-                Done::Opened(big, strays, there) => {
+                TaskOutcome::Opened(large, strays, there) => {
                     continued += there;
                     if !strays.is_empty() {
                         plan.insert_entries(strays);
                     }
-                    plan.insert_file(&big);
+                    plan.insert_file(&large);
                 }
-                Done::Lost(entries, outcome) => {
+                TaskOutcome::Lost(entries, outcome) => {
                     for entry in entries {
                         outcomes[entry] = outcome;
                     }
                 }
-                Done::Part(by) => moved = by,
-                Done::File(big, Still::Again, by) => {
+                TaskOutcome::Part(by) => moved = by,
+                TaskOutcome::File(large, Stability::Again, by) => {
                     moved = by;
-                    self.job.changed_again(&big);
-                    let again = big
-                        .again(self.gauge.parts(u64::MAX))
-                        .map_err(|error| Error::local("read", &big.shown, error))?;
+                    self.job.changed_again(&large);
+                    let again = large
+                        .again(self.limiter.parts(u64::MAX))
+                        .map_err(|error| Error::local("read", &large.shown, error))?;
                     plan.insert_file(&Arc::new(again));
                 }
-                Done::File(big, still, by) => {
+                TaskOutcome::File(large, still, by) => {
                     moved = by;
-                    for &entry in &big.entries {
-                        outcomes[entry] = if still == Still::Yes {
+                    for &entry in &large.entries {
+                        outcomes[entry] = if still == Stability::Yes {
                             Outcome::Sent
                         } else {
                             Outcome::Changed
@@ -249,34 +249,39 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
                 }
             }
             if moved.wire > 0 {
-                self.gauge.landed(moved.bytes);
+                self.limiter.record(moved.bytes);
             }
             all.bytes += moved.bytes;
             all.wire += moved.wire;
         }
     }
 
-    async fn work(&self, work: Work) -> Result<Done, Error> {
+    async fn work(&self, work: Task) -> Result<TaskOutcome, Error> {
         match work {
-            Work::Batch(batch) => self.batch(batch).await,
-            Work::Open(entries) => self.open(entries).await,
-            Work::Part(big, range) if range.is_empty() => self.file(big, Moved::default()).await,
-            Work::Part(big, range) => {
+            Task::Batch(batch) => self.batch(batch).await,
+            Task::Open(entries) => self.open(entries).await,
+            Task::Part(large, range) if range.is_empty() => {
+                self.file(large, Traffic::default()).await
+            }
+            Task::Part(large, range) => {
                 let bytes = range.end - range.start;
-                self.wait_until(Ready::Begun).await?;
-                let wire = self.job.part(&self.route, &self.gauge, &big, range).await?;
-                let moved = Moved { bytes, wire };
-                if big.arrived() {
-                    self.file(big, moved).await
+                self.wait_until(Ready::PartialFile).await?;
+                let wire = self
+                    .job
+                    .part(&self.route, &self.limiter, &large, range)
+                    .await?;
+                let moved = Traffic { bytes, wire };
+                if large.arrived() {
+                    self.file(large, moved).await
                 } else {
-                    Ok(Done::Part(moved))
+                    Ok(TaskOutcome::Part(moved))
                 }
             }
         }
     }
 
     /// Sends some entries until they are in place.
-    async fn batch(&self, batch: Batch) -> Result<Done, Error> {
+    async fn batch(&self, batch: Batch) -> Result<TaskOutcome, Error> {
         let number = self.number();
         let extent = Extent::Part {
             above: batch.above,
@@ -296,7 +301,7 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
         loop {
             portion.name = format!("{number}-{attempt}");
             attempt += 1;
-            let lane = self.gauge.lane().await;
+            let lane = self.limiter.acquire().await;
             let (ledger, archives) = self
                 .job
                 .archives(&self.tree, self.route.place, &portion)
@@ -311,7 +316,7 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
                     let bytes = ledger.bytes;
                     self.note(ledger.stamps());
                     let came = ledger.outcomes().collect();
-                    return Ok(Done::Batch(came, Moved { bytes, wire }));
+                    return Ok(TaskOutcome::Batch(came, Traffic { bytes, wire }));
                 }
                 Err(error) => retries.again(error).await?,
             }
@@ -335,7 +340,7 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
         }
         let put = self.put_objects(name, role, members, objects).await;
         for sent in &archives {
-            self.job.store.spent(&sent.object.download);
+            self.job.store.mark_done(&sent.object.download);
         }
         put
     }
@@ -359,7 +364,7 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
             nonce: &self.job.nonce,
             members,
             root: root.map(|meta| (meta.mode, meta.modified)),
-            flavor: place.tools.flavor,
+            dialect: place.tools.dialect,
             codec: self.route.codec,
             role,
             archives,
@@ -368,8 +373,12 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
     }
 
     /// Opens a file that is to go in parts.
-    async fn open(&self, entries: Vec<usize>) -> Result<Done, Error> {
-        let (tree, number, size) = (self.tree.clone(), self.number(), self.gauge.parts(u64::MAX));
+    async fn open(&self, entries: Vec<usize>) -> Result<TaskOutcome, Error> {
+        let (tree, number, size) = (
+            self.tree.clone(),
+            self.number(),
+            self.limiter.parts(u64::MAX),
+        );
         let (folder, incomplete) = (self.route.place.path.clone(), self.job.settings.incomplete);
         let progress = self.job.progress.clone();
         let place = self.tree.place(&self.tree.entries[entries[0]]);
@@ -382,7 +391,7 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
             let opened = source.folder().and_then(|folder| {
                 let (parent, own) = entry.path.split().unwrap_or_default();
                 let own = path_bytes::from_bytes(own).unwrap_or_default();
-                let mut descent = Descent::new(folder);
+                let mut descent = FolderStack::new(folder);
                 descent.to(&parent)?.open_file(&own)
             });
             let file = match opened {
@@ -413,16 +422,16 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
                 trailer::quoted(&tree.place(&tree.entries[entry]), &mut words).map_err(failed)?;
             }
             let (file, named) = ((file, meta), (folder, words));
-            let big = Big::new((names, place), shown, file, named, number);
-            Ok(Opening::File(Box::new(big), strays))
+            let large = LargeFile::new((names, place), shown, file, named, number);
+            Ok(Opening::File(Box::new(large), strays))
         });
-        let (big, strays) = match opening.await? {
-            Opening::File(big, strays) => (*big, strays),
-            Opening::Lost(entries, outcome) => return Ok(Done::Lost(entries, outcome)),
+        let (large, strays) = match opening.await? {
+            Opening::File(large, strays) => (*large, strays),
+            Opening::Lost(entries, outcome) => return Ok(TaskOutcome::Lost(entries, outcome)),
         };
-        self.wait_until(Ready::Begun).await?;
-        let (big, continued) = self.job.cut(&self.route, big, size).await?;
-        Ok(Done::Opened(Arc::new(big), strays, continued))
+        self.wait_until(Ready::PartialFile).await?;
+        let (large, continued) = self.job.cut(&self.route, large, size).await?;
+        Ok(TaskOutcome::Opened(Arc::new(large), strays, continued))
     }
 
     fn bytes_of(&self, there: &[bool]) -> u64 {
@@ -434,17 +443,17 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
     }
 
     /// Ends a file whose parts have all arrived.
-    async fn file(&self, big: Arc<Big>, moved: Moved) -> Result<Done, Error> {
-        let still = big.still()?;
-        if still == Still::Yes {
+    async fn file(&self, large: Arc<LargeFile>, moved: Traffic) -> Result<TaskOutcome, Error> {
+        let still = large.stability()?;
+        if still == Stability::Yes {
             self.wait_until(Ready::Clear).await?;
-            self.job.finish(&self.route, &big).await?;
-            let stamp = |&entry| (entry, big.meta.size, big.meta.modified);
-            self.note(big.entries.iter().map(stamp));
-        } else if still == Still::Never && self.job.settings.incomplete == Incomplete::Stop {
-            return Err(Error::Changed(vec![big.shown.clone()]));
+            self.job.finish(&self.route, &large).await?;
+            let stamp = |&entry| (entry, large.meta.size, large.meta.modified);
+            self.note(large.entries.iter().map(stamp));
+        } else if still == Stability::Never && self.job.settings.incomplete == Incomplete::Stop {
+            return Err(Error::Changed(vec![large.shown.clone()]));
         }
-        Ok(Done::File(big, still, moved))
+        Ok(TaskOutcome::File(large, still, moved))
     }
 
     /// Gives all folders their modes and times, and makes those that nothing lies in.
@@ -496,15 +505,15 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
         }
         let (tree, entries) = (self.tree.clone(), folders.to_vec());
         let marker = format!("end-{}-0", self.job.nonce);
-        let flavor = self.route.place.tools.flavor;
+        let dialect = self.route.place.tools.dialect;
         blocking(move || {
-            let mut ledger = Ledger::new(entries.clone());
+            let mut ledger = Results::new(entries.clone());
             let shard = Shard {
                 tree: &tree,
                 entries,
                 extent: Extent::Folders,
                 marker,
-                flavor,
+                dialect,
             };
             let mut packed = || -> Result<_, Stop> {
                 let mut out = codec.encoder(Vec::new(), 1)?;
@@ -534,7 +543,7 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
             let stamp = (entry.size, entry.modified);
             let same = entry.kind == Kind::File
                 && entry.one_of.is_none()
-                && journal.arrived_before(&place) == Some(stamp);
+                && journal.arrived_earlier(&place) == Some(stamp);
             same.then_some((index, place))
         };
         let came: Vec<_> = entries.iter().enumerate().filter_map(came).collect();
@@ -542,12 +551,12 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
             return Ok(there);
         }
         let places: Vec<_> = came.iter().map(|(_, place)| place.clone()).collect();
-        self.wait_until(Ready::Begun).await?;
+        self.wait_until(Ready::PartialFile).await?;
         let stamps = self.job.stamps(&self.route, &places).await?;
         for ((index, _), stamp) in came.into_iter().zip(stamps) {
             let entry = &entries[index];
             // Where the tools of a VM know no parts of a second, none were kept.
-            let whole = Moment {
+            let whole = Mtime {
                 nanos: 0,
                 ..entry.modified
             };
@@ -561,7 +570,7 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
     }
 
     /// Writes down what is in its place.
-    fn note(&self, stamps: impl Iterator<Item = (usize, u64, Moment)>) {
+    fn note(&self, stamps: impl Iterator<Item = (usize, u64, Mtime)>) {
         if let Some(journal) = self.job.settings.leftovers.journal() {
             let files = stamps.filter(|(entry, ..)| self.tree.entries[*entry].kind == Kind::File);
             journal.arrived(files.map(|(entry, size, modified)| {

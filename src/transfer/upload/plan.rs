@@ -4,11 +4,11 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::large_file::Big;
+use super::large_file::LargeFile;
 use crate::transfer::folder::Kind;
-use crate::transfer::header::Flavor;
+use crate::transfer::header::TarDialect;
 use crate::transfer::member_path::MemberPath;
-use crate::transfer::shards::is_big;
+use crate::transfer::shards::is_large;
 use crate::transfer::tree::Tree;
 
 /// What an entry costs besides its content, in bytes.
@@ -16,13 +16,13 @@ const HEAD: u64 = 1024;
 
 /// One piece of the work.
 #[derive(Clone, Debug)]
-pub(super) enum Work {
+pub(super) enum Task {
     /// Whole entries, as one archive.
     Batch(Batch),
     /// A file that is to go in ranges: to be opened first. The other entries are names of it.
     Open(Vec<usize>),
     /// So many bytes of it.
-    Part(Arc<Big>, Range<u64>),
+    Part(Arc<LargeFile>, Range<u64>),
 }
 
 /// Entries that go together.
@@ -40,7 +40,7 @@ pub(super) struct Batch {
 #[derive(Debug)]
 pub(super) struct Plan {
     tree: Arc<Tree>,
-    flavor: Flavor,
+    dialect: TarDialect,
     next: usize,
     /// Entries that have gone already, or go with another.
     taken: Vec<bool>,
@@ -53,12 +53,12 @@ pub(super) struct Plan {
     ends: Vec<u32>,
     /// Folders that hold something which goes at another time than its neighbours.
     mixed: Vec<bool>,
-    waiting: VecDeque<Work>,
+    waiting: VecDeque<Task>,
 }
 
 impl Plan {
     /// Plans all entries but those that are `there` already.
-    pub(super) fn new(tree: Arc<Tree>, flavor: Flavor, there: Vec<bool>) -> Self {
+    pub(super) fn new(tree: Arc<Tree>, dialect: TarDialect, there: Vec<bool>) -> Self {
         let count = tree.entries.len();
         let (mut parents, mut ends) = (vec![None; count], vec![0; count]);
         let mut open: Vec<(usize, MemberPath)> = Vec::new();
@@ -87,7 +87,7 @@ impl Plan {
         }
         let mut plan = Self {
             tree,
-            flavor,
+            dialect,
             next: 0,
             taken: there,
             left: 0,
@@ -127,20 +127,20 @@ impl Plan {
     pub(super) fn insert_entries(&mut self, mut entries: Vec<usize>) {
         entries.sort_unstable();
         let batch = self.batch(entries, 0..0);
-        self.waiting.push_back(Work::Batch(batch));
+        self.waiting.push_back(Task::Batch(batch));
     }
 
     /// Brings in the parts of a file.
-    pub(super) fn insert_file(&mut self, big: &Arc<Big>) {
-        let part = |range| Work::Part(big.clone(), range);
-        if big.ranges.is_empty() {
+    pub(super) fn insert_file(&mut self, large: &Arc<LargeFile>) {
+        let part = |range| Task::Part(large.clone(), range);
+        if large.ranges.is_empty() {
             self.waiting.push_back(part(0..0));
         }
-        self.waiting.extend(big.ranges.iter().cloned().map(part));
+        self.waiting.extend(large.ranges.iter().cloned().map(part));
     }
 
     /// The next piece of work, of about `size` bytes.
-    pub(super) fn next(&mut self, size: u64) -> Option<Work> {
+    pub(super) fn next(&mut self, size: u64) -> Option<Task> {
         if let Some(work) = self.waiting.pop_front() {
             return Some(work);
         }
@@ -154,8 +154,8 @@ impl Plan {
                 continue;
             }
             let data = self.data(entry);
-            let big = is_big(data, size);
-            if !big && weight > 0 && weight + HEAD + data > size {
+            let large = is_large(data, size);
+            if !large && weight > 0 && weight + HEAD + data > size {
                 break;
             }
             self.next += 1;
@@ -166,10 +166,10 @@ impl Plan {
                 self.taken[other] = true;
                 self.mix(other);
             }
-            if big {
+            if large {
                 self.mix(entry);
                 let all = std::iter::once(entry).chain(others).collect();
-                self.waiting.push_back(Work::Open(all));
+                self.waiting.push_back(Task::Open(all));
             } else {
                 weight += HEAD * (1 + others.len() as u64) + data;
                 entries.push(entry);
@@ -180,7 +180,7 @@ impl Plan {
             return self.waiting.pop_front();
         }
         entries.sort_unstable();
-        Some(Work::Batch(self.batch(entries, from..self.next)))
+        Some(Task::Batch(self.batch(entries, from..self.next)))
     }
 
     fn batch(&self, entries: Vec<usize>, range: Range<usize>) -> Batch {
@@ -227,9 +227,9 @@ impl Plan {
     /// GNU tar is told of holes, others get zeros.
     fn data(&self, entry: usize) -> u64 {
         let entry = &self.tree.entries[entry];
-        match self.flavor {
-            Flavor::Gnu => entry.data,
-            Flavor::Plain => entry.size,
+        match self.dialect {
+            TarDialect::Gnu => entry.data,
+            TarDialect::Plain => entry.size,
         }
     }
 }

@@ -2,14 +2,14 @@
 
 use std::io::{self, Write};
 
-use super::Job;
+use super::Upload;
 use super::parts::Route;
 use crate::transfer::SMALL;
 use crate::transfer::codec::Codec;
 use crate::transfer::error::Error;
 use crate::transfer::folder::{Kind, PERMISSIONS};
 use crate::transfer::member_path::MemberPath;
-use crate::transfer::mtime::Moment;
+use crate::transfer::mtime::Mtime;
 use crate::transfer::pack::trailer::quoted;
 use crate::transfer::remote::{BlobStore, Guest};
 use crate::transfer::retry::Retries;
@@ -52,13 +52,13 @@ pub(super) fn clashes(tree: &Tree) -> io::Result<Vec<u8>> {
     Ok(questions)
 }
 
-impl<G: Guest, S: BlobStore> Job<'_, G, S> {
+impl<G: Guest, S: BlobStore> Upload<'_, G, S> {
     /// Size, time and permissions of each of these, of those that are files in the VM.
     pub(super) async fn stamps(
         &self,
         route: &Route<'_>,
         places: &[MemberPath],
-    ) -> Result<Vec<Option<(u64, Moment, u32)>>, Error> {
+    ) -> Result<Vec<Option<(u64, Mtime, u32)>>, Error> {
         let mut questions = Vec::new();
         call("stamps", places.iter(), &mut questions)
             .map_err(|error| Error::local("list", std::path::PathBuf::from("the copy"), error))?;
@@ -77,7 +77,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
                         let (size, time) = rest.split_once(' ').ok_or_else(broken)?;
                         let mode = u32::from_str_radix(mode, 8).map_err(|_| broken())?;
                         let size = size.parse().map_err(|_| broken())?;
-                        let time = Moment::parse(time).ok_or_else(broken)?;
+                        let time = Mtime::parse(time).ok_or_else(broken)?;
                         Some((size, time, mode & PERMISSIONS))
                     }
                     _ => return Err(broken()),

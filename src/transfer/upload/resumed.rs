@@ -2,36 +2,36 @@
 
 use std::ops::Range;
 
-use super::Job;
-use super::large_file::Big;
+use super::Upload;
+use super::large_file::LargeFile;
 use super::parts::Route;
 use crate::transfer::error::Error;
 use crate::transfer::remote::{BlobStore, Guest};
-use crate::transfer::script::{self, Adopt};
+use crate::transfer::script::{self, ReuseRanges};
 
-impl<G: Guest, S: BlobStore> Job<'_, G, S> {
+impl<G: Guest, S: BlobStore> Upload<'_, G, S> {
     /// Takes over the parts that are in the VM with the bytes that they have here; answers their ranges, in order.
     pub(super) async fn take_over(
         &self,
         route: &Route<'_>,
-        big: &Big,
+        large: &LargeFile,
     ) -> Result<Vec<Range<u64>>, Error> {
-        let stamp = (big.meta.size, big.meta.modified);
+        let stamp = (large.meta.size, large.meta.modified);
         let begun = self.settings.leftovers.journal();
-        let Some(begun) = begun.and_then(|journal| journal.begun(&big.place, stamp)) else {
+        let Some(begun) = begun.and_then(|journal| journal.begun(&large.place, stamp)) else {
             return Ok(Vec::new());
         };
         // Where nothing is sent, nothing would overwrite what a part that was cut off left in a hole.
-        if big.is_sparse()? || !route.place.tools.has("cksum") {
+        if large.is_sparse()? || !route.place.tools.has("cksum") {
             return Ok(Vec::new());
         }
-        let parts = big.sums(begun.ranges.clone()).await?;
-        let temp = big.temp(&route.stage);
-        let adopt = Adopt {
+        let parts = large.sums(begun.ranges.clone()).await?;
+        let temp = large.temp(&route.stage);
+        let adopt = ReuseRanges {
             old: &begun.temp,
             new: Some(&temp),
             parts: &parts,
-            path: &big.shown.display().to_string(),
+            path: &large.shown.display().to_string(),
         };
         let same = match script::adopt(self.guest, adopt).await {
             Ok(same) => same,
@@ -45,17 +45,17 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             .map(|(range, _)| range.clone())
             .collect();
         for range in &there {
-            self.note_part(route, big, range);
+            self.note_part(route, large, range);
             self.progress.advance(range.end - range.start);
         }
         Ok(there)
     }
 
     /// Writes down a part that is in the VM.
-    pub(super) fn note_part(&self, route: &Route<'_>, big: &Big, range: &Range<u64>) {
+    pub(super) fn note_part(&self, route: &Route<'_>, large: &LargeFile, range: &Range<u64>) {
         if let Some(journal) = self.settings.leftovers.journal() {
-            let stamp = (big.meta.size, big.meta.modified);
-            journal.brought(&big.place, stamp, &big.temp(&route.stage), range);
+            let stamp = (large.meta.size, large.meta.modified);
+            journal.record_range(&large.place, stamp, &large.temp(&route.stage), range);
         }
     }
 }

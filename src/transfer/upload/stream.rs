@@ -5,9 +5,9 @@ use std::io::Read as _;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::mpsc::Sender;
 
-use super::{Job, parent_of};
+use super::{Upload, parent_of};
 use crate::transfer::SMALL;
-use crate::transfer::channel::{Inlet, Piece, channel};
+use crate::transfer::channel::{ChannelReader, Piece, channel};
 use crate::transfer::checksum::Checksum;
 use crate::transfer::codec::Codec;
 use crate::transfer::error::Error;
@@ -22,7 +22,7 @@ const PIECE: usize = 64 * 1024;
 
 type Input = Box<dyn AsyncRead + Send + Unpin>;
 
-impl<G: Guest, S: BlobStore> Job<'_, G, S> {
+impl<G: Guest, S: BlobStore> Upload<'_, G, S> {
     pub(super) async fn stream(
         &self,
         mut input: Input,
@@ -80,7 +80,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         let (sender, receiver) = channel();
         let progress = self.progress.clone();
         let encode = move |out: &mut Output| {
-            let mut from = Inlet::new(receiver);
+            let mut from = ChannelReader::new(receiver);
             let mut buffer = vec![0; PIECE];
             let mut size = 0;
             loop {

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::plan::Plan;
-use super::{Job, blocking, parent_of, stage};
+use super::{Upload, blocking, parent_of, stage};
 use crate::transfer::codec::Codec;
 use crate::transfer::error::Error;
 use crate::transfer::folder;
-use crate::transfer::header::Flavor;
-use crate::transfer::pack::{self, Extent, Ledger, Outcome, Shard};
-use crate::transfer::progress::{Progress, Steady};
+use crate::transfer::header::TarDialect;
+use crate::transfer::pack::{self, Extent, Outcome, Results, Shard};
+use crate::transfer::progress::{Progress, RetryProgress};
 use crate::transfer::remote::{BlobStore, Guest};
 use crate::transfer::request::Incomplete;
 use crate::transfer::retry::Retries;
@@ -34,7 +34,7 @@ pub(super) struct Portion {
     pub(super) encoding: Encoding,
 }
 
-impl<G: Guest, S: BlobStore> Job<'_, G, S> {
+impl<G: Guest, S: BlobStore> Upload<'_, G, S> {
     pub(super) async fn tree(
         &self,
         paths: Vec<PathBuf>,
@@ -47,7 +47,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         let (tree, place, ()) = tokio::join!(
             scan,
             script::look(self.guest, target),
-            self.store.ask_ahead(&name)
+            self.store.presign_early(&name)
         );
         let tree = Arc::new(tree?);
         if !tree.unreadable.is_empty() && self.settings.incomplete == Incomplete::Stop {
@@ -63,7 +63,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         }
         place.tools.need(&["tar", "find"])?;
         // GNU tar is told of holes, others get zeros.
-        let needed = if place.tools.flavor == Flavor::Gnu {
+        let needed = if place.tools.dialect == TarDialect::Gnu {
             tree.allocated
         } else {
             tree.bytes
@@ -72,7 +72,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
 
         let codec = place.tools.codec(self.settings.compression)?;
         let there = vec![false; tree.entries.len()];
-        let plan = Plan::new(tree.clone(), place.tools.flavor, there);
+        let plan = Plan::new(tree.clone(), place.tools.dialect, there);
         let one = plan.fits(self.settings.shards.first);
         drop(plan);
         if one {
@@ -127,12 +127,12 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
         tree: &Arc<Tree>,
         place: &Place,
         portion: &Portion,
-    ) -> Result<(Ledger, Vec<Archive>), Error> {
-        let mut ledger = Ledger::new(portion.entries.clone());
+    ) -> Result<(Results, Vec<Archive>), Error> {
+        let mut ledger = Results::new(portion.entries.clone());
         let mut archives = Vec::new();
         let mut entries = portion.entries.clone();
         let data = entries.iter().map(|&entry| tree.entries[entry].data).sum();
-        let steady = Arc::new(Steady::new(self.progress.clone()));
+        let steady = Arc::new(RetryProgress::new(self.progress.clone()));
         for reading in 0..=READINGS as usize {
             let last = reading == READINGS as usize;
             if last {
@@ -156,14 +156,14 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
                 };
                 let mut ledger = ledger.clone();
                 let marker = format!("end-{}-{reading}", self.nonce);
-                let flavor = place.tools.flavor;
+                let dialect = place.tools.dialect;
                 move |out: &mut Output| {
                     let shard = Shard {
                         tree: &tree,
                         entries,
                         extent,
                         marker,
-                        flavor,
+                        dialect,
                     };
                     let members = pack::pack(&shard, &mut ledger, &*progress, out)?;
                     Ok((ledger, members))
@@ -212,7 +212,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
     async fn unpack(
         &self,
         tree: &Tree,
-        ledger: &Ledger,
+        ledger: &Results,
         place: &Place,
         stage: &str,
         codec: Codec,
@@ -234,7 +234,7 @@ impl<G: Guest, S: BlobStore> Job<'_, G, S> {
             nonce: &self.nonce,
             members: Some(ledger.sent()),
             root: root.map(|meta| (meta.mode, meta.modified)),
-            flavor: place.tools.flavor,
+            dialect: place.tools.dialect,
             codec,
             role: Role::Whole,
             archives,
