@@ -30,7 +30,7 @@ use crate::transfer::rate_limit::SLOWEST;
 use crate::transfer::sync::execute;
 use crate::transfer::{
     Cleanup, Compression, DownloadRequest, DownloadTarget, Filter, Incomplete, Links, Preview,
-    RateLimit, RelayRequest, Settings, Shards, Summary, UploadRequest, UploadSource, cleanup,
+    RateLimit, RelayRequest, Settings, Shards, Summary, UploadRequest, UploadSource, clean_up,
     download, preview_download, preview_upload, relay, shown_guest_path, upload,
 };
 
@@ -193,28 +193,28 @@ pub(crate) async fn run(context: &mut Context, args: CpArgs) -> Result<Exit, Err
     }
     let watch = Arc::new(Watch::new(&context.ui));
     let journal = journal::open(context, &plan, &vm.id);
-    settings.leftovers = journal::leftovers(journal.as_ref());
-    let leftovers = settings.leftovers.clone();
-    let source_leftovers = Cleanup::default();
+    settings.cleanup = journal::cleanup(journal.as_ref());
+    let cleanup = settings.cleanup.clone();
+    let source_cleanup = Cleanup::default();
     let mut signals = Signals::listen()?;
     let result = tokio::select! {
         result = async {
             match prepared {
                 Some(prepared) => execute(&remote, &remote, watch.clone(), prepared, settings).await,
-                None => transfer(&remote, (&from, &source_leftovers), watch.clone(), plan, settings).await,
+                None => transfer(&remote, (&from, &source_cleanup), watch.clone(), plan, settings).await,
             }
         } => result,
         signal = signals.next() => {
             watch.close();
             // What stands in the VM is removed, unless that takes long or a second signal comes.
             tokio::select! {
-                cleaned = async { tokio::join!(cleanup(&remote, &from, &leftovers), cleanup(&from, &from, &source_leftovers)) } => drop(cleaned),
+                cleaned = async { tokio::join!(clean_up(&remote, &from, &cleanup), clean_up(&from, &from, &source_cleanup)) } => drop(cleaned),
                 () = tokio::time::sleep(std::time::Duration::from_secs(5)) => {}
                 _ = signals.next() => {}
             }
-            let error = left_behind(signal.error(), &leftovers.paths(), &vm.label());
+            let error = left_behind(signal.error(), &cleanup.paths(), &vm.label());
             let from = source.as_ref().unwrap_or(&vm).label();
-            let error = left_behind(error, &source_leftovers.paths(), &from);
+            let error = left_behind(error, &source_cleanup.paths(), &from);
             return Err(journal::hint(error, journal.as_deref()));
         }
     };
@@ -240,7 +240,7 @@ impl CpArgs {
                 parallel: self.parallel.map(usize::from),
                 ..Shards::default()
             },
-            pace: self.limit_rate.map(RateLimit::limited).unwrap_or_default(),
+            rate_limit: self.limit_rate.map(RateLimit::limited).unwrap_or_default(),
             incomplete: if self.keep_going {
                 Incomplete::KeepGoing
             } else {
@@ -293,7 +293,7 @@ async fn preview(
 
 async fn transfer(
     remote: &Remote,
-    (from, source_leftovers): (&Remote, &Cleanup),
+    (from, source_cleanup): (&Remote, &Cleanup),
     watch: Arc<Watch>,
     plan: Plan,
     settings: Settings,
@@ -326,7 +326,7 @@ async fn transfer(
                     sources,
                     target,
                     settings,
-                    source_leftovers: source_leftovers.clone(),
+                    source_cleanup: source_cleanup.clone(),
                 },
             )
             .await

@@ -8,8 +8,8 @@ use tokio::sync::mpsc;
 
 use super::remote::ByteStream;
 
-const PIECE: usize = 256 * 1024;
-const QUEUE: usize = 4;
+const CHUNK: usize = 256 * 1024;
+const QUEUE_LENGTH: usize = 4;
 
 pub(crate) enum Piece {
     Data(Bytes),
@@ -19,7 +19,7 @@ pub(crate) enum Piece {
 
 /// A channel that holds at most 1 MiB.
 pub(crate) fn channel() -> (mpsc::Sender<Piece>, mpsc::Receiver<Piece>) {
-    mpsc::channel(QUEUE)
+    mpsc::channel(QUEUE_LENGTH)
 }
 
 /// The writing end for a blocking thread.
@@ -32,7 +32,7 @@ impl ChannelWriter {
     pub(crate) fn new(sender: mpsc::Sender<Piece>) -> Self {
         Self {
             sender,
-            buffer: BytesMut::with_capacity(PIECE),
+            buffer: BytesMut::with_capacity(CHUNK),
         }
     }
 
@@ -54,10 +54,10 @@ impl ChannelWriter {
 
 impl Write for ChannelWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let room = PIECE - self.buffer.len();
+        let room = CHUNK - self.buffer.len();
         let taken = bytes.len().min(room);
         self.buffer.extend_from_slice(&bytes[..taken]);
-        if self.buffer.len() == PIECE {
+        if self.buffer.len() == CHUNK {
             self.flush()?;
         }
         Ok(taken)
@@ -67,7 +67,7 @@ impl Write for ChannelWriter {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        let full = std::mem::replace(&mut self.buffer, BytesMut::with_capacity(PIECE));
+        let full = std::mem::replace(&mut self.buffer, BytesMut::with_capacity(CHUNK));
         self.send(Piece::Data(full.freeze()))
     }
 }

@@ -8,7 +8,7 @@ use crc::{CRC_32_CKSUM, Crc, Digest, Table};
 
 use super::folder::Folder;
 
-const PIECE: usize = 128 * 1024;
+const CHUNK: usize = 128 * 1024;
 
 static ALGORITHM: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_CKSUM);
 
@@ -51,11 +51,11 @@ impl Checksum {
 
 /// The checksums of parts of a file; of a part that is not all there, of what there is.
 pub(super) fn of_parts(file: &File, parts: Vec<Range<u64>>) -> io::Result<Vec<(Range<u64>, u32)>> {
-    let mut buffer = vec![0; PIECE];
+    let mut buffer = vec![0; CHUNK];
     let mut sum_up = |part: Range<u64>| {
         let (mut sum, mut at) = (Checksum::default(), part.start);
         while at < part.end {
-            let room = PIECE.min(usize::try_from(part.end - at).unwrap_or(PIECE));
+            let room = CHUNK.min(usize::try_from(part.end - at).unwrap_or(CHUNK));
             match Folder::read_at(file, &mut buffer[..room], at) {
                 Ok(0) => break,
                 Ok(got) => {

@@ -101,12 +101,12 @@ impl Cleanup {
 /// Removes from the VM what stands there and is not needed any more. What cannot be removed stays on the list, and is warned of.
 pub(super) async fn tidy(
     guest: &impl Guest,
-    leftovers: &Cleanup,
+    cleanup: &Cleanup,
     progress: &dyn Progress,
     path: &str,
 ) {
     match script::remove(guest, &[path.to_owned()]).await {
-        Ok(()) => leftovers.remove(path),
+        Ok(()) => cleanup.remove(path),
         Err(error) => progress.warn(format!("{path} may be left in the VM: {error}")),
     }
 }
@@ -114,23 +114,23 @@ pub(super) async fn tidy(
 /// Ends what has a stage in the VM: after a success its script has removed it, after a failure we do.
 pub(super) async fn settle<T>(
     guest: &impl Guest,
-    leftovers: &Cleanup,
+    cleanup: &Cleanup,
     progress: &dyn Progress,
     stage: &str,
     result: Result<T, Error>,
 ) -> Result<T, Error> {
     if result.is_ok() {
-        leftovers.remove(stage);
-    } else if leftovers.paths().iter().any(|path| path == stage) {
-        tidy(guest, leftovers, progress, stage).await;
+        cleanup.remove(stage);
+    } else if cleanup.paths().iter().any(|path| path == stage) {
+        tidy(guest, cleanup, progress, stage).await;
     }
     result
 }
 
 /// Removes from the VM what an earlier try of the same copy left there when it was killed, but for folders that hold parts of a large file:
 /// these are answered, and are on the list from now on.
-pub(super) async fn sweep(guest: &impl Guest, leftovers: &Cleanup) -> Result<Vec<String>, Error> {
-    let Some(journal) = leftovers.journal() else {
+pub(super) async fn sweep(guest: &impl Guest, cleanup: &Cleanup) -> Result<Vec<String>, Error> {
+    let Some(journal) = cleanup.journal() else {
         return Ok(Vec::new());
     };
     let (kept, left): (Vec<_>, Vec<_>) = journal
@@ -138,14 +138,14 @@ pub(super) async fn sweep(guest: &impl Guest, leftovers: &Cleanup) -> Result<Vec
         .into_iter()
         .partition(|path| journal.holds_parts(path));
     for path in &kept {
-        leftovers.add(path);
+        cleanup.add(path);
     }
     if left.is_empty() {
         return Ok(kept);
     }
     script::remove(guest, &left).await?;
     for path in left {
-        leftovers.remove(&path);
+        cleanup.remove(&path);
     }
     Ok(kept)
 }
@@ -153,19 +153,19 @@ pub(super) async fn sweep(guest: &impl Guest, leftovers: &Cleanup) -> Result<Vec
 /// Removes from the VM all that an earlier try of the same copy left there.
 pub(super) async fn sweep_all(
     guest: &impl Guest,
-    leftovers: &Cleanup,
+    cleanup: &Cleanup,
     progress: &dyn Progress,
 ) -> Result<(), Error> {
-    sweep(guest, leftovers).await?;
-    tidy_earlier(guest, leftovers, progress).await;
+    sweep(guest, cleanup).await?;
+    tidy_earlier(guest, cleanup, progress).await;
     Ok(())
 }
 
 /// Removes from the VM what of an earlier try of the same copy still stands there, one by one.
-pub(super) async fn tidy_earlier(guest: &impl Guest, leftovers: &Cleanup, progress: &dyn Progress) {
-    let left = leftovers.journal().map(|journal| journal.earlier_temps());
+pub(super) async fn tidy_earlier(guest: &impl Guest, cleanup: &Cleanup, progress: &dyn Progress) {
+    let left = cleanup.journal().map(|journal| journal.earlier_temps());
     for path in left.unwrap_or_default() {
-        tidy(guest, leftovers, progress, &path).await;
+        tidy(guest, cleanup, progress, &path).await;
     }
 }
 
@@ -173,28 +173,28 @@ pub(super) async fn tidy_earlier(guest: &impl Guest, leftovers: &Cleanup, progre
 ///
 /// # Errors
 /// When the VM can't be reached or refuses; [`Cleanup::paths`] still names what is left.
-pub async fn cleanup(
+pub async fn clean_up(
     guest: &impl Guest,
     store: &impl BlobStore,
-    leftovers: &Cleanup,
+    cleanup: &Cleanup,
 ) -> Result<(), Error> {
-    let removed = remove_all(guest, leftovers).await;
-    if !leftovers.objects().is_empty() {
+    let removed = remove_all(guest, cleanup).await;
+    if !cleanup.objects().is_empty() {
         // An upload that was cut off here ends over there a moment later, and what comes last stays.
         tokio::time::sleep(DISCONNECT_DELAY).await;
-        empty_all(store, leftovers).await;
+        empty_all(store, cleanup).await;
     }
     removed
 }
 
-async fn remove_all(guest: &impl Guest, leftovers: &Cleanup) -> Result<(), Error> {
-    let paths = leftovers.paths();
+async fn remove_all(guest: &impl Guest, cleanup: &Cleanup) -> Result<(), Error> {
+    let paths = cleanup.paths();
     if paths.is_empty() {
         return Ok(());
     }
     script::remove(guest, &paths).await?;
     for path in paths {
-        leftovers.remove(&path);
+        cleanup.remove(&path);
     }
     Ok(())
 }

@@ -185,7 +185,7 @@ impl RemoteError {
     }
 }
 
-const LISTED: usize = 10;
+const MOST_LISTED: usize = 10;
 
 fn count(number: usize) -> String {
     if number == 1 {
@@ -206,11 +206,11 @@ fn more_paths(number: usize) -> String {
 fn list(paths: &[PathBuf]) -> String {
     let mut text = paths
         .iter()
-        .take(LISTED)
+        .take(MOST_LISTED)
         .map(|path| path.display().to_string())
         .collect::<Vec<_>>()
         .join(", ");
-    if paths.len() > LISTED {
+    if paths.len() > MOST_LISTED {
         text.push_str(", …");
     }
     text

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Bytes of a whole path.
-const LONGEST: usize = 4096;
+const LONGEST_PATH: usize = 4096;
 /// Folders inside one another. A walk holds one open file for each.
 pub(super) const DEEPEST: usize = 256;
 const LONGEST_NAME: usize = 255;
@@ -18,7 +18,7 @@ impl MemberPath {
         if bytes.is_empty() {
             return Err("its name is empty");
         }
-        if bytes.len() > LONGEST {
+        if bytes.len() > LONGEST_PATH {
             return Err("its name is longer than 4096 bytes");
         }
         if bytes[0] == b'/' {

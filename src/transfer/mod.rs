@@ -9,7 +9,7 @@
 //!
 //! # Layout
 //! - [`endpoint`]: what an argument means
-//! - [`request`], [`filter`], [`pace`], [`shards`], [`journal`], [`summary`], [`preview`], [`progress`], [`error`]: what callers say and hear
+//! - [`request`], [`filter`], [`rate_limit`], [`shards`], [`journal`], [`summary`], [`preview`], [`progress`], [`error`]: what callers say and hear
 //! - [`remote`]: what they provide
 //! - `upload`, `download`: the two walks, over `send` and `receive`, which move one object each, and `staging`, which empties them; [`relay`](mod@relay): between two VMs
 //! - [`sync`]: comparing both ends first, over `upload` and `download` of a [`selection`](Selection)
@@ -66,7 +66,7 @@ mod unpack;
 mod upload;
 mod zstandard;
 
-pub use cleanup::{Cleanup, cleanup};
+pub use cleanup::{Cleanup, clean_up};
 pub use download::download;
 pub use endpoint::{Endpoint, System, parse};
 pub use error::{Error, RemoteClass, RemoteError};

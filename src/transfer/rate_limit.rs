@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How far ahead of its time a transfer may be, so that small pauses are made up for.
-const AHEAD: Duration = Duration::from_millis(100);
+const BURST: Duration = Duration::from_millis(100);
 
 /// Slower than this, one piece would take so long that it looks like a stall, in bytes a second.
 pub const SLOWEST: u64 = 32 * 1024;
@@ -38,7 +38,7 @@ impl RateLimit {
         let now = Instant::now();
         let takes = Duration::from_secs_f64(bytes as f64 / limit.bytes_per_second as f64);
         let mut due = limit.due.lock().unwrap_or_else(PoisonError::into_inner);
-        *due = (*due).max(now.checked_sub(AHEAD).unwrap_or(now)) + takes;
+        *due = (*due).max(now.checked_sub(BURST).unwrap_or(now)) + takes;
         due.saturating_duration_since(now)
     }
 }
@@ -49,9 +49,9 @@ mod tests {
 
     #[test]
     fn streams_share_the_rate() {
-        let pace = RateLimit::limited(1_000_000);
-        let other = pace.clone();
-        assert!(pace.wait(1_000_000) <= Duration::from_secs(1));
+        let rate_limit = RateLimit::limited(1_000_000);
+        let other = rate_limit.clone();
+        assert!(rate_limit.wait(1_000_000) <= Duration::from_secs(1));
         let wait = other.wait(1_000_000);
         assert!(wait > Duration::from_millis(1800) && wait <= Duration::from_secs(2));
         assert_eq!(RateLimit::default().wait(usize::MAX), Duration::ZERO);

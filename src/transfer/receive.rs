@@ -30,7 +30,7 @@ pub(super) struct Ready<'a> {
     pub(super) codec: Codec,
     /// Of the object, when its codec has no checksum of its own.
     pub(super) sum: Option<u32>,
-    pub(super) pace: RateLimit,
+    pub(super) rate_limit: RateLimit,
     /// What it is of, for messages.
     pub(super) path: &'a str,
 }
@@ -58,10 +58,10 @@ where
         from,
         codec,
         sum,
-        pace,
+        rate_limit,
         path,
     } = ready;
-    let pace = &pace;
+    let rate_limit = &rate_limit;
     let (sender, receiver) = channel();
     let task = tokio::task::spawn_blocking(move || {
         let wire = Summed {
@@ -72,8 +72,8 @@ where
     });
     let feed = async {
         match from {
-            From::Storage(url) => feed_object(store, url, pace, sender).await,
-            From::Stage(stage, size) => feed_pieces(guest, stage, size, pace, sender).await,
+            From::Storage(url) => feed_object(store, url, rate_limit, sender).await,
+            From::Stage(stage, size) => feed_pieces(guest, stage, size, rate_limit, sender).await,
         }
     };
     let (fed, made) = tokio::join!(feed, task);
@@ -92,7 +92,7 @@ where
 async fn feed_object(
     store: &impl BlobStore,
     url: &SignedUrl,
-    pace: &RateLimit,
+    rate_limit: &RateLimit,
     sender: Sender<Piece>,
 ) -> Result<u64, Error> {
     let mut at = 0;
@@ -110,7 +110,7 @@ async fn feed_object(
                     Some(Ok(piece)) => {
                         at += piece.len() as u64;
                         retries.reset();
-                        tokio::time::sleep(pace.wait(piece.len())).await;
+                        tokio::time::sleep(rate_limit.wait(piece.len())).await;
                         if sender.send(Piece::Data(piece)).await.is_err() {
                             // The consumer has a reason of its own to stop.
                             return Ok(at);
@@ -128,7 +128,7 @@ async fn feed_pieces(
     guest: &impl Guest,
     stage: &str,
     size: u64,
-    pace: &RateLimit,
+    rate_limit: &RateLimit,
     sender: Sender<Piece>,
 ) -> Result<u64, Error> {
     let mut at = 0;
@@ -154,7 +154,7 @@ async fn feed_pieces(
             ));
         }
         at += expected;
-        tokio::time::sleep(pace.wait(piece.len())).await;
+        tokio::time::sleep(rate_limit.wait(piece.len())).await;
         if sender.send(Piece::Data(Bytes::from(piece))).await.is_err() {
             return Ok(at);
         }

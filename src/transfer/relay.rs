@@ -31,7 +31,7 @@ pub struct RelayRequest {
     /// How. Its leftovers are those in the second VM. A pace has no meaning: the bytes go past us.
     pub settings: Settings,
     /// What stands in the first VM meanwhile.
-    pub source_leftovers: Cleanup,
+    pub source_cleanup: Cleanup,
 }
 
 /// Copies files and folders from `from` into `to`; `store` is the storage of `to`, which fetches nothing of another VM.
@@ -55,14 +55,14 @@ pub async fn relay(
     if request.sources.len() > 1 {
         own_names(&request.sources)?;
     }
-    let store = StagedObjects::new(store, &request.settings.leftovers);
+    let store = StagedObjects::new(store, &request.settings.cleanup);
     let mut summary = Summary::default();
     let into = request.target.into || request.sources.len() > 1;
     for source in &request.sources {
         let mut relay = Relay {
             from,
             source,
-            leftovers: &request.source_leftovers,
+            cleanup: &request.source_cleanup,
             arrival: upload::Upload {
                 guest: to,
                 store: &store,
@@ -82,7 +82,7 @@ pub async fn relay(
 struct Relay<'a, F, T, S> {
     from: &'a F,
     source: &'a RemotePath,
-    leftovers: &'a Cleanup,
+    cleanup: &'a Cleanup,
     /// The far end, which is that of an upload.
     arrival: upload::Upload<'a, T, S>,
 }
@@ -145,7 +145,7 @@ impl<F: Guest, T: Guest, S: BlobStore> Relay<'_, F, T, S> {
                 continue;
             }
             arrival.check_space(&place, before.size)?;
-            arrival.settings.leftovers.add(&stage);
+            arrival.settings.cleanup.add(&stage);
             let put = async {
                 let object = arrival
                     .hand_over(&place, &stage, 0, &object.download)
@@ -275,7 +275,7 @@ impl<F: Guest, T: Guest, S: BlobStore> Relay<'_, F, T, S> {
         } else {
             parent_of(&place.path)
         });
-        arrival.settings.leftovers.add(&stage);
+        arrival.settings.cleanup.add(&stage);
         let put = async {
             let object = arrival.hand_over(place, &stage, 0, url).await?;
             let tree = PutTree::relayed(place, &stage, relayed, object);
@@ -303,7 +303,7 @@ impl<F: Guest, T: Guest, S: BlobStore> Relay<'_, F, T, S> {
             return SendTo::Direct(url);
         }
         let stage = format!("/tmp/.fastvm-{}", nonce());
-        self.leftovers.add(&stage);
+        self.cleanup.add(&stage);
         SendTo::Staged(url, stage)
     }
 
@@ -312,7 +312,7 @@ impl<F: Guest, T: Guest, S: BlobStore> Relay<'_, F, T, S> {
             return;
         };
         let progress = &*self.arrival.progress;
-        tidy(self.from, self.leftovers, progress, stage).await;
+        tidy(self.from, self.cleanup, progress, stage).await;
     }
 }
 

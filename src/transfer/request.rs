@@ -99,11 +99,11 @@ pub struct Settings {
     /// Which entries are copied, where that is decided beforehand.
     pub only: Selection,
     /// How fast bytes may go.
-    pub pace: RateLimit,
+    pub rate_limit: RateLimit,
     /// How it is cut into shards.
     pub shards: Shards,
     /// Keeps track of what stands in the VM, for a caller that drops the transfer.
-    pub leftovers: Cleanup,
+    pub cleanup: Cleanup,
 }
 
 impl Settings {

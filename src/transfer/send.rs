@@ -28,7 +28,7 @@ pub(super) struct Sent<T> {
 #[derive(Clone, Debug)]
 pub(super) struct Encoding {
     pub(super) codec: Codec,
-    pub(super) pace: RateLimit,
+    pub(super) rate_limit: RateLimit,
     /// That compress.
     pub(super) threads: usize,
 }
@@ -91,7 +91,7 @@ where
         out: ChannelWriter::new(sender),
         count: count.clone(),
         limit: object.max_bytes,
-        pace: encoding.pace.clone(),
+        rate_limit: encoding.rate_limit.clone(),
         sum: (codec == Codec::None).then(Checksum::default),
     };
     let task = tokio::task::spawn_blocking(move || {
@@ -141,7 +141,7 @@ pub(super) struct Wire {
     out: ChannelWriter,
     count: Arc<AtomicU64>,
     limit: u64,
-    pace: RateLimit,
+    rate_limit: RateLimit,
     sum: Option<Checksum>,
 }
 
@@ -159,7 +159,7 @@ impl Write for Wire {
         if let Some(sum) = &mut self.sum {
             sum.update(&bytes[..got]);
         }
-        std::thread::sleep(self.pace.wait(got));
+        std::thread::sleep(self.rate_limit.wait(got));
         Ok(got)
     }
 

@@ -27,7 +27,7 @@ const MOST_EMPTIED_AT_ONCE: usize = 8;
 #[derive(Debug)]
 pub(super) struct StagedObjects<'a, S> {
     store: &'a S,
-    leftovers: Cleanup,
+    cleanup: Cleanup,
     /// Asked for before it was needed.
     ahead: std::sync::Mutex<Option<StagingObject>>,
     spent: UnboundedSender<SignedUrl>,
@@ -35,11 +35,11 @@ pub(super) struct StagedObjects<'a, S> {
 }
 
 impl<'a, S: BlobStore> StagedObjects<'a, S> {
-    pub(super) fn new(store: &'a S, leftovers: &Cleanup) -> Self {
+    pub(super) fn new(store: &'a S, cleanup: &Cleanup) -> Self {
         let (spent, queue) = unbounded_channel();
         Self {
             store,
-            leftovers: leftovers.clone(),
+            cleanup: cleanup.clone(),
             ahead: std::sync::Mutex::default(),
             spent,
             queue: Mutex::new(queue),
@@ -59,7 +59,7 @@ impl<'a, S: BlobStore> StagedObjects<'a, S> {
 
     /// Notes an object whose bytes have arrived, or never will.
     pub(super) fn mark_done(&self, download: &SignedUrl) {
-        if let Some(upload) = self.leftovers.upload_of(download) {
+        if let Some(upload) = self.cleanup.upload_of(download) {
             // The other end lives as long as this one.
             let _ = self.spent.send(upload);
         }
@@ -79,23 +79,23 @@ impl<'a, S: BlobStore> StagedObjects<'a, S> {
             outcome = work => outcome,
             never = emptying => match never {},
         };
-        empty_all(self.store, &self.leftovers).await;
+        empty_all(self.store, &self.cleanup).await;
         outcome
     }
 
     async fn empty(&self, upload: SignedUrl) {
         empty(self.store, &upload).await;
-        self.leftovers.forget_object(&upload);
+        self.cleanup.forget_object(&upload);
     }
 }
 
 /// Empties all objects that are not.
-pub(super) async fn empty_all(store: &impl BlobStore, leftovers: &Cleanup) {
-    let emptied = stream::iter(leftovers.objects()).for_each_concurrent(
+pub(super) async fn empty_all(store: &impl BlobStore, cleanup: &Cleanup) {
+    let emptied = stream::iter(cleanup.objects()).for_each_concurrent(
         MOST_EMPTIED_AT_ONCE,
         |upload| async move {
             empty(store, &upload).await;
-            leftovers.forget_object(&upload);
+            cleanup.forget_object(&upload);
         },
     );
     // One that does not answer has had its time, and then so have all.
@@ -117,7 +117,7 @@ impl<S: BlobStore> BlobStore for StagedObjects<'_, S> {
             Some(object) => object,
             None => self.store.presign(name).await?,
         };
-        self.leftovers.add_object(&object);
+        self.cleanup.add_object(&object);
         Ok(object)
     }
 

@@ -1,11 +1,11 @@
 //! What a command in a VM said, made fit to be shown.
 
 /// Bytes of the end that are kept.
-const KEPT: usize = 2000;
+const MOST_KEPT: usize = 2000;
 
 /// The end of a command's standard error: no control characters, no query of a URL, no blank lines around it.
 pub(super) fn clean(stderr: &[u8]) -> String {
-    let start = stderr.len().saturating_sub(KEPT);
+    let start = stderr.len().saturating_sub(MOST_KEPT);
     let text = String::from_utf8_lossy(&stderr[start..]);
     let shown: String = text
         .chars()

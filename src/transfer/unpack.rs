@@ -17,9 +17,9 @@ use super::mtime::Mtime;
 use super::path_bytes;
 use super::progress::Progress;
 
-const PIECE: usize = 128 * 1024;
+const CHUNK: usize = 128 * 1024;
 /// Content is looked at for zeros in pieces of at most this many bytes; what comes in smaller than a block is written out.
-const HOLE: usize = 64 * 1024;
+const SMALLEST_HOLE: usize = 64 * 1024;
 const BLOCK: usize = 4096;
 
 /// What the VM announced; more is refused.
@@ -65,7 +65,7 @@ pub(super) fn unpack(
         links: Vec::new(),
         hard_links: Vec::new(),
         done: Unpacked::default(),
-        buffer: vec![0; PIECE],
+        buffer: vec![0; CHUNK],
     };
     while let Some(member) = archive.next()? {
         if archive.members() > limits.members {
@@ -232,7 +232,7 @@ impl Unpacker<'_> {
 
 /// Writes the bytes, or moves on over them if they are a long run of zeros.
 pub(super) fn write_with_holes(file: &mut File, bytes: &[u8]) -> std::io::Result<()> {
-    for piece in bytes.chunks(HOLE) {
+    for piece in bytes.chunks(SMALLEST_HOLE) {
         if piece.len() >= BLOCK && piece.iter().all(|&byte| byte == 0) {
             file.seek(SeekFrom::Current(piece.len() as i64))?;
         } else {

@@ -43,7 +43,7 @@ impl Served {
     }
 
     /// Paths of ours in the VM, and objects at the storage that are not empty.
-    pub(crate) fn leftovers(&self) -> String {
+    pub(crate) fn cleanup(&self) -> String {
         self.left_in_vm() + &self.objects()
     }
 

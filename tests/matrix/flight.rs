@@ -86,7 +86,7 @@ fn statuses_that_pass_are_tried_again_both_ways() {
             });
         }
     });
-    assert_eq!(serving.leftovers(), "");
+    assert_eq!(serving.cleanup(), "");
 }
 
 /// T15.
@@ -280,7 +280,7 @@ fn a_storage_without_ranges_sends_all_again_and_the_copy_is_whole() {
     home.ok(&["cp", "--compress", "none", "dev:/root/text", "back"]);
     assert!(fs::read_to_string(home.join("back")).unwrap() == text);
     assert_eq!(front.count("GET /blobs/"), 2);
-    assert_eq!(serving.leftovers(), "");
+    assert_eq!(serving.cleanup(), "");
 }
 
 fn resets(rounds: u64, seed: u64) {

@@ -199,7 +199,7 @@ fn an_address_that_the_vm_is_refused_at_is_asked_for_again() {
     let whole = listing(&home.join("src"));
     assert_eq!(listing(&own.join("back")), whole);
     assert_eq!(listing(&own.join("copy")), whole);
-    assert_eq!(served.leftovers(), "");
+    assert_eq!(served.cleanup(), "");
 }
 
 /// Runs a line of shell in mounts of its own, where `small` is a folder of 1 MiB.

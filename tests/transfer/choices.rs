@@ -175,7 +175,7 @@ async fn a_limit_on_the_rate_is_kept_both_ways() {
     });
     fs::write(world.local("file"), random.collect::<Vec<_>>()).unwrap();
     let settings = || Settings {
-        pace: RateLimit::limited(600_000),
+        rate_limit: RateLimit::limited(600_000),
         ..Settings::default()
     };
     let start = Instant::now();

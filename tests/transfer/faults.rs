@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use fastvm::transfer::{Error, Incomplete, RemoteClass, Settings, SkipReason, cleanup};
+use fastvm::transfer::{Error, Incomplete, RemoteClass, Settings, SkipReason, clean_up};
 
 use super::world::{HANGS, KINDS, World, assert_same, noise, snapshot, whole_seconds};
 
@@ -456,19 +456,19 @@ async fn what_a_dropped_upload_leaves_in_the_guest_is_known_and_removed() {
     let world = world("nocurl");
     *world.guest.fetch_code.lock().unwrap() = HANGS;
     let settings = Settings::default();
-    let leftovers = settings.leftovers.clone();
+    let cleanup = settings.cleanup.clone();
     let hanging = world.upload_with(&["src"], "new/deep", settings);
     assert!(
         tokio::time::timeout(Duration::from_secs(2), hanging)
             .await
             .is_err()
     );
-    assert_eq!(leftovers.paths().len(), 1);
-    assert!(Path::new(&leftovers.paths()[0]).is_dir());
-    cleanup(&world.guest, &world.store, &leftovers)
+    assert_eq!(cleanup.paths().len(), 1);
+    assert!(Path::new(&cleanup.paths()[0]).is_dir());
+    clean_up(&world.guest, &world.store, &cleanup)
         .await
         .unwrap();
-    assert_eq!(leftovers.paths(), Vec::<String>::new());
+    assert_eq!(cleanup.paths(), Vec::<String>::new());
     world.assert_tidy();
 }
 
@@ -484,12 +484,12 @@ async fn a_dropped_download_leaves_the_old_copy_and_nothing_else() {
         }
     }));
     let settings = Settings::default();
-    let leftovers = settings.leftovers.clone();
+    let cleanup = settings.cleanup.clone();
     tokio::select! {
         result = world.download_with(&["src"], "dst", settings) => drop(result),
         _ = receiver => {}
     }
-    cleanup(&world.guest, &world.store, &leftovers)
+    clean_up(&world.guest, &world.store, &cleanup)
         .await
         .unwrap();
     for _ in 0..100 {

@@ -39,7 +39,7 @@ async fn copy_with(
         sources: vec![path(from, source)],
         target: path(to, target),
         settings,
-        source_leftovers: Default::default(),
+        source_cleanup: Default::default(),
     };
     relay(
         &from.guest,

@@ -482,7 +482,7 @@ pub(super) fn with_journal(world: &World) -> (Settings, Arc<Journal>) {
     });
     let journal = Arc::new(tries.take(1_000_000).flatten().next().unwrap());
     let settings = Settings {
-        leftovers: Cleanup::with_journal(journal.clone()),
+        cleanup: Cleanup::with_journal(journal.clone()),
         ..small()
     };
     (settings, journal)

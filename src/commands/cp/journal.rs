@@ -57,7 +57,7 @@ fn boot() -> Option<String> {
 }
 
 /// Leftovers that are written down where there is a journal.
-pub(super) fn leftovers(journal: Option<&Arc<Journal>>) -> Cleanup {
+pub(super) fn cleanup(journal: Option<&Arc<Journal>>) -> Cleanup {
     journal
         .cloned()
         .map(Cleanup::with_journal)

@@ -31,7 +31,7 @@ use crate::transfer::summary::Summary;
 use crate::transfer::unpack::write_with_holes;
 use crate::transfer::{READINGS, SMALL};
 
-const PIECE: usize = 128 * 1024;
+const CHUNK: usize = 128 * 1024;
 /// What a file may be larger than announced when it says it is empty, as those of `/proc` do.
 const UNSIZED: u64 = 64 * 1024 * 1024;
 
@@ -130,12 +130,12 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
                     .warn(format!("{path} changed while being read; it is sent again"));
                 continue;
             }
-            let take = async |delivery: &Transport| {
+            let take = async |transport: &Transport| {
                 let install = self.install(own_name(path), target, into).await?;
-                self.file_once(path, delivery, install).await
+                self.file_once(path, transport, install).await
             };
             if let Some(summary) = self
-                .delivered((tools, codec), ArchiveKind::File, take)
+                .take_object((tools, codec), ArchiveKind::File, take)
                 .await?
             {
                 return Ok(summary);
@@ -150,11 +150,11 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
     async fn file_once(
         &self,
         path: &str,
-        delivery: &Transport,
+        transport: &Transport,
         install: FileInstall,
     ) -> Result<Option<Summary>, Error> {
         let (before, after, made) =
-            script::send_file(self.guest, path, delivery.codec, &delivery.way).await?;
+            script::send_file(self.guest, path, transport.codec, &transport.way).await?;
         if before != after {
             return Ok(None);
         }
@@ -170,7 +170,7 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
             let size = write(input, &mut file, &install, limit, &*progress)?;
             Ok((file, install, size))
         };
-        let ready = delivery.ready(&made, path)?;
+        let ready = transport.ready(&made, path)?;
         let ((file, install, size), wire_bytes) =
             receive(self.guest, self.store, ready, write).await?;
         check_size(path, before, size)?;
@@ -236,10 +236,10 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
                     Ok::<_, Error>((wire, range))
                 });
             }
-            let Some(landed) = in_flight.next().await else {
+            let Some(files_installed) = in_flight.next().await else {
                 break;
             };
-            let (wire, part) = landed?;
+            let (wire, part) = files_installed?;
             wire_bytes += wire;
             self.note_part(place, large.stamp(), temp, &part);
         }
@@ -337,7 +337,7 @@ fn write(
     limit: u64,
     progress: &dyn Progress,
 ) -> Result<u64, Fault> {
-    let mut buffer = vec![0; PIECE];
+    let mut buffer = vec![0; CHUNK];
     let mut size = 0;
     loop {
         let got = match input.read(&mut buffer) {

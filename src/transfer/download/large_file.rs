@@ -21,7 +21,7 @@ use crate::transfer::retry::Retries;
 use crate::transfer::script::{self, BLOCK, Status, Tools};
 use crate::transfer::shards::Limiter;
 
-const PIECE: usize = 64 * 1024;
+const CHUNK: usize = 64 * 1024;
 
 /// A file that comes in parts.
 #[derive(Debug)]
@@ -180,9 +180,9 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
             .is_none_or(|earlier| earlier.is_clear);
         while !large.has_changed() {
             progress.again();
-            let delivery = self.deliver(tools, codec, ArchiveKind::Tree).await?;
+            let transport = self.request_object(tools, codec, ArchiveKind::Tree).await?;
             let brought = async {
-                let sent = script::send_range(self.guest, path, codec, &delivery.way, blocks);
+                let sent = script::send_range(self.guest, path, codec, &transport.way, blocks);
                 let (before, after, made) = sent.await?;
                 large.saw(before, after);
                 if large.has_changed() {
@@ -193,13 +193,13 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
                 let write = move |input: Input| {
                     write_range(input, (&file, is_new), range, &shown, &*progress)
                 };
-                let ready = delivery.ready(&made, path)?;
+                let ready = transport.ready(&made, path)?;
                 let _lane = limiter.acquire().await;
                 let ((), wire) = receive(self.guest, self.store, ready, write).await?;
                 Ok(wire)
             };
             let brought = brought.await;
-            self.end(delivery).await;
+            self.release(transport).await;
             match brought {
                 Ok(wire) => {
                     wire_bytes += wire;
@@ -222,7 +222,7 @@ fn write_range(
     path: &str,
     progress: &dyn Progress,
 ) -> Result<(), Fault> {
-    let mut buffer = vec![0; PIECE];
+    let mut buffer = vec![0; CHUNK];
     let mut at = range.start;
     loop {
         let got = match input.read(&mut buffer) {

@@ -49,7 +49,7 @@ pub async fn download(
         target,
         settings,
     } = request;
-    let store = StagedObjects::new(store, &settings.leftovers);
+    let store = StagedObjects::new(store, &settings.cleanup);
     let job = Download {
         guest,
         store: &store,
@@ -58,7 +58,7 @@ pub async fn download(
         nonce: super::nonce(),
         noted: None,
     };
-    sweep(guest, &settings.leftovers).await?;
+    sweep(guest, &settings.cleanup).await?;
     let mut summary = store.emptying_during(job.all(&sources, target)).await?;
     summary.seconds = started.elapsed().as_secs_f64();
     Ok(summary)
@@ -115,7 +115,7 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
             progress: self.progress.clone(),
             settings: self.settings,
             nonce: super::nonce(),
-            noted: self.settings.leftovers.journal().map(noted),
+            noted: self.settings.cleanup.journal().map(noted),
         };
         job.source(source, target, into).await
     }

@@ -39,7 +39,7 @@ use crate::transfer::unpack::{Limits, Unpacked, unpack};
 const SLACK_BYTES: u64 = 1024 * 1024;
 
 /// A folder on its way here.
-struct Arrival<'a, G, S> {
+struct TreeDownload<'a, G, S> {
     job: &'a Download<'a, G, S>,
     path: &'a str,
     tools: &'a Tools,
@@ -49,7 +49,7 @@ struct Arrival<'a, G, S> {
     limiter: Limiter,
     numbers: AtomicUsize,
     /// All files are in their places.
-    landed: watch::Receiver<bool>,
+    files_installed: watch::Receiver<bool>,
 }
 
 /// When something is moved into place.
@@ -74,7 +74,7 @@ struct TaskOutcome {
 
 impl<G: Guest, S: BlobStore> Download<'_, G, S> {
     /// Whether folders may come in parts: each is named to the VM, and goes by the storage.
-    pub(super) fn comes_in_parts(&self, tools: &Tools) -> bool {
+    pub(super) fn can_use_parts(&self, tools: &Tools) -> bool {
         tools.has("curl") && tools.has("dd") && self.settings.links == Links::Keep
     }
 
@@ -139,8 +139,8 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
             let kept = self.keep((&source, tools), (place, &temp), (file, earlier));
             begun.insert(index, kept.await?);
         }
-        let (tell, landed) = watch::channel(false);
-        let arrival = Arrival {
+        let (tell, files_installed) = watch::channel(false);
+        let arrival = TreeDownload {
             job: self,
             path,
             tools,
@@ -149,7 +149,7 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
             install: Arc::new(install),
             limiter: Limiter::new(self.settings.shards),
             numbers: AtomicUsize::new(0),
-            landed,
+            files_installed,
         };
         let files = async {
             let summary = arrival.run_all(&there, begun).await?;
@@ -168,7 +168,7 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
     }
 }
 
-impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
+impl<G: Guest, S: BlobStore> TreeDownload<'_, G, S> {
     /// Keeps as many shards in the air as make sense, until all have landed.
     async fn run_all(
         &self,
@@ -186,7 +186,7 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
         loop {
             while in_flight.len() < self.limiter.most_tasks() {
                 match plan.next(self.limiter.parts(plan.left())) {
-                    Some(work) => in_flight.push(self.work(work)),
+                    Some(work) => in_flight.push(self.run(work)),
                     None => break,
                 }
             }
@@ -205,7 +205,7 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
         }
     }
 
-    async fn work(&self, work: Task) -> Result<TaskOutcome, Error> {
+    async fn run(&self, work: Task) -> Result<TaskOutcome, Error> {
         match work {
             Task::Batch(batch) => self.batch(&batch, Share::Part, InstallOrder::AtOnce).await,
             Task::Part(large, range) => {
@@ -359,8 +359,8 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
         progress: &Arc<RetryProgress>,
     ) -> Result<(TaskOutcome, TarReport), Error> {
         let job = self.job;
-        let delivery = job
-            .deliver(self.tools, self.codec, ArchiveKind::Tree)
+        let transport = job
+            .request_object(self.tools, self.codec, ArchiveKind::Tree)
             .await?;
         let brought = async {
             let tree = SendTree {
@@ -370,7 +370,7 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
                 links: Links::Keep,
                 only: Some(listed),
                 share,
-                way: &delivery.way,
+                way: &transport.way,
             };
             let Some(announced) = script::send_tree(job.guest, tree).await? else {
                 return Err(Error::Worker(
@@ -388,7 +388,7 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
             };
             let (install, name, watch) = (self.install.clone(), name.to_owned(), progress.clone());
             let unpack = move |input: Input| unpack(input, install.open(&name)?, limits, &*watch);
-            let ready = delivery.ready(&announced.made, self.path)?;
+            let ready = transport.ready(&announced.made, self.path)?;
             let _lane = self.limiter.acquire().await;
             let (unpacked, wire) = receive(job.guest, job.store, ready, unpack).await?;
             if said.complete && announced.still && unpacked.members != members {
@@ -404,14 +404,16 @@ impl<G: Guest, S: BlobStore> Arrival<'_, G, S> {
             Ok((done, said))
         };
         let brought = brought.await;
-        job.end(delivery).await;
+        job.release(transport).await;
         brought
     }
 
     async fn wait_for_files(&self) -> Result<(), Error> {
-        let mut landed = self.landed.clone();
-        let landed = landed.wait_for(|landed| *landed).await;
-        landed
+        let mut files_installed = self.files_installed.clone();
+        let files_installed = files_installed
+            .wait_for(|files_installed| *files_installed)
+            .await;
+        files_installed
             .map(drop)
             .map_err(|error| Error::Worker(error.to_string()))
     }

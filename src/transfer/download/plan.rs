@@ -12,9 +12,9 @@ use crate::transfer::script::{BLOCK, ListedSize};
 use crate::transfer::shards::{PartSizes, gaps, is_large};
 
 /// What an entry costs besides its content, in bytes.
-const HEAD: u64 = 1024;
+const ENTRY_OVERHEAD: u64 = 1024;
 /// Bytes of names that go with one command.
-const NAMES: usize = 512 * 1024;
+const MOST_NAME_BYTES: usize = 512 * 1024;
 /// Parts of one file.
 const MOST_PARTS: u64 = 64 * 1024;
 
@@ -65,7 +65,7 @@ impl Plan {
         let to_go = entries.iter().zip(&taken).filter(|(_, taken)| !**taken);
         Self {
             next: 0,
-            left: to_go.map(|(entry, _)| HEAD + entry.data).sum(),
+            left: to_go.map(|(entry, _)| ENTRY_OVERHEAD + entry.data).sum(),
             taken,
             names,
             begun,
@@ -109,13 +109,13 @@ impl Plan {
             let text = std::str::from_utf8(entry.path.as_bytes()).is_ok();
             let large = is_large(entry.data, size) || self.begun.contains_key(&index);
             let large = large && text;
-            let full = weight + HEAD + entry.data > size || names > NAMES;
+            let full = weight + ENTRY_OVERHEAD + entry.data > size || names > MOST_NAME_BYTES;
             if !large && weight > 0 && full {
                 break;
             }
             self.next += 1;
             self.taken[index] = true;
-            self.left = self.left.saturating_sub(HEAD + entry.data);
+            self.left = self.left.saturating_sub(ENTRY_OVERHEAD + entry.data);
             let others = self.names.remove(&index).unwrap_or_default();
             for &other in &others {
                 self.taken[other] = true;
@@ -129,7 +129,7 @@ impl Plan {
                 self.insert_file(&Arc::new(file), sizes);
                 continue;
             }
-            weight += HEAD * (1 + others.len() as u64) + entry.data;
+            weight += ENTRY_OVERHEAD * (1 + others.len() as u64) + entry.data;
             for each in std::iter::once(index).chain(others) {
                 names += self.entries[each].path.as_bytes().len() + 4;
                 batch.push(each);
@@ -151,7 +151,7 @@ pub(super) fn rest(entries: &[ListedSize]) -> Vec<Vec<usize>> {
             continue;
         }
         names += entry.path.as_bytes().len() + 4;
-        if names > NAMES {
+        if names > MOST_NAME_BYTES {
             names = 0;
             batches.push(Vec::new());
         }

@@ -18,7 +18,7 @@ use crate::transfer::script::{self, Found, SendTree, Share};
 use crate::transfer::summary::Summary;
 use crate::transfer::{READINGS, SMALL, stderr};
 
-const PIECE: usize = 64 * 1024;
+const CHUNK: usize = 64 * 1024;
 
 type Output = Box<dyn AsyncWrite + Send + Unpin>;
 
@@ -36,20 +36,20 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
                 },
                 Found::File { path, tools, .. } => {
                     let codec = tools.codec(self.settings.compression)?;
-                    let take = async |delivery: &Transport| {
-                        self.stream_file(&path, delivery, &mut output).await
+                    let take = async |transport: &Transport| {
+                        self.stream_file(&path, transport, &mut output).await
                     };
-                    self.delivered((&tools, codec), ArchiveKind::File, take)
+                    self.take_object((&tools, codec), ArchiveKind::File, take)
                         .await?
                 }
                 Found::Folder { path, tools, .. } => {
                     tools.need(&["tar", "find", "stat"])?;
                     let codec = tools.codec(self.settings.compression)?;
-                    let take = async |delivery: &Transport| {
-                        self.stream_tree(&path, tools.dialect, delivery, &mut output)
+                    let take = async |transport: &Transport| {
+                        self.stream_tree(&path, tools.dialect, transport, &mut output)
                             .await
                     };
-                    self.delivered((&tools, codec), ArchiveKind::Tree, take)
+                    self.take_object((&tools, codec), ArchiveKind::Tree, take)
                         .await?
                 }
                 Found::Other => return Err(special(&source.path)),
@@ -79,17 +79,17 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
     async fn stream_file(
         &self,
         path: &str,
-        delivery: &Transport,
+        transport: &Transport,
         output: &mut Output,
     ) -> Result<Option<Summary>, Error> {
         let (before, after, made) =
-            script::send_file(self.guest, path, delivery.codec, &delivery.way).await?;
+            script::send_file(self.guest, path, transport.codec, &transport.way).await?;
         if before != after {
             return Ok(None);
         }
         self.progress
             .total((before.size > 0).then_some(before.size), Some(1));
-        let (size, wire_bytes) = self.pass_on(delivery.ready(&made, path)?, output).await?;
+        let (size, wire_bytes) = self.pass_on(transport.ready(&made, path)?, output).await?;
         check_size(path, before, size)?;
         Ok(Some(Summary {
             files: 1,
@@ -104,18 +104,18 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
         &self,
         path: &str,
         dialect: TarDialect,
-        delivery: &Transport,
+        transport: &Transport,
         output: &mut Output,
     ) -> Result<Option<Summary>, Error> {
         let only = self.chosen(path).await?;
         let tree = SendTree {
             path,
-            codec: delivery.codec,
+            codec: transport.codec,
             dialect,
             links: self.settings.links,
             only: only.as_deref(),
             share: Share::All,
-            way: &delivery.way,
+            way: &transport.way,
         };
         let Some(announced) = script::send_tree(self.guest, tree).await? else {
             return Ok(None);
@@ -134,7 +134,7 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
             });
         }
         let (bytes, wire_bytes) = self
-            .pass_on(delivery.ready(&announced.made, path)?, output)
+            .pass_on(transport.ready(&announced.made, path)?, output)
             .await?;
         Ok(Some(Summary {
             files: announced.before.0,
@@ -150,7 +150,7 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
         let progress = self.progress.clone();
         let decode = move |mut input: Input| {
             let mut outlet = ChannelWriter::new(sender);
-            let mut buffer = vec![0; PIECE];
+            let mut buffer = vec![0; CHUNK];
             let mut size = 0;
             loop {
                 let got = input.read(&mut buffer)?;

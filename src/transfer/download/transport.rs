@@ -25,7 +25,7 @@ pub(super) enum ArchiveKind {
 pub(super) struct Transport {
     pub(super) way: SendTo,
     pub(super) codec: Codec,
-    pace: RateLimit,
+    rate_limit: RateLimit,
     download: Option<SignedUrl>,
     stage: Option<String>,
 }
@@ -47,7 +47,7 @@ impl Transport {
             from,
             codec: self.codec,
             sum: made.sum,
-            pace: self.pace.clone(),
+            rate_limit: self.rate_limit.clone(),
             path,
         })
     }
@@ -56,7 +56,7 @@ impl Transport {
 impl<G: Guest, S: BlobStore> Download<'_, G, S> {
     /// Has an object made and takes it in; again where the VM could not send it, or it is unknown whether it did, for then nothing of it
     /// was taken.
-    pub(super) async fn delivered<T>(
+    pub(super) async fn take_object<T>(
         &self,
         (tools, codec): (&Tools, Codec),
         kind: ArchiveKind,
@@ -64,9 +64,9 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
     ) -> Result<T, Error> {
         let mut retries = Retries::default();
         loop {
-            let delivery = self.deliver(tools, codec, kind).await?;
-            let taken = take(&delivery).await;
-            self.end(delivery).await;
+            let transport = self.request_object(tools, codec, kind).await?;
+            let taken = take(&transport).await;
+            self.release(transport).await;
             match taken {
                 Err(error) if nothing_was_sent(&error) => retries.again(error).await?,
                 taken => return taken,
@@ -75,7 +75,7 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
     }
 
     /// Prepares the way for one object.
-    pub(super) async fn deliver(
+    pub(super) async fn request_object(
         &self,
         tools: &Tools,
         codec: Codec,
@@ -83,7 +83,7 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
     ) -> Result<Transport, Error> {
         let stage = || {
             let stage = format!("/tmp/.fastvm-{}", crate::transfer::nonce());
-            self.settings.leftovers.add(&stage);
+            self.settings.cleanup.add(&stage);
             stage
         };
         if !tools.has("curl") {
@@ -92,7 +92,7 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
             return Ok(Transport {
                 way: SendTo::Kept(stage.clone()),
                 codec,
-                pace: self.settings.pace.clone(),
+                rate_limit: self.settings.rate_limit.clone(),
                 download: None,
                 stage: Some(stage),
             });
@@ -104,7 +104,7 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
             return Ok(Transport {
                 way: SendTo::Staged(object.upload, stage.clone()),
                 codec,
-                pace: self.settings.pace.clone(),
+                rate_limit: self.settings.rate_limit.clone(),
                 download,
                 stage: Some(stage),
             });
@@ -112,20 +112,20 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
         Ok(Transport {
             way: SendTo::Direct(object.upload),
             codec,
-            pace: self.settings.pace.clone(),
+            rate_limit: self.settings.rate_limit.clone(),
             download,
             stage: None,
         })
     }
 
     /// Removes what the object needed in the VM and at the storage, however it went.
-    pub(super) async fn end(&self, delivery: Transport) {
-        if let Some(url) = &delivery.download {
+    pub(super) async fn release(&self, transport: Transport) {
+        if let Some(url) = &transport.download {
             self.store.mark_done(url);
         }
-        let Some(stage) = delivery.stage else { return };
-        let leftovers = &self.settings.leftovers;
-        tidy(self.guest, leftovers, &*self.progress, &stage).await;
+        let Some(stage) = transport.stage else { return };
+        let cleanup = &self.settings.cleanup;
+        tidy(self.guest, cleanup, &*self.progress, &stage).await;
     }
 }
 

@@ -32,11 +32,11 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
         tools.need(&["tar", "find", "stat"])?;
         let codec = tools.codec(self.settings.compression)?;
         let only = self.chosen(path).await?;
-        if large && self.comes_in_parts(tools) {
+        if large && self.can_use_parts(tools) {
             return self.parts(path, tools, codec, only, target).await;
         }
         for reading in 1..=READINGS {
-            let share = if self.comes_in_parts(tools) {
+            let share = if self.can_use_parts(tools) {
                 Share::UpTo(self.settings.shards.first)
             } else {
                 Share::All
@@ -46,13 +46,13 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
             } else {
                 WhenChanged::Over
             };
-            let take = async |delivery: &Transport| {
+            let take = async |transport: &Transport| {
                 let only = only.as_deref();
-                self.tree_once(path, tools, only, delivery, &target, (share, patience))
+                self.tree_once(path, tools, only, transport, &target, (share, patience))
                     .await
             };
             match self
-                .delivered((tools, codec), ArchiveKind::Tree, take)
+                .take_object((tools, codec), ArchiveKind::Tree, take)
                 .await?
             {
                 Got::All(summary) => return Ok(summary),
@@ -91,7 +91,7 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
         path: &str,
         tools: &Tools,
         only: Option<&[Listed]>,
-        delivery: &Transport,
+        transport: &Transport,
         target: &Path,
         (share, when_changed): (Share, WhenChanged),
     ) -> Result<Got, Error> {
@@ -99,12 +99,12 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
             self.guest,
             SendTree {
                 path,
-                codec: delivery.codec,
+                codec: transport.codec,
                 dialect: tools.dialect,
                 links: self.settings.links,
                 only,
                 share,
-                way: &delivery.way,
+                way: &transport.way,
             },
         )
         .await?;
@@ -158,7 +158,7 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
             let unpacked = unpack(input, folder, limits, &*progress)?;
             Ok((install, unpacked))
         };
-        let ready = delivery.ready(&announced.made, path)?;
+        let ready = transport.ready(&announced.made, path)?;
         let ((install, mut unpacked), wire_bytes) =
             receive(self.guest, self.store, ready, unpack).await?;
         if said.complete && announced.still && unpacked.members != announced.before.0 {

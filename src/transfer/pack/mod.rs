@@ -24,9 +24,9 @@ use super::tree::{Tree, gone};
 
 /// Folder of the archive that holds the copy.
 const TREE: &[u8] = b"tree";
-const PIECE: usize = 128 * 1024;
+const CHUNK: usize = 128 * 1024;
 /// Mode of folders until everything is in place: nobody else looks in.
-const PRIVATE: u32 = 0o700;
+const PRIVATE_MODE: u32 = 0o700;
 
 /// Why packing ended early.
 #[derive(Debug)]
@@ -87,12 +87,18 @@ pub(super) fn pack(
         seen: HashMap::new(),
         folders: Vec::new(),
         members: 0,
-        buffer: vec![0; PIECE],
+        buffer: vec![0; CHUNK],
     };
-    packer.head(TREE, Shape::Folder, PRIVATE, 0, Mtime::default())?;
+    packer.head(TREE, Shape::Folder, PRIVATE_MODE, 0, Mtime::default())?;
     if let Extent::Part { above, .. } = &shard.extent {
         for place in above {
-            packer.head(&in_tree(place), Shape::Folder, PRIVATE, 0, Mtime::default())?;
+            packer.head(
+                &in_tree(place),
+                Shape::Folder,
+                PRIVATE_MODE,
+                0,
+                Mtime::default(),
+            )?;
             packer.members += 1;
         }
     }
@@ -203,11 +209,17 @@ impl<W: Write> Packer<'_, W> {
             Extent::Folders => {}
             // It comes into its place long before the last part tells its mode.
             Extent::Part { .. } => {
-                let mode = meta.mode | PRIVATE;
+                let mode = meta.mode | PRIVATE_MODE;
                 self.head(&in_tree(&place), Shape::Folder, mode, 0, meta.modified)?;
             }
             Extent::Whole | Extent::Repair => {
-                self.head(&in_tree(&place), Shape::Folder, PRIVATE, 0, meta.modified)?;
+                self.head(
+                    &in_tree(&place),
+                    Shape::Folder,
+                    PRIVATE_MODE,
+                    0,
+                    meta.modified,
+                )?;
             }
         }
         self.folders.push((place, meta));
@@ -311,7 +323,7 @@ impl<W: Write> Packer<'_, W> {
         let mut left = size;
         let mut whole = true;
         while left > 0 {
-            let room = PIECE.min(usize::try_from(left).unwrap_or(PIECE));
+            let room = CHUNK.min(usize::try_from(left).unwrap_or(CHUNK));
             let got = if whole {
                 match file.read(&mut self.buffer[..room]) {
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,

@@ -10,7 +10,7 @@ use crate::transfer::remote::Guest;
 use crate::transfer::script::reply::broken;
 
 /// Bytes of names that one command takes along.
-const LONGEST: usize = 512 * 1024;
+const MOST_STDIN_BYTES: usize = 512 * 1024;
 
 /// One kind of change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub(in crate::transfer) async fn apply(
     for (change, paths) in changes {
         let mut rest = paths.as_slice();
         while !rest.is_empty() {
-            let room = LONGEST.saturating_sub(batch.bytes).max(1);
+            let room = MOST_STDIN_BYTES.saturating_sub(batch.bytes).max(1);
             let mut bytes = 0;
             let fits = |path: &&MemberPath| {
                 bytes += named(path).len();

@@ -12,9 +12,9 @@ use crate::transfer::remote::Guest;
 pub(in crate::transfer) type Digest = [u8; 32];
 
 /// Bytes of names that one command takes along.
-const LONGEST: usize = 512 * 1024;
+const MOST_STDIN_BYTES: usize = 512 * 1024;
 /// Bytes of an answer for each name, besides the name.
-const LINE: usize = 80;
+const LINE_OVERHEAD: usize = 80;
 
 /// Hashes files below a folder; what is not there or can't be read is not in the answer.
 pub(in crate::transfer) async fn hash(
@@ -30,7 +30,7 @@ pub(in crate::transfer) async fn hash(
             let mut bytes = 0;
             let fits = |path: &&&MemberPath| {
                 bytes += path.as_bytes().len();
-                bytes <= LONGEST
+                bytes <= MOST_STDIN_BYTES
             };
             let count = rest.iter().take_while(fits).count().max(1);
             let (now, later) = rest.split_at(count);
@@ -67,7 +67,7 @@ async fn run(
     let call = Call {
         script,
         arguments: vec![folder.to_owned(), how.to_owned()],
-        output_limit: stdin.len() + paths.len() * LINE + LINE,
+        output_limit: stdin.len() + paths.len() * LINE_OVERHEAD + LINE_OVERHEAD,
         stdin,
         patience: Deadline::Transfer,
         action: "compute checksums",

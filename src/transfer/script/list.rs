@@ -8,7 +8,7 @@ use crate::transfer::remote::Guest;
 use crate::transfer::request::Links;
 
 /// Names of some millions of entries.
-const LONGEST: usize = 256 * 1024 * 1024;
+const MOST_OUTPUT_BYTES: usize = 256 * 1024 * 1024;
 
 /// One entry below the folder.
 #[derive(Clone, Debug)]
@@ -38,7 +38,7 @@ pub(in crate::transfer) async fn list(
         script,
         arguments: vec![path.to_owned(), links.option().to_owned()],
         stdin: Vec::new(),
-        output_limit: LONGEST,
+        output_limit: MOST_OUTPUT_BYTES,
         patience: Deadline::Transfer,
         action: "list the folder",
         path,

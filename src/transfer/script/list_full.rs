@@ -17,10 +17,10 @@ use crate::transfer::request::Links;
 use crate::transfer::sync::{EntryState, Listing};
 
 /// Bytes of a listing, packed and unpacked: some millions of entries.
-const LONGEST: usize = 64 * 1024 * 1024;
-const LONGEST_UNPACKED: u64 = 512 * 1024 * 1024;
+const MOST_OUTPUT_BYTES: usize = 64 * 1024 * 1024;
+const MOST_UNPACKED_BYTES: u64 = 512 * 1024 * 1024;
 /// Bytes of what stands between two zeros: the states of as many entries as a command line holds.
-const LONGEST_FIELD: u64 = 64 * 1024 * 1024;
+const MOST_FIELD_BYTES: u64 = 64 * 1024 * 1024;
 
 /// What is looked at.
 #[derive(Clone, Debug)]
@@ -94,7 +94,7 @@ pub(in crate::transfer) async fn scan(
             script,
             arguments: arguments.clone(),
             stdin: Vec::new(),
-            output_limit: LONGEST,
+            output_limit: MOST_OUTPUT_BYTES,
             patience: Deadline::Transfer,
             action: "list all that is there",
             path,
@@ -124,7 +124,7 @@ fn read(stdout: &[u8]) -> Result<Scan, Error> {
         _ => Codec::None,
     };
     let decoder = codec.decoder(packed).map_err(|_| broken())?;
-    let mut fields = Fields(BufReader::new(decoder.take(LONGEST_UNPACKED)));
+    let mut fields = Fields(BufReader::new(decoder.take(MOST_UNPACKED_BYTES)));
     let mut side = match answer.get("format")? {
         "printf" => printed(&mut fields)?,
         _ => in_batches(&mut fields)?,
@@ -158,7 +158,7 @@ impl<R: Read> Fields<R> {
     fn next(&mut self) -> Result<Vec<u8>, Error> {
         let mut field = Vec::new();
         (&mut self.0)
-            .take(LONGEST_FIELD)
+            .take(MOST_FIELD_BYTES)
             .read_until(0, &mut field)
             .map_err(|_| broken())?;
         if field.pop() == Some(0) {

@@ -9,7 +9,7 @@ use crate::transfer::mtime::Mtime;
 use crate::transfer::remote::Guest;
 
 /// Names and numbers of some millions of entries.
-const LONGEST: usize = 512 * 1024 * 1024;
+const MOST_OUTPUT_BYTES: usize = 512 * 1024 * 1024;
 
 /// One entry below the folder.
 #[derive(Clone, Debug)]
@@ -36,7 +36,7 @@ pub(in crate::transfer) async fn survey(
         script,
         arguments: vec![path.to_owned()],
         stdin: Vec::new(),
-        output_limit: LONGEST,
+        output_limit: MOST_OUTPUT_BYTES,
         patience: Deadline::Transfer,
         action: "list the folder",
         path,

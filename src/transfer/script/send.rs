@@ -172,8 +172,8 @@ async fn send_content(
 }
 
 /// What a command line surely takes, in bytes, and what one word costs besides its length.
-const WORDS: usize = 1024 * 1024;
-const WORD: usize = 16;
+const MOST_ARGUMENT_BYTES: usize = 1024 * 1024;
+const ARGUMENT_OVERHEAD: usize = 16;
 
 /// How much of a folder goes at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -220,13 +220,13 @@ impl SendTree<'_> {
                     stdin.push(0);
                 }
                 TarDialect::Plain => {
-                    words += path.len() + WORD;
+                    words += path.len() + ARGUMENT_OVERHEAD;
                     stdin.push(b' ');
                     quote(path, &mut stdin);
                 }
             }
         }
-        if words > WORDS {
+        if words > MOST_ARGUMENT_BYTES {
             return Err(Error::Refused {
                 path: self.path.to_owned(),
                 reason: "the tar of the VM cannot read a list of names, and these are too many for its command line".to_owned(),

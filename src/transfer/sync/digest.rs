@@ -7,11 +7,11 @@ use ring::digest::{Context, SHA256};
 
 use crate::transfer::script::Digest;
 
-const PIECE: usize = 128 * 1024;
+const CHUNK: usize = 128 * 1024;
 
 pub(super) fn digest(mut file: &File) -> io::Result<Digest> {
     let mut context = Context::new(&SHA256);
-    let mut buffer = vec![0; PIECE];
+    let mut buffer = vec![0; CHUNK];
     loop {
         match file.read(&mut buffer) {
             Ok(0) => break,

@@ -92,7 +92,7 @@ impl<G: Guest, S: BlobStore> Executor<'_, G, S> {
             );
         } else {
             // Whatever a killed copy left, the copy itself would have removed.
-            sweep_all(self.guest, &self.settings.leftovers, &*self.progress).await?;
+            sweep_all(self.guest, &self.settings.cleanup, &*self.progress).await?;
         }
         let root = &up.work.there.folder;
         let stage = upload::stage(root, &nonce());
@@ -101,10 +101,10 @@ impl<G: Guest, S: BlobStore> Executor<'_, G, S> {
             .work
             .rebased(changes(&up.work, self.choice.owners, &from));
         if !changes.is_empty() {
-            let leftovers = &self.settings.leftovers;
-            leftovers.add(&stage);
+            let cleanup = &self.settings.cleanup;
+            cleanup.add(&stage);
             let changed = self.change_there(&up, &stage, &changes).await;
-            let settled = settle(self.guest, leftovers, &*self.progress, &stage, changed);
+            let settled = settle(self.guest, cleanup, &*self.progress, &stage, changed);
             summary.add(settled.await?);
         }
         self.count(&up.work, &mut summary);
@@ -156,14 +156,14 @@ impl<G: Guest, S: BlobStore> Executor<'_, G, S> {
             summary.add(self.receive(&source, &target, work.selection()).await?);
         } else {
             let place = target.clone();
-            let journal = self.settings.leftovers.journal();
+            let journal = self.settings.cleanup.journal();
             let others = journal.map(|journal| Noted::new(journal, &source.path, false).others());
             let others = others.unwrap_or_default();
             let swept = tokio::task::spawn_blocking(move || install::sweep(&place, &others));
             swept
                 .await
                 .map_err(|error| Error::Worker(error.to_string()))?;
-            sweep_all(self.guest, &self.settings.leftovers, &*self.progress).await?;
+            sweep_all(self.guest, &self.settings.cleanup, &*self.progress).await?;
         }
         let changes = work.rebased(changes(&work, self.choice.owners, ""));
         let work = if changes.is_empty() {
@@ -223,7 +223,7 @@ impl<G: Guest, S: BlobStore> Executor<'_, G, S> {
             return Ok(());
         }
         let proved = verify(self.guest, work).await;
-        if let (Err(_), Some(journal)) = (&proved, self.settings.leftovers.journal()) {
+        if let (Err(_), Some(journal)) = (&proved, self.settings.cleanup.journal()) {
             journal.distrust();
         }
         proved

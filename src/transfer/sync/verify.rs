@@ -10,7 +10,7 @@ use crate::transfer::remote::Guest;
 use crate::transfer::script::Scan;
 
 /// Paths that a message names.
-const NAMED: usize = 10;
+const MOST_NAMED: usize = 10;
 
 /// Says what the VM lacks for what is asked, before anything is done.
 pub(super) fn check_programs(found: &Scan, choice: SyncOptions) -> Result<(), Error> {
@@ -45,6 +45,10 @@ pub(super) async fn verify(guest: &impl Guest, work: &Difference) -> Result<(), 
 
 /// The first of some paths.
 pub(super) fn listed(names: impl ExactSizeIterator<Item = String>) -> String {
-    let more = if names.len() > NAMED { ", …" } else { "" };
-    names.take(NAMED).collect::<Vec<_>>().join(", ") + more
+    let more = if names.len() > MOST_NAMED {
+        ", …"
+    } else {
+        ""
+    };
+    names.take(MOST_NAMED).collect::<Vec<_>>().join(", ") + more
 }

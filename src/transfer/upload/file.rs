@@ -24,7 +24,7 @@ use crate::transfer::shards::is_large;
 use crate::transfer::summary::Summary;
 use crate::transfer::{READINGS, SMALL, nonce};
 
-const PIECE: usize = 128 * 1024;
+const CHUNK: usize = 128 * 1024;
 
 /// An opened source file.
 pub(super) struct Opened {
@@ -97,7 +97,7 @@ impl Opened {
         let mut file = &self.file;
         file.seek(SeekFrom::Start(0)).map_err(failed)?;
         let meta = Folder::file_meta(file).map_err(failed)?;
-        let mut buffer = vec![0; PIECE];
+        let mut buffer = vec![0; CHUNK];
         let mut from = file.take(meta.size);
         let mut done = 0;
         loop {
@@ -224,7 +224,7 @@ impl<G: Guest, S: BlobStore> Upload<'_, G, S> {
             };
             let nonce = nonce();
             let stage = stage(beside, &nonce);
-            self.settings.leftovers.add(&stage);
+            self.settings.cleanup.add(&stage);
             let put = async {
                 let object = self
                     .hand_over(&place, &stage, 0, &sent.object.download)
@@ -271,7 +271,7 @@ impl<G: Guest, S: BlobStore> Upload<'_, G, S> {
         trailer::quoted(&own, &mut words).map_err(failed)?;
         let stage = self.stage(folder);
         let codec = place.tools.codec(self.settings.compression)?;
-        self.settings.leftovers.add(&stage);
+        self.settings.cleanup.add(&stage);
         let route = Route {
             place,
             stage: stage.clone(),

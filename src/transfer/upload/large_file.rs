@@ -27,7 +27,7 @@ use crate::transfer::send::{Output, send};
 use crate::transfer::shards::{Limiter, PartSizes, gaps};
 use crate::transfer::summary::Summary;
 
-const PIECE: usize = 128 * 1024;
+const CHUNK: usize = 128 * 1024;
 
 /// An opened file, and the parts it goes in.
 #[derive(Debug)]
@@ -211,10 +211,10 @@ fn read(
     range: Range<u64>,
     mut pass_on: impl FnMut(&[u8]) -> std::io::Result<()>,
 ) -> Result<(), Reading> {
-    let mut buffer = vec![0; PIECE];
+    let mut buffer = vec![0; CHUNK];
     let mut at = range.start;
     while at < range.end {
-        let room = PIECE.min(usize::try_from(range.end - at).unwrap_or(PIECE));
+        let room = CHUNK.min(usize::try_from(range.end - at).unwrap_or(CHUNK));
         let got = match Folder::read_at(file, &mut buffer[..room], at) {
             Ok(0) => {
                 buffer[..room].fill(0);

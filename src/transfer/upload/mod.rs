@@ -44,7 +44,7 @@ pub async fn upload(
         target,
         settings,
     } = request;
-    let store = StagedObjects::new(store, &settings.leftovers);
+    let store = StagedObjects::new(store, &settings.cleanup);
     let watch = progress.clone();
     let job = Upload {
         guest,
@@ -53,7 +53,7 @@ pub async fn upload(
         settings: &settings,
         nonce: super::nonce(),
     };
-    let kept = sweep(guest, &settings.leftovers).await?;
+    let kept = sweep(guest, &settings.cleanup).await?;
     let sending = async {
         match source {
             UploadSource::Stream(input) => job.stream(input, &target).await,
@@ -62,8 +62,8 @@ pub async fn upload(
     };
     let sent = store.emptying_during(sending).await;
     // Where its own folder could not be removed, the VM can't be reached, and the next try may use these.
-    if settings.leftovers.paths().len() == kept.len() {
-        tidy_earlier(guest, &settings.leftovers, &*watch).await;
+    if settings.cleanup.paths().len() == kept.len() {
+        tidy_earlier(guest, &settings.cleanup, &*watch).await;
     }
     let mut summary = sent?;
     summary.seconds = started.elapsed().as_secs_f64();
@@ -106,7 +106,7 @@ impl<G: Guest, S: BlobStore> Upload<'_, G, S> {
     fn encoding(&self, codec: Codec) -> Encoding {
         Encoding {
             codec,
-            pace: self.settings.pace.clone(),
+            rate_limit: self.settings.rate_limit.clone(),
             threads: threads(1),
         }
     }
@@ -157,13 +157,13 @@ impl<G: Guest, S: BlobStore> Upload<'_, G, S> {
         stage: &str,
         result: Result<T, Error>,
     ) -> Result<T, Error> {
-        let leftovers = &self.settings.leftovers;
-        settle(self.guest, leftovers, &*self.progress, stage, result).await
+        let cleanup = &self.settings.cleanup;
+        settle(self.guest, cleanup, &*self.progress, stage, result).await
     }
 
     pub(super) fn check_space(&self, place: &Place, needed: u64) -> Result<(), Error> {
         // What came before stands there already.
-        let journal = self.settings.leftovers.journal();
+        let journal = self.settings.cleanup.journal();
         let kept = journal.map_or(0, |journal| journal.arrived_bytes());
         let needed = needed.saturating_sub(kept);
         match place.free_bytes {

@@ -70,7 +70,7 @@ enum Opening {
 }
 
 /// A tree on its way.
-struct Parts<'a, G, S> {
+struct TreeUpload<'a, G, S> {
     job: &'a Upload<'a, G, S>,
     tree: Arc<Tree>,
     route: Route<'a>,
@@ -103,7 +103,7 @@ impl<G: Guest, S: BlobStore> Upload<'_, G, S> {
         } else {
             parent_of(&place.path)
         });
-        self.settings.leftovers.add(&stage);
+        self.settings.cleanup.add(&stage);
         let route = Route {
             place,
             stage: stage.clone(),
@@ -116,13 +116,13 @@ impl<G: Guest, S: BlobStore> Upload<'_, G, S> {
     async fn parts_by(&self, tree: Arc<Tree>, route: Route<'_>) -> Result<Summary, Error> {
         let place = route.place;
         let missing = place.kind == script::Kind::Missing;
-        let journal = self.settings.leftovers.journal();
+        let journal = self.settings.cleanup.journal();
         let is_new =
             missing || journal.is_some_and(|journal| journal.is_new(place.path.as_bytes()));
         let mode = tree.root.map_or(0o755, |meta| meta.mode | 0o700);
         let mode = missing.then_some(mode);
         let (tell, ready) = watch::channel(Ready::Not);
-        let parts = Parts {
+        let parts = TreeUpload {
             job: self,
             route,
             limiter: Limiter::new(self.settings.shards),
@@ -183,7 +183,7 @@ impl<G: Guest, S: BlobStore> Upload<'_, G, S> {
     }
 }
 
-impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
+impl<G: Guest, S: BlobStore> TreeUpload<'_, G, S> {
     /// Keeps as many shards in the air as make sense, until all have landed.
     async fn run_all(&self, there: Vec<bool>) -> Result<(Vec<Outcome>, Traffic, u64), Error> {
         let whole = self.bytes_of(&there);
@@ -199,7 +199,7 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
         loop {
             while in_flight.len() < self.limiter.most_tasks() {
                 match plan.next(self.limiter.size(plan.left())) {
-                    Some(work) => in_flight.push(self.work(work)),
+                    Some(work) => in_flight.push(self.run(work)),
                     None => break,
                 }
             }
@@ -256,7 +256,7 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
         }
     }
 
-    async fn work(&self, work: Task) -> Result<TaskOutcome, Error> {
+    async fn run(&self, work: Task) -> Result<TaskOutcome, Error> {
         match work {
             Task::Batch(batch) => self.batch(batch).await,
             Task::Open(entries) => self.open(entries).await,
@@ -466,8 +466,8 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
         }
         if self.is_new {
             // What earlier tries left may lie in the target, whose time comes last.
-            let leftovers = &self.job.settings.leftovers;
-            tidy_earlier(self.job.guest, leftovers, &*self.job.progress).await;
+            let cleanup = &self.job.settings.cleanup;
+            tidy_earlier(self.job.guest, cleanup, &*self.job.progress).await;
         }
         let mut portion = Portion {
             name: String::new(),
@@ -535,7 +535,7 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
     async fn there(&self, missing: bool) -> Result<Vec<bool>, Error> {
         let entries = &self.tree.entries;
         let mut there = vec![false; entries.len()];
-        let Some(journal) = self.job.settings.leftovers.journal() else {
+        let Some(journal) = self.job.settings.cleanup.journal() else {
             return Ok(there);
         };
         let came = |(index, entry): (usize, &Entry)| {
@@ -571,7 +571,7 @@ impl<G: Guest, S: BlobStore> Parts<'_, G, S> {
 
     /// Writes down what is in its place.
     fn note(&self, stamps: impl Iterator<Item = (usize, u64, Mtime)>) {
-        if let Some(journal) = self.job.settings.leftovers.journal() {
+        if let Some(journal) = self.job.settings.cleanup.journal() {
             let files = stamps.filter(|(entry, ..)| self.tree.entries[*entry].kind == Kind::File);
             journal.arrived(files.map(|(entry, size, modified)| {
                 (self.tree.place(&self.tree.entries[entry]), size, modified)

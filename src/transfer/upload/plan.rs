@@ -12,7 +12,7 @@ use crate::transfer::shards::is_large;
 use crate::transfer::tree::Tree;
 
 /// What an entry costs besides its content, in bytes.
-const HEAD: u64 = 1024;
+const ENTRY_OVERHEAD: u64 = 1024;
 
 /// One piece of the work.
 #[derive(Clone, Debug)]
@@ -155,12 +155,12 @@ impl Plan {
             }
             let data = self.data(entry);
             let large = is_large(data, size);
-            if !large && weight > 0 && weight + HEAD + data > size {
+            if !large && weight > 0 && weight + ENTRY_OVERHEAD + data > size {
                 break;
             }
             self.next += 1;
             self.taken[entry] = true;
-            self.left = self.left.saturating_sub(HEAD + data);
+            self.left = self.left.saturating_sub(ENTRY_OVERHEAD + data);
             let others: Vec<_> = self.names.remove(&entry).unwrap_or_default();
             for &other in &others {
                 self.taken[other] = true;
@@ -171,7 +171,7 @@ impl Plan {
                 let all = std::iter::once(entry).chain(others).collect();
                 self.waiting.push_back(Task::Open(all));
             } else {
-                weight += HEAD * (1 + others.len() as u64) + data;
+                weight += ENTRY_OVERHEAD * (1 + others.len() as u64) + data;
                 entries.push(entry);
                 entries.extend(others);
             }
@@ -221,7 +221,7 @@ impl Plan {
     }
 
     fn weight(&self, entry: usize) -> u64 {
-        HEAD + self.data(entry)
+        ENTRY_OVERHEAD + self.data(entry)
     }
 
     /// GNU tar is told of holes, others get zeros.

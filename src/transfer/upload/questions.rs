@@ -18,7 +18,7 @@ use crate::transfer::send::{Output, send};
 use crate::transfer::tree::Tree;
 
 /// Bytes that tell of one path.
-const ANSWER: usize = 64;
+const ANSWER_BYTES_PER_PATH: usize = 64;
 /// Paths on one line of shell.
 const PATHS_PER_LINE: usize = 200;
 
@@ -62,7 +62,9 @@ impl<G: Guest, S: BlobStore> Upload<'_, G, S> {
         let mut questions = Vec::new();
         call("stamps", places.iter(), &mut questions)
             .map_err(|error| Error::local("list", std::path::PathBuf::from("the copy"), error))?;
-        let answer = self.ask(route, questions, places.len() * ANSWER).await?;
+        let answer = self
+            .ask(route, questions, places.len() * ANSWER_BYTES_PER_PATH)
+            .await?;
         let broken = || Error::integrity("the VM", "its answer is not what the script prints");
         let text = String::from_utf8(answer).map_err(|_| broken())?;
         let mut lines = text.lines();

@@ -17,7 +17,7 @@ impl<G: Guest, S: BlobStore> Upload<'_, G, S> {
         large: &LargeFile,
     ) -> Result<Vec<Range<u64>>, Error> {
         let stamp = (large.meta.size, large.meta.modified);
-        let begun = self.settings.leftovers.journal();
+        let begun = self.settings.cleanup.journal();
         let Some(begun) = begun.and_then(|journal| journal.begun(&large.place, stamp)) else {
             return Ok(Vec::new());
         };
@@ -53,7 +53,7 @@ impl<G: Guest, S: BlobStore> Upload<'_, G, S> {
 
     /// Writes down a part that is in the VM.
     pub(super) fn note_part(&self, route: &Route<'_>, large: &LargeFile, range: &Range<u64>) {
-        if let Some(journal) = self.settings.leftovers.journal() {
+        if let Some(journal) = self.settings.cleanup.journal() {
             let stamp = (large.meta.size, large.meta.modified);
             journal.record_range(&large.place, stamp, &large.temp(&route.stage), range);
         }

@@ -18,7 +18,7 @@ use crate::transfer::script::{self, Object, PutFile};
 use crate::transfer::send::{Output, send_once};
 use crate::transfer::summary::Summary;
 
-const PIECE: usize = 64 * 1024;
+const CHUNK: usize = 64 * 1024;
 
 type Input = Box<dyn AsyncRead + Send + Unpin>;
 
@@ -81,7 +81,7 @@ impl<G: Guest, S: BlobStore> Upload<'_, G, S> {
         let progress = self.progress.clone();
         let encode = move |out: &mut Output| {
             let mut from = ChannelReader::new(receiver);
-            let mut buffer = vec![0; PIECE];
+            let mut buffer = vec![0; CHUNK];
             let mut size = 0;
             loop {
                 let got = from
@@ -100,7 +100,7 @@ impl<G: Guest, S: BlobStore> Upload<'_, G, S> {
             feed(start, input, sender)
         );
         let sent = sent?;
-        self.settings.leftovers.add(&stage);
+        self.settings.cleanup.add(&stage);
         let put = async {
             let object = self
                 .hand_over(&place, &stage, 0, &sent.object.download)
@@ -151,7 +151,7 @@ async fn feed(start: Vec<u8>, mut input: Input, sender: Sender<Piece>) {
         {
             return;
         }
-        piece.reserve(PIECE);
+        piece.reserve(CHUNK);
         match input.read_buf(&mut piece).await {
             Ok(0) => {
                 let _ = sender.send(Piece::End).await;

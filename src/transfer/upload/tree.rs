@@ -105,7 +105,7 @@ impl<G: Guest, S: BlobStore> Upload<'_, G, S> {
                 .map(|archive| archive.wire_bytes)
                 .sum::<u64>();
             let stage = stage(beside, &nonce());
-            self.settings.leftovers.add(&stage);
+            self.settings.cleanup.add(&stage);
             let put = self.unpack(&tree, &ledger, place, &stage, codec, archives);
             match self.settle(&stage, put.await).await {
                 Ok(()) => {
