@@ -73,7 +73,7 @@ pub fn run() -> ExitCode {
 }
 
 /// How long threads may take to end what an interrupted command began.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 
 /// Options, environment and files become settings.
 fn settle(cli: &Cli, path: &[&str], request_timeout: Option<Duration>) -> Result<Context, Error> {
@@ -110,7 +110,7 @@ fn dispatch(cli: Cli, context: &mut Context) -> Exit {
         Ok(runtime) => {
             let result = runtime.block_on(cli.command.run(context));
             // Threads of an interrupted copy remove what they began; one that still reads standard input is not waited for.
-            runtime.shutdown_timeout(LAST_WORDS);
+            runtime.shutdown_timeout(SHUTDOWN_GRACE);
             result
         }
         Err(error) => Err(Error::new(

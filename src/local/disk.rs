@@ -145,6 +145,6 @@ mod tests {
         let before = disk_use(home.path());
         fs::write(path, vec![1; 1 << 20]).unwrap();
         assert!(disk_use(home.path()) >= before + (1 << 20));
-        crate::local::sandbox::discard(&home.keep()).unwrap();
+        crate::local::sandbox::remove_tree(&home.keep()).unwrap();
     }
 }

@@ -14,7 +14,7 @@ use super::engine::Core;
 use super::{Error, Options};
 
 /// How long to wait before accepting again when the system refuses.
-const BREATH: Duration = Duration::from_millis(50);
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 
 /// A TCP port of a VM that can be reached from here.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl Forward {
                 Some(_) = connections.join_next() => {}
                 accepted = listener.accept() => match accepted {
                     Ok((outside, _)) => drop(connections.spawn(pass(core.clone(), vm.clone(), port, outside))),
-                    Err(_) => tokio::time::sleep(BREATH).await,
+                    Err(_) => tokio::time::sleep(ACCEPT_RETRY_DELAY).await,
                 },
             }
         }

@@ -23,7 +23,7 @@ use super::{Error, egress, http, server};
 use crate::secret::ApiKey;
 
 /// How long a stopping engine goes on removing the disks of deleted VMs; the next one does the rest.
-const REMOVAL: Duration = Duration::from_secs(2);
+const REMOVAL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long a stopping engine goes on finishing what others left; the next one does the rest.
 const SWEEP_GRACE: Duration = Duration::from_secs(5);
@@ -32,7 +32,7 @@ const SWEEP_GRACE: Duration = Duration::from_secs(5);
 const ADDRESS_SPACE: u64 = 96 << 20;
 
 /// How often an engine looks for machines that other engines ended, and for verbs that others left half done.
-const TIDY: Duration = Duration::from_secs(30);
+const TIDY_INTERVAL: Duration = Duration::from_secs(30);
 
 /// How long a thread for what may block waits for work. Longer than the time between two looks for dead machines, so that
 /// there is always one: where no other can be made, it does the work of all.
@@ -220,7 +220,7 @@ fn run(
         unauthenticated: limits.unauthenticated,
     };
     runtime.block_on(async {
-        core.set_doors(doors(core), limits);
+        core.set_doors(listeners(core), limits);
         let tidying = tokio::spawn(tidy(Arc::downgrade(core)));
         let sweeper = core.clone();
         // What cannot be swept now is swept at the next start.
@@ -233,17 +233,17 @@ fn run(
         // A short command may be the only one for a long time.
         tokio::time::timeout(SWEEP_GRACE, sweeping).await.ok();
     });
-    core.settle(REMOVAL);
+    core.settle(REMOVAL_TIMEOUT);
     runtime.shutdown_background();
 }
 
 /// What is answered in VMs: signed URLs on the engine's own port, and the proxy.
 ///
 /// The answers refer back to the engine without keeping it.
-fn doors(core: &Arc<Core>) -> Vec<(u16, Answer)> {
+fn listeners(core: &Arc<Core>) -> Vec<(u16, Answer)> {
     let engine = Arc::downgrade(core);
     let router = move || engine.upgrade().map(http::router::for_guests);
-    let mut doors = vec![(
+    let mut listeners = vec![(
         core.address().port(),
         door(move |guest: Guest, listener| {
             let router = router();
@@ -259,14 +259,14 @@ fn doors(core: &Arc<Core>) -> Vec<(u16, Answer)> {
         }),
     )];
     if let Some((port, reach)) = core.proxy() {
-        doors.push((
+        listeners.push((
             port,
             door(move |guest: Guest, listener| {
                 egress::serve(listener, reach.clone(), guest.connections)
             }),
         ));
     }
-    doors
+    listeners
 }
 
 /// Runs a server on the listeners that machines give us.
@@ -286,7 +286,7 @@ fn door<S: Future<Output = ()> + Send + 'static>(
 /// Lets go of dead machines, and finishes what dead engines left, from time to time.
 async fn tidy(core: Weak<Core>) {
     loop {
-        tokio::time::sleep(TIDY).await;
+        tokio::time::sleep(TIDY_INTERVAL).await;
         let Some(core) = core.upgrade() else { return };
         // It fails only when the runtime ends.
         spawn_blocking(move || {

@@ -42,7 +42,7 @@ pub fn leftovers(data: &Path) -> Vec<Leftover> {
 
 /// Removes one of [`leftovers`].
 pub fn remove_leftover(leftover: &Leftover) -> Result<(), Error> {
-    Ok(sandbox::discard(&leftover.path)?)
+    Ok(sandbox::remove_tree(&leftover.path)?)
 }
 
 fn leftover(what: &'static str, path: PathBuf) -> Leftover {

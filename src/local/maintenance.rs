@@ -109,7 +109,7 @@ pub fn reset(options: Options) -> Result<Reset, Error> {
     if presence.is_some() {
         let mut outcome = Ok(());
         for path in folder.everything() {
-            if let Err(error) = sandbox::discard(&path) {
+            if let Err(error) = sandbox::remove_tree(&path) {
                 outcome = Err(error);
             }
         }

@@ -73,7 +73,7 @@ impl Presence {
 fn open(path: &Path) -> io::Result<File> {
     let is_file = std::fs::metadata(path).map_or(true, |found| found.is_file());
     if !is_file {
-        sandbox::discard(path).map_err(io::Error::other)?;
+        sandbox::remove_tree(path).map_err(io::Error::other)?;
     }
     match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => File::create(path),

@@ -198,7 +198,7 @@ fn bring_back(folder: &Folder, store: &Store, mut record: Record) -> (Thing, boo
             .map_err(|error: rusqlite::Error| format!("its record is damaged: {error}"))
     });
     let number = outcome.as_ref().ok().map(|(_, number)| *number);
-    store.records().discard(&record, number);
+    store.records().remove_tree(&record, number);
     thing.note = outcome.map_or_else(|reason| reason, |(note, _)| note);
     (thing, number.is_some())
 }
@@ -309,7 +309,7 @@ fn keep_unknown(folder: &Folder, store: &Store, report: &mut Repair) -> Result<(
             let lost = folder.lost().join(path.file_name().unwrap_or_default());
             fs::create_dir_all(&lost).map_err(Error::at(&lost))?;
             let to = lost.join(&name);
-            sandbox::discard(&to)?;
+            sandbox::remove_tree(&to)?;
             fs::rename(path.join(&name), &to).map_err(Error::at(&to))?;
             if !report.lost.iter().any(|thing| thing.id == id) {
                 report.lost.push(Thing {

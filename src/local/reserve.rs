@@ -15,9 +15,9 @@ use super::disk::Space;
 use super::folder::Folder;
 
 /// What is kept on a disk of usual size, in bytes: more than SQLite lets its log grow before it writes it back.
-const SIZE: u64 = 5 << 20;
+const RESERVE_BYTES: u64 = 5 << 20;
 /// The smallest reserve that is of use, in bytes.
-const SMALLEST: u64 = 256 << 10;
+const SMALLEST_RESERVE: u64 = 256 << 10;
 /// The index of a log of the usual size, in bytes.
 const INDEX_SIZE: u64 = 32 << 10;
 /// A small disk gives this share.
@@ -27,7 +27,7 @@ const ROOM: u64 = 8;
 
 /// Returns how large each of the two reserves is on a disk, in bytes.
 pub(crate) fn size_on(space: Space) -> u64 {
-    (space.total / SHARE).clamp(SMALLEST, SIZE)
+    (space.total / SHARE).clamp(SMALLEST_RESERVE, RESERVE_BYTES)
 }
 
 /// Returns whether so little is left that the reserve is for now.

@@ -11,7 +11,7 @@ use tokio::task::AbortHandle;
 use super::talk::Talk;
 
 /// Work that ends sooner shows nothing.
-const PATIENCE: Duration = Duration::from_millis(300);
+const DRAW_DELAY: Duration = Duration::from_millis(300);
 
 const REDRAW: Duration = Duration::from_millis(100);
 
@@ -38,7 +38,7 @@ impl Drawn {
         let wait = Handle::try_current().ok().map(|runtime| {
             let stage = Arc::clone(&stage);
             let task = runtime.spawn(async move {
-                tokio::time::sleep(PATIENCE).await;
+                tokio::time::sleep(DRAW_DELAY).await;
                 show(&talk, &stage, line);
             });
             task.abort_handle()

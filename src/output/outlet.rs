@@ -21,7 +21,7 @@ const QUEUE: usize = 4;
 /// How much is written at once, in bytes: so often it shows that somebody reads.
 const AT_ONCE: usize = 64 * 1024;
 /// When a single write takes so long, nobody reads.
-const PATIENCE: Duration = Duration::from_millis(500);
+const WRITE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The output streams of a [`Ui`] while a thread writes them.
 ///
@@ -135,7 +135,7 @@ impl Stall {
     pub async fn wait(&self) {
         let mut before = self.0.steps.load(Ordering::Relaxed);
         loop {
-            tokio::time::sleep(PATIENCE).await;
+            tokio::time::sleep(WRITE_TIMEOUT).await;
             let now = self.0.steps.load(Ordering::Relaxed);
             if now == before && now % 2 == 1 {
                 return;

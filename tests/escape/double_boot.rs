@@ -60,7 +60,7 @@ fn of_two_boots_at_once_on_one_disk_one_starts() {
     let lab = Lab::new();
     let first = lab.boot();
     first.machine.kill().unwrap();
-    lab.host.discard(&first.spec.work).unwrap();
+    lab.host.remove_tree(&first.spec.work).unwrap();
     for _ in 0..5 {
         let specs = [again(&lab, &first), again(&lab, &first)];
         let results = std::thread::scope(|scope| {

@@ -102,7 +102,7 @@ fn the_next_boot_sweeps_what_a_dead_init_left() {
     let lab = Lab::new();
     let guest = lab.boot();
     kill_machine(&guest.machine);
-    lab.host.discard(&guest.spec.work).unwrap();
+    lab.host.remove_tree(&guest.spec.work).unwrap();
     let mut spec = guest.spec.clone();
     spec.nonce = Uuid::new_v4();
     let next = lab.boot_as(spec);

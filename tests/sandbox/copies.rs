@@ -175,7 +175,7 @@ fn a_tree_deeper_than_any_path_is_copied_and_removed() {
         (seen("same link").st_ino, 2)
     );
     for tree in [&from, &to] {
-        lab.host.discard(tree).unwrap();
+        lab.host.remove_tree(tree).unwrap();
         assert!(!tree.exists());
     }
 }
@@ -287,9 +287,9 @@ fn discard_removes_what_nobody_may_enter() {
     for (path, mode) in [("a/b/c", 0o0), ("a/b", 0o500), ("a", 0o300), ("", 0o400)] {
         fs::set_permissions(tree.join(path), Permissions::from_mode(mode)).unwrap();
     }
-    lab.host.discard(&tree).unwrap();
+    lab.host.remove_tree(&tree).unwrap();
     assert!(!tree.exists());
-    lab.host.discard(&tree).unwrap();
+    lab.host.remove_tree(&tree).unwrap();
 }
 
 #[test]
@@ -312,7 +312,7 @@ fn discard_removes_trees_of_any_depth_and_width_and_names_of_any_bytes() {
         rustix::fs::mkdirat(&deepest, name, Mode::empty()).unwrap();
     }
     rustix::fs::chmodat(&deepest, ".", Mode::empty(), AtFlags::empty()).unwrap();
-    lab.host.discard(&tree).unwrap();
+    lab.host.remove_tree(&tree).unwrap();
     assert!(!tree.exists());
 }
 
@@ -325,8 +325,8 @@ fn discard_follows_no_link() {
     symlink(&outside, tree.join("a/link")).unwrap();
     symlink("/proc/self/root", tree.join("root")).unwrap();
     symlink(&outside, lab.folder.join("link")).unwrap();
-    lab.host.discard(&tree).unwrap();
-    lab.host.discard(&lab.folder.join("link")).unwrap();
+    lab.host.remove_tree(&tree).unwrap();
+    lab.host.remove_tree(&lab.folder.join("link")).unwrap();
     assert!(outside.join("folder").exists());
     assert!(!tree.exists() && fs::symlink_metadata(lab.folder.join("link")).is_err());
 }
@@ -342,7 +342,7 @@ fn one_tree_can_be_removed_by_several_at_once() {
         make_chain(&folder, 200);
     }
     std::thread::scope(|scope| {
-        let remove = || lab.host.discard(&tree).unwrap();
+        let remove = || lab.host.remove_tree(&tree).unwrap();
         (0..3).for_each(|_| drop(scope.spawn(remove)));
     });
     assert!(!tree.exists());
@@ -362,7 +362,7 @@ fn what_a_machine_made_deep_and_closed_is_removed() {
     guest.machine.kill().unwrap();
     lab.host.copy_tree(&guest.spec.upper, &copy).unwrap();
     for tree in [&guest.spec.upper, &guest.spec.work, &copy] {
-        lab.host.discard(tree).unwrap();
+        lab.host.remove_tree(tree).unwrap();
         assert!(!tree.exists());
     }
 }

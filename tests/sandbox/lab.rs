@@ -91,7 +91,7 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        self.host.discard(&self.folder).unwrap();
+        self.host.remove_tree(&self.folder).unwrap();
     }
 }
 

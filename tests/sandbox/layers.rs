@@ -6,7 +6,7 @@ use crate::lab::{Guest, Lab, is_root};
 fn rotate(lab: &Lab, guest: Guest, layer: &str) -> Guest {
     guest.machine.kill().unwrap();
     let mut spec = guest.spec.clone();
-    lab.host.discard(&spec.work).unwrap();
+    lab.host.remove_tree(&spec.work).unwrap();
     let layer = lab.folder.join(layer);
     std::fs::rename(&spec.upper, &layer).unwrap();
     spec.layers.insert(0, layer);

@@ -61,7 +61,7 @@ fn a_disk_survives_a_new_boot() {
     guest.says("echo here > /root/x; echo there > /tmp/x; echo gone > /run/x; rm -r /etc/apt; mkdir /etc/apt");
     guest.machine.kill().unwrap();
     let mut spec = guest.spec.clone();
-    lab.host.discard(&spec.work).unwrap();
+    lab.host.remove_tree(&spec.work).unwrap();
     spec.nonce = Uuid::new_v4();
     let guest = lab.boot_as(spec);
     assert_eq!(

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long names are taken for true.
-const LIFE: Duration = Duration::from_secs(30);
+const MAX_AGE: Duration = Duration::from_secs(30);
 
 /// The file for the names of one kind of thing in one API.
 pub(super) fn file(folder: &Path, api: &str, noun: &str) -> PathBuf {
@@ -18,7 +18,7 @@ pub(super) fn file(folder: &Path, api: &str, noun: &str) -> PathBuf {
 /// The names, if they are young enough.
 pub(super) fn read(file: &Path) -> Option<Vec<String>> {
     let age = fs::metadata(file).ok()?.modified().ok()?.elapsed().ok()?;
-    if age > LIFE {
+    if age > MAX_AGE {
         return None;
     }
     serde_json::from_slice(&fs::read(file).ok()?).ok()

@@ -21,7 +21,7 @@ const BRIEF_LIMIT: i64 = 30;
 const BRIEF_PATIENCE: Duration = Duration::from_secs(45);
 
 /// After so long without a word from a command that moves data, the VM is asked whether it is still there.
-const SILENCE: Duration = Duration::from_secs(30);
+const QUIET_PERIOD: Duration = Duration::from_secs(30);
 /// How long the last word of a command that is no longer there may be on its way.
 const LAST_WORD: Duration = Duration::from_secs(5);
 /// Questions in a row that fail, until a command that nothing is heard of is given up.
@@ -118,7 +118,7 @@ impl Remote {
     async fn run(&self, command: &GuestCommand) -> Result<GuestOutput, RemoteError> {
         let request = request(command, TRANSFER_LIMIT);
         let name = command.name.as_str();
-        let patience = SILENCE + Duration::from_secs(command.stdin.len() as u64 / SLOWEST);
+        let patience = QUIET_PERIOD + Duration::from_secs(command.stdin.len() as u64 / SLOWEST);
         let begun = self.client.exec(&self.vm, &request);
         let silent = AtomicU64::new(0);
         let begun = self.watched(begun, name, (patience, &silent)).await?;
@@ -129,7 +129,7 @@ impl Remote {
         let heard = stream.heard();
         let mut output = GuestOutput::default();
         loop {
-            let event = self.watched(stream.next(), name, (SILENCE, &heard));
+            let event = self.watched(stream.next(), name, (QUIET_PERIOD, &heard));
             match event.await? {
                 Err(error) => return Err(self.settled(error, name).await),
                 Ok(event) => {
@@ -185,7 +185,7 @@ impl Remote {
             if let Ok(word) = tokio::time::timeout(patience, &mut word).await {
                 return Ok(word);
             }
-            patience = SILENCE;
+            patience = QUIET_PERIOD;
             if heard.load(Ordering::Relaxed) > before {
                 continue;
             }
@@ -199,7 +199,7 @@ impl Remote {
         last.map_err(|_| {
             let error = api::Error::Stalled {
                 server: self.client.server(),
-                limit: format!("{} s", SILENCE.as_secs()),
+                limit: format!("{} s", QUIET_PERIOD.as_secs()),
             };
             RemoteError::new(RemoteClass::Lost, error)
         })

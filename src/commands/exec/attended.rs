@@ -12,9 +12,9 @@ use crate::output::{Outlet, Talk};
 use crate::signal::{Signal, Signals};
 
 /// How long a signal may take to get to its command. After that we leave, as we would without a VM.
-const PATIENCE: Duration = Duration::from_secs(3);
+const SIGNAL_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a command that is not there any more may take to say how it ended.
-const FAREWELL: Duration = Duration::from_secs(1);
+const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What was followed to its end, and the signal that was passed on meanwhile.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ pub(crate) async fn attended<T>(
                     talk.warn("the signal could not be delivered; the command may still be running in the VM");
                 }
                 if passed.reached == 0 {
-                    let wait = if passed.lost > 0 { Duration::ZERO } else { FAREWELL };
+                    let wait = if passed.lost > 0 { Duration::ZERO } else { EXIT_TIMEOUT };
                     leave_at = Some(Instant::now() + wait);
                 }
             }
@@ -91,7 +91,7 @@ pub(super) async fn pass(roster: &Roster, blow: Blow) -> Passed {
     let running = roster.all();
     let sent = running
         .iter()
-        .map(|one| timeout(PATIENCE, one.signal(blow)));
+        .map(|one| timeout(SIGNAL_TIMEOUT, one.signal(blow)));
     let mut passed = Passed::default();
     for outcome in futures_util::future::join_all(sent).await {
         match outcome {

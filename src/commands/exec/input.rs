@@ -17,7 +17,7 @@ const SMALL: u64 = 1024 * 1024;
 /// How much is read at once, in bytes.
 const CHUNK: usize = 256 * 1024;
 /// How long a source may be silent before its reader says that it still waits.
-const SILENCE: Duration = Duration::from_secs(10);
+const QUIET_PERIOD: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct InputOptions {
@@ -123,7 +123,7 @@ impl Large {
     /// its silence for that of the network.
     pub(super) fn patient(self) -> impl Stream<Item = std::io::Result<Bytes>> + Send {
         stream::unfold(self.chunks, async |mut chunks| match tokio::time::timeout(
-            SILENCE,
+            QUIET_PERIOD,
             chunks.next(),
         )
         .await

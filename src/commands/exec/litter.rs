@@ -20,7 +20,7 @@ use crate::secret::SignedUrl;
 use crate::signal::Signals;
 
 /// How long a VM may take to finish what it was asked, and again to remove what it left.
-const PATIENCE: Duration = Duration::from_secs(5);
+const CLEANUP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The folders in VMs that are there, or may be, and the objects at the storage.
 #[derive(Debug, Default)]
@@ -64,10 +64,10 @@ impl Folder {
 
     /// Removes it once no request makes anything of it.
     async fn remove(&self, client: &Client) -> bool {
-        let idle = timeout(PATIENCE, self.busy.lock()).await.is_ok();
+        let idle = timeout(CLEANUP_TIMEOUT, self.busy.lock()).await.is_ok();
         let command = ["rm", "-rf", "--", &self.path];
         let removing = quietly(client, &self.vm, &command);
-        let removed = matches!(timeout(PATIENCE, removing).await, Ok(Ok(())));
+        let removed = matches!(timeout(CLEANUP_TIMEOUT, removing).await, Ok(Ok(())));
         idle && removed
     }
 }
@@ -75,7 +75,7 @@ impl Folder {
 /// Takes the bytes of an object away, as far as the API lets us: an upload of nothing replaces it. After a day it goes by itself.
 async fn empty(client: &Client, upload: &SignedUrl) {
     let nothing = futures_util::stream::empty::<std::io::Result<bytes::Bytes>>();
-    let _ = timeout(PATIENCE, client.put_object(upload, nothing, Some(0))).await;
+    let _ = timeout(CLEANUP_TIMEOUT, client.put_object(upload, nothing, Some(0))).await;
 }
 
 impl Litter {

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-use super::hold::Hold;
+use super::vm_lock::VmLocks;
 use super::{Core, Error, environment};
 use crate::local::sandbox::{self, Console, ExecSpec, Stdin};
 use crate::wire::console::ConsoleToken;
 
 /// How long a token waits for its one connection.
-const LIFE: Duration = Duration::from_secs(60);
+const TOKEN_TTL: Duration = Duration::from_secs(60);
 
 /// The user's shell if there is one, as a login shell.
 const LOGIN_SHELL: &str = r#"for shell in "$SHELL" /bin/bash /bin/sh; do
@@ -35,7 +35,7 @@ impl ConsoleTokens {
     fn put(&self, token: String, vm: String) {
         let mut tokens = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         tokens.retain(|_, (_, until)| *until > Instant::now());
-        tokens.insert(token, (vm, Instant::now() + LIFE));
+        tokens.insert(token, (vm, Instant::now() + TOKEN_TTL));
     }
 
     /// Takes a token out, whatever becomes of it.
@@ -50,14 +50,14 @@ impl ConsoleTokens {
 impl Core {
     /// A token for one console of a running VM.
     pub(crate) fn console_token(&self, id: &str) -> Result<ConsoleToken, Error> {
-        let held = self.hold(id, Hold::Shared)?;
+        let held = self.hold(id, VmLocks::Shared)?;
         self.machine(&held)?;
         // Two random UUIDs: 244 bits of the system's random source.
         let token = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
         self.console_tokens.put(token.clone(), held.vm.id.clone());
         Ok(ConsoleToken {
             token,
-            expires_in_sec: Some(LIFE.as_secs() as i32),
+            expires_in_sec: Some(TOKEN_TTL.as_secs() as i32),
             websocket_path: format!("/v1/vms/{}/console/ws", held.vm.id),
         })
     }
@@ -69,7 +69,7 @@ impl Core {
 
     /// Starts a login shell on a terminal. It hangs up when its handle is dropped.
     pub(crate) fn console(&self, id: &str) -> Result<Console, Error> {
-        let held = self.hold(id, Hold::Shared)?;
+        let held = self.hold(id, VmLocks::Shared)?;
         let known = self.machine(&held)?;
         let mut more = self
             .proxy

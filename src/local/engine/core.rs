@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use super::Error;
 use super::consoles::ConsoleTokens;
-use super::doors::Doors;
+use super::deferred_removal::DeferredRemoval;
+use super::guest_listeners::GuestListeners;
 use super::machines::Machines;
-use super::trash::Trash;
 
 use crate::local::blobs::{Objects, Signer};
 use crate::local::egress::{Reach, ReservedPort};
@@ -34,13 +34,13 @@ pub(crate) struct Core {
     /// Tells this run of the computer from others.
     pub(super) host_boot: String,
     pub(super) machines: Machines,
-    pub(super) doors: Doors,
+    pub(super) listeners: GuestListeners,
     pub(super) console_tokens: ConsoleTokens,
     pub(super) objects: Objects,
     pub(super) signer: Signer,
     /// The port of the proxy in VMs and what it reaches, if they have one.
     pub(super) proxy: Option<(ReservedPort, Reach)>,
-    trash: Trash,
+    trash: DeferredRemoval,
     /// Whether a keeper is about to be started.
     pub(super) keeper_is_wanted: Arc<AtomicBool>,
     _presence: Presence,
@@ -88,9 +88,9 @@ impl Core {
         })?);
         reserve::ensure(&folder);
         Ok(Arc::new(Self {
-            trash: Trash::new(folder.trash(), host.clone()),
+            trash: DeferredRemoval::new(folder.trash(), host.clone()),
             machines: Machines::default(),
-            doors: Doors::default(),
+            listeners: GuestListeners::default(),
             console_tokens: ConsoleTokens::default(),
             proxy,
             keeper_is_wanted: Arc::default(),

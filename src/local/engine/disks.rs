@@ -7,7 +7,7 @@ use crate::local::store::vms::VmRow;
 use crate::wire::vm::status;
 
 /// How much more than it took when it was paused a disk may take, in bytes: to remove files takes room too.
-const GRACE: u64 = 256 << 20;
+const GRACE_BYTES: u64 = 256 << 20;
 
 impl Core {
     /// Pauses the VMs that filled a disk beyond its size. When they go on, the disk may take somewhat more.
@@ -18,7 +18,7 @@ impl Core {
         used: u64,
     ) -> Result<(), Error> {
         let size = format!("{} of {} GiB used", gib(used), row.size_gib);
-        let grace = i64::try_from(used.saturating_add(GRACE)).unwrap_or(i64::MAX);
+        let grace = i64::try_from(used.saturating_add(GRACE_BYTES)).unwrap_or(i64::MAX);
         match key {
             DiskKey::Vm(id) => {
                 let reason = |vm: &VmRow| format!("its disk is full: {size}; {}", way_out(vm));

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::GeneralPurposeConfig;
 use base64::engine::simd::Simd;
 
-use super::hold::Hold;
+use super::vm_lock::VmLocks;
 use super::{Core, Error, environment};
 use crate::local::sandbox::{self, ExecSpec, Process, Stdin};
 use crate::wire::exec::ExecRequest;
@@ -43,7 +43,7 @@ impl Command {
 impl Core {
     /// Starts a program. It ends when its handle is dropped.
     pub(crate) fn start(&self, id: &str, command: &Command) -> Result<Process, Error> {
-        let held = self.hold(id, Hold::Shared)?;
+        let held = self.hold(id, VmLocks::Shared)?;
         let known = self.machine(&held)?;
         let proxy = self
             .proxy

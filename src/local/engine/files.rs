@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-use super::hold::Hold;
+use super::vm_lock::VmLocks;
 use super::{Core, Error, clock, exec};
 use crate::local::address::Authority;
 use crate::local::blobs::{Object, Operation, Refusal, Upload};
@@ -17,13 +17,13 @@ use crate::wire::exec::ExecResponse;
 use crate::wire::file::{FileFetchRequest, FilePresignRequest, FilePresignResponse};
 
 /// How long signed URLs live.
-const LIFE: Duration = Duration::from_secs(900);
+const SIGNED_URL_TTL: Duration = Duration::from_secs(900);
 
 /// What uploads for VMs must state.
 const CONTENT_TYPE: &str = "application/octet-stream";
 
 /// How much is written between two looks at the clock, in bytes.
-const STRETCH: u64 = 8 * 1024 * 1024;
+const WRITE_CHUNK: u64 = 8 * 1024 * 1024;
 
 /// Why a signed URL is of no use.
 #[derive(Debug, thiserror::Error)]
@@ -96,7 +96,7 @@ impl Core {
         if request.path.is_empty() {
             return Err(Error::Invalid("path is empty".to_owned()));
         }
-        let held = self.hold(id, Hold::Shared)?;
+        let held = self.hold(id, VmLocks::Shared)?;
         self.machine(&held)?;
         self.stage(Staged {
             vm_id: held.vm.id,
@@ -117,7 +117,7 @@ impl Core {
         };
         self.store
             .write(|transaction| blobs::insert(transaction, &blob))?;
-        let expires = now / 1000 + LIFE.as_secs() as i64;
+        let expires = now / 1000 + SIGNED_URL_TTL.as_secs() as i64;
         let sign = |operation| {
             let query = self.signer.query(&blob.id, operation, expires);
             format!("{}/blobs/{}?{query}", self.url(), blob.id)
@@ -125,7 +125,7 @@ impl Core {
         Ok(FilePresignResponse {
             upload_url: sign(Operation::Put),
             download_url: sign(Operation::Get),
-            expires_in_sec: Some(LIFE.as_secs() as i64),
+            expires_in_sec: Some(SIGNED_URL_TTL.as_secs() as i64),
             max_upload_bytes: Some(blob.max_bytes),
         })
     }
@@ -175,7 +175,7 @@ impl Core {
             )));
         }
         let limit = request.timeout_sec.map(exec::seconds).transpose()?;
-        let held = self.hold(id, Hold::Shared)?;
+        let held = self.hold(id, VmLocks::Shared)?;
         let known = self.machine(&held)?;
         let object = match self.object_of(&held.vm.id, &request.url)? {
             Ok(object) => object,
@@ -253,7 +253,7 @@ fn deliver(
 
 /// Copies the next stretch, in the kernel where it can. None is left when it copied nothing.
 fn copy_some(from: &mut File, to: &mut File) -> io::Result<u64> {
-    io::copy(&mut from.take(STRETCH), to)
+    io::copy(&mut from.take(WRITE_CHUNK), to)
 }
 
 fn outcome(started: Instant, exit_code: i32, stderr: String) -> ExecResponse {

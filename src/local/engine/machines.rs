@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
 
-use super::doors::OpenDoors;
-use super::hold::Held;
+use super::guest_listeners::OpenListeners;
+use super::vm_lock::VmLock;
 use super::{Core, Error, clock};
 use crate::local::sandbox::{self, BootSpec, Booter, Machine};
 use crate::local::store::timers;
@@ -24,7 +24,7 @@ pub(super) struct Machines {
 pub(super) struct Known {
     nonce: String,
     pub(super) machine: Machine,
-    pub(super) doors: OpenDoors,
+    pub(super) listeners: OpenListeners,
 }
 
 impl Machines {
@@ -39,7 +39,7 @@ impl Machines {
         let known = Arc::new(Known {
             nonce: vm.nonce.clone(),
             machine,
-            doors: OpenDoors::default(),
+            listeners: OpenListeners::default(),
         });
         self.lock().insert(vm.id.clone(), known.clone());
         known
@@ -100,7 +100,7 @@ impl Core {
     }
 
     /// The machine of a VM that must be running, with our doors in it. Notes it when it is not running any more.
-    pub(super) fn machine(&self, held: &Held) -> Result<Arc<Known>, Error> {
+    pub(super) fn machine(&self, held: &VmLock) -> Result<Arc<Known>, Error> {
         let vm = &held.vm;
         if vm.status != status::RUNNING {
             return Err(not_running(vm));

@@ -3,7 +3,7 @@
 use super::Error;
 
 /// The longest name, in code points.
-const LONGEST: usize = 64;
+const LONGEST_NAME: usize = 64;
 
 /// Trims a name, folds each run of whitespace to one space and cuts it to 64 code points.
 ///
@@ -12,7 +12,7 @@ const LONGEST: usize = 64;
 pub(super) fn clean(name: &str) -> Result<String, Error> {
     let folded = name.split_whitespace().collect::<Vec<_>>().join(" ");
     check_text("name", &folded)?;
-    let cut: String = folded.chars().take(LONGEST).collect();
+    let cut: String = folded.chars().take(LONGEST_NAME).collect();
     Ok(cut.trim_end().to_owned())
 }
 

@@ -1,7 +1,7 @@
 //! Pausing and resuming: all processes of a VM stop where they are, and go on from there.
 
-use super::hold::{Held, Hold};
 use super::launch::claim;
+use super::vm_lock::{VmLock, VmLocks};
 use super::{Core, Error, clock};
 use crate::local::store::vms::{self, VmRow};
 use crate::local::store::{stacks, timers};
@@ -11,14 +11,14 @@ use crate::wire::vm::{Vm, status};
 impl Core {
     /// Stops all processes of a VM and gives back what it takes of the quotas. A paused one stays as it is.
     pub(crate) fn pause_vm(&self, id: &str) -> Result<Vm, Error> {
-        let held = self.hold(id, Hold::Alone)?;
+        let held = self.hold(id, VmLocks::Alone)?;
         if held.vm.status != status::PAUSED {
             self.pause_held(&held)?;
         }
         Ok(self.describe(&self.vm_row(id)?))
     }
 
-    pub(super) fn pause_held(&self, held: &Held) -> Result<(), Error> {
+    pub(super) fn pause_held(&self, held: &VmLock) -> Result<(), Error> {
         let id = &held.vm.id;
         let known = self.machine(held)?;
         // Noted first: if this process dies in between, the next one that uses the VM lets it go on.
@@ -44,7 +44,7 @@ impl Core {
 
     /// Lets the processes of a paused VM go on, and boots a stopped one on its disk. A running one stays as it is.
     pub(crate) fn resume_vm(&self, id: &str) -> Result<Vm, Error> {
-        let held = self.hold(id, Hold::Alone)?;
+        let held = self.hold(id, VmLocks::Alone)?;
         match held.vm.status.as_str() {
             status::RUNNING => {}
             status::PAUSED => self.go_on(&held)?,
@@ -62,7 +62,7 @@ impl Core {
         Ok(self.describe(&vm))
     }
 
-    fn go_on(&self, held: &Held) -> Result<(), Error> {
+    fn go_on(&self, held: &VmLock) -> Result<(), Error> {
         let vm = &held.vm;
         if !self.is_alive(vm)? {
             return Err(self.note_gone(vm)?);

@@ -3,7 +3,7 @@
 //! A verb notes in the row what it is about to do with a VM, and holds the VM alone. So whoever holds a VM with such a
 //! note knows that the process is gone.
 
-use super::hold::Held;
+use super::vm_lock::VmLock;
 use super::{Core, Error};
 use crate::local::sandbox::{self, Machine};
 use crate::local::store::vms::{self, VmRow};
@@ -18,12 +18,12 @@ impl Core {
     /// Does what is left to be done for a VM that is held alone, and returns the row as it is then.
     ///
     /// What cannot be done stays noted, and is no reason not to use or delete the VM.
-    pub(super) fn recover(&self, held: Held) -> Result<Held, Error> {
+    pub(super) fn recover(&self, held: VmLock) -> Result<VmLock, Error> {
         if !held.vm.needs_recovery() {
             return Ok(held);
         }
         self.finish_verb(&held.vm).ok();
-        Ok(Held {
+        Ok(VmLock {
             vm: self.vm_row(&held.vm.id)?,
             ..held
         })

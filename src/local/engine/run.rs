@@ -20,20 +20,20 @@ const CHUNK: usize = 64 * 1024;
 
 /// A child in the background may keep the pipes open for ever. After the program itself has ended, so much silence
 /// ends the run.
-const SILENCE: Duration = Duration::from_millis(200);
+const QUIET_PERIOD: Duration = Duration::from_millis(200);
 
 /// And a child that is never silent gets so long.
-const FAREWELL: Duration = Duration::from_secs(5);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The exit code that stands for running out of time.
 const TIMED_OUT: i32 = 124;
 
 /// A read of less than this is small, in bytes.
-const SMALL: usize = 4 * 1024;
+const SMALL_OUTPUT: usize = 4 * 1024;
 
 /// After two small reads within three times this the next waits so long: a program that writes line by line would else be
 /// held up by all the work for each line. What comes alone is sent at once.
-const GATHER: Duration = Duration::from_millis(1);
+const GATHER_TIME: Duration = Duration::from_millis(1);
 
 const SIGKILL: i32 = 9;
 
@@ -230,7 +230,7 @@ impl Run {
         let silence = self
             .ended
             .as_ref()
-            .map(|ended| (ended.heard + SILENCE).min(ended.at + FAREWELL));
+            .map(|ended| (ended.heard + QUIET_PERIOD).min(ended.at + DRAIN_TIMEOUT));
         let deadline = self
             .deadline
             .filter(|_| self.ended.is_none() && !self.timed_out);
@@ -288,7 +288,9 @@ impl Run {
 
     fn note_output(&mut self, channel: Channel) -> io::Result<()> {
         let now = Deadline::now();
-        let is_close = self.heard.is_some_and(|before| now - before < 3 * GATHER);
+        let is_close = self
+            .heard
+            .is_some_and(|before| now - before < 3 * GATHER_TIME);
         self.heard = Some(now);
         if let Some(ended) = &mut self.ended {
             ended.heard = now;
@@ -299,10 +301,14 @@ impl Run {
             Channel::Stderr => &mut self.stderr,
         };
         let Some(pipe) = pipe else { return Ok(()) };
-        let most = if pipe.is_unwatched() { CHUNK } else { SMALL };
+        let most = if pipe.is_unwatched() {
+            CHUNK
+        } else {
+            SMALL_OUTPUT
+        };
         if is_close && self.filled < most {
             pipe.unwatch()?;
-            self.gathers = Some(now + GATHER);
+            self.gathers = Some(now + GATHER_TIME);
         } else if self.filled == CHUNK {
             pipe.make_room();
         }

@@ -7,7 +7,7 @@ use crate::wire::service::{
 };
 
 /// How many services a VM may have.
-const MOST: usize = 16;
+const MOST_SERVICES: usize = 16;
 
 impl Core {
     /// The services of a VM, by name.
@@ -91,9 +91,9 @@ impl Core {
 
 /// Puts one where its name belongs.
 fn add(services: &mut Vec<Service>, service: Service) -> Result<Service, Error> {
-    if services.len() >= MOST {
+    if services.len() >= MOST_SERVICES {
         return Err(Error::OverQuota(format!(
-            "the vm has {MOST} services, which is the most that it may have"
+            "the vm has {MOST_SERVICES} services, which is the most that it may have"
         )));
     }
     let place = services.partition_point(|known| known.name < service.name);

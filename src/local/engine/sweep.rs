@@ -11,7 +11,7 @@ use crate::local::store::{blobs, credentials, stacks, vms, volumes};
 use crate::wire::vm::status;
 
 /// How long staging objects are kept.
-const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+const KEEP_TIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Core {
     /// Finishes or undoes what other processes left half-made, and removes what has had its time.
@@ -97,7 +97,7 @@ impl Core {
     }
 
     fn sweep_blobs(&self) -> Result<(), Error> {
-        let oldest = clock::now_ms() - KEPT.as_millis() as i64;
+        let oldest = clock::now_ms() - KEEP_TIME.as_millis() as i64;
         if self
             .store
             .read(|connection| blobs::has_older(connection, oldest))?

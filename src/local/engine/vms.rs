@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use super::hold::{Held, Hold};
+use super::vm_lock::{VmLock, VmLocks};
 use super::{Core, Error, attachments, clock, firewall, labels, names, timers};
 use crate::local::store::vms::VmRow;
 use crate::local::store::{self, blobs, stacks, vms};
@@ -91,7 +91,7 @@ impl Core {
 
     /// Kills a VM and removes all that it had. Its disk goes in the background.
     pub(crate) fn delete_vm(&self, id: &str) -> Result<Deleted, Error> {
-        let held = self.hold(id, Hold::Alone)?;
+        let held = self.hold(id, VmLocks::Alone)?;
         self.delete_held(&held)?;
         Ok(Deleted {
             id: id.to_owned(),
@@ -99,7 +99,7 @@ impl Core {
         })
     }
 
-    pub(super) fn delete_held(&self, held: &Held) -> Result<(), Error> {
+    pub(super) fn delete_held(&self, held: &VmLock) -> Result<(), Error> {
         let note = || {
             let set = |transaction: &rusqlite::Transaction<'_>| {
                 vms::set_status(transaction, &held.vm.id, status::DELETING, "")
@@ -116,7 +116,7 @@ impl Core {
         match work() {
             Err(Error::Store(error)) if local::is_full(&error) => {
                 self.end_machine(vm)?;
-                self.host.discard(&self.folder.layer(&vm.upper))?;
+                self.host.remove_tree(&self.folder.layer(&vm.upper))?;
                 work()
             }
             other => other,

@@ -15,7 +15,7 @@ use super::json;
 const BODY_READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The largest JSON body, in bytes. Standard input of an exec is the largest part of one.
-const LIMIT: usize = 16 * 1024 * 1024;
+const BODY_LIMIT: usize = 16 * 1024 * 1024;
 
 /// How much of a body that is too large is read before giving up, in bytes.
 const MOST_DROPPED: usize = 64 * 1024 * 1024;
@@ -56,7 +56,7 @@ async fn read(request: Request) -> Result<Vec<u8>, Failure> {
         })?
     {
         let chunk = chunk.map_err(|_| Failure::invalid("the body broke off"))?;
-        if dropped == 0 && bytes.len() + chunk.len() <= LIMIT {
+        if dropped == 0 && bytes.len() + chunk.len() <= BODY_LIMIT {
             bytes.extend_from_slice(&chunk);
             continue;
         }
@@ -66,7 +66,7 @@ async fn read(request: Request) -> Result<Vec<u8>, Failure> {
         }
     }
     if dropped > 0 {
-        let message = format!("the body is larger than {LIMIT} bytes");
+        let message = format!("the body is larger than {BODY_LIMIT} bytes");
         return Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, message));
     }
     Ok(bytes)

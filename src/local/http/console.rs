@@ -26,7 +26,7 @@ use crate::wire::console::{ConsoleToken, Resize};
 /// How much of the terminal's output goes into one message, in bytes.
 const CHUNK: usize = 32 * 1024;
 /// The largest message that is taken, in bytes.
-const LARGEST: usize = 1024 * 1024;
+const LARGEST_MESSAGE: usize = 1024 * 1024;
 /// How much may wait to be typed before no more is read from the socket, in bytes.
 const MOST_TYPED: usize = 4 * 1024 * 1024;
 
@@ -59,8 +59,8 @@ pub(super) async fn open(
     caller.authenticate();
     let console = work(move || core.console(&id)).await?;
     Ok(upgrade
-        .max_message_size(LARGEST)
-        .max_frame_size(LARGEST)
+        .max_message_size(LARGEST_MESSAGE)
+        .max_frame_size(LARGEST_MESSAGE)
         .on_upgrade(async |socket| {
             // A connection that breaks hangs the console up, as one that closes.
             serve(socket, console).await.ok();

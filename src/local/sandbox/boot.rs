@@ -15,17 +15,17 @@ use uuid::Uuid;
 
 use super::booter::{BOOT_STEP_TIMEOUT, BOOTER, INIT};
 use super::cgroup;
-use super::discard;
+use super::control_socket::{group_note, remove_traces, socket_name};
 use super::disk_lock;
 use super::error::Error;
 use super::host::Host;
 use super::image::ROOT_TREE;
 use super::machine::Machine;
 use super::message::{
-    BindPlan, BootPlan, BootReport, Exact, LowerKind, LowerPlan, OverlayPlan, uuid_text,
+    BindPlan, BootPlan, BootReport, LowerKind, LowerPlan, OverlayPlan, RawPath, uuid_text,
 };
-use super::place::{group_note, remove_traces, socket_name};
 use super::program_file;
+use super::remove_tree;
 use super::socket;
 use super::spec::BootSpec;
 use super::tree::Owners;
@@ -123,15 +123,15 @@ impl Drop for Booter {
 
 pub(super) fn boot(host: &Host, booter: Booter, spec: &BootSpec) -> Result<Machine, Error> {
     let disk = disk_lock::lock(&spec.upper)?;
-    discard::ensure_folder(&spec.run, 0o700)?;
+    remove_tree::ensure_folder(&spec.run, 0o700)?;
     // With the disk locked, no earlier boot is alive.
     remove_traces(&spec.run);
     let result = start(host, booter, spec, &disk);
     if result.is_err() {
         let name = socket_name(spec.id, spec.nonce);
         cgroup::remove(&spec.run.join(group_note(&name)));
-        discard::discard(&spec.run.join(name))?;
-        discard::discard(&spec.work)?;
+        remove_tree::remove_tree(&spec.run.join(name))?;
+        remove_tree::remove_tree(&spec.work)?;
     }
     result.map(|()| Machine::at(&spec.run, spec.id, spec.nonce))
 }
@@ -171,7 +171,7 @@ fn stop(booter: &mut Child, report: &OwnedFd) {
 
 fn bind(run: &Path, name: &str) -> Result<OwnedFd, Error> {
     let path = run.join(name);
-    discard::discard(&path)?;
+    remove_tree::remove_tree(&path)?;
     let control = socket::unconnected().map_err(Error::Socket)?;
     socket::with_address(run, name, |address| rustix::net::bind(&control, address))
         .map_err(Error::file(&path))?;
@@ -223,13 +223,13 @@ fn plan(host: &Host, spec: &BootSpec) -> Result<BootPlan, Error> {
         });
         let lowers = layers.chain(tree.lowers.iter().cloned());
         overlays.push(OverlayPlan {
-            target: Exact::from(tree.target),
-            upper: Exact::from(absolute(&spec.upper.join(tree.name))?),
-            work: Exact::from(absolute(&work)?),
+            target: RawPath::from(tree.target),
+            upper: RawPath::from(absolute(&spec.upper.join(tree.name))?),
+            work: RawPath::from(absolute(&work)?),
             lowers: lowers
                 .map(|(path, kind)| {
                     Ok(LowerPlan {
-                        path: Exact::from(absolute(&path)?),
+                        path: RawPath::from(absolute(&path)?),
                         kind,
                     })
                 })
@@ -242,17 +242,17 @@ fn plan(host: &Host, spec: &BootSpec) -> Result<BootPlan, Error> {
         id: uuid_text::Uuid(spec.id),
         hostname: spec.hostname.clone(),
         first_user: host.owners.first_user(),
-        scratch: Exact::from(&host.image.scratch),
+        scratch: RawPath::from(&host.image.scratch),
         overlays,
         binds: binds(host, spec)?,
-        hidden: host.image.hidden.iter().map(Exact::from).collect(),
+        hidden: host.image.hidden.iter().map(RawPath::from).collect(),
         groups: host
             .groups
             .plan(&host.mark, spec.id, spec.memory_mib, &processors),
         shields_groups: host.groups.belong_to_user && host.owners.first_user().is_none(),
         processors,
         memory_mib: spec.memory_mib,
-        group_note: Exact::from(absolute(&spec.run.join(group_note(&name)))?),
+        group_note: RawPath::from(absolute(&spec.run.join(group_note(&name)))?),
     })
 }
 
@@ -275,16 +275,16 @@ fn choose_processors(spec: &BootSpec) -> io::Result<Vec<usize>> {
 fn binds(host: &Host, spec: &BootSpec) -> Result<Vec<BindPlan>, Error> {
     let system = host.image.binds.iter().map(|path| {
         Ok(BindPlan {
-            source: Exact::from(path),
-            target: Exact::from(path),
+            source: RawPath::from(path),
+            target: RawPath::from(path),
             read_only: true,
             system: true,
         })
     });
     let volumes = spec.volumes.iter().map(|volume| {
         Ok(BindPlan {
-            source: Exact::from(absolute(&volume.source)?),
-            target: Exact::from(&volume.target),
+            source: RawPath::from(absolute(&volume.source)?),
+            target: RawPath::from(&volume.target),
             read_only: volume.read_only,
             system: false,
         })

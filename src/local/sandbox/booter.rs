@@ -12,14 +12,15 @@ use rustix::net::RecvFlags;
 use rustix::process::WaitOptions;
 use rustix::thread::UnshareFlags;
 
+use super::boot_error::{Failure, Step};
 use super::cgroup::{self, Membership};
 use super::handles::Handles;
 use super::kernel::{self, Fork};
 use super::message::{BootPlan, BootReport};
-use super::step::{Failure, Step};
 use super::tree::{Owners, USERS};
 use super::{
-    guest_root, init, kernel_limits, overlay, program_file, ready, socket, syscall_filter, terminal,
+    guest_root, init, init_setup, kernel_limits, overlay, program_file, socket, syscall_filter,
+    terminal,
 };
 
 /// How the engine calls this program when it is to be a booter.
@@ -236,7 +237,7 @@ fn become_root() -> io::Result<()> {
 fn enter(plan: &BootPlan, inherited: Inherited) -> Result<Handles, Failure> {
     let has_freezer = inherited.groups.programs.freezer.is_some();
     let inner = guest_root::enter(plan, !has_freezer)?;
-    ready::prepare(plan, &inherited.control, &inherited.groups)?;
+    init_setup::prepare(plan, &inherited.control, &inherited.groups)?;
     Ok(Handles {
         control: inherited.control,
         disk_lock: inherited.disk_lock,

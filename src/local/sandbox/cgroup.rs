@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::freezer::Freezer;
-use super::message::{BootPlan, Exact, GroupPlan, Members};
+use super::message::{BootPlan, GroupPlan, Members, RawPath};
+use super::self_test;
 use super::spec::LimitsSupport;
-use super::trial;
 
 /// Processes that a machine may have.
 pub(super) const PROCESSES: u64 = 4096;
@@ -186,7 +186,7 @@ impl Groups {
     }
 
     fn stale(&self, mark: &str, is_known: impl Fn(&str) -> bool) -> Vec<PathBuf> {
-        let (own, of_trials) = (group_name(mark, ""), group_name(trial::MARK, ""));
+        let (own, of_trials) = (group_name(mark, ""), group_name(self_test::MARK, ""));
         let is_stale = |group: &fs::DirEntry| {
             let name = group.file_name();
             let name = name.to_str().unwrap_or_default();
@@ -211,7 +211,7 @@ fn is_older(path: &Path, age: Duration) -> bool {
 
 fn group(path: PathBuf, settings: Vec<(String, String)>, members: Members) -> GroupPlan {
     GroupPlan {
-        path: Exact::from(path),
+        path: RawPath::from(path),
         settings,
         members,
     }

@@ -2,8 +2,8 @@ use std::os::fd::OwnedFd;
 
 use rustix::termios::Winsize;
 
+use super::control_socket::{ask, expect_descriptor};
 use super::error::Error;
-use super::place::{ask, expect_descriptor};
 use super::process::{Running, request};
 use super::spec::ExecSpec;
 

@@ -16,7 +16,7 @@ use rustix::thread::UnshareFlags;
 use super::copy::{self, Ownership};
 use super::error::Error;
 use super::kernel;
-use super::message::Exact;
+use super::message::RawPath;
 use super::socket;
 
 /// How this program is called when it is to copy.
@@ -24,15 +24,15 @@ const NAME: &str = "fastvm-copier";
 
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 struct CopyRequest {
-    from: Exact,
-    to: Exact,
+    from: RawPath,
+    to: RawPath,
 }
 
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum CopyReport {
     Done,
-    Failed { path: Exact, errno: i32 },
+    Failed { path: RawPath, errno: i32 },
 }
 
 /// Copies a tree in a process of its own, which ends with this one.
@@ -50,8 +50,8 @@ pub(super) fn copy_tree(program: &Path, from: &Path, to: &Path) -> Result<(), Er
         .map_err(Error::file(program))?;
     let absolute = |path: &Path| std::path::absolute(path).map_err(Error::file(path));
     let request = CopyRequest {
-        from: Exact::from(absolute(from)?),
-        to: Exact::from(absolute(to)?),
+        from: RawPath::from(absolute(from)?),
+        to: RawPath::from(absolute(to)?),
     };
     let heard = socket::send(ours.as_fd(), &request, &[])
         .and_then(|()| socket::receive::<CopyReport>(ours.as_fd(), RecvFlags::empty()));
@@ -96,7 +96,7 @@ fn run() -> io::Result<()> {
     let report = match copy::copy_tree(from, to, Ownership::Own) {
         Ok(()) => CopyReport::Done,
         Err(Error::File { path, source }) => CopyReport::Failed {
-            path: Exact::from(path),
+            path: RawPath::from(path),
             errno: source.raw_os_error().unwrap_or(libc::EIO),
         },
         Err(_) => CopyReport::Failed {

@@ -49,7 +49,7 @@ pub(super) fn copy_tree(from: &Path, to: &Path, ownership: Ownership) -> Result<
         CString::new(name.as_bytes()).map_err(|error| Error::file(path)(error.into()))
     };
     let (from_name, to_name) = (name(from)?, name(to)?);
-    let place = Place {
+    let place = ControlSocket {
         from: open(from)?,
         to: open(to)?,
     };
@@ -70,7 +70,7 @@ pub(super) fn copy_tree(from: &Path, to: &Path, ownership: Ownership) -> Result<
 }
 
 /// The same folder in the original and in the copy.
-struct Place {
+struct ControlSocket {
     from: OwnedFd,
     to: OwnedFd,
 }
@@ -100,7 +100,7 @@ struct Copier {
 type Copied<T> = rustix::io::Result<T>;
 
 impl Copier {
-    fn copy_all(&mut self, outer: &Place, from_name: &CStr, to_name: &CStr) -> Copied<()> {
+    fn copy_all(&mut self, outer: &ControlSocket, from_name: &CStr, to_name: &CStr) -> Copied<()> {
         let found = statat(&outer.from, from_name, AtFlags::SYMLINK_NOFOLLOW)?;
         if !is_folder(&found) {
             return self.copy_entry(outer, from_name, to_name, &found);
@@ -129,13 +129,13 @@ impl Copier {
     /// Makes the copy of a folder and copies all in it but other folders.
     fn enter(
         &mut self,
-        outer: &Place,
+        outer: &ControlSocket,
         from_name: &CStr,
         to_name: &CStr,
         found: Stat,
-    ) -> Copied<(Place, Level)> {
+    ) -> Copied<(ControlSocket, Level)> {
         mkdirat(&outer.to, to_name, Mode::RWXU)?;
-        let place = Place {
+        let place = ControlSocket {
             from: openat(&outer.from, from_name, FOLDER, Mode::empty())?,
             to: openat(&outer.to, to_name, FOLDER, Mode::empty())?,
         };
@@ -166,7 +166,7 @@ impl Copier {
 
     fn copy_entry(
         &mut self,
-        place: &Place,
+        place: &ControlSocket,
         from_name: &CStr,
         to_name: &CStr,
         found: &Stat,
@@ -222,7 +222,7 @@ impl Copier {
 
     fn copy_attributes(
         &mut self,
-        place: &Place,
+        place: &ControlSocket,
         from_name: &CStr,
         to_name: &CStr,
         found: &Stat,
@@ -261,7 +261,7 @@ impl Copier {
     }
 }
 
-impl Place {
+impl ControlSocket {
     fn identities(&self) -> Copied<[(u64, u64); 2]> {
         let identity = |folder: &OwnedFd| fstat(folder).map(|found| (found.st_dev, found.st_ino));
         Ok([identity(&self.from)?, identity(&self.to)?])
@@ -269,9 +269,9 @@ impl Place {
 }
 
 /// Goes back to the folder that this one is in.
-fn leave(place: &Place, parent: &Level) -> Copied<Place> {
+fn leave(place: &ControlSocket, parent: &Level) -> Copied<ControlSocket> {
     let up = |folder: &OwnedFd| openat(folder, "..", FOLDER, Mode::empty());
-    let outer = Place {
+    let outer = ControlSocket {
         from: up(&place.from)?,
         to: up(&place.to)?,
     };

@@ -3,9 +3,9 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use super::control_socket::{ask, expect_descriptor};
 use super::error::Error;
-use super::message::{Exact, Reply, Request};
-use super::place::{ask, expect_descriptor};
+use super::message::{RawPath, Reply, Request};
 
 /// A file being written into a machine. Until it is committed nobody inside sees it under its name, and
 /// dropping it removes what was written.
@@ -19,7 +19,7 @@ pub struct GuestFile {
 
 impl GuestFile {
     pub(super) fn create(control: OwnedFd, path: &Path) -> Result<Self, Error> {
-        let request = Request::Create(Exact::from(path));
+        let request = Request::Create(RawPath::from(path));
         let answer = ask(&control, &request, || path.display().to_string())?;
         Ok(Self {
             file: File::from(expect_descriptor(answer)?),

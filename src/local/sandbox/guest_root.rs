@@ -12,9 +12,9 @@ use rustix::mount::{
     MountFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount, move_mount, unmount,
 };
 
+use super::boot_error::{Failure, Step};
 use super::message::BootPlan;
 use super::overlay::clone_tree;
-use super::step::{Failure, Step};
 use super::terminal;
 
 /// Kernel files that tell about or act on the whole computer. The kernel refuses what matters in them to

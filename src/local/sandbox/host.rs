@@ -14,7 +14,9 @@ use super::image::{self, Image};
 use super::machine::Machine;
 use super::spec::{BootSpec, HostOptions, LimitsSupport, Mode};
 use super::tree::Owners;
-use super::{copier, copy, discard, disk_lock, place, stray, trial, volume_owners};
+use super::{
+    control_socket, copier, copy, disk_lock, remove_tree, self_test, stray, volume_owners,
+};
 
 /// What this computer can do for its user: makes machines and the trees that they live on.
 #[derive(Debug, Clone)]
@@ -34,7 +36,7 @@ impl Host {
     /// [`Error::Unsupported`] says what is missing and how to get it.
     pub fn detect(options: HostOptions) -> Result<Self, Error> {
         let images = options.data.join("images");
-        discard::ensure_folder(&images, 0o700)?;
+        remove_tree::ensure_folder(&images, 0o700)?;
         let images = fs::canonicalize(&images).map_err(Error::file(&images))?;
         let owners = Owners::of_this_user();
         let mut host = Self {
@@ -44,7 +46,7 @@ impl Host {
             owners,
             groups: Groups::detect(),
         };
-        trial::run_once(&mut host, &images, &options.rootfs)?;
+        self_test::run_once(&mut host, &images, &options.rootfs)?;
         Ok(host)
     }
 
@@ -53,7 +55,7 @@ impl Host {
     /// # Errors
     /// [`Error::Unsupported`] says what is missing and how to get it.
     pub fn try_machine(&self, images: &Path) -> Result<(), Error> {
-        trial::run(self, images)
+        self_test::run(self, images)
     }
 
     /// Returns the mark of the data folder: the first argument of each process that runs a machine of it.
@@ -71,7 +73,7 @@ impl Host {
 
     /// Removes the sockets, notes and control groups that a machine has left that ended by itself.
     pub fn remove_traces(&self, run: &Path) {
-        place::remove_traces(run);
+        control_socket::remove_traces(run);
     }
 
     /// Removes the control groups that machines have left, except those that `is_known` knows by id.
@@ -145,7 +147,7 @@ impl Host {
     /// Makes a new, empty upper.
     pub fn create_disk(&self, upper: &Path) -> Result<(), Error> {
         // Nobody else may get at the programs in it that run as their owner.
-        discard::ensure_folder(upper, 0o700)?;
+        remove_tree::ensure_folder(upper, 0o700)?;
         for tree in &self.image.trees {
             let path = upper.join(tree.name);
             fs::create_dir(&path).map_err(Error::file(&path))?;
@@ -163,14 +165,14 @@ impl Host {
             Owners::From(_) => copy::copy_tree(from, to, copy::Ownership::Kept),
         };
         if copied.is_err() {
-            discard::discard(to)?;
+            remove_tree::remove_tree(to)?;
         }
         copied
     }
 
     /// Removes a tree of ours, however unreadable; one that is missing is fine.
-    pub fn discard(&self, path: &Path) -> Result<(), Error> {
-        discard::discard(path)
+    pub fn remove_tree(&self, path: &Path) -> Result<(), Error> {
+        remove_tree::remove_tree(path)
     }
 }
 

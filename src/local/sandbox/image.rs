@@ -7,11 +7,11 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
-use super::discard;
 use super::error::Error;
 use super::etc;
 use super::hidden;
 use super::message::LowerKind;
+use super::remove_tree;
 use super::spec::Rootfs;
 use super::tree::Owners;
 
@@ -91,7 +91,7 @@ const PACKAGES: &str = "/var/lib/dpkg";
 /// Finds what this computer has and makes the base tree if it is not there yet.
 pub(super) fn prepare(images: &Path, rootfs: &Rootfs, owners: Owners) -> Result<Image, Error> {
     let scratch = images.join("mnt");
-    discard::ensure_folder(&scratch, 0o755)?;
+    remove_tree::ensure_folder(&scratch, 0o755)?;
     match rootfs {
         Rootfs::Host => prepare_host(images, owners, scratch),
         Rootfs::Directory(path) => {
@@ -204,11 +204,11 @@ fn base_tree(
         build(&fresh)
             .map_err(Error::file(&fresh))
             .and_then(|()| match fs::rename(&fresh, &path) {
-                Err(_) if path.is_dir() => discard::discard(&fresh),
+                Err(_) if path.is_dir() => remove_tree::remove_tree(&fresh),
                 result => result.map_err(Error::file(&path)),
             });
     if made.is_err() {
-        discard::discard(&fresh)?;
+        remove_tree::remove_tree(&fresh)?;
     }
     made.map(|()| path)
 }

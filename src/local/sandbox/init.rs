@@ -9,15 +9,15 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SocketFlags};
 use rustix::process::{Pid, WaitOptions, WaitStatus};
 
-use super::halt::Stop;
+use super::file_write::FileWrite;
 use super::handles::Handles;
 use super::kernel;
 use super::launch;
 use super::message::{Reply, Request};
-use super::parcel::Parcel;
 use super::socket;
 use super::spec::Exit;
-use super::{halt, ports, terminal};
+use super::stop::Stop;
+use super::{ports, stop, terminal};
 
 /// How long the processes of a caller that is gone may tidy up.
 const GRACE: Duration = Duration::from_secs(2);
@@ -39,7 +39,7 @@ enum Holds {
     /// A process that has not been reaped yet, and is the leader of its group.
     Process(Pid),
     /// A file that is being written; dropping it removes the file.
-    Parcel(Parcel),
+    FileWrite(FileWrite),
     /// All processes, stopped.
     Stopped(Stop),
 }
@@ -60,7 +60,7 @@ pub(super) fn serve(handles: &Handles, engine: u32) -> ! {
     let mut abandoned: Vec<Pid> = Vec::new();
     let mut doomed: Vec<Doomed> = Vec::new();
     loop {
-        let due = if halt::is_stopped() { &[] } else { &doomed[..] };
+        let due = if stop::is_stopped() { &[] } else { &doomed[..] };
         let ready = wait_for_any(&children, control, &connections, due);
         for (index, revents) in ready.connections.into_iter().enumerate().rev() {
             if !revents.is_empty()
@@ -70,13 +70,13 @@ pub(super) fn serve(handles: &Handles, engine: u32) -> ! {
             }
         }
         // What is stopped stays so, and has its time when it goes on.
-        if !halt::is_stopped() {
+        if !stop::is_stopped() {
             doomed.extend(abandoned.drain(..).map(doom));
         }
         if ready.children {
             reap(&children, &mut connections);
         }
-        if !halt::is_stopped() {
+        if !stop::is_stopped() {
             end(&mut doomed);
         }
         if ready.control
@@ -135,8 +135,8 @@ fn hang_up(handles: &Handles, connection: &Connection) -> Option<Pid> {
     match connection.holds {
         Holds::Process(leader) => return Some(leader),
         // What cannot be done now, the next engine does.
-        Holds::Stopped(stop) => halt::end(handles, stop).unwrap_or_default(),
-        Holds::Nothing | Holds::Parcel(_) => {}
+        Holds::Stopped(stop) => stop::end(handles, stop).unwrap_or_default(),
+        Holds::Nothing | Holds::FileWrite(_) => {}
     }
     None
 }
@@ -260,21 +260,21 @@ fn perform(
         (Request::Listen(port), Holds::Nothing) => ports::listen(port).map(pass),
         (Request::Dial(port), Holds::Nothing) => ports::dial(port).map(pass),
         (Request::Create(target), Holds::Nothing) => {
-            let (parcel, file) = Parcel::open(target.path())?;
-            connection.holds = Holds::Parcel(parcel);
+            let (parcel, file) = FileWrite::open(target.path())?;
+            connection.holds = Holds::FileWrite(parcel);
             Ok(Answer::Descriptor(file.into(), Next::Keep))
         }
-        (Request::Commit, Holds::Parcel(parcel)) => parcel.commit().map(done),
+        (Request::Commit, Holds::FileWrite(parcel)) => parcel.commit().map(done),
         (Request::IsIdle, Holds::Nothing) => {
             Ok(Answer::Now(Reply::Idle(has_no_children()), Next::Close))
         }
-        (Request::StopAll, Holds::Nothing) => halt::stop_all(handles).map(|_| done(())),
+        (Request::StopAll, Holds::Nothing) => stop::stop_all(handles).map(|_| done(())),
         (Request::StopAllWhileConnected, Holds::Nothing) => {
-            connection.holds = Holds::Stopped(halt::stop_all(handles)?);
+            connection.holds = Holds::Stopped(stop::stop_all(handles)?);
             Ok(Answer::Now(Reply::Done, Next::Keep))
         }
         (Request::ContinueAll, Holds::Nothing | Holds::Stopped(_)) => {
-            halt::continue_all(handles)?;
+            stop::continue_all(handles)?;
             connection.holds = Holds::Nothing;
             Ok(done(()))
         }

@@ -12,9 +12,9 @@ use rustix::thread::UnshareFlags;
 
 use super::cgroup;
 use super::handles::Handles;
+use super::init_setup;
 use super::kernel::{self, Fork};
-use super::message::{Exact, ExecRequest};
-use super::ready;
+use super::message::{ExecRequest, RawPath};
 
 /// What a shell searches where the environment names no `PATH`.
 const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -78,7 +78,7 @@ fn connect(handles: &Handles, descriptors: &[OwnedFd]) -> io::Result<()> {
         None => rustix::stdio::dup2_stdin(&handles.null)?,
     }
     kernel::close_from(3, true)?;
-    if let Some(limit) = ready::open_files() {
+    if let Some(limit) = init_setup::open_files() {
         setrlimit(Resource::Nofile, limit)?;
     }
     rustix::process::umask(Mode::from_raw_mode(0o022));
@@ -110,14 +110,14 @@ fn become_program(request: &ExecRequest) -> i32 {
     }
 }
 
-fn strings(list: &[Exact]) -> Result<Vec<CString>, std::ffi::NulError> {
+fn strings(list: &[RawPath]) -> Result<Vec<CString>, std::ffi::NulError> {
     list.iter()
         .map(|text| CString::new(text.0.as_slice()))
         .collect()
 }
 
 /// The files that a name may mean, like `execvpe`: a name with a slash is a path.
-fn candidates(program: &OsStr, env: &[Exact]) -> Vec<PathBuf> {
+fn candidates(program: &OsStr, env: &[RawPath]) -> Vec<PathBuf> {
     if program.is_empty() {
         return Vec::new();
     }

@@ -11,14 +11,14 @@ use uuid::Uuid;
 
 use super::cgroup;
 use super::console::Console;
-use super::discard;
+use super::control_socket::{
+    ControlSocket, INIT_TIMEOUT, ask, expect_descriptor, has_ended, hear, is_ready, socket_name,
+};
 use super::error::Error;
 use super::guest_file::GuestFile;
 use super::message::{Reply, Request};
-use super::place::{
-    INIT_TIMEOUT, Place, ask, expect_descriptor, has_ended, hear, is_ready, socket_name,
-};
 use super::process::Process;
+use super::remove_tree;
 use super::socket;
 use super::spec::ExecSpec;
 use super::tree::Owners;
@@ -43,7 +43,7 @@ fn ask_processes(socket: &OwnedFd, request: &Request) -> Result<(), Error> {
 /// A live machine. It outlives this handle and this process; another one connects again.
 #[derive(Debug, Clone)]
 pub struct Machine {
-    place: Arc<Place>,
+    place: Arc<ControlSocket>,
 }
 
 impl Machine {
@@ -73,7 +73,7 @@ impl Machine {
     /// One that is known to be there.
     pub(super) fn at(run: &Path, id: Uuid, nonce: Uuid) -> Self {
         Self {
-            place: Arc::new(Place {
+            place: Arc::new(ControlSocket {
                 run: run.to_owned(),
                 name: socket_name(id, nonce),
                 owners: Owners::of_this_user(),
@@ -179,7 +179,7 @@ impl Machine {
             Err(Error::Gone) => {}
             Err(error) => return Err(error),
         }
-        discard::discard(&self.place.run.join(&self.place.name))?;
+        remove_tree::remove_tree(&self.place.run.join(&self.place.name))?;
         cgroup::remove(&self.place.group_note());
         Ok(())
     }

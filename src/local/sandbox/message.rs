@@ -12,28 +12,28 @@ use super::spec::Exit;
 /// Any bytes as a JSON string: each byte is the character of that number, so ASCII stays readable
 /// and text that is not UTF-8 survives.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Exact(pub(super) Vec<u8>);
+pub(super) struct RawPath(pub(super) Vec<u8>);
 
-impl Exact {
+impl RawPath {
     pub(super) fn path(&self) -> &Path {
         Path::new(OsStr::from_bytes(&self.0))
     }
 }
 
-impl<T: AsRef<OsStr>> From<T> for Exact {
+impl<T: AsRef<OsStr>> From<T> for RawPath {
     fn from(text: T) -> Self {
         Self(text.as_ref().as_bytes().to_vec())
     }
 }
 
-impl Serialize for Exact {
+impl Serialize for RawPath {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let text: String = self.0.iter().map(|byte| char::from(*byte)).collect();
         serializer.serialize_str(&text)
     }
 }
 
-impl<'de> Deserialize<'de> for Exact {
+impl<'de> Deserialize<'de> for RawPath {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?
             .chars()
@@ -52,11 +52,11 @@ pub(super) struct BootPlan {
     /// First user outside that is mapped; none for an ordinary user.
     pub(super) first_user: Option<u32>,
     /// A folder to build in; what is mounted there is seen by the booter alone.
-    pub(super) scratch: Exact,
+    pub(super) scratch: RawPath,
     pub(super) overlays: Vec<OverlayPlan>,
     pub(super) binds: Vec<BindPlan>,
     /// Files and folders in the binds that nobody inside may see into.
-    pub(super) hidden: Vec<Exact>,
+    pub(super) hidden: Vec<RawPath>,
     /// The processors that its processes may use; none means all.
     pub(super) processors: Vec<usize>,
     pub(super) memory_mib: u64,
@@ -65,13 +65,13 @@ pub(super) struct BootPlan {
     /// Whether root inside must not mount control groups, because those that it would see belong to its user.
     pub(super) shields_groups: bool,
     /// The file that lists them, for whoever freezes or removes them.
-    pub(super) group_note: Exact,
+    pub(super) group_note: RawPath,
 }
 
 /// One control group.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct GroupPlan {
-    pub(super) path: Exact,
+    pub(super) path: RawPath,
     /// Files in it and what is written to them.
     pub(super) settings: Vec<(String, String)>,
     pub(super) members: Members,
@@ -114,16 +114,16 @@ pub(super) mod uuid_text {
 /// One writable tree of the machine. The first is always `/`.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct OverlayPlan {
-    pub(super) target: Exact,
-    pub(super) upper: Exact,
-    pub(super) work: Exact,
+    pub(super) target: RawPath,
+    pub(super) upper: RawPath,
+    pub(super) work: RawPath,
     /// Top first.
     pub(super) lowers: Vec<LowerPlan>,
 }
 
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct LowerPlan {
-    pub(super) path: Exact,
+    pub(super) path: RawPath,
     pub(super) kind: LowerKind,
 }
 
@@ -143,8 +143,8 @@ pub(super) enum LowerKind {
 /// One folder of this computer that shows inside.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct BindPlan {
-    pub(super) source: Exact,
-    pub(super) target: Exact,
+    pub(super) source: RawPath,
+    pub(super) target: RawPath,
     pub(super) read_only: bool,
     /// Whether it belongs to this computer, not to machines.
     pub(super) system: bool,
@@ -166,7 +166,7 @@ pub(super) enum Request {
     Signal(i32),
     Listen(u16),
     Dial(u16),
-    Create(Exact),
+    Create(RawPath),
     Commit,
     IsIdle,
     /// Stops all processes but init until they are told to go on.
@@ -179,9 +179,9 @@ pub(super) enum Request {
 /// The descriptors come along: standard input if there is one, output, error; none for a console.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct ExecRequest {
-    pub(super) argv: Vec<Exact>,
-    pub(super) env: Vec<Exact>,
-    pub(super) cwd: Exact,
+    pub(super) argv: Vec<RawPath>,
+    pub(super) env: Vec<RawPath>,
+    pub(super) cwd: RawPath,
     pub(super) stdin: bool,
     pub(super) console: bool,
 }

@@ -17,11 +17,11 @@ use rustix::mount::{
     move_mount, open_tree,
 };
 
+use super::boot_error::{Failure, Step};
 use super::device;
 use super::inner_path::InnerRoot;
 use super::kernel::{self, MountAttributes};
-use super::message::{BindPlan, BootPlan, Exact, LowerKind, LowerPlan, OverlayPlan};
-use super::step::{Failure, Step};
+use super::message::{BindPlan, BootPlan, LowerKind, LowerPlan, OverlayPlan, RawPath};
 
 /// A user whom nothing belongs to.
 const STRANGER: u32 = 65534;
@@ -216,13 +216,13 @@ fn clone_bind(
 }
 
 /// Puts something empty over each of these; what is not there any more needs none.
-fn cover(root: &InnerRoot, hidden: &[Exact]) -> io::Result<()> {
+fn cover(root: &InnerRoot, hidden: &[RawPath]) -> io::Result<()> {
     if hidden.is_empty() {
         return Ok(());
     }
     fs::create_dir("nothing")?;
     fs::File::create("no-content")?;
-    for path in hidden.iter().map(Exact::path) {
+    for path in hidden.iter().map(RawPath::path) {
         let target = match root.open_path(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             target => target?,

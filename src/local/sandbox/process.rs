@@ -9,9 +9,9 @@ use rustix::net::RecvFlags;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::cgroup;
+use super::control_socket::ControlSocket;
 use super::error::Error;
-use super::message::{Exact, ExecRequest, Reply, Request};
-use super::place::Place;
+use super::message::{ExecRequest, RawPath, Reply, Request};
 use super::socket;
 use super::spec::{ExecSpec, Exit, Stdin};
 use super::tree::Owners;
@@ -30,7 +30,7 @@ pub struct Process {
 }
 
 impl Process {
-    pub(super) fn start(place: &Place, spec: &ExecSpec) -> Result<Self, Error> {
+    pub(super) fn start(place: &ControlSocket, spec: &ExecSpec) -> Result<Self, Error> {
         let (control, owners) = (place.reach()?, place.owners);
         let memory = MemoryWatch::start(place.group_note());
         let (stdout, its_stdout) = pipe(owners).map_err(Error::Socket)?;
@@ -179,15 +179,15 @@ impl Running {
 
 pub(super) fn request(spec: &ExecSpec, stdin: bool, console: bool) -> Request {
     let variable = |(name, value): &(_, _)| {
-        let mut text = Exact::from(name);
+        let mut text = RawPath::from(name);
         text.0.push(b'=');
-        text.0.extend_from_slice(&Exact::from(value).0);
+        text.0.extend_from_slice(&RawPath::from(value).0);
         text
     };
     Request::Exec(ExecRequest {
-        argv: spec.argv.iter().map(Exact::from).collect(),
+        argv: spec.argv.iter().map(RawPath::from).collect(),
         env: spec.env.iter().map(variable).collect(),
-        cwd: Exact::from(&spec.cwd),
+        cwd: RawPath::from(&spec.cwd),
         stdin,
         console,
     })

@@ -15,9 +15,9 @@ use std::path::Path;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::mount::OpenTreeFlags;
 
+use super::boot_error::{Failure, Step};
 use super::kernel::{self, MountAttributes};
 use super::overlay::clone_tree;
-use super::step::{Failure, Step};
 
 const PROGRAM: &str = "/proc/self/exe";
 

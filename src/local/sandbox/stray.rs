@@ -11,9 +11,9 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::booter::INIT;
 use super::cgroup::{self, Groups};
+use super::control_socket::has_ended;
 use super::error::Error;
 use super::host::mark_of;
-use super::place::has_ended;
 use super::tree::Owners;
 
 /// A process that was started for a data folder: `NAME MARK [ID]`.

@@ -11,9 +11,9 @@ use rustix::mount::{
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
 
 /// How many terminals a machine may have; the kernel has 4096 for all.
-const MOST: u32 = 256;
+const MOST_TERMINALS: u32 = 256;
 /// The group `tty`, by which programs like `write` find terminals.
-const GROUP: u32 = 5;
+const TTY_GROUP: u32 = 5;
 
 /// Returns a mount of terminals for a machine of root, attached nowhere.
 ///
@@ -24,8 +24,8 @@ pub(super) fn mount_apart(first_user: u32) -> io::Result<OwnedFd> {
     for (key, value) in [
         ("ptmxmode", String::from("0666")),
         ("mode", String::from("0620")),
-        ("max", MOST.to_string()),
-        ("gid", (first_user + GROUP).to_string()),
+        ("max", MOST_TERMINALS.to_string()),
+        ("gid", (first_user + TTY_GROUP).to_string()),
     ] {
         fsconfig_set_string(&context, key, value)?;
     }
@@ -39,7 +39,7 @@ pub(super) fn mount_apart(first_user: u32) -> io::Result<OwnedFd> {
 
 /// Returns the options of a mount of terminals that an ordinary user makes, who has no group but his own.
 pub(super) fn mount_options() -> String {
-    format!("newinstance,ptmxmode=0666,mode=0620,max={MOST}")
+    format!("newinstance,ptmxmode=0666,mode=0620,max={MOST_TERMINALS}")
 }
 
 /// Returns the two ends of a new terminal: the one for the caller and the one for the program.

@@ -26,7 +26,7 @@ use super::folder::Folder;
 use super::{Error, is_full, reserve, sandbox};
 
 /// How long a write waits for the write of another process.
-const PATIENCE: Duration = Duration::from_secs(10);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The shortest database: its header, by the description of the file format.
 const HEADER_BYTES: u64 = 100;
@@ -93,7 +93,7 @@ impl Store {
             reserve::give_up(folder);
         }
         let mut connection = Connection::open(&path).map_err(&fail)?;
-        connection.busy_timeout(PATIENCE).map_err(&fail)?;
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(&fail)?;
         schema::prepare(&mut connection, &path, check_remains)?;
         connection.set_prepared_statement_cache_capacity(64);
         reserve::ensure_blocks(folder);

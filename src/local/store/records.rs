@@ -212,7 +212,7 @@ impl Records {
     }
 
     /// Removes the file of a record whose row has another one now, or of which nothing is left.
-    pub(crate) fn discard(&self, record: &Record, row: Option<i64>) {
+    pub(crate) fn remove_tree(&self, record: &Record, row: Option<i64>) {
         let place = TABLES.iter().position(|(_, kind)| *kind == record.kind);
         let present = place
             .zip(row)

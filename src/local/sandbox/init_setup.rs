@@ -7,10 +7,10 @@ use std::sync::OnceLock;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::CpuSet;
 
+use super::boot_error::{Failure, Step};
 use super::cgroup::{Membership, PROCESSES};
 use super::kernel;
 use super::message::BootPlan;
-use super::step::{Failure, Step};
 use super::syscall_filter;
 
 /// The limit of open files that programs inside get; init itself takes all it may.

@@ -3,8 +3,8 @@
 use std::net::TcpStream;
 use std::sync::Arc;
 
-use super::hold::Hold;
 use super::machines::Known;
+use super::vm_lock::VmLocks;
 use super::{Core, Error, firewall};
 
 impl Core {
@@ -20,7 +20,7 @@ impl Core {
     }
 
     fn admitted(&self, id: &str, port: u16) -> Result<Arc<Known>, Error> {
-        let held = self.hold(id, Hold::Shared)?;
+        let held = self.hold(id, VmLocks::Shared)?;
         if !firewall::admits(&firewall::effective(&held.vm), port) {
             return Err(Error::Conflict(format!(
                 "the firewall of vm {id} does not admit tcp port {port}"

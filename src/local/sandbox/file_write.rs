@@ -9,13 +9,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
 /// An unfinished file inside the machine. Dropping it removes the file.
-pub(super) struct Parcel {
+pub(super) struct FileWrite {
     temporary: PathBuf,
     target: PathBuf,
     committed: bool,
 }
 
-impl Parcel {
+impl FileWrite {
     /// Opens a new file beside `target`, with the mode and owner of the file that it will replace. A
     /// symbolic link is followed, as every program does that writes to one.
     pub(super) fn open(target: &Path) -> io::Result<(Self, File)> {
@@ -63,7 +63,7 @@ impl Parcel {
     }
 }
 
-impl Drop for Parcel {
+impl Drop for FileWrite {
     fn drop(&mut self) {
         if !self.committed {
             fs::remove_file(&self.temporary).unwrap_or_default();

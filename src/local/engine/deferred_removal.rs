@@ -12,7 +12,7 @@ use crate::local::sandbox::Host;
 
 /// A folder whose content is being removed. What a process leaves there, the next one removes.
 #[derive(Debug)]
-pub(super) struct Trash {
+pub(super) struct DeferredRemoval {
     folder: PathBuf,
     host: Arc<Host>,
     queue: Mutex<Option<Sender<(PathBuf, Awaited)>>>,
@@ -33,7 +33,7 @@ struct Waiting {
     changed: Condvar,
 }
 
-impl Trash {
+impl DeferredRemoval {
     pub(super) fn new(folder: PathBuf, host: Arc<Host>) -> Self {
         Self {
             folder,
@@ -51,7 +51,7 @@ impl Trash {
             Err(error) if error.kind() == io::ErrorKind::NotFound && !is_there(path) => {
                 return Ok(());
             }
-            Err(_) => return self.host.discard(path).map_err(io::Error::other),
+            Err(_) => return self.host.remove_tree(path).map_err(io::Error::other),
             Ok(()) => {}
         }
         self.waiting.add();
@@ -89,7 +89,7 @@ impl Trash {
         drop(queue);
         if let Err(SendError((path, awaited))) = sent {
             // The system gave no thread. What cannot be removed is tried again by the next process.
-            self.host.discard(&path).ok();
+            self.host.remove_tree(&path).ok();
             self.waiting.done(awaited);
         }
     }
@@ -102,7 +102,7 @@ impl Trash {
             for (path, awaited) in paths {
                 // Another process may be removing the same; what cannot be removed is tried again by the next one.
                 let path: PathBuf = path;
-                host.discard(&path).ok();
+                host.remove_tree(&path).ok();
                 waiting.done(awaited);
             }
         };

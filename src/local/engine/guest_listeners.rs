@@ -24,11 +24,11 @@ pub(crate) struct Guest {
 
 /// The ports that this engine has in VMs, who answers there, and how many may call.
 #[derive(Default)]
-pub(super) struct Doors {
+pub(super) struct GuestListeners {
     set: OnceLock<(Vec<(u16, Answer)>, ConnectionLimits)>,
 }
 
-impl fmt::Debug for Doors {
+impl fmt::Debug for GuestListeners {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Doors")
     }
@@ -46,39 +46,43 @@ impl Drop for Open {
 
 /// The doors in one boot of one VM.
 #[derive(Debug, Default)]
-pub(super) struct OpenDoors(Mutex<OpenInVm>);
+pub(super) struct OpenListeners(Mutex<OpenInVm>);
 
 #[derive(Debug, Default)]
 struct OpenInVm {
     guest: Option<Guest>,
-    /// In the order of [`Doors`].
-    doors: Vec<Option<Open>>,
+    /// In the order of [`GuestListeners`].
+    listeners: Vec<Option<Open>>,
 }
 
 impl Core {
     /// Says once who answers on which port in each VM.
     pub(crate) fn set_doors(&self, answers: Vec<(u16, Answer)>, limits: ConnectionLimits) {
         // A second caller would be a mistake of ours and changes nothing.
-        self.doors.set.set((answers, limits)).ok();
+        self.listeners.set.set((answers, limits)).ok();
     }
 
     /// Opens the doors in a VM that are not open yet.
     ///
     /// A port that a program in the VM has taken before us is not ours there: then signed URLs work outside only.
     pub(super) fn open_doors(&self, id: &str, known: &Known) {
-        let Some((answers, limits)) = self.doors.set.get() else {
+        let Some((answers, limits)) = self.listeners.set.get() else {
             return;
         };
-        let mut open = known.doors.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let OpenInVm { guest, doors } = &mut *open;
+        let mut open = known
+            .listeners
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let OpenInVm { guest, listeners } = &mut *open;
         let guest = guest.get_or_insert_with(|| Guest {
             id: id.into(),
             connections: limits.of_one_vm(),
         });
-        doors.resize_with(answers.len(), || None);
+        listeners.resize_with(answers.len(), || None);
         let closed: Vec<_> = answers
             .iter()
-            .zip(doors.iter_mut())
+            .zip(listeners.iter_mut())
             .filter(|(_, door)| door.is_none())
             .collect();
         let ports: Vec<u16> = closed.iter().map(|((port, _), _)| *port).collect();

@@ -25,7 +25,7 @@ const NOTE_SUFFIX: &str = ".cgroups";
 
 /// Where init of one boot of a machine listens.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct ControlSocket {
     pub(super) run: PathBuf,
     pub(super) name: String,
     pub(super) owners: Owners,
@@ -67,7 +67,7 @@ fn boot_of(name: &str) -> Option<&str> {
     (id.len() == 8 && nonce.len() == 32 && is_hex(id) && is_hex(nonce)).then_some(boot)
 }
 
-impl Place {
+impl ControlSocket {
     /// The file that lists the control groups.
     pub(super) fn group_note(&self) -> PathBuf {
         self.run.join(group_note(&self.name))

@@ -9,14 +9,14 @@ use std::path::Path;
 use uuid::Uuid;
 
 use super::cgroup::Groups;
-use super::discard;
 use super::error::Error;
 use super::host::Host;
+use super::remove_tree;
 use super::spec::{BootSpec, Rootfs};
 
 /// What a start takes on a disk, with a margin: bytes, and files.
-const ROOM: u64 = 8 << 20;
-const FILES: u64 = 256;
+const TRIAL_BYTES: u64 = 8 << 20;
+const TRIAL_FILES: u64 = 256;
 
 /// What the note says besides the boot where machines work only without control groups.
 const WITHOUT_GROUPS: &str = "without control groups\n";
@@ -68,14 +68,14 @@ pub(super) fn run(host: &Host, images: &Path) -> Result<(), Error> {
 /// Whether a file system has less room than a start takes.
 fn has_no_room(images: &Path) -> bool {
     rustix::fs::statvfs(images).is_ok_and(|found| {
-        found.f_bavail.saturating_mul(found.f_frsize) < ROOM || found.f_favail < FILES
+        found.f_bavail.saturating_mul(found.f_frsize) < TRIAL_BYTES || found.f_favail < TRIAL_FILES
     })
 }
 
 fn start_and_kill(host: &Host, images: &Path) -> Result<(), Error> {
     let folder = images.join(format!("trial-{}", Uuid::new_v4().simple()));
     let result = start_and_kill_in(host, &folder);
-    discard::discard(&folder)?;
+    remove_tree::remove_tree(&folder)?;
     result
 }
 

@@ -13,7 +13,7 @@ use crate::local::store::vms::{self, VmRow};
 
 /// Who else may hold the VM at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Hold {
+pub(super) enum VmLocks {
     /// Others who use it as it is: exec, files.
     Shared,
     /// Nobody: boot, snapshot, delete.
@@ -22,38 +22,38 @@ pub(super) enum Hold {
 
 /// A VM that nobody boots, snapshots or deletes while this is there.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct VmLock {
     pub(super) vm: VmRow,
     pub(super) _lock: File,
 }
 
 impl Core {
     /// Waits for a VM and holds it. First does what a process that died left to be done.
-    pub(super) fn hold(&self, id: &str, how: Hold) -> Result<Held, Error> {
+    pub(super) fn hold(&self, id: &str, how: VmLocks) -> Result<VmLock, Error> {
         let held = self.hold_as_it_is(id, how)?;
         match how {
-            Hold::Alone => self.recover(held),
-            Hold::Shared if held.vm.needs_recovery_to_run() => {
+            VmLocks::Alone => self.recover(held),
+            VmLocks::Shared if held.vm.needs_recovery_to_run() => {
                 drop(held);
-                drop(self.hold(id, Hold::Alone)?);
+                drop(self.hold(id, VmLocks::Alone)?);
                 self.hold_as_it_is(id, how)
             }
-            Hold::Shared => Ok(held),
+            VmLocks::Shared => Ok(held),
         }
     }
 
-    fn hold_as_it_is(&self, id: &str, how: Hold) -> Result<Held, Error> {
+    fn hold_as_it_is(&self, id: &str, how: VmLocks) -> Result<VmLock, Error> {
         let lock = self.open_lock(id)?;
         let fail = Error::file(format!("cannot lock vm {id}"));
         match how {
-            Hold::Shared => lock.lock_shared().map_err(fail)?,
-            Hold::Alone => lock.lock().map_err(fail)?,
+            VmLocks::Shared => lock.lock_shared().map_err(fail)?,
+            VmLocks::Alone => lock.lock().map_err(fail)?,
         }
         self.held(id, lock)
     }
 
     /// Holds a VM alone if nobody else holds it; else gives nothing.
-    pub(super) fn try_hold(&self, id: &str) -> Result<Option<Held>, Error> {
+    pub(super) fn try_hold(&self, id: &str) -> Result<Option<VmLock>, Error> {
         let lock = self.open_lock(id)?;
         match lock.try_lock() {
             Ok(()) => self.recover(self.held(id, lock)?).map(Some),
@@ -73,8 +73,8 @@ impl Core {
     }
 
     /// The row as it is now that the lock is ours: the VM may have gone while we waited.
-    fn held(&self, id: &str, lock: File) -> Result<Held, Error> {
-        Ok(Held {
+    fn held(&self, id: &str, lock: File) -> Result<VmLock, Error> {
+        Ok(VmLock {
             vm: self.vm_row(id)?,
             _lock: lock,
         })

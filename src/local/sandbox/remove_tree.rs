@@ -24,7 +24,7 @@ const FOLDER: OFlags = OFlags::DIRECTORY
 const OWN: Mode = Mode::RWXU;
 
 /// Removes a tree or a file; one that is missing is fine. Never follows a link.
-pub(in crate::local) fn discard(path: &Path) -> Result<(), Error> {
+pub(in crate::local) fn remove_tree(path: &Path) -> Result<(), Error> {
     match discard_in_parent(path) {
         Err(Errno::NOENT) => Ok(()),
         result => result.map_err(|error| Error::file(path)(error.into())),

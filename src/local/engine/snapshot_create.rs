@@ -11,10 +11,10 @@ use rusqlite::Connection;
 use uuid::Uuid;
 
 use super::durability::Unsynced;
-use super::hold::{Held, Hold};
 use super::layers::lock_layer;
 use super::machines::{Known, fresh_nonce};
 use super::recovery::{COPY, NEXT};
+use super::vm_lock::{VmLock, VmLocks};
 use super::{Core, Error, clock, names};
 use crate::local::store::snapshots::SnapshotRow;
 use crate::local::store::vms::VmRow;
@@ -34,7 +34,7 @@ impl Core {
         &self,
         request: &CreateSnapshotRequest,
     ) -> Result<Snapshot, Error> {
-        let held = self.hold(&request.vm_id, Hold::Alone)?;
+        let held = self.hold(&request.vm_id, VmLocks::Alone)?;
         if let Some(made) = self.of_this_pause(&held.vm)? {
             return Ok(self.describe_snapshot(self.finish_snapshot(made)?));
         }
@@ -46,7 +46,7 @@ impl Core {
     }
 
     /// Makes a snapshot that may not be on the disk yet.
-    fn capture(&self, held: &Held, name: Option<&str>) -> Result<Unsynced, Error> {
+    fn capture(&self, held: &VmLock, name: Option<&str>) -> Result<Unsynced, Error> {
         let vm = &held.vm;
         let layers = self.store.read(|connection| {
             self.check_quotas(connection, &ONE_MORE)?;
