@@ -176,7 +176,7 @@ impl Error {
         }
     }
 
-    /// Whether there was no room for what had to be written.
+    /// Returns whether there was no room for what had to be written.
     pub(crate) fn is_full(&self) -> bool {
         let is_full_kind = |kind| {
             matches!(
@@ -211,7 +211,7 @@ pub(crate) fn explain(error: &rusqlite::Error) -> String {
     }
 }
 
-/// Whether SQLite had no room.
+/// Returns whether SQLite had no room.
 pub(crate) fn is_full(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::DiskFull)
 }
@@ -220,7 +220,7 @@ fn is_io(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure)
 }
 
-/// Whether a database is no good: SQLite says so, or what is in it is not what was written.
+/// Returns whether a database is no good: SQLite says so, or what is in it is not what was written.
 fn is_damage(error: &rusqlite::Error) -> bool {
     match error {
         rusqlite::Error::SqliteFailure(..) => {
@@ -258,7 +258,7 @@ fn why_closed(path: &Path) -> Option<(PathBuf, io::Error)> {
     })
 }
 
-/// Whether a file cannot be opened because of what it is, so that another one in its place could.
+/// Returns whether a file cannot be opened because of what it is, so that another one in its place could.
 pub(super) fn is_of_file(error: &io::Error) -> bool {
     matches!(
         Errno::from_io_error(error),

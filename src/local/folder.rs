@@ -99,13 +99,13 @@ impl Folder {
         check_owner(&self.root)
     }
 
-    /// Whether engines have worked here: nothing is removed from a folder that is somebody else's.
+    /// Returns whether engines have worked here: nothing is removed from a folder that is somebody else's.
     pub(crate) fn is_ours(&self) -> bool {
         let has = |name: &str| fs::symlink_metadata(self.root.join(name)).is_ok();
         has("engine.lock") || has("state.db") || (has("vms") && has("layers"))
     }
 
-    /// Whether a repair put a file of this name aside.
+    /// Returns whether a repair put a file of this name aside.
     pub(crate) fn is_set_aside(name: &str) -> bool {
         PREFIXES.iter().any(|prefix| name.starts_with(prefix))
     }

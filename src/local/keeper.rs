@@ -184,7 +184,7 @@ impl Keeper {
         }
     }
 
-    /// Whether the data folder is still the one that was opened.
+    /// Returns whether the data folder is still the one that was opened.
     fn is_there(&self) -> bool {
         identity(&self.folder.database()) == Some(self.database)
     }

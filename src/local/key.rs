@@ -44,7 +44,7 @@ pub(super) fn mend(path: &Path) -> Result<bool, Error> {
     Ok(true)
 }
 
-/// Whether a file has the name of a key that was being made.
+/// Returns whether a file has the name of a key that was being made.
 pub(super) fn is_unfinished(name: &str) -> bool {
     let id = name.strip_prefix("key.");
     id.is_some_and(|id| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()))

@@ -32,7 +32,7 @@ impl Presence {
         Ok(Self { lock })
     }
 
-    /// Whether the lock is still that of the folder: a reset may have removed it while this process waited.
+    /// Returns whether the lock is still that of the folder: a reset may have removed it while this process waited.
     pub(crate) fn is_current(&self, folder: &Folder) -> bool {
         let places = [self.lock.metadata(), std::fs::metadata(folder.presence())];
         let [Ok(own), Ok(there)] = places else {

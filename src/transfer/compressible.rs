@@ -22,7 +22,7 @@ impl CompressionTrial {
         })
     }
 
-    /// Whether the start, the middle or the end gets smaller by more than a twenty-fifth.
+    /// Returns whether the start, the middle or the end gets smaller by more than a twenty-fifth.
     pub(super) fn shrinks(&mut self, block: &[u8]) -> io::Result<bool> {
         if block.len() <= WORTHWHILE {
             return Ok(true);

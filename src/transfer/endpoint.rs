@@ -123,7 +123,7 @@ fn local(path: PathBuf, system: System) -> Endpoint {
     Endpoint::Local { path, into }
 }
 
-/// Whether a target means *into* that folder: what names a folder by its place, and not by a name that the copy could have.
+/// Returns whether a target means *into* that folder: what names a folder by its place, and not by a name that the copy could have.
 fn is_into(path: &str) -> bool {
     let last = path.rsplit('/').next().unwrap_or_default();
     ["", ".", ".."].contains(&last) || path == "~"

@@ -66,7 +66,7 @@ pub enum Error {
     /// Some sources can't be read; nothing was sent.
     #[error("{} cannot be read: {}", count(.0.len()), list(.0))]
     Unreadable(Vec<PathBuf>),
-    /// Some sources did not hold still for any of the attempts.
+    /// Some sources changed meanwhile for any of the attempts.
     #[error("{} changed while being read: {}", count(.0.len()), list(.0))]
     Changed(Vec<PathBuf>),
     /// A command in the VM failed.

@@ -39,7 +39,7 @@ impl Filter {
         Ok(Self(Some(Arc::new(patterns))))
     }
 
-    /// Whether an entry, by its path below the source, or a folder above it is left out.
+    /// Returns whether an entry, by its path below the source, or a folder above it is left out.
     pub(super) fn leaves_out(&self, path: &MemberPath, is_folder: bool) -> bool {
         let Some(patterns) = &self.0 else {
             return false;

@@ -42,7 +42,7 @@ pub(super) fn bytes(text: &str) -> Cow<'_, [u8]> {
     Cow::Owned(bytes)
 }
 
-/// Whether the path is its own text, so that the API can carry it.
+/// Returns whether the path is its own text, so that the API can carry it.
 pub(super) fn is_plain(text: &str) -> bool {
     !text.chars().any(|character| byte_of(character).is_some())
 }

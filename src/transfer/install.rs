@@ -56,7 +56,7 @@ impl TempFolder {
         format!("{}/{name}", self.name.display())
     }
 
-    /// Removes files from a folder in it, with all other names that they have there; answers how many names.
+    /// Removes files from a folder in it, with all other names that they have there; returns how many names.
     fn leave_out(&self, folder: &str, paths: &[MemberPath], target: &Path) -> Result<u64, Error> {
         if paths.is_empty() {
             return Ok(0);
@@ -101,7 +101,7 @@ impl TempFolder {
         self.parent.free_bytes().unwrap_or(u64::MAX)
     }
 
-    /// Takes over a file that an earlier try was writing; nothing if it is not there.
+    /// Takes over a file that an earlier try was writing; `None` if it is not there.
     fn take_over(&self, earlier: &[StaleFolder], temp: &str, name: &str) -> Option<fs::File> {
         let (stage, old) = temp.split_once('/')?;
         let inherited = earlier.iter().find(|inherited| inherited.is(stage))?;
@@ -277,7 +277,7 @@ impl TreeInstall {
         })
     }
 
-    /// Removes these from what was unpacked; answers how many names they had.
+    /// Removes these from what was unpacked; returns how many names they had.
     pub(super) fn leave_out(&self, paths: &[MemberPath]) -> Result<u64, Error> {
         self.stage.leave_out(TREE, paths, &self.target)
     }
@@ -345,7 +345,7 @@ pub(super) struct PartsInstall {
 }
 
 impl PartsInstall {
-    /// Takes over a file of an earlier try, by its name in the journal; nothing if it is not there.
+    /// Takes over a file of an earlier try, by its name in the journal; `None` if it is not there.
     pub(super) fn take_over(&self, temp: &str, name: &str) -> Option<fs::File> {
         self.stage.take_over(&self.inherited, temp, name)
     }
@@ -387,7 +387,7 @@ impl PartsInstall {
         Ok(())
     }
 
-    /// Removes these from a part that was unpacked; answers how many names they had.
+    /// Removes these from a part that was unpacked; returns how many names they had.
     pub(super) fn leave_out(&self, name: &str, paths: &[MemberPath]) -> Result<u64, Error> {
         self.stage.leave_out(name, paths, &self.target)
     }

@@ -66,7 +66,7 @@ struct JournalState {
 }
 
 impl Journal {
-    /// Opens the journal of the copy that `key` tells from all others; it says what the last try of the same copy came to. Nothing if that
+    /// Opens the journal of the copy that `key` tells from all others; it says what the last try of the same copy came to. `None` if that
     /// is still running. Where the files arrive on this machine, `boot` tells this start of it from others: a machine that went down may
     /// not have written to its disk what it had told, so that files from before are not believed.
     ///
@@ -173,12 +173,12 @@ impl Journal {
         self.write(&mut self.state(), &format!("n {}\n", hex(target)));
     }
 
-    /// Whether an earlier try made this target.
+    /// Returns whether an earlier try made this target.
     pub(super) fn is_new(&self, target: &[u8]) -> bool {
         self.made.contains(target)
     }
 
-    /// Whether the next try of the same copy has less to do: files are in their places, or parts of one stand in the VM.
+    /// Returns whether the next try of the same copy has less to do: files are in their places, or parts of one stand in the VM.
     #[must_use]
     pub fn is_resumable(&self) -> bool {
         let state = self.state();
@@ -223,7 +223,7 @@ impl Journal {
         ranges.map(|range| range.end - range.start).sum()
     }
 
-    /// Whether an earlier try left parts of a large file in this folder.
+    /// Returns whether an earlier try left parts of a large file in this folder.
     pub(super) fn holds_parts(&self, stage: &str) -> bool {
         self.begun.values().any(|begun| is_in(&begun.temp, stage))
     }
@@ -352,7 +352,7 @@ impl Noted {
         self.journal.arrived(files);
     }
 
-    /// Whether the target is new, and nobody's but the copy's: from now on it is.
+    /// Returns whether the target is new, and nobody's but the copy's: from now on it is.
     pub(super) fn record_new_target(&self, target: &Path, now: bool) -> bool {
         let target = std::path::absolute(target).unwrap_or_else(|_| target.to_owned());
         let target = target.as_os_str().as_encoded_bytes();
@@ -373,7 +373,7 @@ impl Drop for Journal {
     }
 }
 
-/// Opens the file for this process alone, private to the user; nothing if another has it.
+/// Opens the file for this process alone, private to the user; `None` if another has it.
 fn claim(path: &Path) -> io::Result<Option<File>> {
     let mut options = fs::OpenOptions::new();
     options.read(true).append(true).create(true);

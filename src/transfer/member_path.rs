@@ -86,7 +86,7 @@ impl MemberPath {
         self.split().map(|(parent, _)| parent)
     }
 
-    /// Whether it lies in a folder, at any depth.
+    /// Returns whether it lies in a folder, at any depth.
     pub(super) fn is_below(&self, folder: &Self) -> bool {
         folder.is_root() && !self.is_root()
             || (self.0.strip_prefix(folder.0.as_slice())).is_some_and(|rest| rest.starts_with(b"/"))

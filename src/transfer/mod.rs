@@ -93,7 +93,7 @@ pub use upload::upload;
 /// Files up to this many bytes travel inside one command, without a staging object.
 const SMALL: u64 = 256 * 1024;
 
-/// How often something that did not hold still is read again.
+/// How often something that changed meanwhile is read again.
 const READINGS: u32 = 3;
 
 /// A word that no other transfer uses.

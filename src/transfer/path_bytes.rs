@@ -43,7 +43,7 @@ pub(super) fn shown(bytes: &[u8]) -> PathBuf {
     )
 }
 
-/// Whether Windows would make a file of exactly this name: no device, no stream, nothing it trims.
+/// Returns whether Windows would make a file of exactly this name: no device, no stream, nothing it trims.
 #[cfg(any(test, not(unix)))]
 pub(super) fn windows_takes(name: &str) -> bool {
     let stem = name

@@ -43,7 +43,7 @@ pub(super) enum From<'a> {
     Stage(&'a str, u64),
 }
 
-/// Feeds the object to `consumer`, which must read to the end; answers with what it made and the bytes that came in. Checked when it returns.
+/// Feeds the object to `consumer`, which must read to the end; returns what it made and the bytes that came in. Checked when it returns.
 pub(super) async fn receive<T, C>(
     guest: &impl Guest,
     store: &impl BlobStore,

@@ -112,7 +112,7 @@ impl Settings {
         (self.incomplete, self.links)
     }
 
-    /// Whether what arrived in an earlier try need not come again: not where a comparison has chosen, which knows better.
+    /// Returns whether what arrived in an earlier try need not come again: not where a comparison has chosen, which knows better.
     pub(super) fn trusts_notes(&self) -> bool {
         self.only.entries().is_none()
     }

@@ -41,7 +41,7 @@ impl Default for Shards {
     }
 }
 
-/// Whether a file goes in parts: one that is not much larger than a shard is a shard of its own.
+/// Returns whether a file goes in parts: one that is not much larger than a shard is a shard of its own.
 pub(super) fn is_large(data: u64, size: u64) -> bool {
     data > size.saturating_mul(2)
 }

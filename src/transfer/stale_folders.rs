@@ -41,7 +41,7 @@ pub(super) struct StaleFolder {
 }
 
 impl StaleFolder {
-    /// Nothing where there is no such folder, or its transfer is at work.
+    /// `None` if there is no such folder, or its transfer is at work.
     pub(super) fn claim(parent: Folder, name: &str) -> Option<Self> {
         let name = OsString::from(name);
         if !is_of_ours(&name) {

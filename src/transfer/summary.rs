@@ -65,7 +65,7 @@ pub enum SkipReason {
     Vanished,
     /// It can't be read, and the request said to keep going.
     Unreadable,
-    /// It did not hold still, and the request said to keep going.
+    /// It changed meanwhile, and the request said to keep going.
     Changed,
     /// There is something at the destination, and the request said to leave that.
     Existing,

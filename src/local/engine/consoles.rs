@@ -62,7 +62,7 @@ impl Core {
         })
     }
 
-    /// Whether a token is good for a console of this VM; from now on it is not.
+    /// Returns whether a token is good for a console of this VM; from now on it is not.
     pub(crate) fn use_console_token(&self, token: &str, id: &str) -> bool {
         self.console_tokens.take(token, id)
     }

@@ -119,7 +119,7 @@ fn parse_cidr(cidr: &str) -> Option<(Ipv6Addr, u8)> {
     Some((address.parse().ok()?, length))
 }
 
-/// Whether a policy lets a connection from this computer in to a TCP port.
+/// Returns whether a policy lets a connection from this computer in to a TCP port.
 pub(super) fn admits(policy: &FirewallPolicy, port: u16) -> bool {
     policy.mode == OPEN
         || policy.ingress.iter().any(|rule| {
@@ -130,7 +130,7 @@ pub(super) fn admits(policy: &FirewallPolicy, port: u16) -> bool {
         })
 }
 
-/// Whether a rule is for any source, or for `::1`, which is what this computer is to its VMs.
+/// Returns whether a rule is for any source, or for `::1`, which is what this computer is to its VMs.
 fn admits_loopback(rule: &FirewallRule) -> bool {
     let sources = rule.source_cidrs.as_deref().unwrap_or_default();
     sources.is_empty()

@@ -14,7 +14,7 @@ impl Core {
         Ok(machine.dial(port)?.into())
     }
 
-    /// Whether a port of a VM may be connected to: something may not listen there yet.
+    /// Returns whether a port of a VM may be connected to: something may not listen there yet.
     pub(crate) fn check_dial(&self, id: &str, port: u16) -> Result<(), Error> {
         self.admitted(id, port).map(drop)
     }

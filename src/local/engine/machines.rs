@@ -127,7 +127,7 @@ impl Core {
         }
     }
 
-    /// Whether the machine of a VM is there now. Nothing inside can delay the answer.
+    /// Returns whether the machine of a VM is there now. Nothing inside can delay the answer.
     pub(super) fn is_alive(&self, vm: &VmRow) -> Result<bool, Error> {
         if self.host.is_in_use(&self.folder.layer(&vm.upper))? {
             return Ok(true);

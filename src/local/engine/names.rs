@@ -27,7 +27,7 @@ pub(super) fn check_text(field: &str, text: &str) -> Result<(), Error> {
     }
 }
 
-/// Whether a character is one of C0 and C1, or a mark, embedding, override or isolate of bidirectional text.
+/// Returns whether a character is one of C0 and C1, or a mark, embedding, override or isolate of bidirectional text.
 fn is_control(character: char) -> bool {
     character.is_control()
         || matches!(

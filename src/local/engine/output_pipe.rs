@@ -40,7 +40,7 @@ impl OutputPipe {
         })
     }
 
-    /// Whether it is only looked into.
+    /// Returns whether it is only looked into.
     pub(super) fn is_unwatched(&self) -> bool {
         matches!(self.state, State::Unwatched(_))
     }

@@ -59,7 +59,7 @@ impl Core {
         }
     }
 
-    /// Whether the machine of a VM answers. One that does not is ended: it may have been killed, and not be gone yet.
+    /// Returns whether the machine of a VM answers. One that does not is ended: it may have been killed, and not be gone yet.
     fn serves(&self, vm: &VmRow) -> Result<bool, Error> {
         let machine: Machine = match self.connect(vm) {
             Ok(known) => known.machine.clone(),

@@ -121,7 +121,7 @@ fn check_name(name: &str) -> Result<(), Error> {
     )))
 }
 
-/// Whether it can be a part of a host name.
+/// Returns whether it can be a part of a host name.
 fn is_name(name: &str) -> bool {
     (1..=LONGEST_NAME).contains(&name.len())
         && !name.starts_with('-')

@@ -196,7 +196,7 @@ impl Core {
     }
 }
 
-/// Whether its status says that there is a machine.
+/// Returns whether its status says that there is a machine.
 fn has_machine(vm: &VmRow) -> bool {
     [status::RUNNING, status::PAUSED].contains(&vm.status.as_str())
 }

@@ -70,7 +70,7 @@ impl Attributes {
     }
 }
 
-/// Whether the machine can see it or the overlay needs it.
+/// Returns whether the machine can see it or the overlay needs it.
 fn is_of_the_machine(name: &CStr) -> bool {
     let name = name.to_bytes();
     name == b"security.capability"

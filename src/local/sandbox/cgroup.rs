@@ -269,7 +269,7 @@ pub(super) fn folder_of(
     })
 }
 
-/// Whether each mount of version 2 takes control group namespaces for boundaries, as systemd mounts it.
+/// Returns whether each mount of version 2 takes control group namespaces for boundaries, as systemd mounts it.
 fn is_delegation_bounded(mounts: &str) -> bool {
     mounts
         .lines()

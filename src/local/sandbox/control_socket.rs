@@ -103,7 +103,7 @@ impl ControlSocket {
     }
 }
 
-/// Whether something happens on a descriptor in time; hang-ups always count.
+/// Returns whether something happens on a descriptor in time; hang-ups always count.
 pub(super) fn is_ready(
     descriptor: &impl AsFd,
     events: PollFlags,

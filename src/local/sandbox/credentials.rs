@@ -59,7 +59,7 @@ const HEADERS: [&str; 4] = ["authorization", "_api_key", "_auth_token", "private
 /// Accounts of these are not secret.
 const SSH_SCHEMES: [&[u8]; 4] = [b"ssh", b"git+ssh", b"ssh+git", b"sftp"];
 
-/// Whether a file is left out, whatever is in it.
+/// Returns whether a file is left out, whatever is in it.
 pub(super) fn is_left_out(path: &Path) -> bool {
     let is_one_of = |part: Option<&OsStr>, list: &[&str]| {
         part.is_some_and(|part| list.iter().any(|one| part.eq_ignore_ascii_case(one)))

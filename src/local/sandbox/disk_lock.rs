@@ -33,7 +33,7 @@ pub(super) fn lock(upper: &Path) -> Result<File, Error> {
     }
 }
 
-/// Whether a machine runs on a disk; `false` if the disk is not there.
+/// Returns whether a machine runs on a disk; `false` if the disk is not there.
 pub(super) fn is_locked(upper: &Path) -> Result<bool, Error> {
     let disk = match File::open(upper) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),

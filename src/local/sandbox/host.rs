@@ -63,7 +63,7 @@ impl Host {
         &self.mark
     }
 
-    /// Whether a machine runs on a disk; it need not answer.
+    /// Returns whether a machine runs on a disk; it need not answer.
     ///
     /// # Errors
     /// If the disk cannot be opened. One that is not there is in no use.

@@ -56,12 +56,12 @@ impl Machine {
         machine.place.reach().map(|_| machine)
     }
 
-    /// Whether the machine that was booted with this id and nonce is there, its processes stopped or not.
+    /// Returns whether the machine that was booted with this id and nonce is there, its processes stopped or not.
     pub fn is_there(run: &Path, id: Uuid, nonce: Uuid) -> Result<bool, Error> {
         Self::at(run, id, nonce).is_gone().map(|gone| !gone)
     }
 
-    /// Whether it has ended.
+    /// Returns whether it has ended.
     pub fn is_gone(&self) -> Result<bool, Error> {
         match self.place.reach() {
             Ok(_) => Ok(false),
@@ -139,7 +139,7 @@ impl Machine {
         GuestFile::create(self.place.reach()?, path)
     }
 
-    /// Whether no process but init is there.
+    /// Returns whether no process but init is there.
     pub fn is_idle(&self) -> Result<bool, Error> {
         let socket = self.place.reach()?;
         match ask(&socket, &Request::IsIdle, || String::from("state"))? {

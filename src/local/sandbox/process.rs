@@ -59,7 +59,7 @@ impl Process {
         })
     }
 
-    /// Whether a process of the machine was killed since this one started because its memory ran out.
+    /// Returns whether a process of the machine was killed since this one started because its memory ran out.
     pub fn saw_memory_run_out(&self) -> bool {
         self.memory.ran_out()
     }

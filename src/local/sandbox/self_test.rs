@@ -65,7 +65,7 @@ pub(super) fn run(host: &Host, images: &Path) -> Result<(), Error> {
     start_and_kill(host, images).map_err(|error| explain(error, images))
 }
 
-/// Whether a file system has less room than a start takes.
+/// Returns whether a file system has less room than a start takes.
 fn has_no_room(images: &Path) -> bool {
     rustix::fs::statvfs(images).is_ok_and(|found| {
         found.f_bavail.saturating_mul(found.f_frsize) < TRIAL_BYTES || found.f_favail < TRIAL_FILES

@@ -74,7 +74,7 @@ pub enum LimitsSupport {
 }
 
 impl LimitsSupport {
-    /// Whether a program cannot use more processors than its machine has, whatever it asks for.
+    /// Returns whether a program cannot use more processors than its machine has, whatever it asks for.
     pub fn limits_processors(self) -> bool {
         match self {
             Self::Cgroup1 { limits_processors } | Self::Cgroup2 { limits_processors } => {

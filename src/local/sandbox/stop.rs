@@ -59,7 +59,7 @@ fn freeze(freezer: &Freezer) -> io::Result<()> {
     frozen
 }
 
-/// Whether all processes are stopped.
+/// Returns whether all processes are stopped.
 pub(super) fn is_stopped() -> bool {
     TURN.load(Ordering::Relaxed) % 2 == 1
 }

@@ -63,13 +63,13 @@ fn may_mount() -> bool {
         .is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN))
 }
 
-/// Whether the user namespace of this process knows all users that machines are mapped to.
+/// Returns whether the user namespace of this process knows all users that machines are mapped to.
 fn maps_machine_users(file: &str) -> bool {
     let map = fs::read_to_string(Path::new("/proc/self").join(file)).unwrap_or_default();
     covers(&map, FIRST_USER, USERS)
 }
 
-/// Whether one line of a user mapping, `inside outside count`, holds all of `count` users from `first` on.
+/// Returns whether one line of a user mapping, `inside outside count`, holds all of `count` users from `first` on.
 fn covers(map: &str, first: u32, count: u32) -> bool {
     map.lines().any(|line| {
         let numbers: Vec<u64> = line

@@ -61,7 +61,7 @@ pub(crate) fn remove_older(
         .collect()
 }
 
-/// Whether there are objects made before a time (Unix, milliseconds).
+/// Returns whether there are objects made before a time (Unix, milliseconds).
 pub(crate) fn has_older(connection: &Connection, before_ms: i64) -> rusqlite::Result<bool> {
     connection
         .prepare_cached("SELECT EXISTS(SELECT 1 FROM blobs WHERE created_at_ms < ?1)")?

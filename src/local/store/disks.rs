@@ -32,7 +32,7 @@ pub(crate) struct UsedVolume {
     pub(crate) vms: Vec<String>,
 }
 
-/// Whether a VM runs.
+/// Returns whether a VM runs.
 pub(crate) fn any_runs(connection: &Connection) -> rusqlite::Result<bool> {
     connection
         .prepare_cached("SELECT EXISTS(SELECT 1 FROM vms WHERE status = ?1)")?

@@ -226,7 +226,7 @@ impl Records {
         }
     }
 
-    /// Whether the database has no row while there are records.
+    /// Returns whether the database has no row while there are records.
     pub(super) fn are_alone(&self, connection: &Connection) -> rusqlite::Result<bool> {
         if has_rows(connection)? || self.names().is_empty() {
             return Ok(false);
@@ -388,7 +388,7 @@ pub(crate) fn insert(connection: &Connection, record: &Record) -> rusqlite::Resu
     Ok(number)
 }
 
-/// Whether a thing exists: it is not just being made or deleted.
+/// Returns whether a thing exists: it is not just being made or deleted.
 fn is_lasting(record: &Record) -> bool {
     let status = record.text("status");
     record.kind != "vm" || ![status::PROVISIONING, status::DELETING].contains(&status)

@@ -56,13 +56,13 @@ pub(crate) struct VmRow {
 }
 
 impl VmRow {
-    /// Whether what a verb began must be finished or undone before the VM can be used. Who holds the VM knows that the
+    /// Returns whether what a verb began must be finished or undone before the VM can be used. Who holds the VM knows that the
     /// process of that verb is dead.
     pub(crate) fn needs_recovery_to_run(&self) -> bool {
         self.halted || self.booting
     }
 
-    /// Whether a verb began something that must be finished or undone.
+    /// Returns whether a verb began something that must be finished or undone.
     pub(crate) fn needs_recovery(&self) -> bool {
         self.needs_recovery_to_run() || self.copying
     }

@@ -79,7 +79,7 @@ pub(crate) fn ids(connection: &Connection) -> rusqlite::Result<HashSet<String>> 
         .collect()
 }
 
-/// Whether a credential is that of a volume.
+/// Returns whether a credential is that of a volume.
 pub(crate) fn uses_credential(connection: &Connection, id: &str) -> rusqlite::Result<bool> {
     connection
         .prepare_cached("SELECT EXISTS(SELECT 1 FROM volumes WHERE credential = ?1)")?

@@ -146,7 +146,7 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
         Err(changed(path))
     }
 
-    /// One reading of the file; nothing if it did not hold still.
+    /// One reading of the file; `None` if it changed meanwhile.
     async fn file_once(
         &self,
         path: &str,
@@ -205,7 +205,7 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
         Ok((install, LargeFile::new(0, Vec::new(), size).after(earlier)))
     }
 
-    /// One reading of a file, several parts at once; nothing if it did not hold still.
+    /// One reading of a file, several parts at once; `None` if it changed meanwhile.
     async fn in_parts(
         &self,
         path: &str,

@@ -118,7 +118,7 @@ impl LargeFile {
         Some((status.size, status.modified))
     }
 
-    /// What all parts agreed on; nothing if it changed meanwhile.
+    /// What all parts agreed on; `None` if it changed meanwhile.
     pub(super) fn final_status(&self) -> Option<Status> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state
@@ -159,7 +159,7 @@ impl LargeFile {
 }
 
 impl<G: Guest, S: BlobStore> Download<'_, G, S> {
-    /// Brings one part until it is written; answers its bytes on the wire. Of a file that changed, nothing more is brought.
+    /// Brings one part until it is written; returns its bytes on the wire. Of a file that changed, nothing more is brought.
     pub(super) async fn part(
         &self,
         (path, tools, codec): (&str, &Tools, Codec),

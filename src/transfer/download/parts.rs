@@ -73,7 +73,7 @@ struct TaskOutcome {
 }
 
 impl<G: Guest, S: BlobStore> Download<'_, G, S> {
-    /// Whether folders may come in parts: each is named to the VM, and goes by the storage.
+    /// Returns whether folders may come in parts: each is named to the VM, and goes by the storage.
     pub(super) fn can_use_parts(&self, tools: &Tools) -> bool {
         tools.has("curl") && tools.has("dd") && self.settings.links == Links::Keep
     }
@@ -350,7 +350,7 @@ impl<G: Guest, S: BlobStore> TreeDownload<'_, G, S> {
         }
     }
 
-    /// Brings some entries once; answers with those that changed meanwhile.
+    /// Brings some entries once; returns those that changed meanwhile.
     async fn batch_once(
         &self,
         listed: &[Listed],

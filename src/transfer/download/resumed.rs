@@ -147,7 +147,7 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
         }
     }
 
-    /// Whether an earlier try brought a file that is now as it was then at both ends.
+    /// Returns whether an earlier try brought a file that is now as it was then at both ends.
     pub(super) async fn is_there(
         &self,
         place: &MemberPath,

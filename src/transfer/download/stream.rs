@@ -75,7 +75,7 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
         })
     }
 
-    /// Nothing if it did not hold still; then nothing was written.
+    /// `None` if it changed meanwhile; then nothing was written.
     async fn stream_file(
         &self,
         path: &str,
@@ -99,7 +99,7 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
         }))
     }
 
-    /// Nothing if it did not hold still; then nothing was written.
+    /// `None` if it changed meanwhile; then nothing was written.
     async fn stream_tree(
         &self,
         path: &str,
@@ -144,7 +144,7 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
         }))
     }
 
-    /// Writes what the object holds; answers its bytes and those on the wire.
+    /// Writes what the object holds; returns its bytes and those on the wire.
     async fn pass_on(&self, ready: Ready<'_>, output: &mut Output) -> Result<(u64, u64), Error> {
         let (sender, receiver) = channel();
         let progress = self.progress.clone();

@@ -63,7 +63,7 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
         Err(changed(path))
     }
 
-    /// The entries that are to come, as was decided beforehand or by what a filter lets through; nothing if that is all.
+    /// The entries that are to come, as was decided beforehand or by what a filter lets through; `None` if that is all.
     pub(super) async fn chosen(&self, path: &str) -> Result<Option<Vec<Listed>>, Error> {
         if let Some(picked) = self.settings.only.entries() {
             let listed = |(path, picked): (&MemberPath, &Picked)| Listed {
@@ -85,7 +85,7 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
         Ok(Some(listed))
     }
 
-    /// One reading of the folder; nothing if it did not hold still and may be read again.
+    /// One reading of the folder; `None` if it changed meanwhile and may be read again.
     async fn tree_once(
         &self,
         path: &str,
@@ -202,7 +202,7 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
 /// What came of one reading.
 enum Got {
     All(Summary),
-    /// It did not hold still and may be read again.
+    /// It changed meanwhile and may be read again.
     Changed,
     /// It is more than goes at once.
     TooLarge,

@@ -50,13 +50,13 @@ pub(super) struct Meta {
 }
 
 impl Meta {
-    /// Whether it is a file as it was noted, with these permissions where the system has any.
+    /// Returns whether it is a file as it was noted, with these permissions where the system has any.
     pub(super) fn is_as(&self, stamp: (u64, Mtime), mode: u32) -> bool {
         let permitted = !cfg!(unix) || self.mode & PERMISSIONS == mode & PERMISSIONS;
         self.kind == Kind::File && (self.size, self.modified) == stamp && permitted
     }
 
-    /// Whether nothing was written meanwhile. The disk it takes may change later: systems put off where content goes.
+    /// Returns whether nothing was written meanwhile. The disk it takes may change later: systems put off where content goes.
     pub(super) fn is_unchanged(&self, now: &Self) -> bool {
         (self.identity, self.size, self.modified, self.changed)
             == (now.identity, now.size, now.modified, now.changed)

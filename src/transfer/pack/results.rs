@@ -81,7 +81,7 @@ impl Results {
         self.with(Outcome::Sent).count() as u64
     }
 
-    /// Leaves out what did not hold still.
+    /// Leaves out what changed meanwhile.
     pub(in crate::transfer) fn give_up_on_changed(&mut self) -> Vec<usize> {
         let given_up = self.to_repair();
         for &entry in &given_up {
@@ -91,7 +91,7 @@ impl Results {
         given_up
     }
 
-    /// Notes an outcome; answers the one before.
+    /// Notes an outcome; returns the one before.
     pub(super) fn set(&mut self, entry: usize, outcome: Outcome) -> Outcome {
         self.entries
             .binary_search(&entry)

@@ -77,7 +77,7 @@ async fn run(
     Ok(said.strip_suffix(b"done").ok_or_else(broken)?.to_vec())
 }
 
-/// Whether sha256sum prints the name as it is, on one line.
+/// Returns whether sha256sum prints the name as it is, on one line.
 fn is_plain(path: &MemberPath) -> bool {
     !path
         .as_bytes()

@@ -142,7 +142,7 @@ pub(super) fn check(output: GuestOutput, action: &str, path: &str) -> Result<Gue
     })
 }
 
-/// Whether bytes were lost or spoilt on their way, so that sending them again may help.
+/// Returns whether bytes were lost or spoilt on their way, so that sending them again may help.
 pub(super) fn lost_on_the_way(error: &Error) -> bool {
     match error {
         Error::Integrity { .. } => true,

@@ -43,7 +43,7 @@ pub(in crate::transfer) struct Ask<'a> {
     pub(in crate::transfer) output_limit: usize,
 }
 
-/// Asks; answers what the questions print.
+/// Asks; returns what the questions print.
 pub(in crate::transfer) async fn ask(guest: &impl Guest, ask: Ask<'_>) -> Result<Vec<u8>, Error> {
     let script = concat!(
         include_str!("base.sh"),

@@ -19,7 +19,7 @@ pub(in crate::transfer) struct ReuseRanges<'a> {
     pub(in crate::transfer) path: &'a str,
 }
 
-/// Takes the file over if some of it is right; answers for each part whether it is. Nothing is answered where there is no file.
+/// Takes the file over if some of it is right; returns for each part whether it is. Nothing is answered where there is no file.
 pub(in crate::transfer) async fn adopt(
     guest: &impl Guest,
     adopt: ReuseRanges<'_>,

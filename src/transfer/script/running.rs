@@ -15,7 +15,7 @@ pub fn running(name: &str) -> GuestCommand {
     }
 }
 
-/// What was answered to [`running`]; nothing where the VM cannot tell.
+/// What was answered to [`running`]; `None` if the VM cannot tell.
 pub fn is_running(answer: &GuestOutput) -> Option<bool> {
     match answer.stdout.as_slice() {
         _ if answer.timed_out || answer.code != 0 => None,

@@ -104,7 +104,7 @@ pub(in crate::transfer) struct ArchiveHeader {
     pub(in crate::transfer) made: Made,
 }
 
-/// Sends one file; answers its status before and after.
+/// Sends one file; returns its status before and after.
 pub(in crate::transfer) async fn send_file(
     guest: &impl Guest,
     path: &str,
@@ -122,7 +122,7 @@ pub(in crate::transfer) async fn send_file(
     send_content(guest, path, codec, way, what, Vec::new()).await
 }
 
-/// Sends some blocks of a file; answers its status before and after.
+/// Sends some blocks of a file; returns its status before and after.
 pub(in crate::transfer) async fn send_range(
     guest: &impl Guest,
     path: &str,
@@ -248,7 +248,7 @@ fn quote(path: &[u8], out: &mut Vec<u8>) {
     out.push(b'\'');
 }
 
-/// Sends what is in a folder, as one archive; nothing if it is too large for that.
+/// Sends what is in a folder, as one archive; `None` if it is too large for that.
 pub(in crate::transfer) async fn send_tree(
     guest: &impl Guest,
     tree: SendTree<'_>,

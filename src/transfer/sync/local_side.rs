@@ -46,7 +46,7 @@ pub(super) fn of_tree(tree: &Tree) -> Result<Listing, Error> {
     Ok(side)
 }
 
-/// All that is in a folder; links are not followed. Nothing if there is nothing.
+/// All that is in a folder; links are not followed. `None` if there is none.
 pub(super) fn of_folder(path: &Path) -> Result<Option<Listing>, Error> {
     match fs::metadata(path) {
         Ok(meta) if meta.is_dir() => {}
@@ -70,7 +70,7 @@ pub(super) fn of_folder(path: &Path) -> Result<Option<Listing>, Error> {
     Ok(Some(side))
 }
 
-/// What a file is now, or the link that stands there. Nothing if there is nothing.
+/// What a file is now, or the link that stands there. `None` if there is none.
 pub(super) fn of_file(path: &Path) -> Result<Option<EntryState>, Error> {
     let found = Folder::open_parent(path).and_then(|(folder, own)| state(&folder, &own));
     match found {

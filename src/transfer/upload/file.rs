@@ -87,7 +87,7 @@ impl Opened {
         Ok((self.meta.is_unchanged(&now) && bytes.len() as u64 == self.meta.size).then_some(bytes))
     }
 
-    /// Writes its content as the file is now; answers nothing if it did not hold still.
+    /// Writes its content as the file is now; returns `None` if it changed meanwhile.
     fn read_into(
         &self,
         out: &mut impl Write,

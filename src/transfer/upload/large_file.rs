@@ -262,7 +262,7 @@ fn ranges(parts: &[holes::Part], size: u64, sizes: PartSizes) -> Vec<Range<u64>>
 }
 
 impl<G: Guest, S: BlobStore> Upload<'_, G, S> {
-    /// Sends one part until it is in the VM; answers its bytes on the wire.
+    /// Sends one part until it is in the VM; returns its bytes on the wire.
     pub(super) async fn part(
         &self,
         route: &Route<'_>,
@@ -335,7 +335,7 @@ impl<G: Guest, S: BlobStore> Upload<'_, G, S> {
         }
     }
 
-    /// Plans the parts of a file, without those that an earlier try brought; answers the bytes of these too.
+    /// Plans the parts of a file, without those that an earlier try brought; returns the bytes of these too.
     pub(super) async fn cut(
         &self,
         route: &Route<'_>,

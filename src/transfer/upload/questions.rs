@@ -37,7 +37,7 @@ pub(super) fn call<'a>(
     writeln!(out)
 }
 
-/// Whether anything stands in the way of a tree.
+/// Returns whether anything stands in the way of a tree.
 pub(super) fn clashes(tree: &Tree) -> io::Result<Vec<u8>> {
     let mut questions = Vec::new();
     let places = |folders: bool| {

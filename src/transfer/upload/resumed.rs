@@ -10,7 +10,7 @@ use crate::transfer::remote::{BlobStore, Guest};
 use crate::transfer::script::{self, ReuseRanges};
 
 impl<G: Guest, S: BlobStore> Upload<'_, G, S> {
-    /// Takes over the parts that are in the VM with the bytes that they have here; answers their ranges, in order.
+    /// Takes over the parts that are in the VM with the bytes that they have here; returns their ranges, in order.
     pub(super) async fn take_over(
         &self,
         route: &Route<'_>,

@@ -1,4 +1,4 @@
-//! Folders, or several sources, into a VM: a portion at a time, which is one archive, and small ones after it for what did not hold still.
+//! Folders, or several sources, into a VM: a portion at a time, which is one archive, and small ones after it for what changed meanwhile.
 
 use std::path::PathBuf;
 use std::sync::Arc;
