@@ -64,7 +64,6 @@ mod stderr;
 mod tree;
 mod unpack;
 mod upload;
-mod zstandard;
 
 pub use cleanup::{Cleanup, clean_up};
 pub use download::download;

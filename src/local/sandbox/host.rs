@@ -4,7 +4,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use twox_hash::XxHash64;
+use ring::digest::{SHA256, digest};
 use uuid::Uuid;
 
 use super::boot::{self, Booter};
@@ -182,6 +182,9 @@ pub fn mark_of(data: &Path) -> String {
     let path = fs::canonicalize(data)
         .or_else(|_| std::path::absolute(data))
         .unwrap_or_else(|_| data.to_owned());
-    let hash = XxHash64::oneshot(0, path.as_os_str().as_bytes());
-    format!("{hash:016x}")
+    let hash = digest(&SHA256, path.as_os_str().as_bytes());
+    hash.as_ref()[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
