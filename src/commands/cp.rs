@@ -26,7 +26,7 @@ use crate::exit::Exit;
 use crate::output::human;
 use crate::quantity::{parse_size, whole_number};
 use crate::signal::Signals;
-use crate::transfer::rate_limit::SLOWEST;
+use crate::transfer::engine::rate_limit::SLOWEST;
 use crate::transfer::sync::execute;
 use crate::transfer::{
     Cleanup, Compression, DownloadRequest, DownloadTarget, Filter, Incomplete, Links, Preview,

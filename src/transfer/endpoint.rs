@@ -3,8 +3,8 @@
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
-use super::error::Error;
-use super::guest_path;
+use crate::transfer::error::Error;
+use crate::transfer::guest::guest_path;
 
 /// One side of a copy.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use super::archive::Fault;
-use super::codec::Codec;
-use super::install::{EarlierTries, TreeInstall};
-use super::progress::Silent;
-use super::unpack::{Limits, unpack};
+use crate::transfer::format::archive::Fault;
+use crate::transfer::format::codec::Codec;
+use crate::transfer::disk::install::{EarlierTries, TreeInstall};
+use crate::transfer::progress::Silent;
+use crate::transfer::disk::unpack::{Limits, unpack};
 
 /// What the bytes are wrapped in.
 #[derive(Clone, Copy, Debug)]

@@ -8,86 +8,51 @@
 //! ```
 //!
 //! # Layout
-//! - [`endpoint`]: what an argument means
-//! - [`request`], [`filter`], [`rate_limit`], [`shards`], [`journal`], [`summary`], [`preview`], [`progress`], [`error`]: what callers say and hear
-//! - [`remote`]: what they provide
-//! - `upload`, `download`: the two walks, over `send` and `receive`, which move one object each, and `staging`, which empties them; [`relay`](mod@relay): between two VMs
-//! - [`sync`]: comparing both ends first, over `upload` and `download` of a [`selection`](Selection)
-//! - `tree`, `pack`, `header`: from local files to an archive
-//! - `archive`, `pax`, `unpack`, `landing`: from a VM's archive to local files
-//! - `script`: what runs in the VM
-//! - `folder`, `abandoned`, `member`, `name`, `moment`, `checksum`, `codec`, `gzip`, `channel`, `stderr`: the parts
+//! Each folder knows only those above it in this list, besides the files beside this one:
+//! - `format`: tar, compression, checksums
+//! - `disk`: local files, packed, unpacked and put in place
+//! - `guest`: the VM and the storage, as traits; the scripts in the VM
+//! - `resume`: what a copy has made, to clean up after it or to take it up again
+//! - `engine`: uploads, downloads, and copies between VMs
+//! - [`sync`]: comparing both ends first
 
-pub mod cleanup;
+pub mod disk;
 pub mod endpoint;
+pub mod engine;
 pub mod error;
-pub mod filter;
-pub mod journal;
+pub(crate) mod format;
+#[cfg(all(unix, any(test, fuzzing)))]
+pub(crate) mod fuzzing;
+pub mod guest;
 pub mod preview;
 pub mod progress;
-pub mod rate_limit;
-pub mod relay;
-pub mod remote;
 pub mod request;
-pub mod shards;
+pub mod resume;
 pub mod summary;
 pub mod sync;
 
-mod archive;
-pub(crate) mod channel;
-mod checksum;
-mod codec;
-mod compressible;
-mod download;
-mod folder;
-#[cfg(all(unix, any(test, fuzzing)))]
-pub(crate) mod fuzzing;
-mod guest_path;
-mod gzip;
-mod header;
-#[cfg(test)]
-mod hostile;
-mod install;
-mod member_path;
-mod mtime;
-mod pack;
-mod path_bytes;
-mod pax;
-mod receive;
-mod retry;
-mod script;
-mod selection;
-mod send;
-mod staged_objects;
-mod stale_folders;
-mod stderr;
-mod tree;
-mod unpack;
-mod upload;
-
-pub use cleanup::{Cleanup, clean_up};
-pub use download::download;
+pub use disk::filter::Filter;
+pub use disk::selection::Selection;
 pub use endpoint::{Endpoint, System, parse};
+pub use engine::rate_limit::RateLimit;
+pub use engine::relay::{RelayRequest, relay};
+pub use engine::shards::Shards;
+pub use engine::{download, upload};
 pub use error::{Error, RemoteClass, RemoteError};
-pub use filter::Filter;
-pub use guest_path::shown as shown_guest_path;
-pub use journal::Journal;
-pub use preview::{Preview, preview_download, preview_upload};
-pub use progress::{Progress, Silent};
-pub use rate_limit::RateLimit;
-pub use relay::{RelayRequest, relay};
-pub use remote::{
+pub use guest::guest_path::shown as shown_guest_path;
+pub use guest::remote::{
     BlobStore, Body, ByteStream, Deadline, Guest, GuestCommand, GuestOutput, StagingObject,
 };
+pub use guest::script::{is_running, running};
+pub use preview::{Preview, preview_download, preview_upload};
+pub use progress::{Progress, Silent};
 pub use request::{
     Compression, DownloadRequest, DownloadTarget, Incomplete, Links, RemotePath, Settings,
     UploadRequest, UploadSource,
 };
-pub use script::{is_running, running};
-pub use selection::Selection;
-pub use shards::Shards;
+pub use resume::cleanup::{Cleanup, clean_up};
+pub use resume::journal::Journal;
 pub use summary::{SkipReason, Skipped, Summary};
-pub use upload::upload;
 
 /// Files up to this many bytes travel inside one command, without a staging object.
 const SMALL: u64 = 256 * 1024;

@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use super::error::Error;
-use super::member_path::MemberPath;
-use super::path_bytes;
-use super::remote::Guest;
-use super::request::{RemotePath, Settings};
-use super::script::{self, Entry, Found};
-use super::summary::Skipped;
-use super::tree::{Chosen, Position, Tree};
+use crate::transfer::error::Error;
+use crate::transfer::format::member_path::MemberPath;
+use crate::transfer::format::path_bytes;
+use crate::transfer::guest::remote::Guest;
+use crate::transfer::request::{RemotePath, Settings};
+use crate::transfer::guest::script::{self, Entry, Found};
+use crate::transfer::summary::Skipped;
+use crate::transfer::disk::tree::{Chosen, Position, Tree};
 
 /// What would move.
 #[derive(Clone, Debug, Default)]
@@ -87,7 +87,7 @@ pub async fn preview_download(
                 };
                 preview.paths.extend(kept.map(|entry| below(&entry.path)));
             }
-            Found::Other => return Err(super::download::special(&source.path)),
+            Found::Other => return Err(crate::transfer::engine::download::special(&source.path)),
         }
     }
     Ok(preview)

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::cleanup::Cleanup;
-use super::filter::Filter;
-use super::rate_limit::RateLimit;
-use super::selection::Selection;
-use super::shards::Shards;
+use crate::transfer::resume::cleanup::Cleanup;
+use crate::transfer::disk::filter::Filter;
+use crate::transfer::engine::rate_limit::RateLimit;
+use crate::transfer::disk::selection::Selection;
+use crate::transfer::engine::shards::Shards;
 
 /// A copy from this machine into a VM.
 #[derive(Debug)]

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::difference::Difference;
-use crate::transfer::folder::Kind;
-use crate::transfer::member_path::MemberPath;
-use crate::transfer::mtime::Mtime;
-use crate::transfer::script::Change;
+use crate::transfer::disk::folder::Kind;
+use crate::transfer::format::member_path::MemberPath;
+use crate::transfer::format::mtime::Mtime;
+use crate::transfer::guest::script::Change;
 
 /// The changes in the order in which they are made: what removes and replaces comes before the times of the folders that it happens in.
 pub(super) fn changes(

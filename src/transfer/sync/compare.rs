@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::state::{EntryState, Listing};
-use crate::transfer::folder::Kind;
-use crate::transfer::member_path::MemberPath;
+use crate::transfer::disk::folder::Kind;
+use crate::transfer::format::member_path::MemberPath;
 
 /// Which entries of the source are copied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -217,7 +217,7 @@ fn above<'a>(paths: impl Iterator<Item = &'a MemberPath>) -> BTreeSet<MemberPath
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transfer::mtime::Mtime;
+    use crate::transfer::format::mtime::Mtime;
 
     fn path(text: &str) -> MemberPath {
         MemberPath::parse(text.as_bytes()).unwrap()

@@ -10,11 +10,11 @@ use super::plan::SyncOptions;
 use super::remote_side::RemoteSide;
 use super::state::{EntryState, Listing};
 use crate::transfer::error::Error;
-use crate::transfer::filter::Filter;
-use crate::transfer::folder::Kind;
-use crate::transfer::member_path::MemberPath;
-use crate::transfer::remote::Guest;
-use crate::transfer::script::Digest;
+use crate::transfer::disk::filter::Filter;
+use crate::transfer::disk::folder::Kind;
+use crate::transfer::format::member_path::MemberPath;
+use crate::transfer::guest::remote::Guest;
+use crate::transfer::guest::script::Digest;
 
 /// Both ends as they were found.
 #[derive(Debug)]

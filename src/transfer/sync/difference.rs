@@ -8,11 +8,11 @@ use super::local_side::LocalSide;
 use super::plan::PlanSummary;
 use super::remote_side::RemoteSide;
 use super::state::{EntryState, Listing};
-use crate::transfer::folder::Kind;
-use crate::transfer::member_path::MemberPath;
-use crate::transfer::path_bytes;
-use crate::transfer::script::Change;
-use crate::transfer::selection::{Picked, Selection};
+use crate::transfer::disk::folder::Kind;
+use crate::transfer::format::member_path::MemberPath;
+use crate::transfer::format::path_bytes;
+use crate::transfer::guest::script::Change;
+use crate::transfer::disk::selection::{Picked, Selection};
 use crate::transfer::summary::{SkipReason, Skipped};
 
 /// What is to be done about both ends.

@@ -5,7 +5,7 @@ use std::io::{self, Read as _};
 
 use ring::digest::{Context, SHA256};
 
-use crate::transfer::script::Digest;
+use crate::transfer::guest::script::Digest;
 
 const CHUNK: usize = 128 * 1024;
 

@@ -12,18 +12,18 @@ use super::plan::{Direction, Plan, SyncOptions};
 use super::plan_download::DownloadPlan;
 use super::plan_upload::UploadPlan;
 use super::verify::{listed, verify};
-use crate::transfer::cleanup::{settle, sweep_all};
+use crate::transfer::resume::cleanup::{settle, sweep_all};
 use crate::transfer::error::Error;
-use crate::transfer::install;
-use crate::transfer::journal::Noted;
-use crate::transfer::member_path::MemberPath;
+use crate::transfer::disk::install;
+use crate::transfer::resume::journal::Noted;
+use crate::transfer::format::member_path::MemberPath;
 use crate::transfer::progress::Progress;
-use crate::transfer::remote::{BlobStore, Guest};
+use crate::transfer::guest::remote::{BlobStore, Guest};
 use crate::transfer::request::{
     DownloadRequest, DownloadTarget, RemotePath, Settings, UploadRequest, UploadSource,
 };
-use crate::transfer::script::{self, Change};
-use crate::transfer::selection::Selection;
+use crate::transfer::guest::script::{self, Change};
+use crate::transfer::disk::selection::Selection;
 use crate::transfer::summary::Summary;
 use crate::transfer::{download, nonce, upload};
 
@@ -95,7 +95,7 @@ impl<G: Guest, S: BlobStore> Executor<'_, G, S> {
             sweep_all(self.guest, &self.settings.cleanup, &*self.progress).await?;
         }
         let root = &up.work.there.folder;
-        let stage = upload::stage(root, &nonce());
+        let stage = crate::transfer::engine::upload::stage(root, &nonce());
         let from = format!("{stage}/new");
         let changes = up
             .work

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use super::digest::digest;
 use super::state::{EntryState, Listing};
 use crate::transfer::error::Error;
-use crate::transfer::folder::{Folder, FolderStack, Kind};
-use crate::transfer::member_path::{DEEPEST, MemberPath};
-use crate::transfer::path_bytes;
-use crate::transfer::script::Digest;
-use crate::transfer::tree::{Tree, gone};
+use crate::transfer::disk::folder::{Folder, FolderStack, Kind};
+use crate::transfer::format::member_path::{DEEPEST, MemberPath};
+use crate::transfer::format::path_bytes;
+use crate::transfer::guest::script::Digest;
+use crate::transfer::disk::tree::{Tree, gone};
 
 /// What was looked at here.
 #[derive(Clone, Debug)]

@@ -11,14 +11,14 @@ use super::plan::{Direction, Plan, PlanSummary, SyncOptions};
 use super::remote_side::RemoteSide;
 use super::state::Listing;
 use super::verify::check_programs;
-use crate::transfer::download::{own_name, own_names, special};
+use crate::transfer::engine::download::{own_name, own_names, special};
 use crate::transfer::error::Error;
-use crate::transfer::folder;
-use crate::transfer::member_path::MemberPath;
-use crate::transfer::path_bytes;
-use crate::transfer::remote::Guest;
+use crate::transfer::disk::folder;
+use crate::transfer::format::member_path::MemberPath;
+use crate::transfer::format::path_bytes;
+use crate::transfer::guest::remote::Guest;
 use crate::transfer::request::{RemotePath, Settings};
-use crate::transfer::script::{self, Depth, Kind, Scan, Shape};
+use crate::transfer::guest::script::{self, Depth, Kind, Scan, Shape};
 use crate::transfer::summary::{SkipReason, Skipped};
 
 /// One source of a download to carry out.

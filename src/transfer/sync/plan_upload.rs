@@ -14,12 +14,12 @@ use super::remote_side::RemoteSide;
 use super::state::EntryState;
 use super::verify::check_programs;
 use crate::transfer::error::Error;
-use crate::transfer::guest_path;
-use crate::transfer::remote::Guest;
+use crate::transfer::guest::guest_path;
+use crate::transfer::guest::remote::Guest;
 use crate::transfer::request::{Incomplete, Links, RemotePath, Settings};
-use crate::transfer::script::{self, Depth, Kind, Shape};
+use crate::transfer::guest::script::{self, Depth, Kind, Shape};
 use crate::transfer::summary::{SkipReason, Skipped};
-use crate::transfer::tree::{Chosen, Position, Tree, own_name};
+use crate::transfer::disk::tree::{Chosen, Position, Tree, own_name};
 
 /// An upload to carry out.
 #[derive(Debug)]

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::transfer::error::Error;
-use crate::transfer::guest_path;
-use crate::transfer::member_path::MemberPath;
-use crate::transfer::remote::Guest;
-use crate::transfer::script::{self, Digest};
+use crate::transfer::guest::guest_path;
+use crate::transfer::format::member_path::MemberPath;
+use crate::transfer::guest::remote::Guest;
+use crate::transfer::guest::script::{self, Digest};
 
 /// A folder, or a lone file in it.
 #[derive(Clone, Debug)]

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::transfer::folder::{Kind, Meta};
-use crate::transfer::member_path::MemberPath;
-use crate::transfer::mtime::Mtime;
+use crate::transfer::disk::folder::{Kind, Meta};
+use crate::transfer::format::member_path::MemberPath;
+use crate::transfer::format::mtime::Mtime;
 
 /// One end: entries by their path below the target.
 pub(in crate::transfer) type Listing = BTreeMap<MemberPath, EntryState>;

@@ -5,9 +5,9 @@ use super::decide::hash;
 use super::difference::Difference;
 use super::plan::SyncOptions;
 use crate::transfer::error::Error;
-use crate::transfer::member_path::MemberPath;
-use crate::transfer::remote::Guest;
-use crate::transfer::script::Scan;
+use crate::transfer::format::member_path::MemberPath;
+use crate::transfer::guest::remote::Guest;
+use crate::transfer::guest::script::Scan;
 
 /// Paths that a message names.
 const MOST_NAMED: usize = 10;

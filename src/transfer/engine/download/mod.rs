@@ -1,0 +1,212 @@
+//! From a VM to this machine.
+
+mod file;
+mod large_file;
+mod parts;
+mod plan;
+mod resumed;
+mod stream;
+mod tar_report;
+mod transport;
+mod tree;
+
+pub(in crate::transfer) use tar_report::TarReport;
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::transfer::SMALL;
+use crate::transfer::resume::cleanup::sweep;
+use crate::transfer::error::Error;
+use crate::transfer::guest::guest_path;
+use crate::transfer::disk::install;
+use crate::transfer::resume::journal::Noted;
+use crate::transfer::format::path_bytes;
+use crate::transfer::progress::Progress;
+use crate::transfer::guest::remote::{BlobStore, Guest};
+use crate::transfer::request::{DownloadRequest, DownloadTarget, Links, RemotePath, Settings};
+use crate::transfer::guest::script::{self, Found};
+use crate::transfer::resume::staged_objects::StagedObjects;
+use crate::transfer::summary::Summary;
+use crate::transfer::disk::tree::apart;
+
+/// Copies files and folders out of a VM, or one of them into a stream.
+///
+/// # Errors
+/// See [`Error`]. What stands at the destination is then wholly old or wholly new, path by path, and what was made beside it is removed.
+pub async fn download(
+    guest: &impl Guest,
+    store: &impl BlobStore,
+    progress: Arc<dyn Progress>,
+    request: DownloadRequest,
+) -> Result<Summary, Error> {
+    let started = Instant::now();
+    let DownloadRequest {
+        sources,
+        target,
+        settings,
+    } = request;
+    let store = StagedObjects::new(store, &settings.cleanup);
+    let job = Download {
+        guest,
+        store: &store,
+        progress,
+        settings: &settings,
+        nonce: crate::transfer::nonce(),
+        noted: None,
+    };
+    sweep(guest, &settings.cleanup).await?;
+    let mut summary = store.emptying_during(job.all(&sources, target)).await?;
+    summary.seconds = started.elapsed().as_secs_f64();
+    Ok(summary)
+}
+
+struct Download<'a, G, S> {
+    guest: &'a G,
+    store: &'a StagedObjects<'a, S>,
+    progress: Arc<dyn Progress>,
+    settings: &'a Settings,
+    nonce: String,
+    /// What an earlier try of the same copy brought of the source at hand.
+    noted: Option<Noted>,
+}
+
+impl<G: Guest, S: BlobStore> Download<'_, G, S> {
+    async fn all(&self, sources: &[RemotePath], target: DownloadTarget) -> Result<Summary, Error> {
+        let nonsense = |argument: &str, reason: &str| {
+            Err(Error::Argument {
+                argument: argument.to_owned(),
+                reason: reason.to_owned(),
+            })
+        };
+        match (target, sources) {
+            (_, []) => nonsense("", "nothing to copy"),
+            (DownloadTarget::Stream(output), [source]) => self.stream(source, output).await,
+            (DownloadTarget::Stream(_), _) => {
+                nonsense("-", "only one source can go to standard output")
+            }
+            (DownloadTarget::Path { path, into }, [source]) => self.one(source, &path, into).await,
+            (DownloadTarget::Path { path, .. }, sources) => {
+                own_names(sources)?;
+                let mut summary = Summary::default();
+                for source in sources {
+                    summary.add(self.one(source, &path, true).await?);
+                }
+                // What was spared for a source that had no use for it.
+                let sweep = move || {
+                    install::sweep(&path, &[]);
+                    Ok(())
+                };
+                blocking(sweep).await?;
+                Ok(summary)
+            }
+        }
+    }
+
+    async fn one(&self, source: &RemotePath, target: &Path, into: bool) -> Result<Summary, Error> {
+        let trusted = self.settings.trusts_notes();
+        let noted = |journal| Noted::new(journal, &source.path, trusted);
+        let job = Download {
+            guest: self.guest,
+            store: self.store,
+            progress: self.progress.clone(),
+            settings: self.settings,
+            nonce: crate::transfer::nonce(),
+            noted: self.settings.cleanup.journal().map(noted),
+        };
+        job.source(source, target, into).await
+    }
+
+    async fn source(
+        &self,
+        source: &RemotePath,
+        target: &Path,
+        into: bool,
+    ) -> Result<Summary, Error> {
+        let most = (self.settings.links == Links::Keep).then_some(self.settings.shards.first);
+        match script::get(self.guest, &source.path, SMALL, most).await? {
+            Found::Inline(small) => self.small_file(source, small, target, into).await,
+            Found::File {
+                path,
+                status,
+                tools,
+            } => self.file(&path, status, &tools, target, into).await,
+            Found::Folder { path, tools, large } => {
+                let contents = source.path == "." || source.path.ends_with("/.");
+                let target = if into && !contents {
+                    target.join(own_name(&path)?)
+                } else {
+                    target.to_owned()
+                };
+                self.tree(&path, (&tools, large), target).await
+            }
+            Found::Other => Err(special(&source.path)),
+        }
+    }
+
+    /// What objects of this transfer are called at the storage.
+    fn object_name(&self) -> String {
+        format!("/tmp/.fastvm-{}/{}", self.nonce, crate::transfer::nonce())
+    }
+}
+
+/// Fails where two sources would go to one place.
+pub(in crate::transfer) fn own_names(sources: &[RemotePath]) -> Result<(), Error> {
+    let mut names = HashSet::new();
+    for source in sources {
+        let name = source.path.trim_end_matches('/').rsplit('/').next();
+        let name = name.unwrap_or_default();
+        let name = (![".", ".."].contains(&name)).then_some(name);
+        apart(&mut names, name, || source.path.clone())?;
+    }
+    Ok(())
+}
+
+pub(in crate::transfer) fn special(path: &str) -> Error {
+    Error::Refused {
+        path: path.to_owned(),
+        reason: "neither a file nor a folder".to_owned(),
+    }
+}
+
+/// The last name of a path, as we asked for it: a VM has no say in what a copy is called.
+pub(in crate::transfer) fn own_name(path: &str) -> Result<OsString, Error> {
+    let own = path
+        .trim_end_matches('/')
+        .rsplit('/')
+        .next()
+        .unwrap_or_default();
+    let usable = !own.is_empty() && own != "." && own != "..";
+    usable
+        .then(|| path_bytes::from_bytes(&guest_path::bytes(own)))
+        .flatten()
+        .ok_or_else(|| Error::Refused {
+            path: path.to_owned(),
+            reason: "no file on this machine can have its name".to_owned(),
+        })
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Error::Worker(error.to_string()))?
+}
+
+fn changed(path: &str) -> Error {
+    Error::Changed(vec![PathBuf::from(path)])
+}
+
+fn check_space(free: u64, needed: u64, target: &Path) -> Result<(), Error> {
+    if needed > free {
+        return Err(Error::NoSpace {
+            place: target.display().to_string(),
+            detail: format!("{needed} bytes needed, {free} free"),
+        });
+    }
+    Ok(())
+}

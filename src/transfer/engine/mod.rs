@@ -1,0 +1,12 @@
+//! Copies under way: the two directions and the copy between VMs, over one sender, one receiver and one limiter.
+
+pub(in crate::transfer) mod download;
+pub mod rate_limit;
+pub(in crate::transfer) mod receive;
+pub mod relay;
+mod send;
+pub mod shards;
+pub(in crate::transfer) mod upload;
+
+pub use download::download;
+pub use upload::upload;

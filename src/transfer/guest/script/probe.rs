@@ -1,0 +1,146 @@
+//! What is at a path in the VM, and what the VM has.
+
+use super::reply::{Answer, broken};
+use super::{Call, Deadline, SMALL_OUTPUT};
+use crate::transfer::format::codec::Codec;
+use crate::transfer::error::Error;
+use crate::transfer::guest::guest_path;
+use crate::transfer::format::header::TarDialect;
+use crate::transfer::guest::remote::Guest;
+use crate::transfer::request::Compression;
+
+/// What a path leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::transfer) enum Kind {
+    File,
+    Folder,
+    Other,
+    Missing,
+}
+
+/// Programs the VM has.
+#[derive(Clone, Debug)]
+pub(in crate::transfer) struct Tools {
+    names: Vec<String>,
+    pub(in crate::transfer) dialect: TarDialect,
+}
+
+/// A target in the VM.
+#[derive(Clone, Debug)]
+pub(in crate::transfer) struct Place {
+    pub(in crate::transfer) kind: Kind,
+    /// Absolute.
+    pub(in crate::transfer) path: String,
+    /// Free bytes on its file system, if the VM can tell.
+    pub(in crate::transfer) free_bytes: Option<u64>,
+    pub(in crate::transfer) tools: Tools,
+}
+
+impl Tools {
+    pub(in crate::transfer) fn has(&self, tool: &str) -> bool {
+        self.names.iter().any(|name| name == tool)
+    }
+
+    pub(in crate::transfer) fn need(&self, tools: &[&'static str]) -> Result<(), Error> {
+        tools
+            .iter()
+            .find(|tool| !self.has(tool))
+            .map_or(Ok(()), |tool| Err(Error::GuestTool(tool)))
+    }
+
+    /// What another VM has as well.
+    pub(in crate::transfer) fn common(&self, other: &Self) -> Self {
+        let names = self.names.iter().filter(|name| other.has(name));
+        Self {
+            names: names.cloned().collect(),
+            dialect: self.dialect,
+        }
+    }
+
+    /// The codec to use. Without one, a checksum must do.
+    pub(in crate::transfer) fn codec(&self, wish: Compression) -> Result<Codec, Error> {
+        let codec = match wish {
+            Compression::Auto if self.has("zstd") => Codec::Zstd,
+            Compression::Auto if self.has("gzip") => Codec::Gzip,
+            Compression::Zstd => {
+                self.need(&["zstd"])?;
+                Codec::Zstd
+            }
+            Compression::Gzip => {
+                self.need(&["gzip"])?;
+                Codec::Gzip
+            }
+            Compression::Auto | Compression::None => {
+                self.need(&["cksum"])?;
+                Codec::None
+            }
+        };
+        Ok(codec)
+    }
+
+    pub(super) fn read(answer: &Answer<'_>) -> Result<Self, Error> {
+        let dialect = if answer.get("flavor")? == "gnu" {
+            TarDialect::Gnu
+        } else {
+            TarDialect::Plain
+        };
+        Ok(Self {
+            names: answer
+                .get("tools")?
+                .split_whitespace()
+                .map(str::to_owned)
+                .collect(),
+            dialect,
+        })
+    }
+}
+
+/// Looks at a target.
+pub(in crate::transfer) async fn look(guest: &impl Guest, path: &str) -> Result<Place, Error> {
+    let script = concat!(
+        include_str!("base.sh"),
+        include_str!("tools.sh"),
+        include_str!("look.sh")
+    );
+    let call = Call {
+        script,
+        arguments: vec![path.to_owned()],
+        stdin: Vec::new(),
+        output_limit: SMALL_OUTPUT,
+        patience: Deadline::Brief,
+        action: "look at the target",
+        path,
+    };
+    let output = call.ask(guest).await?;
+    let (answer, _) = Answer::read(&output.stdout, &["path"])?;
+    Ok(Place {
+        kind: kind(answer.get("kind")?)?,
+        path: absolute(answer.rest)?,
+        free_bytes: answer
+            .get("space")?
+            .parse::<u64>()
+            .ok()
+            .map(|kib| kib.saturating_mul(1024)),
+        tools: Tools::read(&answer)?,
+    })
+}
+
+pub(super) fn kind(word: &str) -> Result<Kind, Error> {
+    Ok(match word {
+        "file" => Kind::File,
+        "folder" => Kind::Folder,
+        "other" => Kind::Other,
+        "missing" => Kind::Missing,
+        _ => return Err(broken()),
+    })
+}
+
+/// The path that the script made absolute.
+pub(super) fn absolute(bytes: &[u8]) -> Result<String, Error> {
+    let text = guest_path::text(bytes);
+    if !text.starts_with('/') || text.contains('\0') {
+        return Err(broken());
+    }
+    let trimmed = text.trim_end_matches('/');
+    Ok(if trimmed.is_empty() { "/" } else { trimmed }.to_owned())
+}
