@@ -21,7 +21,8 @@ fn code_of(room: &Path, code: &mut String) {
     }
 }
 
-fn used_by(room: &str) -> BTreeSet<String> {
+/// The names that follow `prefix` in the code of a room: a folder, a file or both.
+fn used_by(room: &str, prefix: &str) -> BTreeSet<String> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut code = fs::read_to_string(source.join(format!("{room}.rs"))).unwrap_or_default();
     code_of(&source.join(room), &mut code);
@@ -30,10 +31,8 @@ fn used_by(room: &str) -> BTreeSet<String> {
         let end = rest.find(|letter: char| !letter.is_ascii_lowercase() && letter != '_');
         rest[..end.unwrap_or(rest.len())].to_owned()
     };
-    let names = code.split("crate::").skip(1).map(name);
-    names
-        .filter(|name| !name.is_empty() && name != room)
-        .collect()
+    let names = code.split(prefix).skip(1).map(name);
+    names.filter(|name| !name.is_empty()).collect()
 }
 
 #[test]
@@ -56,6 +55,27 @@ fn each_room_uses_what_the_architecture_says() {
             .step_by(2)
             .map(str::to_owned)
             .collect();
-        assert_eq!(used_by(room), allowed, "{room}");
+        let mut used = used_by(room, "crate::");
+        used.remove(room);
+        assert_eq!(used, allowed, "{room}");
+    }
+}
+
+#[test]
+fn the_folders_of_a_transfer_use_those_before_them() {
+    let text = include_str!("../docs/ARCHITECTURE.md");
+    let list = text
+        .split("Inside `transfer` a folder uses")
+        .nth(1)
+        .unwrap();
+    let list = list.split("\n\n").nth(1).unwrap();
+    let folders: Vec<_> = list.split('`').skip(1).step_by(2).collect();
+    assert!(folders.len() > 3, "{folders:?}");
+    for (at, folder) in folders.iter().enumerate() {
+        let used = used_by(&format!("transfer/{folder}"), "crate::transfer::");
+        let later = folders[at + 1..]
+            .iter()
+            .find(|later| used.contains(**later));
+        assert_eq!(later, None, "{folder}");
     }
 }

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
+use crate::transfer::disk::install::{EarlierTries, TreeInstall};
+use crate::transfer::disk::unpack::{Limits, unpack};
 use crate::transfer::format::archive::Fault;
 use crate::transfer::format::codec::Codec;
-use crate::transfer::disk::install::{EarlierTries, TreeInstall};
 use crate::transfer::progress::Silent;
-use crate::transfer::disk::unpack::{Limits, unpack};
 
 /// What the bytes are wrapped in.
 #[derive(Clone, Copy, Debug)]

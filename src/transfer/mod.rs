@@ -17,39 +17,38 @@
 //! - [`sync`]: comparing both ends first
 
 pub mod disk;
-pub mod endpoint;
 pub mod engine;
 pub mod error;
 pub(crate) mod format;
 #[cfg(all(unix, any(test, fuzzing)))]
 pub(crate) mod fuzzing;
 pub mod guest;
-pub mod preview;
+pub mod options;
 pub mod progress;
-pub mod request;
 pub mod resume;
 pub mod summary;
 pub mod sync;
 
 pub use disk::filter::Filter;
 pub use disk::selection::Selection;
-pub use endpoint::{Endpoint, System, parse};
+pub use engine::preview::{Preview, preview_download, preview_upload};
 pub use engine::rate_limit::RateLimit;
 pub use engine::relay::{RelayRequest, relay};
+pub use engine::request::{
+    DownloadRequest, DownloadTarget, RemotePath, Settings, UploadRequest, UploadSource,
+};
 pub use engine::shards::Shards;
 pub use engine::{download, upload};
 pub use error::{Error, RemoteClass, RemoteError};
+pub use format::channel::ByteStream;
+pub use guest::endpoint::{Endpoint, System, parse};
 pub use guest::guest_path::shown as shown_guest_path;
 pub use guest::remote::{
-    BlobStore, Body, ByteStream, Deadline, Guest, GuestCommand, GuestOutput, StagingObject,
+    BlobStore, Body, Deadline, Guest, GuestCommand, GuestOutput, StagingObject,
 };
 pub use guest::script::{is_running, running};
-pub use preview::{Preview, preview_download, preview_upload};
+pub use options::{Compression, Incomplete, Links};
 pub use progress::{Progress, Silent};
-pub use request::{
-    Compression, DownloadRequest, DownloadTarget, Incomplete, Links, RemotePath, Settings,
-    UploadRequest, UploadSource,
-};
 pub use resume::cleanup::{Cleanup, clean_up};
 pub use resume::journal::Journal;
 pub use summary::{SkipReason, Skipped, Summary};

@@ -6,13 +6,13 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::transfer::format::archive::Fault;
 use crate::transfer::disk::folder::Folder;
-use crate::transfer::format::header::{self, Head, Shape, TarDialect};
 use crate::transfer::disk::install::{EarlierTries, TreeInstall};
+use crate::transfer::disk::unpack::{Limits, Unpacked, unpack};
+use crate::transfer::format::archive::Fault;
+use crate::transfer::format::header::{self, Head, Shape, TarDialect};
 use crate::transfer::format::mtime::Mtime;
 use crate::transfer::progress::Silent;
-use crate::transfer::disk::unpack::{Limits, Unpacked, unpack};
 
 const LIMITS: Limits = Limits {
     members: 1000,

@@ -7,12 +7,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::transfer::error::Error;
 use crate::transfer::disk::folder::{Folder, FolderStack, Kind, Meta};
+use crate::transfer::disk::stale_folders::{self, StaleFolder};
+use crate::transfer::error::Error;
 use crate::transfer::format::member_path::MemberPath;
 use crate::transfer::format::mtime::Mtime;
 use crate::transfer::format::path_bytes;
-use crate::transfer::disk::stale_folders::{self, StaleFolder};
 
 const TREE: &str = "tree";
 
@@ -251,7 +251,10 @@ impl TreeInstall {
 
     /// Makes the target, unless it is there, for a copy that comes in parts. `is_new` is told whether it was made, and answers whether it
     /// counts as new.
-    pub(in crate::transfer) fn begin(self, is_new: impl FnOnce(bool) -> bool) -> Result<PartsInstall, Error> {
+    pub(in crate::transfer) fn begin(
+        self,
+        is_new: impl FnOnce(bool) -> bool,
+    ) -> Result<PartsInstall, Error> {
         let Self {
             target,
             existing,
@@ -283,7 +286,10 @@ impl TreeInstall {
     }
 
     /// Moves what was unpacked into place, then gives folders their modes and times. A folder that was there keeps its own.
-    pub(in crate::transfer) fn place(self, folders: &[(MemberPath, u32, Mtime)]) -> Result<(), Error> {
+    pub(in crate::transfer) fn place(
+        self,
+        folders: &[(MemberPath, u32, Mtime)],
+    ) -> Result<(), Error> {
         let failed = |error| Error::local("move into place", &self.target, error);
         let stage = self.stage.folder().map_err(failed)?;
         let root = if let Some(existing) = &self.existing {
@@ -388,7 +394,11 @@ impl PartsInstall {
     }
 
     /// Removes these from a part that was unpacked; returns how many names they had.
-    pub(in crate::transfer) fn leave_out(&self, name: &str, paths: &[MemberPath]) -> Result<u64, Error> {
+    pub(in crate::transfer) fn leave_out(
+        &self,
+        name: &str,
+        paths: &[MemberPath],
+    ) -> Result<u64, Error> {
         self.stage.leave_out(name, paths, &self.target)
     }
 
@@ -509,7 +519,10 @@ impl PartsInstall {
     }
 
     /// Gives all folders their modes and times. One that was there keeps its own, if it is the target itself.
-    pub(in crate::transfer) fn finish(&self, folders: &[(MemberPath, u32, Mtime)]) -> Result<(), Error> {
+    pub(in crate::transfer) fn finish(
+        &self,
+        folders: &[(MemberPath, u32, Mtime)],
+    ) -> Result<(), Error> {
         let place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
         // Where it is in the target, the time of that would be the time of its going.
         self.stage.parent.remove_tree(&self.stage.name);

@@ -61,7 +61,12 @@ impl StaleFolder {
     }
 
     /// Moves a file of it into another folder, and opens it; only one that has no other name.
-    pub(in crate::transfer) fn take(&self, name: &OsStr, into: &Folder, new_name: &OsStr) -> io::Result<File> {
+    pub(in crate::transfer) fn take(
+        &self,
+        name: &OsStr,
+        into: &Folder,
+        new_name: &OsStr,
+    ) -> io::Result<File> {
         let folder = self.folder.as_ref().ok_or(io::ErrorKind::NotFound)?;
         let file = folder.open_written(name)?;
         let meta = Folder::file_meta(&file)?;

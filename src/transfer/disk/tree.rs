@@ -8,14 +8,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::transfer::error::Error;
 use crate::transfer::disk::filter::Filter;
 use crate::transfer::disk::folder::{Folder, Kind, Meta, PERMISSIONS};
+use crate::transfer::disk::selection::Selection;
+use crate::transfer::error::Error;
 use crate::transfer::format::member_path::{DEEPEST, MemberPath};
 use crate::transfer::format::mtime::Mtime;
 use crate::transfer::format::path_bytes;
-use crate::transfer::request::{Links, Settings};
-use crate::transfer::disk::selection::Selection;
+use crate::transfer::options::Links;
 use crate::transfer::summary::{SkipReason, Skipped};
 
 /// The entries of all sources, folders before what they hold.
@@ -42,19 +42,9 @@ pub(in crate::transfer) struct Tree {
 /// What is taken of the sources.
 #[derive(Clone, Debug, Default)]
 pub(in crate::transfer) struct Chosen {
-    filter: Filter,
-    links: Links,
-    only: Selection,
-}
-
-impl Chosen {
-    pub(in crate::transfer) fn by(settings: &Settings) -> Self {
-        Self {
-            filter: settings.filter.clone(),
-            links: settings.links,
-            only: settings.only.clone(),
-        }
-    }
+    pub(in crate::transfer) filter: Filter,
+    pub(in crate::transfer) links: Links,
+    pub(in crate::transfer) only: Selection,
 }
 
 /// One argument, or what a followed link leads to.

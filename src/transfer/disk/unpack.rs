@@ -9,9 +9,9 @@ use std::io::{Read, Seek as _, SeekFrom, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::transfer::format::archive::{Archive, Content, Fault, Member};
-use crate::transfer::error::Error;
 use crate::transfer::disk::folder::{Folder, FolderStack};
+use crate::transfer::error::Error;
+use crate::transfer::format::archive::{Archive, Content, Fault, Member};
 use crate::transfer::format::member_path::MemberPath;
 use crate::transfer::format::mtime::Mtime;
 use crate::transfer::format::path_bytes;

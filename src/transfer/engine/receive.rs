@@ -6,16 +6,16 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tokio::sync::mpsc::Sender;
 
+use crate::secret::SignedUrl;
+use crate::transfer::engine::rate_limit::RateLimit;
+use crate::transfer::error::{Error, RemoteClass, RemoteError};
 use crate::transfer::format::archive::Fault;
 use crate::transfer::format::channel::{ChannelReader, Piece, channel};
 use crate::transfer::format::checksum::Checksum;
 use crate::transfer::format::codec::Codec;
-use crate::transfer::error::{Error, RemoteClass, RemoteError};
-use crate::transfer::engine::rate_limit::RateLimit;
 use crate::transfer::guest::remote::{BlobStore, Guest};
 use crate::transfer::guest::retry::Retries;
 use crate::transfer::guest::script;
-use crate::secret::SignedUrl;
 
 /// Blocks that one command reads.
 const BLOCKS: u64 = 32;

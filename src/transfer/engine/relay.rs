@@ -3,23 +3,24 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::transfer::resume::cleanup::{Cleanup, tidy};
-use crate::transfer::format::codec::Codec;
+use crate::secret::SignedUrl;
 use crate::transfer::engine::download::{TarReport, own_names, special};
+use crate::transfer::engine::request::{RemotePath, Settings};
+use crate::transfer::engine::upload::{self, parent_of};
 use crate::transfer::error::Error;
+use crate::transfer::format::codec::Codec;
 use crate::transfer::format::path_bytes;
-use crate::transfer::progress::Progress;
 use crate::transfer::guest::remote::{BlobStore, Guest, StagingObject};
-use crate::transfer::request::{Incomplete, RemotePath, Settings};
 use crate::transfer::guest::retry::Retries;
 use crate::transfer::guest::script::{
     self, Entry, Found, Place, PutFile, PutTree, Relayed, SendTo, SendTree, Share, Tools,
 };
+use crate::transfer::options::Incomplete;
+use crate::transfer::progress::Progress;
+use crate::transfer::resume::cleanup::{Cleanup, tidy};
 use crate::transfer::resume::staged_objects::StagedObjects;
 use crate::transfer::summary::{SkipReason, Skipped, Summary};
-use crate::transfer::engine::upload::{self, parent_of};
 use crate::transfer::{READINGS, nonce};
-use crate::secret::SignedUrl;
 
 /// A copy from one VM into another.
 #[derive(Debug)]

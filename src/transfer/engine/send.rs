@@ -4,12 +4,12 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::transfer::disk::pack::Stop;
+use crate::transfer::engine::rate_limit::RateLimit;
+use crate::transfer::error::{Error, RemoteClass};
 use crate::transfer::format::channel::{ChannelWriter, channel, stream};
 use crate::transfer::format::checksum::Checksum;
 use crate::transfer::format::codec::{Codec, Encoder};
-use crate::transfer::error::{Error, RemoteClass};
-use crate::transfer::disk::pack::Stop;
-use crate::transfer::engine::rate_limit::RateLimit;
 use crate::transfer::guest::remote::{BlobStore, Body, StagingObject};
 use crate::transfer::guest::retry::Retries;
 

@@ -1,15 +1,17 @@
 //! Bytes between a blocking thread and async code: bounded, and an end must be said. A side that is lost is an error, never an end.
 
 use std::io::{self, Read, Write};
+use std::pin::Pin;
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use futures_util::stream;
+use futures_util::stream::{self, Stream};
 use tokio::sync::mpsc;
-
-use crate::transfer::guest::remote::ByteStream;
 
 const CHUNK: usize = 256 * 1024;
 const QUEUE_LENGTH: usize = 4;
+
+/// Bytes on their way in. A stream that ends without an error is complete.
+pub type ByteStream<E> = Pin<Box<dyn Stream<Item = Result<Bytes, E>> + Send>>;
 
 pub(crate) enum Piece {
     Data(Bytes),

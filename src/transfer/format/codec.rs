@@ -32,7 +32,11 @@ impl Codec {
     }
 
     /// Compresses on so many threads.
-    pub(in crate::transfer) fn encoder<W: Write>(self, out: W, threads: usize) -> io::Result<Encoder<W>> {
+    pub(in crate::transfer) fn encoder<W: Write>(
+        self,
+        out: W,
+        threads: usize,
+    ) -> io::Result<Encoder<W>> {
         Ok(match self {
             Self::Zstd => {
                 let mut encoder = zstd::stream::write::Encoder::new(out, ZSTD_LEVEL)?;

@@ -38,7 +38,11 @@ pub(in crate::transfer) struct Head<'a> {
 }
 
 impl Head<'_> {
-    pub(in crate::transfer) fn write(&self, out: &mut impl Write, dialect: TarDialect) -> io::Result<()> {
+    pub(in crate::transfer) fn write(
+        &self,
+        out: &mut impl Write,
+        dialect: TarDialect,
+    ) -> io::Result<()> {
         let (kind, target) = match self.shape {
             Shape::File => (EntryType::Regular, &b""[..]),
             Shape::Folder => (EntryType::Directory, &b""[..]),
@@ -69,7 +73,11 @@ impl Head<'_> {
     }
 
     /// A file with holes, in the form that GNU tar calls sparse 1.0: `size` counts the map and the data, `real_size` the file.
-    pub(in crate::transfer) fn write_sparse(&self, out: &mut impl Write, real_size: u64) -> io::Result<()> {
+    pub(in crate::transfer) fn write_sparse(
+        &self,
+        out: &mut impl Write,
+        real_size: u64,
+    ) -> io::Result<()> {
         let mut records = Vec::new();
         if self.modified.nanos != 0 {
             records.extend(record("mtime", self.modified.to_string().as_bytes()));

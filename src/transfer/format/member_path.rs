@@ -103,7 +103,9 @@ impl MemberPath {
 
 impl fmt::Display for MemberPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        crate::transfer::format::path_bytes::shown(&self.0).display().fmt(f)
+        crate::transfer::format::path_bytes::shown(&self.0)
+            .display()
+            .fmt(f)
     }
 }
 

@@ -3,14 +3,12 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::pin::Pin;
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::Stream;
+use crate::transfer::format::channel::ByteStream;
 
-use crate::transfer::error::RemoteError;
 use crate::secret::SignedUrl;
+use crate::transfer::error::RemoteError;
 
 /// A command for the VM.
 #[derive(Clone)]
@@ -86,9 +84,6 @@ pub struct StagingObject {
     /// Largest object the service takes, in bytes.
     pub max_bytes: u64,
 }
-
-/// Bytes on their way in. A stream that ends without an error is complete.
-pub type ByteStream<E> = Pin<Box<dyn Stream<Item = Result<Bytes, E>> + Send>>;
 
 /// The body of one PUT. It can be sent once; an error in it must abort the request, so that no shortened object appears.
 pub struct Body {

@@ -3,13 +3,13 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::secret::SignedUrl;
 use crate::transfer::error::Error;
-use crate::transfer::resume::journal::Journal;
-use crate::transfer::progress::Progress;
 use crate::transfer::guest::remote::{BlobStore, Guest, StagingObject};
 use crate::transfer::guest::script;
+use crate::transfer::progress::Progress;
+use crate::transfer::resume::journal::Journal;
 use crate::transfer::resume::staged_objects::empty_all;
-use crate::secret::SignedUrl;
 
 /// How long the other side may take to notice that a connection has ended.
 const DISCONNECT_DELAY: Duration = Duration::from_millis(100);
@@ -129,7 +129,10 @@ pub(in crate::transfer) async fn settle<T>(
 
 /// Removes from the VM what an earlier try of the same copy left there when it was killed, but for folders that hold parts of a large file:
 /// these are answered, and are on the list from now on.
-pub(in crate::transfer) async fn sweep(guest: &impl Guest, cleanup: &Cleanup) -> Result<Vec<String>, Error> {
+pub(in crate::transfer) async fn sweep(
+    guest: &impl Guest,
+    cleanup: &Cleanup,
+) -> Result<Vec<String>, Error> {
     let Some(journal) = cleanup.journal() else {
         return Ok(Vec::new());
     };
@@ -162,7 +165,11 @@ pub(in crate::transfer) async fn sweep_all(
 }
 
 /// Removes from the VM what of an earlier try of the same copy still stands there, one by one.
-pub(in crate::transfer) async fn tidy_earlier(guest: &impl Guest, cleanup: &Cleanup, progress: &dyn Progress) {
+pub(in crate::transfer) async fn tidy_earlier(
+    guest: &impl Guest,
+    cleanup: &Cleanup,
+    progress: &dyn Progress,
+) {
     let left = cleanup.journal().map(|journal| journal.earlier_temps());
     for path in left.unwrap_or_default() {
         tidy(guest, cleanup, progress, &path).await;

@@ -198,7 +198,11 @@ impl Journal {
     }
 
     /// What an earlier try brought of a large file of this size and time.
-    pub(in crate::transfer) fn begun(&self, place: &MemberPath, stamp: (u64, Mtime)) -> Option<PartialFile> {
+    pub(in crate::transfer) fn begun(
+        &self,
+        place: &MemberPath,
+        stamp: (u64, Mtime),
+    ) -> Option<PartialFile> {
         let begun = self.begun.get(place);
         begun.filter(|begun| begun.stamp == stamp).cloned()
     }
@@ -244,7 +248,10 @@ impl Journal {
     }
 
     /// Notes files that are in their place.
-    pub(in crate::transfer) fn arrived(&self, files: impl Iterator<Item = (MemberPath, u64, Mtime)>) {
+    pub(in crate::transfer) fn arrived(
+        &self,
+        files: impl Iterator<Item = (MemberPath, u64, Mtime)>,
+    ) {
         let mut lines = String::new();
         for (place, size, modified) in files {
             let _ = writeln!(lines, "f {size} {modified} {}", hex(place.as_bytes()));
@@ -320,7 +327,11 @@ impl Noted {
     }
 
     /// What an earlier try brought of a large file of this size and time.
-    pub(in crate::transfer) fn begun(&self, path: &MemberPath, stamp: (u64, Mtime)) -> Option<PartialFile> {
+    pub(in crate::transfer) fn begun(
+        &self,
+        path: &MemberPath,
+        stamp: (u64, Mtime),
+    ) -> Option<PartialFile> {
         self.journal.begun(&self.place(path), stamp)
     }
 
@@ -347,7 +358,10 @@ impl Noted {
     }
 
     /// Notes files that are in their place.
-    pub(in crate::transfer) fn arrived(&self, files: impl Iterator<Item = (MemberPath, u64, Mtime)>) {
+    pub(in crate::transfer) fn arrived(
+        &self,
+        files: impl Iterator<Item = (MemberPath, u64, Mtime)>,
+    ) {
         let files = files.map(|(path, size, modified)| (self.place(&path), size, modified));
         self.journal.arrived(files);
     }

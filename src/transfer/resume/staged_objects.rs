@@ -13,10 +13,11 @@ use futures_util::stream;
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::transfer::resume::cleanup::Cleanup;
-use crate::transfer::error::RemoteError;
-use crate::transfer::guest::remote::{BlobStore, Body, ByteStream, StagingObject};
 use crate::secret::SignedUrl;
+use crate::transfer::error::RemoteError;
+use crate::transfer::format::channel::ByteStream;
+use crate::transfer::guest::remote::{BlobStore, Body, StagingObject};
+use crate::transfer::resume::cleanup::Cleanup;
 
 /// How long one may take: an object that cannot be emptied goes with its day.
 const EMPTY_TIMEOUT: Duration = Duration::from_secs(3);

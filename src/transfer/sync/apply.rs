@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use super::difference::Difference;
 use super::local_side::{open, parent};
-use crate::transfer::error::Error;
 use crate::transfer::disk::folder::{Folder, FolderStack, Kind};
+use crate::transfer::disk::stale_folders;
+use crate::transfer::error::Error;
 use crate::transfer::format::member_path::MemberPath;
 use crate::transfer::format::path_bytes;
 use crate::transfer::guest::script::Change;
-use crate::transfer::disk::stale_folders;
 
 /// Where what replaces something is made, and where what it replaces goes. All of it is gone when this is dropped.
 #[derive(Debug)]

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::state::{EntryState, Listing};
 use crate::transfer::disk::folder::Kind;
+use crate::transfer::disk::listing::{EntryState, Listing};
 use crate::transfer::format::member_path::MemberPath;
 
 /// Which entries of the source are copied.

@@ -7,12 +7,12 @@ use super::compare::Comparison;
 use super::local_side::LocalSide;
 use super::plan::PlanSummary;
 use super::remote_side::RemoteSide;
-use super::state::{EntryState, Listing};
 use crate::transfer::disk::folder::Kind;
+use crate::transfer::disk::listing::{EntryState, Listing};
+use crate::transfer::disk::selection::{Picked, Selection};
 use crate::transfer::format::member_path::MemberPath;
 use crate::transfer::format::path_bytes;
 use crate::transfer::guest::script::Change;
-use crate::transfer::disk::selection::{Picked, Selection};
 use crate::transfer::summary::{SkipReason, Skipped};
 
 /// What is to be done about both ends.

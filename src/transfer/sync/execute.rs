@@ -12,18 +12,18 @@ use super::plan::{Direction, Plan, SyncOptions};
 use super::plan_download::DownloadPlan;
 use super::plan_upload::UploadPlan;
 use super::verify::{listed, verify};
-use crate::transfer::resume::cleanup::{settle, sweep_all};
-use crate::transfer::error::Error;
 use crate::transfer::disk::install;
-use crate::transfer::resume::journal::Noted;
-use crate::transfer::format::member_path::MemberPath;
-use crate::transfer::progress::Progress;
-use crate::transfer::guest::remote::{BlobStore, Guest};
-use crate::transfer::request::{
+use crate::transfer::disk::selection::Selection;
+use crate::transfer::engine::request::{
     DownloadRequest, DownloadTarget, RemotePath, Settings, UploadRequest, UploadSource,
 };
+use crate::transfer::error::Error;
+use crate::transfer::format::member_path::MemberPath;
+use crate::transfer::guest::remote::{BlobStore, Guest};
 use crate::transfer::guest::script::{self, Change};
-use crate::transfer::disk::selection::Selection;
+use crate::transfer::progress::Progress;
+use crate::transfer::resume::cleanup::{settle, sweep_all};
+use crate::transfer::resume::journal::Noted;
 use crate::transfer::summary::Summary;
 use crate::transfer::{download, nonce, upload};
 

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::digest::digest;
-use super::state::{EntryState, Listing};
-use crate::transfer::error::Error;
 use crate::transfer::disk::folder::{Folder, FolderStack, Kind};
+use crate::transfer::disk::listing::{EntryState, Listing};
+use crate::transfer::disk::tree::{Tree, gone};
+use crate::transfer::error::Error;
 use crate::transfer::format::member_path::{DEEPEST, MemberPath};
 use crate::transfer::format::path_bytes;
 use crate::transfer::guest::script::Digest;
-use crate::transfer::disk::tree::{Tree, gone};
 
 /// What was looked at here.
 #[derive(Clone, Debug)]

@@ -25,7 +25,6 @@ mod plan;
 mod plan_download;
 mod plan_upload;
 mod remote_side;
-mod state;
 mod verify;
 
 pub use compare::{CompareBy, Take};
@@ -33,5 +32,3 @@ pub use execute::execute;
 pub use plan::{Plan, PlanSummary, SyncOptions};
 pub use plan_download::plan_download;
 pub use plan_upload::plan_upload;
-
-pub(super) use state::{EntryState, Listing};

@@ -11,15 +11,16 @@ use super::difference::Difference;
 use super::local_side::{self, LocalSide};
 use super::plan::{Direction, Plan, PlanSummary, SyncOptions};
 use super::remote_side::RemoteSide;
-use super::state::EntryState;
 use super::verify::check_programs;
+use crate::transfer::disk::listing::EntryState;
+use crate::transfer::disk::tree::{Position, Tree, own_name};
+use crate::transfer::engine::request::{RemotePath, Settings};
 use crate::transfer::error::Error;
 use crate::transfer::guest::guest_path;
 use crate::transfer::guest::remote::Guest;
-use crate::transfer::request::{Incomplete, Links, RemotePath, Settings};
 use crate::transfer::guest::script::{self, Depth, Kind, Shape};
+use crate::transfer::options::{Incomplete, Links};
 use crate::transfer::summary::{SkipReason, Skipped};
-use crate::transfer::disk::tree::{Chosen, Position, Tree, own_name};
 
 /// An upload to carry out.
 #[derive(Debug)]
@@ -47,7 +48,7 @@ pub async fn plan_upload(
     } else {
         Depth::All
     };
-    let chosen = Chosen::by(settings);
+    let chosen = settings.chosen();
     let (sources, at) = (paths.clone(), position);
     let scanned = tokio::task::spawn_blocking(move || {
         let tree = Tree::scan(&sources, at, chosen)?;

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::transfer::error::Error;
-use crate::transfer::guest::guest_path;
 use crate::transfer::format::member_path::MemberPath;
+use crate::transfer::guest::guest_path;
 use crate::transfer::guest::remote::Guest;
 use crate::transfer::guest::script::{self, Digest};
 

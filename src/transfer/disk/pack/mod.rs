@@ -13,14 +13,14 @@ use std::path::PathBuf;
 
 use trailer::Counter;
 
-use crate::transfer::error::Error;
 use crate::transfer::disk::folder::{Folder, FolderStack, Kind, Meta};
+use crate::transfer::disk::tree::{Tree, gone};
+use crate::transfer::error::Error;
 use crate::transfer::format::header::{self, Head, Shape, TarDialect};
 use crate::transfer::format::member_path::MemberPath;
 use crate::transfer::format::mtime::Mtime;
 use crate::transfer::format::path_bytes;
 use crate::transfer::progress::Progress;
-use crate::transfer::disk::tree::{Tree, gone};
 
 /// Folder of the archive that holds the copy.
 const TREE: &[u8] = b"tree";

@@ -8,18 +8,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::Download;
 use super::resumed::Resumed;
 use super::transport::ArchiveKind;
+use crate::transfer::disk::folder::Folder;
+use crate::transfer::engine::receive::{Input, receive};
+use crate::transfer::engine::shards::Limiter;
+use crate::transfer::error::Error;
 use crate::transfer::format::archive::Fault;
 use crate::transfer::format::codec::Codec;
-use crate::transfer::error::Error;
-use crate::transfer::disk::folder::Folder;
 use crate::transfer::format::member_path::MemberPath;
 use crate::transfer::format::mtime::Mtime;
-use crate::transfer::progress::{Progress, RetryProgress};
-use crate::transfer::engine::receive::{Input, receive};
 use crate::transfer::guest::remote::{BlobStore, Guest};
 use crate::transfer::guest::retry::Retries;
 use crate::transfer::guest::script::{self, BLOCK, Status, Tools};
-use crate::transfer::engine::shards::Limiter;
+use crate::transfer::progress::{Progress, RetryProgress};
 
 const CHUNK: usize = 64 * 1024;
 

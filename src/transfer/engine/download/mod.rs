@@ -19,19 +19,20 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::transfer::SMALL;
-use crate::transfer::resume::cleanup::sweep;
-use crate::transfer::error::Error;
-use crate::transfer::guest::guest_path;
 use crate::transfer::disk::install;
-use crate::transfer::resume::journal::Noted;
+use crate::transfer::disk::tree::apart;
+use crate::transfer::engine::request::{DownloadRequest, DownloadTarget, RemotePath, Settings};
+use crate::transfer::error::Error;
 use crate::transfer::format::path_bytes;
-use crate::transfer::progress::Progress;
+use crate::transfer::guest::guest_path;
 use crate::transfer::guest::remote::{BlobStore, Guest};
-use crate::transfer::request::{DownloadRequest, DownloadTarget, Links, RemotePath, Settings};
 use crate::transfer::guest::script::{self, Found};
+use crate::transfer::options::Links;
+use crate::transfer::progress::Progress;
+use crate::transfer::resume::cleanup::sweep;
+use crate::transfer::resume::journal::Noted;
 use crate::transfer::resume::staged_objects::StagedObjects;
 use crate::transfer::summary::Summary;
-use crate::transfer::disk::tree::apart;
 
 /// Copies files and folders out of a VM, or one of them into a stream.
 ///

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use super::large_file::LargeFile;
 use super::resumed::Resumed;
 use crate::transfer::disk::folder::Kind;
+use crate::transfer::engine::shards::{PartSizes, gaps, is_large};
 use crate::transfer::format::member_path::MemberPath;
 use crate::transfer::guest::script::{BLOCK, ListedSize};
-use crate::transfer::engine::shards::{PartSizes, gaps, is_large};
 
 /// What an entry costs besides its content, in bytes.
 const ENTRY_OVERHEAD: u64 = 1024;

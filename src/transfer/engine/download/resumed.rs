@@ -6,16 +6,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{Download, blocking};
-use crate::transfer::format::checksum;
-use crate::transfer::error::Error;
 use crate::transfer::disk::folder::Folder;
 use crate::transfer::disk::install;
-use crate::transfer::resume::journal::{Noted, PartialFile};
+use crate::transfer::disk::range_checksums::checksum_ranges;
+use crate::transfer::engine::shards::gaps;
+use crate::transfer::error::Error;
 use crate::transfer::format::member_path::MemberPath;
 use crate::transfer::format::mtime::Mtime;
 use crate::transfer::guest::remote::{BlobStore, Guest};
 use crate::transfer::guest::script::{self, ReuseRanges, Tools};
-use crate::transfer::engine::shards::gaps;
+use crate::transfer::resume::journal::{Noted, PartialFile};
 
 /// A file that is taken over, beside its place.
 #[derive(Clone, Debug)]
@@ -108,7 +108,7 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
         }
         let (file, ranges, shown) = (file.clone(), parts.to_vec(), PathBuf::from(path));
         let sums = blocking(move || {
-            checksum::of_parts(&file, ranges).map_err(|error| Error::local("read", shown, error))
+            checksum_ranges(&file, ranges).map_err(|error| Error::local("read", shown, error))
         });
         let parts = sums.await?;
         let look = ReuseRanges {

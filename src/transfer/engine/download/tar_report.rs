@@ -6,9 +6,9 @@ use crate::transfer::error::Error;
 use crate::transfer::format::header::TarDialect;
 use crate::transfer::format::member_path::MemberPath;
 use crate::transfer::format::path_bytes;
-use crate::transfer::request::{Incomplete, Links};
 use crate::transfer::guest::script::ArchiveHeader;
 use crate::transfer::guest::stderr;
+use crate::transfer::options::{Incomplete, Links};
 use crate::transfer::summary::{SkipReason, Skipped};
 
 /// What became of the members of an archive that a VM's tar made.

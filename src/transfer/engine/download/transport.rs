@@ -2,14 +2,14 @@
 
 use super::Download;
 use crate::secret::SignedUrl;
-use crate::transfer::resume::cleanup::tidy;
-use crate::transfer::format::codec::Codec;
-use crate::transfer::error::{Error, RemoteClass};
 use crate::transfer::engine::rate_limit::RateLimit;
 use crate::transfer::engine::receive::{From, Ready};
+use crate::transfer::error::{Error, RemoteClass};
+use crate::transfer::format::codec::Codec;
 use crate::transfer::guest::remote::{BlobStore, Guest};
 use crate::transfer::guest::retry::Retries;
 use crate::transfer::guest::script::{Made, SendTo, Tools};
+use crate::transfer::resume::cleanup::tidy;
 
 /// What an object holds.
 #[derive(Clone, Copy, PartialEq, Eq)]

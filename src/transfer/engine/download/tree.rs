@@ -6,17 +6,17 @@ use super::tar_report::TarReport;
 use super::transport::{ArchiveKind, Transport};
 use super::{Download, blocking, changed, check_space};
 use crate::transfer::READINGS;
-use crate::transfer::error::Error;
 use crate::transfer::disk::folder::Kind;
 use crate::transfer::disk::install::{EarlierTries, TreeInstall};
-use crate::transfer::format::member_path::MemberPath;
-use crate::transfer::engine::receive::{Input, receive};
-use crate::transfer::guest::remote::{BlobStore, Guest};
-use crate::transfer::request::Incomplete;
-use crate::transfer::guest::script::{self, Entry, Listed, SendTree, Share, Tools};
 use crate::transfer::disk::selection::Picked;
-use crate::transfer::summary::{SkipReason, Skipped, Summary};
 use crate::transfer::disk::unpack::{Limits, unpack};
+use crate::transfer::engine::receive::{Input, receive};
+use crate::transfer::error::Error;
+use crate::transfer::format::member_path::MemberPath;
+use crate::transfer::guest::remote::{BlobStore, Guest};
+use crate::transfer::guest::script::{self, Entry, Listed, SendTree, Share, Tools};
+use crate::transfer::options::Incomplete;
+use crate::transfer::summary::{SkipReason, Skipped, Summary};
 
 /// What a tree may hold beyond what was announced, besides one part in a hundred.
 const SLACK_BYTES: u64 = 1024 * 1024;

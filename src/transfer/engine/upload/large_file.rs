@@ -14,17 +14,17 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 
 use crate::transfer::READINGS;
-use crate::transfer::format::checksum;
-use crate::transfer::error::Error;
 use crate::transfer::disk::folder::{Folder, Meta};
-use crate::transfer::format::member_path::MemberPath;
 use crate::transfer::disk::pack::{Stop, holes};
-use crate::transfer::progress::{Progress, RetryProgress};
+use crate::transfer::disk::range_checksums::checksum_ranges;
+use crate::transfer::engine::send::{Output, send};
+use crate::transfer::engine::shards::{Limiter, PartSizes, gaps};
+use crate::transfer::error::Error;
+use crate::transfer::format::member_path::MemberPath;
 use crate::transfer::guest::remote::{BlobStore, Guest};
 use crate::transfer::guest::retry::Retries;
 use crate::transfer::guest::script::{self, BLOCK, FinishFile, PutRange};
-use crate::transfer::engine::send::{Output, send};
-use crate::transfer::engine::shards::{Limiter, PartSizes, gaps};
+use crate::transfer::progress::{Progress, RetryProgress};
 use crate::transfer::summary::Summary;
 
 const CHUNK: usize = 128 * 1024;
@@ -196,7 +196,7 @@ impl LargeFile {
         let shown = self.shown.clone();
         let failed = move |error| Error::local("read", &shown, error);
         let file = self.file.try_clone().map_err(&failed)?;
-        blocking(move || checksum::of_parts(&file, ranges).map_err(failed)).await
+        blocking(move || checksum_ranges(&file, ranges).map_err(failed)).await
     }
 }
 

@@ -14,19 +14,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::transfer::resume::cleanup::{settle, sweep, tidy_earlier};
-use crate::transfer::format::codec::{Codec, threads};
-use crate::transfer::error::Error;
-use crate::transfer::guest::guest_path;
-use crate::transfer::progress::Progress;
-use crate::transfer::guest::remote::{BlobStore, Guest};
-use crate::transfer::request::{RemotePath, Settings, UploadRequest, UploadSource};
-use crate::transfer::guest::script::{self, Object, Place};
+use crate::secret::SignedUrl;
+use crate::transfer::disk::tree::Position;
+use crate::transfer::engine::request::{RemotePath, Settings, UploadRequest, UploadSource};
 use crate::transfer::engine::send::Encoding;
+use crate::transfer::error::Error;
+use crate::transfer::format::codec::{Codec, threads};
+use crate::transfer::guest::guest_path;
+use crate::transfer::guest::remote::{BlobStore, Guest};
+use crate::transfer::guest::script::{self, Object, Place};
+use crate::transfer::progress::Progress;
+use crate::transfer::resume::cleanup::{settle, sweep, tidy_earlier};
 use crate::transfer::resume::staged_objects::StagedObjects;
 use crate::transfer::summary::Summary;
-use crate::transfer::disk::tree::Position;
-use crate::secret::SignedUrl;
 
 /// Copies local files and folders, or a stream, into a VM.
 ///

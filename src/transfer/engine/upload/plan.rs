@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use super::large_file::LargeFile;
 use crate::transfer::disk::folder::Kind;
+use crate::transfer::disk::tree::Tree;
+use crate::transfer::engine::shards::is_large;
 use crate::transfer::format::header::TarDialect;
 use crate::transfer::format::member_path::MemberPath;
-use crate::transfer::engine::shards::is_large;
-use crate::transfer::disk::tree::Tree;
 
 /// What an entry costs besides its content, in bytes.
 const ENTRY_OVERHEAD: u64 = 1024;

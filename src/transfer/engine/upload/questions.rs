@@ -5,17 +5,17 @@ use std::io::{self, Write};
 use super::Upload;
 use super::parts::Route;
 use crate::transfer::SMALL;
-use crate::transfer::format::codec::Codec;
-use crate::transfer::error::Error;
 use crate::transfer::disk::folder::{Kind, PERMISSIONS};
+use crate::transfer::disk::pack::trailer::quoted;
+use crate::transfer::disk::tree::Tree;
+use crate::transfer::engine::send::{Output, send};
+use crate::transfer::error::Error;
+use crate::transfer::format::codec::Codec;
 use crate::transfer::format::member_path::MemberPath;
 use crate::transfer::format::mtime::Mtime;
-use crate::transfer::disk::pack::trailer::quoted;
 use crate::transfer::guest::remote::{BlobStore, Guest};
 use crate::transfer::guest::retry::Retries;
 use crate::transfer::guest::script::{self, Ask, Object};
-use crate::transfer::engine::send::{Output, send};
-use crate::transfer::disk::tree::Tree;
 
 /// Bytes that tell of one path.
 const ANSWER_BYTES_PER_PATH: usize = 64;

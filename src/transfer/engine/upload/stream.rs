@@ -7,15 +7,15 @@ use tokio::sync::mpsc::Sender;
 
 use super::{Upload, parent_of};
 use crate::transfer::SMALL;
+use crate::transfer::disk::pack::Stop;
+use crate::transfer::engine::request::RemotePath;
+use crate::transfer::engine::send::{Output, send_once};
+use crate::transfer::error::Error;
 use crate::transfer::format::channel::{ChannelReader, Piece, channel};
 use crate::transfer::format::checksum::Checksum;
 use crate::transfer::format::codec::Codec;
-use crate::transfer::error::Error;
-use crate::transfer::disk::pack::Stop;
 use crate::transfer::guest::remote::{BlobStore, Guest};
-use crate::transfer::request::RemotePath;
 use crate::transfer::guest::script::{self, Object, PutFile};
-use crate::transfer::engine::send::{Output, send_once};
 use crate::transfer::summary::Summary;
 
 const CHUNK: usize = 64 * 1024;

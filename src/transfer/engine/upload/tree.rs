@@ -5,19 +5,19 @@ use std::sync::Arc;
 
 use super::plan::Plan;
 use super::{Upload, blocking, parent_of, stage};
-use crate::transfer::format::codec::Codec;
-use crate::transfer::error::Error;
 use crate::transfer::disk::folder;
-use crate::transfer::format::header::TarDialect;
 use crate::transfer::disk::pack::{self, Extent, Outcome, Results, Shard};
-use crate::transfer::progress::{Progress, RetryProgress};
+use crate::transfer::disk::tree::{Position, Tree};
+use crate::transfer::engine::send::{Encoding, Output, Sent, send};
+use crate::transfer::error::Error;
+use crate::transfer::format::codec::Codec;
+use crate::transfer::format::header::TarDialect;
 use crate::transfer::guest::remote::{BlobStore, Guest};
-use crate::transfer::request::Incomplete;
 use crate::transfer::guest::retry::Retries;
 use crate::transfer::guest::script::{self, Kind, Place, PutTree, Role};
-use crate::transfer::engine::send::{Encoding, Output, Sent, send};
+use crate::transfer::options::Incomplete;
+use crate::transfer::progress::{Progress, RetryProgress};
 use crate::transfer::summary::{SkipReason, Skipped, Summary};
-use crate::transfer::disk::tree::{Chosen, Position, Tree};
 use crate::transfer::{READINGS, nonce};
 
 /// An archive at the storage, and the members it says it holds.
@@ -41,7 +41,7 @@ impl<G: Guest, S: BlobStore> Upload<'_, G, S> {
         position: Position,
         target: &str,
     ) -> Result<Summary, Error> {
-        let chosen = Chosen::by(self.settings);
+        let chosen = self.settings.chosen();
         let scan = blocking(move || Tree::scan(&paths, position, chosen));
         let name = self.object_name("first");
         let (tree, place, ()) = tokio::join!(

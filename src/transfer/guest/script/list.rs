@@ -5,7 +5,7 @@ use super::{Call, Deadline};
 use crate::transfer::error::Error;
 use crate::transfer::format::member_path::MemberPath;
 use crate::transfer::guest::remote::Guest;
-use crate::transfer::request::Links;
+use crate::transfer::options::Links;
 
 /// Names of some millions of entries.
 const MOST_OUTPUT_BYTES: usize = 256 * 1024 * 1024;

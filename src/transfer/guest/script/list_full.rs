@@ -7,14 +7,14 @@ use super::probe::{absolute, kind};
 use super::reply::{Answer, broken};
 use super::{Call, Deadline, Kind as What};
 use crate::transfer::READINGS;
-use crate::transfer::format::codec::Codec;
-use crate::transfer::error::Error;
 use crate::transfer::disk::folder::Kind;
+use crate::transfer::disk::listing::{EntryState, Listing};
+use crate::transfer::error::Error;
+use crate::transfer::format::codec::Codec;
 use crate::transfer::format::member_path::MemberPath;
 use crate::transfer::format::mtime::Mtime;
 use crate::transfer::guest::remote::Guest;
-use crate::transfer::request::Links;
-use crate::transfer::sync::{EntryState, Listing};
+use crate::transfer::options::Links;
 
 /// Bytes of a listing, packed and unpacked: some millions of entries.
 const MOST_OUTPUT_BYTES: usize = 64 * 1024 * 1024;

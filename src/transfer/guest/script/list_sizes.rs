@@ -2,8 +2,8 @@
 
 use super::reply::broken;
 use super::{Call, Deadline};
-use crate::transfer::error::Error;
 use crate::transfer::disk::folder::{Kind, PERMISSIONS};
+use crate::transfer::error::Error;
 use crate::transfer::format::member_path::MemberPath;
 use crate::transfer::format::mtime::Mtime;
 use crate::transfer::guest::remote::Guest;

@@ -23,22 +23,26 @@ pub(in crate::transfer) use list::{Entry, Listed, list};
 pub(in crate::transfer) use list_full::{Depth, Scan, Shape, scan};
 pub(in crate::transfer) use list_sizes::{ListedSize, survey};
 pub(in crate::transfer) use probe::{Kind, Place, Tools, look};
-pub(in crate::transfer) use ranges::{Ask, FinishFile, PutRange, ask, begin, finish_file, put_range};
+pub(in crate::transfer) use ranges::{
+    Ask, FinishFile, PutRange, ask, begin, finish_file, put_range,
+};
 pub(in crate::transfer) use read_small::{Found, Inline, get};
-pub(in crate::transfer) use receive::{Object, PutFile, PutTree, Relayed, Role, prepare, put_file, put_tree};
+pub(in crate::transfer) use receive::{
+    Object, PutFile, PutTree, Relayed, Role, prepare, put_file, put_tree,
+};
 pub(in crate::transfer) use reuse_ranges::{ReuseRanges, adopt};
 pub(in crate::transfer) use send::{
     ArchiveHeader, BLOCK, Made, SendTo, SendTree, Share, Status, piece, send_file, send_range,
     send_tree,
 };
 
+use crate::secret::SignedUrl;
 use crate::transfer::error::{Error, RemoteClass};
 use crate::transfer::guest::guest_path;
-use crate::transfer::nonce;
 use crate::transfer::guest::remote::{Deadline, Guest, GuestCommand, GuestOutput};
 use crate::transfer::guest::retry::Retries;
 use crate::transfer::guest::stderr;
-use crate::secret::SignedUrl;
+use crate::transfer::nonce;
 
 /// Bytes of output that a script without a file in it may write.
 const SMALL_OUTPUT: usize = 64 * 1024;
@@ -112,7 +116,11 @@ fn argv(script: &str, name: &str) -> Vec<String> {
 }
 
 /// Tells a success from the ways in which a script or a fetch fails.
-pub(in crate::transfer) fn check(output: GuestOutput, action: &str, path: &str) -> Result<GuestOutput, Error> {
+pub(in crate::transfer) fn check(
+    output: GuestOutput,
+    action: &str,
+    path: &str,
+) -> Result<GuestOutput, Error> {
     if output.timed_out {
         return Err(Error::GuestTimeout(action.to_owned()));
     }

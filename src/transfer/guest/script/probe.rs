@@ -2,12 +2,12 @@
 
 use super::reply::{Answer, broken};
 use super::{Call, Deadline, SMALL_OUTPUT};
-use crate::transfer::format::codec::Codec;
 use crate::transfer::error::Error;
-use crate::transfer::guest::guest_path;
+use crate::transfer::format::codec::Codec;
 use crate::transfer::format::header::TarDialect;
+use crate::transfer::guest::guest_path;
 use crate::transfer::guest::remote::Guest;
-use crate::transfer::request::Compression;
+use crate::transfer::options::Compression;
 
 /// What a path leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 
 use super::receive::{Object, done, octal, text};
 use super::{Call, Deadline, SMALL_OUTPUT};
-use crate::transfer::format::codec::Codec;
 use crate::transfer::error::Error;
+use crate::transfer::format::codec::Codec;
 use crate::transfer::format::mtime::Mtime;
 use crate::transfer::guest::remote::Guest;
 

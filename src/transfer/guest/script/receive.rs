@@ -2,8 +2,8 @@
 
 use super::{Call, Deadline, Place, SMALL_OUTPUT, line};
 use crate::secret::SignedUrl;
-use crate::transfer::format::codec::Codec;
 use crate::transfer::error::Error;
+use crate::transfer::format::codec::Codec;
 use crate::transfer::format::header::TarDialect;
 use crate::transfer::format::mtime::Mtime;
 use crate::transfer::guest::remote::Guest;

@@ -4,12 +4,12 @@ use super::list::Listed;
 use super::reply::{Answer, broken};
 use super::{Call, Deadline, SMALL_OUTPUT, line};
 use crate::secret::SignedUrl;
-use crate::transfer::format::codec::Codec;
 use crate::transfer::error::Error;
+use crate::transfer::format::codec::Codec;
 use crate::transfer::format::header::TarDialect;
 use crate::transfer::format::mtime::Mtime;
 use crate::transfer::guest::remote::Guest;
-use crate::transfer::request::Links;
+use crate::transfer::options::Links;
 
 /// Bytes in a block of [`piece`].
 pub(in crate::transfer) const BLOCK: u64 = 64 * 1024;

@@ -5,11 +5,13 @@ use std::path::PathBuf;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::transfer::resume::cleanup::Cleanup;
 use crate::transfer::disk::filter::Filter;
-use crate::transfer::engine::rate_limit::RateLimit;
 use crate::transfer::disk::selection::Selection;
+use crate::transfer::disk::tree::Chosen;
+use crate::transfer::engine::rate_limit::RateLimit;
 use crate::transfer::engine::shards::Shards;
+use crate::transfer::options::{Compression, Incomplete, Links};
+use crate::transfer::resume::cleanup::Cleanup;
 
 /// A copy from this machine into a VM.
 #[derive(Debug)]
@@ -107,57 +109,22 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// What is taken of the sources.
+    pub(in crate::transfer) fn chosen(&self) -> Chosen {
+        Chosen {
+            filter: self.filter.clone(),
+            links: self.links,
+            only: self.only.clone(),
+        }
+    }
+
     /// What it means that something can't be read.
-    pub(super) fn what_counts(&self) -> (Incomplete, Links) {
+    pub(in crate::transfer) fn what_counts(&self) -> (Incomplete, Links) {
         (self.incomplete, self.links)
     }
 
     /// Returns whether what arrived in an earlier try need not come again: not where a comparison has chosen, which knows better.
-    pub(super) fn trusts_notes(&self) -> bool {
+    pub(in crate::transfer) fn trusts_notes(&self) -> bool {
         self.only.entries().is_none()
     }
-}
-
-/// What happens when some sources can't be read or don't hold still.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Incomplete {
-    /// The transfer fails and changes nothing.
-    #[default]
-    Stop,
-    /// The rest is copied; the summary names what was left out.
-    KeepGoing,
-}
-
-/// What becomes of symbolic links in a folder.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Links {
-    /// They are copied as links.
-    #[default]
-    Keep,
-    /// What they lead to is copied in their place.
-    Follow,
-}
-
-impl Links {
-    /// As an option of find.
-    pub(super) fn option(self) -> &'static str {
-        match self {
-            Self::Keep => "",
-            Self::Follow => "-L",
-        }
-    }
-}
-
-/// How bytes travel.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Compression {
-    /// The best the VM has.
-    #[default]
-    Auto,
-    /// As they are.
-    None,
-    /// By gzip; a failure if the VM has none.
-    Gzip,
-    /// By zstd; a failure if the VM has none.
-    Zstd,
 }

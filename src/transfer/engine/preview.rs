@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
+use crate::transfer::disk::tree::{Position, Tree};
+use crate::transfer::engine::request::{RemotePath, Settings};
 use crate::transfer::error::Error;
 use crate::transfer::format::member_path::MemberPath;
 use crate::transfer::format::path_bytes;
 use crate::transfer::guest::remote::Guest;
-use crate::transfer::request::{RemotePath, Settings};
 use crate::transfer::guest::script::{self, Entry, Found};
 use crate::transfer::summary::Skipped;
-use crate::transfer::disk::tree::{Chosen, Position, Tree};
 
 /// What would move.
 #[derive(Clone, Debug, Default)]
@@ -34,7 +34,7 @@ pub async fn preview_upload(
     } else {
         Position::Is
     };
-    let chosen = Chosen::by(settings);
+    let chosen = settings.chosen();
     let tree = tokio::task::spawn_blocking(move || Tree::scan(&paths, position, chosen))
         .await
         .map_err(|error| Error::Worker(error.to_string()))??;

@@ -24,7 +24,7 @@ pub(in crate::transfer) struct EntryState {
 
 impl EntryState {
     /// What the system says about an entry here.
-    pub(super) fn new(meta: &Meta, link: Vec<u8>) -> Self {
+    pub(in crate::transfer) fn new(meta: &Meta, link: Vec<u8>) -> Self {
         Self {
             kind: meta.kind,
             size: meta.size,
