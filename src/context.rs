@@ -9,7 +9,7 @@ use crate::cli::GlobalOptions;
 use crate::config::key::KeySource;
 use crate::config::{self, Api, Environment, Paths, Remote, Settings};
 use crate::error::{Error, Kind};
-use crate::output::{Answer, Talk, Ui};
+use crate::output::{Answer, Messages, Ui};
 use crate::secret::ApiKey;
 
 /// The surroundings of one command.
@@ -232,8 +232,8 @@ impl Context {
 
     fn client_for(&self, access: Access) -> Result<Client, Error> {
         let settings = &self.settings;
-        let log: Arc<dyn Log> = Arc::new(Voice {
-            talk: self.ui.talk(),
+        let log: Arc<dyn Log> = Arc::new(ClientLog {
+            messages: self.ui.messages(),
             level: settings.verbose,
             not_sent: self.not_sent.clone(),
             has_changed: self.has_changed.clone(),
@@ -293,20 +293,20 @@ fn without_key(remote: &Remote) -> Access {
 
 /// Hands the client's lines to stderr.
 #[derive(Debug)]
-struct Voice {
-    talk: Arc<Talk>,
+struct ClientLog {
+    messages: Arc<Messages>,
     level: u8,
     not_sent: Arc<Mutex<Vec<String>>>,
     has_changed: Arc<AtomicBool>,
 }
 
-impl Log for Voice {
+impl Log for ClientLog {
     fn wants(&self, level: u8) -> bool {
         self.level >= level
     }
 
     fn line(&self, level: u8, text: &str) {
-        self.talk.verbose(level, text);
+        self.messages.verbose(level, text);
     }
 
     fn changes(&self) {
@@ -314,7 +314,7 @@ impl Log for Voice {
     }
 
     fn warn(&self, text: &str) {
-        self.talk.warn(text);
+        self.messages.warn(text);
     }
 
     fn not_sent(&self, curl: &str) {

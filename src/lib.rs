@@ -55,7 +55,7 @@ pub fn run() -> ExitCode {
     if let Some(code) = local::intercept() {
         return code;
     }
-    report::instead_of_panics();
+    report::install_panic_hook();
     if commands::completion::answered() {
         return Exit::SUCCESS.into();
     }

@@ -22,7 +22,9 @@ pub(crate) fn failure(ui: &Ui, error: &Error) -> Exit {
     ui.error(error.message(), error.hint_text());
     if ui.settings().wants_json() {
         // There is nobody left to tell when stderr fails.
-        let _ = ui.talk().bytes(format!("{}\n", error.to_json()).as_bytes());
+        let _ = ui
+            .messages()
+            .bytes(format!("{}\n", error.to_json()).as_bytes());
     }
     error.exit()
 }
@@ -126,7 +128,7 @@ fn takes_secret(option: &str) -> bool {
 }
 
 /// A bug ends the program with one line, not with a backtrace.
-pub(crate) fn instead_of_panics() {
+pub(crate) fn install_panic_hook() {
     std::panic::set_hook(Box::new(|panic| {
         #[cfg(unix)]
         crate::console::restore();

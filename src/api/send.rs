@@ -10,9 +10,9 @@ use serde_json::value::RawValue;
 use super::certificate;
 use super::client::{Client, is_loopback, server_of};
 use super::error::{Error, root_cause, text_of};
-use super::plain_words::plain_words;
 use super::request::Request;
 use super::retry::{self, Retry};
+use super::serde_messages::serde_message;
 use super::{curl, redact};
 use crate::wire::error::ErrorBody;
 use crate::wire::record::Thing;
@@ -338,7 +338,7 @@ impl Client {
         Error::Unexpected {
             server: self.server(),
             what: what.to_owned(),
-            reason: self.without_key(plain_words(&reason.to_string())),
+            reason: self.without_key(serde_message(&reason.to_string())),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Deleting several things: ask, delete, tell what became of each.
 
 use super::naming::{Missing, Named};
-use super::several::{self, Deed};
+use super::several::{self, Action};
 use crate::api;
 use crate::context::Context;
 use crate::error::{Error, Kind};
@@ -9,8 +9,8 @@ use crate::exit::Exit;
 use crate::wire::{Deleted, Record};
 
 /// The deed of deleting things of a noun.
-pub(crate) const fn of(one: &'static str, many: &'static str) -> Deed {
-    Deed {
+pub(crate) const fn of(one: &'static str, many: &'static str) -> Action {
+    Action {
         one,
         many,
         doing: "deleting",
@@ -21,14 +21,14 @@ pub(crate) const fn of(one: &'static str, many: &'static str) -> Deed {
 /// Deletes what was found after asking, and reports what was not. Ends with 9 where only some could be deleted.
 pub(crate) async fn delete(
     context: &mut Context,
-    deed: Deed,
+    deed: Action,
     wanted: Vec<Result<Named, Missing>>,
     ignore_not_found: bool,
     delete: impl AsyncFn(String) -> Result<Record<Deleted>, api::Error>,
 ) -> Result<Exit, Error> {
     let is_failure = |result: &Result<Named, Missing>| !matches!(result, Err(missing) if ignore_not_found && missing.is_absent());
     let (targets, mut failures) =
-        several::sorted_out(wanted.into_iter().filter(is_failure).collect());
+        several::resolve_targets(wanted.into_iter().filter(is_failure).collect());
     ask(context, deed, &targets)?;
     let outcome = several::each(context, deed, targets, async |named| {
         match delete(named.id.clone()).await {
@@ -61,7 +61,7 @@ fn identified(mut record: Record<Deleted>, named: &Named) -> Record<Deleted> {
     record
 }
 
-fn ask(context: &mut Context, deed: Deed, targets: &[Named]) -> Result<(), Error> {
+fn ask(context: &mut Context, deed: Action, targets: &[Named]) -> Result<(), Error> {
     let question = match targets {
         [] => return Ok(()),
         _ if context.settings.yes => return Ok(()),
@@ -76,7 +76,7 @@ fn ask(context: &mut Context, deed: Deed, targets: &[Named]) -> Result<(), Error
     context.confirm(&question)
 }
 
-fn refused(deed: Deed, named: &Named) -> Error {
+fn refused(deed: Action, named: &Named) -> Error {
     let message = format!(
         "the API says that {} {} is not deleted",
         deed.one,

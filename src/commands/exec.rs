@@ -1,20 +1,20 @@
 //! `fastvm exec`: a command in VMs, its output as it is made, its exit code as ours.
 
 mod argv;
-mod attended;
-mod chosen;
+mod guest_leftovers;
 mod input;
-mod labelled;
 mod lines;
-mod litter;
-mod many;
+mod prefixed_output;
 mod prepare;
 mod running;
+mod several_vms;
 mod sink;
-mod staging;
-mod surroundings;
+mod staged_input;
+mod stdin_warning;
+mod supervise;
+mod targets;
 mod trailing;
-mod unread;
+mod wrapper;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,18 +23,18 @@ use clap::Args;
 
 use argv::{EXEC_EXAMPLE, Grammar};
 pub(crate) use argv::{Words, command_of};
-use attended::attended;
-use chosen::ChooseOptions;
+pub(crate) use guest_leftovers::GuestLeftovers;
 pub(crate) use input::{Input, InputOptions, read as read_input};
-pub(crate) use litter::Litter;
-use many::ManyOptions;
 pub(crate) use prepare::{Delivery, Plan};
-pub(crate) use running::Roster;
 use running::Running;
+pub(crate) use running::RunningCommands;
+use several_vms::ManyOptions;
 pub(crate) use sink::Sink;
-pub(crate) use surroundings::PlaceOptions;
+pub(crate) use stdin_warning::Unread;
+use supervise::supervise;
+use targets::ChooseOptions;
 pub(crate) use trailing::{Trailing, parse};
-pub(crate) use unread::Unread;
+pub(crate) use wrapper::PlaceOptions;
 
 use super::{naming, pairs};
 use crate::api::Client;
@@ -42,7 +42,7 @@ use crate::api::exec::{Ended, Event};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
-use crate::output::{Outlet, Talk, human};
+use crate::output::{Messages, StdoutWriter, human};
 use crate::quantity::parse_duration;
 use crate::signal::Signals;
 use crate::wire::exec::ExecRequest;
@@ -192,38 +192,38 @@ pub(crate) async fn run(context: &mut Context, args: ExecArgs) -> Result<Exit, E
     };
     split.check_command()?;
     let input = input::read(source).await?;
-    let litter = Litter::default();
+    let leftovers = GuestLeftovers::default();
     let mut signals = Signals::listen()?;
     let delivered = tokio::select! {
-        delivered = Delivery::of(&client, &targets[0].id, input, &litter) => delivered,
+        delivered = Delivery::of(&client, &targets[0].id, input, &leftovers) => delivered,
         signal = signals.next() => Err(signal.error()),
     };
     let delivery = match delivered {
         Ok(delivery) => delivery,
         Err(error) => {
-            litter
-                .sweep(&client, &mut signals, &context.ui.talk())
+            leftovers
+                .sweep(&client, &mut signals, &context.ui.messages())
                 .await;
             return Err(error);
         }
     };
-    let outlet = Outlet::open(&mut context.ui)?;
+    let writer = StdoutWriter::open(&mut context.ui)?;
     let mut scene = Scene {
         client: &client,
         plan: &plan,
         delivery: &delivery,
-        outlet: &outlet,
+        writer: &writer,
         signals: &mut signals,
-        litter: &litter,
+        leftovers: &leftovers,
     };
     let exit = match several {
-        true => many::run(context, &mut scene, &targets, &args.many).await,
+        true => several_vms::run(context, &mut scene, &targets, &args.many).await,
         false => one(context, &mut scene, &targets[0]).await,
     };
-    litter
-        .sweep(&client, &mut signals, &context.ui.talk())
+    leftovers
+        .sweep(&client, &mut signals, &context.ui.messages())
         .await;
-    let exit = closed(context, outlet, exit, &mut signals).await;
+    let exit = closed(context, writer, exit, &mut signals).await;
     unread.look(&context.ui);
     exit
 }
@@ -233,9 +233,9 @@ struct Scene<'a> {
     client: &'a Client,
     plan: &'a Plan,
     delivery: &'a Delivery,
-    outlet: &'a Outlet,
+    writer: &'a StdoutWriter,
     signals: &'a mut Signals,
-    litter: &'a Litter,
+    leftovers: &'a GuestLeftovers,
 }
 
 /// Runs the command in one VM.
@@ -244,13 +244,16 @@ async fn one(
     scene: &mut Scene<'_>,
     vm: &naming::Named,
 ) -> Result<Exit, Error> {
-    let (client, plan, outlet, litter) = (scene.client, scene.plan, scene.outlet, scene.litter);
-    let talk = context.ui.talk();
-    let roster = Roster::default();
+    let (client, plan, writer, leftovers) =
+        (scene.client, scene.plan, scene.writer, scene.leftovers);
+    let messages = context.ui.messages();
+    let running_commands = RunningCommands::default();
     let mut sink = Sink::new(context);
     let following = async {
-        let prepared = plan.prepare(client, &vm.id, scene.delivery, litter).await?;
-        if roster.is_closed() {
+        let prepared = plan
+            .prepare(client, &vm.id, scene.delivery, leftovers)
+            .await?;
+        if running_commands.is_closed() {
             // A signal came meanwhile: nothing is started for it to end.
             return std::future::pending().await;
         }
@@ -259,33 +262,40 @@ async fn one(
             vm: &vm.id,
             request: &prepared.request,
             command: &plan.command,
-            roster: &roster,
+            running_commands: &running_commands,
             staged: prepared.staged.as_deref(),
-            litter,
+            leftovers,
         };
-        follow(&errand, &mut sink, outlet)
+        follow(&errand, &mut sink, writer)
             .await
             .map_err(|error| match error {
                 Lost::Request(error) => vm.explain(error),
                 Lost::Output(error) => error,
             })
     };
-    let followed = attended(following, &roster, scene.signals, &talk, outlet).await?;
+    let followed = supervise(
+        following,
+        &running_commands,
+        scene.signals,
+        &messages,
+        writer,
+    )
+    .await?;
     finish(&mut sink, followed.outcome?, plan.limit)
 }
 
 /// Waits until the output is written. A signal ends that, and so does a reader who does not read once there was one.
 async fn closed(
     context: &mut Context,
-    outlet: Outlet,
+    writer: StdoutWriter,
     outcome: Result<Exit, Error>,
     signals: &mut Signals,
 ) -> Result<Exit, Error> {
-    let stall = outlet.stall();
+    let stall = writer.stall();
     let interrupted =
         matches!(&outcome, Err(error) if matches!(error.kind(), Kind::Interrupted(_)));
     let written = tokio::select! {
-        written = outlet.close(&mut context.ui) => written,
+        written = writer.close(&mut context.ui) => written,
         signal = signals.next() => Err(signal.error()),
         () = stall.wait(), if interrupted => Ok(()),
     };
@@ -316,16 +326,16 @@ pub(crate) struct Errand<'a> {
     pub(crate) vm: &'a str,
     pub(crate) request: &'a ExecRequest,
     pub(crate) command: &'a [String],
-    pub(crate) roster: &'a Roster,
-    pub(crate) staged: Option<&'a litter::Folder>,
-    pub(crate) litter: &'a Litter,
+    pub(crate) running_commands: &'a RunningCommands,
+    pub(crate) staged: Option<&'a guest_leftovers::Folder>,
+    pub(crate) leftovers: &'a GuestLeftovers,
 }
 
 impl Errand<'_> {
     /// The command has begun, so its wrapper has removed the folder.
     fn note_start(&self) {
         if let Some(folder) = self.staged {
-            self.litter.is_gone(folder);
+            self.leftovers.is_gone(folder);
         }
     }
 }
@@ -334,11 +344,11 @@ impl Errand<'_> {
 pub(crate) async fn follow(
     errand: &Errand<'_>,
     output: &mut impl Output,
-    outlet: &Outlet,
+    writer: &StdoutWriter,
 ) -> Result<Ended, Lost> {
     let Errand { client, vm, .. } = *errand;
     let entry = errand
-        .roster
+        .running_commands
         .enter(Running::new(client, vm, errand.command));
     let mut stream = client
         .exec(vm, errand.request)
@@ -368,8 +378,8 @@ pub(crate) async fn follow(
         if is_all {
             output.flush().map_err(Lost::Output)?;
         }
-        if is_all || outlet.is_full() {
-            outlet.drain().await.map_err(Lost::Output)?;
+        if is_all || writer.is_full() {
+            writer.drain().await.map_err(Lost::Output)?;
         }
     }
 }
@@ -380,15 +390,15 @@ pub(crate) fn finish(
     ended: Ended,
     limit: Option<Duration>,
 ) -> Result<Exit, Error> {
-    let talk = sink.talk();
+    let messages = sink.messages();
     sink.end(ended)?;
-    Ok(judge(&talk, ended, limit, ""))
+    Ok(judge(&messages, ended, limit, ""))
 }
 
 /// The exit code of a command's end, and a warning about what was cut; `prefix` says whose it was.
-fn judge(talk: &Talk, ended: Ended, limit: Option<Duration>, prefix: &str) -> Exit {
+fn judge(messages: &Messages, ended: Ended, limit: Option<Duration>, prefix: &str) -> Exit {
     if ended.truncated {
-        talk.warn(&format!(
+        messages.warn(&format!(
             "{prefix}the server dropped output over its limit of 4 MiB"
         ));
     }
@@ -396,11 +406,11 @@ fn judge(talk: &Talk, ended: Ended, limit: Option<Duration>, prefix: &str) -> Ex
         return Exit::of_command(ended.code);
     }
     match limit {
-        Some(limit) => talk.warn(&format!(
+        Some(limit) => messages.warn(&format!(
             "{prefix}the command reached its time limit of {}",
             human::duration(limit)
         )),
-        None => talk.warn(&format!(
+        None => messages.warn(&format!(
             "{prefix}the command reached the server's time limit"
         )),
     }

@@ -209,7 +209,7 @@ impl Command {
             Self::Cp(leaf) => cp::run(context, leaf.args).await,
             Self::Files(noun) => noun.verb.run(context).await,
             Self::Launch(leaf) => {
-                vm::launch::run(context, leaf.args, vm::launch::Opens::OnATerminal).await
+                vm::launch::run(context, leaf.args, vm::launch::ConsolePolicy::OnATerminal).await
             }
             Self::Ls(leaf) => vm::list::run(context, leaf.args).await,
             Self::Rm(leaf) => vm::delete::run(context, leaf.args).await,

@@ -9,8 +9,8 @@ use clap::Args;
 use uuid::Uuid;
 
 use super::exec::{
-    self, CommandOptions, Delivery, Errand, InputOptions, Litter, Lost, PlaceOptions, Plan, Roster,
-    Sink, Trailing, Unread,
+    self, CommandOptions, Delivery, Errand, GuestLeftovers, InputOptions, Lost, PlaceOptions, Plan,
+    RunningCommands, Sink, Trailing, Unread,
 };
 use super::launching::{self, LaunchOptions};
 use super::naming::{self, Named};
@@ -24,7 +24,7 @@ use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
 use crate::output::control::visible;
-use crate::output::{Outlet, Talk};
+use crate::output::{Messages, StdoutWriter};
 use crate::quantity::parse_duration;
 use crate::signal::{Signal, Signals};
 use crate::wire::EnvVars;
@@ -158,13 +158,13 @@ pub(crate) async fn run(context: &mut Context, args: RunArgs) -> Result<Exit, Er
         None => None,
     };
     let spinner = context.ui.spinner("launching");
-    let talk = context.ui.talk();
+    let messages = context.ui.messages();
     let attempt = Attempt {
         client: &client,
         launch: &launch,
         mark: &mark,
         lease,
-        talk: &talk,
+        messages: &messages,
     };
     let (vm, signal) = match (attempt.launched(&mut signals).await, &mut snapshot) {
         (Ok(launched), _) => launched,
@@ -183,7 +183,7 @@ pub(crate) async fn run(context: &mut Context, args: RunArgs) -> Result<Exit, Er
         interval: Duration::from_secs(2),
     };
     let mut sink = Sink::new(context);
-    let litter = Litter::default();
+    let leftovers = GuestLeftovers::default();
     let outcome = match signal {
         Some(signal) => Err(signal.error()),
         None => tokio::select! {
@@ -194,30 +194,30 @@ pub(crate) async fn run(context: &mut Context, args: RunArgs) -> Result<Exit, Er
                     // Tried again at the end, and only then a failure.
                     snapshot.delete(&client).await.unwrap_or_default();
                 }
-                let outlet = sink.outlet()?;
-                let ended = follow(&client, &vm, &plan, input, &litter, &mut sink, &outlet).await;
+                let writer = sink.writer()?;
+                let ended = follow(&client, &vm, &plan, input, &leftovers, &mut sink, &writer).await;
                 let exit = ended.and_then(|ended| exec::finish(&mut sink, ended, plan.limit));
-                let written = sink.close(outlet).await;
+                let written = sink.close(writer).await;
                 exit.and_then(|exit| written.map(|()| exit))
             } => ended,
-            never = renewed(lease, &client, &vm, &talk) => match never {},
+            never = renewed(lease, &client, &vm, &messages) => match never {},
             signal = signals.next() => Err(signal.error()),
         },
     };
-    unread.look(&talk);
+    unread.look(&messages);
     if args.keeps(&outcome) {
-        litter.sweep(&client, &mut signals, &talk).await;
+        leftovers.sweep(&client, &mut signals, &messages).await;
         if let Some(lease) = lease {
-            lease.end(&client, &vm, &talk).await;
+            lease.end(&client, &vm, &messages).await;
         }
-        talk.status(&format!("VM {} is kept", launching::label(&vm)));
-        talk.hint(&format!(
+        messages.status(&format!("VM {} is kept", launching::label(&vm)));
+        messages.hint(&format!(
             "fastvm exec {id} …, then fastvm vm delete {id}",
             id = visible(&vm.id)
         ));
         return with_snapshot(outcome, snapshot, &client, &mut signals).await;
     }
-    let removed = remove(&client, &vm, &mut signals, &talk).await;
+    let removed = remove(&client, &vm, &mut signals, &messages).await;
     with_snapshot(conclude(outcome, removed), snapshot, &client, &mut signals).await
 }
 
@@ -232,10 +232,12 @@ async fn rehearse(
     if let Some(mut snapshot) = snapshot {
         snapshot.delete(client).await?;
     }
-    let litter = Litter::default();
+    let leftovers = GuestLeftovers::default();
     let exec = async {
-        let delivery = Delivery::of(client, PLANNED_ID, input, &litter).await?;
-        let prepared = plan.prepare(client, PLANNED_ID, &delivery, &litter).await?;
+        let delivery = Delivery::of(client, PLANNED_ID, input, &leftovers).await?;
+        let prepared = plan
+            .prepare(client, PLANNED_ID, &delivery, &leftovers)
+            .await?;
         client.exec(PLANNED_ID, &prepared.request).await?;
         Ok::<_, Error>(())
     };
@@ -273,10 +275,10 @@ async fn renewed(
     lease: Option<Lease>,
     client: &Client,
     vm: &Vm,
-    talk: &Talk,
+    messages: &Messages,
 ) -> std::convert::Infallible {
     match lease {
-        Some(lease) => lease.renew(client, vm, talk).await,
+        Some(lease) => lease.renew(client, vm, messages).await,
         None => std::future::pending().await,
     }
 }
@@ -305,7 +307,7 @@ struct Attempt<'a> {
     launch: &'a LaunchRequest,
     mark: &'a str,
     lease: Option<Lease>,
-    talk: &'a Talk,
+    messages: &'a Messages,
 }
 
 impl Attempt<'_> {
@@ -335,7 +337,7 @@ impl Attempt<'_> {
         };
         match self.client.launch_vm(self.launch).await {
             Ok(vm) => {
-                lease.check(&vm.value, self.talk);
+                lease.check(&vm.value, self.messages);
                 Ok(vm)
             }
             Err(error) if lease::may_be_refused(&error) => {
@@ -344,7 +346,7 @@ impl Attempt<'_> {
                     ..self.launch.clone()
                 };
                 let vm = self.client.launch_vm(&without).await?;
-                self.talk.verbose(1, &lease::refused(&error));
+                self.messages.verbose(1, &lease::refused(&error));
                 Ok(vm)
             }
             Err(error) => Err(error),
@@ -401,34 +403,34 @@ async fn follow(
     vm: &Vm,
     plan: &Plan,
     input: Option<exec::Input>,
-    litter: &Litter,
+    leftovers: &GuestLeftovers,
     sink: &mut Sink<'_>,
-    outlet: &Outlet,
+    writer: &StdoutWriter,
 ) -> Result<api::exec::Ended, Error> {
     let explain = |error: Error| {
         error
             .within(format!("VM {}", launching::label(vm)))
             .target(&vm.id)
     };
-    let delivery = Delivery::of(client, &vm.id, input, litter)
+    let delivery = Delivery::of(client, &vm.id, input, leftovers)
         .await
         .map_err(explain)?;
     let prepared = plan
-        .prepare(client, &vm.id, &delivery, litter)
+        .prepare(client, &vm.id, &delivery, leftovers)
         .await
         .map_err(explain)?;
     // Signals end the VM as a whole, so nobody asks what runs in it.
-    let roster = Roster::default();
+    let running_commands = RunningCommands::default();
     let errand = Errand {
         client,
         vm: &vm.id,
         request: &prepared.request,
         command: &plan.command,
-        roster: &roster,
+        running_commands: &running_commands,
         staged: prepared.staged.as_deref(),
-        litter,
+        leftovers,
     };
-    exec::follow(&errand, sink, outlet)
+    exec::follow(&errand, sink, writer)
         .await
         .map_err(|lost| match lost {
             Lost::Request(error) => explain(error.into()),
@@ -437,7 +439,12 @@ async fn follow(
 }
 
 /// Deletes the VM. A signal meanwhile stops waiting for it.
-async fn remove(client: &Client, vm: &Vm, signals: &mut Signals, talk: &Talk) -> Result<(), Error> {
+async fn remove(
+    client: &Client,
+    vm: &Vm,
+    signals: &mut Signals,
+    messages: &Messages,
+) -> Result<(), Error> {
     let deleting = client.delete_vm(&vm.id);
     tokio::pin!(deleting);
     let mut telling = pin!(tokio::time::sleep(QUIET_DELETION));
@@ -448,7 +455,7 @@ async fn remove(client: &Client, vm: &Vm, signals: &mut Signals, talk: &Talk) ->
             signal = signals.next() => return Err(signal.error().hint(delete_command(vm))),
             () = &mut telling, if !told => {
                 told = true;
-                talk.warn(&format!(
+                messages.warn(&format!(
                     "VM {} is still being deleted; if this is cut short, {}",
                     launching::label(vm),
                     delete_command(vm)

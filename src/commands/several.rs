@@ -12,7 +12,7 @@ pub(crate) const AT_ONCE: usize = 8;
 
 /// What is done, in words.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Deed {
+pub(crate) struct Action {
     /// One of the things, as in "VM".
     pub(crate) one: &'static str,
     /// Many of them, as in "VMs".
@@ -34,7 +34,7 @@ pub(crate) struct Outcome<T> {
 pub(crate) type Failures = Vec<(usize, Error)>;
 
 /// The targets that were found, each once, and the failures of those that were not.
-pub(crate) fn sorted_out(wanted: Vec<Result<Named, Missing>>) -> (Vec<Named>, Failures) {
+pub(crate) fn resolve_targets(wanted: Vec<Result<Named, Missing>>) -> (Vec<Named>, Failures) {
     let (mut targets, mut failures) = (Vec::<Named>::new(), Vec::new());
     for result in wanted {
         match result {
@@ -49,7 +49,7 @@ pub(crate) fn sorted_out(wanted: Vec<Result<Named, Missing>>) -> (Vec<Named>, Fa
 /// Does it to each target. Results keep the order of the targets.
 pub(crate) async fn each<T>(
     context: &Context,
-    deed: Deed,
+    deed: Action,
     targets: Vec<Named>,
     act: impl AsyncFn(&Named) -> Result<T, Error>,
 ) -> Outcome<T> {
@@ -84,7 +84,7 @@ pub(crate) async fn each<T>(
 /// Reports each failure, in the order of the targets; the only one, or a count of them, becomes the command's error.
 pub(crate) fn finish(
     context: &Context,
-    deed: Deed,
+    deed: Action,
     done: usize,
     mut failures: Failures,
 ) -> Result<Exit, Error> {

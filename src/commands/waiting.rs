@@ -31,7 +31,7 @@ pub(crate) fn late<T>(
 }
 
 /// Waits for something that goes on without us: a signal ends the wait, with a hint.
-pub(crate) async fn attended<T>(
+pub(crate) async fn supervise<T>(
     waiting: impl Future<Output = Result<T, Error>>,
     hint: impl FnOnce() -> String,
 ) -> Result<T, Error> {

@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn a_panic_gives_the_terminal_back() {
         if std::env::var_os(IN_A_CHILD).is_some() {
-            crate::report::instead_of_panics();
+            crate::report::install_panic_hook();
             let _raw = RawMode::enter().unwrap();
             let modes = tcgetattr(rustix::stdio::stdin()).unwrap().local_modes;
             if !modes.contains(LocalModes::ICANON) {

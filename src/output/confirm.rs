@@ -34,14 +34,14 @@ impl Ui {
         self.flush()?;
         let prompt = format!("{} [y/N] ", visible_lines(question));
         let mut line = Vec::new();
-        let (talk, stdin) = (&self.talk, &mut self.stdin);
-        let read = talk.above_progress(|| {
-            talk.write(prompt.as_bytes())?;
+        let (messages, stdin) = (&self.messages, &mut self.stdin);
+        let read = messages.above_progress(|| {
+            messages.write(prompt.as_bytes())?;
             stdin.read_until(b'\n', &mut line)
         });
         if read.map_err(Error::ReadAnswer)? == 0 {
             // the cursor still stands behind the question
-            self.talk.status("");
+            self.messages.status("");
         }
         let said = line.trim_ascii().to_ascii_lowercase();
         Ok(if said == b"y" || said == b"yes" {
@@ -54,7 +54,7 @@ impl Ui {
 
 #[cfg(test)]
 mod tests {
-    use super::super::captured::ui;
+    use super::super::test_ui::ui;
     use super::*;
     use crate::output::Settings;
 

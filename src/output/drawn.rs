@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
-use super::talk::Talk;
+use super::messages::Messages;
 
 /// Work that ends sooner shows nothing.
 const DRAW_DELAY: Duration = Duration::from_millis(300);
@@ -33,13 +33,13 @@ enum Stage {
 impl Drawn {
     /// Draws `line` from 300 ms on. Until then there is a timer on the runtime and no thread; without a runtime
     /// nothing is drawn.
-    pub(super) fn start(talk: Arc<Talk>, line: Line) -> Self {
+    pub(super) fn start(messages: Arc<Messages>, line: Line) -> Self {
         let stage = Arc::new(Mutex::new(Stage::Waiting));
         let wait = Handle::try_current().ok().map(|runtime| {
             let stage = Arc::clone(&stage);
             let task = runtime.spawn(async move {
                 tokio::time::sleep(DRAW_DELAY).await;
-                show(&talk, &stage, line);
+                show(&messages, &stage, line);
             });
             task.abort_handle()
         });
@@ -59,11 +59,11 @@ impl Drop for Drawn {
     }
 }
 
-fn show(talk: &Talk, stage: &Mutex<Stage>, line: Line) {
+fn show(messages: &Messages, stage: &Mutex<Stage>, line: Line) {
     let mut stage = lock(stage);
     if matches!(*stage, Stage::Waiting) {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
-        let bar = talk.bars().add(bar);
+        let bar = messages.bars().add(bar);
         bar.set_style(style(line));
         bar.enable_steady_tick(REDRAW);
         *stage = Stage::Shown(bar);
@@ -89,8 +89,11 @@ mod tests {
     use super::*;
     use crate::output::Settings;
 
-    fn talk() -> Arc<Talk> {
-        Arc::new(Talk::new(&Settings::default(), Box::new(std::io::sink())))
+    fn messages() -> Arc<Messages> {
+        Arc::new(Messages::new(
+            &Settings::default(),
+            Box::new(std::io::sink()),
+        ))
     }
 
     #[test]
@@ -100,22 +103,26 @@ mod tests {
 
     #[test]
     fn without_a_runtime_nothing_is_drawn() {
-        assert!(Drawn::start(talk(), Arc::new(String::new)).wait.is_none());
+        assert!(
+            Drawn::start(messages(), Arc::new(String::new))
+                .wait
+                .is_none()
+        );
     }
 
     #[tokio::test]
     async fn work_that_ends_soon_shows_nothing() {
-        let drawn = Drawn::start(talk(), Arc::new(String::new));
+        let drawn = Drawn::start(messages(), Arc::new(String::new));
         let stage = Arc::clone(&drawn.stage);
         drop(drawn);
-        show(&talk(), &stage, Arc::new(String::new));
+        show(&messages(), &stage, Arc::new(String::new));
         assert!(matches!(*lock(&stage), Stage::Gone));
     }
 
     #[test]
     fn a_shown_line_is_cleared_on_drop() {
         let stage = Arc::new(Mutex::new(Stage::Waiting));
-        show(&talk(), &stage, Arc::new(|| "busy".to_owned()));
+        show(&messages(), &stage, Arc::new(|| "busy".to_owned()));
         let shown = match &*lock(&stage) {
             Stage::Shown(bar) => Some(bar.clone()),
             _ => None,

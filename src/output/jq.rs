@@ -9,8 +9,8 @@ use jaq_json::write::Pp;
 use jaq_json::{Num, Val};
 
 use super::Error;
+use super::column_layout::cut;
 use super::control::{visible, visible_lines};
-use super::grid::cut;
 use super::json::{self, Hidden, Layout};
 
 /// Filters of the library that reach outside the data: into the environment, and for the exit code of the process.

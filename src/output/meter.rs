@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
-use super::grid::cut;
+use super::column_layout::cut;
 use super::human;
 
 /// The rate is that of the last seconds.

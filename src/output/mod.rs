@@ -2,29 +2,29 @@
 //!
 //! Commands and the error reporter speak to this room; it reads no environment and knows no HTTP.
 
-#[cfg(test)]
-mod captured;
-mod collected;
+mod column_layout;
 pub mod confirm;
 pub mod control;
 mod csv;
-mod data;
 mod drawn;
 pub mod error;
-mod grid;
 pub mod human;
 mod jq;
 pub mod json;
+pub mod messages;
 mod meter;
-pub mod outlet;
-mod plain;
-mod polite;
+mod nonblocking_stderr;
+mod print;
 pub mod settings;
+mod shared_buffer;
 pub mod spinner;
+pub mod stdout_writer;
+pub mod style;
 pub mod table;
-mod tabular;
-pub mod talk;
-pub mod tone;
+mod table_view;
+#[cfg(test)]
+mod test_ui;
+mod text_view;
 pub mod transfer_bar;
 pub mod ui;
 mod yaml;
@@ -33,12 +33,12 @@ pub use crate::wire::Record;
 pub use confirm::Answer;
 pub use error::Error;
 pub use human::Now;
-pub use outlet::Outlet;
-pub use plain::DELETED;
+pub use messages::Messages;
 pub use settings::{ColorChoice, Format, Order, ProgressMode, Settings, Sort};
 pub use spinner::Spinner;
+pub use stdout_writer::StdoutWriter;
+pub use style::Style;
 pub use table::{Column, Shown, SortKey, Table};
-pub use talk::Talk;
-pub use tone::Tone;
+pub use text_view::DELETED;
 pub use transfer_bar::TransferBar;
 pub use ui::{Streams, Ui};

@@ -6,16 +6,16 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::column_layout::cut;
 use super::control::visible;
 use super::drawn::Drawn;
-use super::grid::cut;
 use super::human;
-use super::talk::{Drawing, Talk};
+use super::messages::{Drawing, Messages};
 use super::ui::Ui;
 
 /// Shows what is waited for until it is dropped.
 pub struct Spinner {
-    talk: Arc<Talk>,
+    messages: Arc<Messages>,
     text: Arc<Mutex<String>>,
     started: Instant,
     /// Held for its drop, which clears the line.
@@ -37,8 +37,8 @@ impl Ui {
     pub fn spinner(&self, text: &str) -> Spinner {
         let text = Arc::new(Mutex::new(visible(text).into_owned()));
         let started = Instant::now();
-        let drawn = (self.talk.drawing == Drawing::Drawn).then(|| {
-            let (text, room) = (Arc::clone(&text), self.talk.room());
+        let drawn = (self.messages.drawing == Drawing::Drawn).then(|| {
+            let (text, room) = (Arc::clone(&text), self.messages.width_left());
             let line = move || {
                 drawn_line(
                     &text.lock().unwrap_or_else(PoisonError::into_inner),
@@ -46,10 +46,10 @@ impl Ui {
                     room.now(),
                 )
             };
-            Drawn::start(self.talk(), Arc::new(line))
+            Drawn::start(self.messages(), Arc::new(line))
         });
         let spinner = Spinner {
-            talk: self.talk(),
+            messages: self.messages(),
             text,
             started,
             _drawn: drawn,
@@ -77,15 +77,15 @@ impl Spinner {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
-        match (self.talk.drawing, elapsed) {
-            (Drawing::Lines, None) => self.talk.progress_line(&text),
+        match (self.messages.drawing, elapsed) {
+            (Drawing::Lines, None) => self.messages.progress_line(&text),
             (Drawing::Lines, Some(elapsed)) => {
-                self.talk
+                self.messages
                     .progress_line(&format!("{text}: {}", human::duration(elapsed)));
             }
             (Drawing::Events, elapsed) => {
                 let elapsed_ms = elapsed.map(|elapsed| elapsed.as_millis() as u64);
-                self.talk.json_line(&Event {
+                self.messages.json_line(&Event {
                     event,
                     text: &text,
                     elapsed_ms,
@@ -124,7 +124,7 @@ fn drawn_line(text: &str, elapsed: Duration, width: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::captured::ui;
+    use super::super::test_ui::ui;
     use super::*;
     use crate::output::{ProgressMode, Settings};
 

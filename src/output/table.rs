@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use super::human::Now;
 use super::settings::{Order, Sort};
-use super::tone::Tone;
+use super::style::Style;
 use super::{Error, Record};
 
 /// The table of one kind of thing, declared once beside the command that prints it.
@@ -35,7 +35,7 @@ pub struct Column<T> {
     pub csv: Option<fn(&T, &Now) -> String>,
     /// Order of `--sort`; the machine value as text where it is `None`.
     pub sort: Option<fn(&T) -> SortKey>,
-    pub tone: Option<fn(&T) -> Tone>,
+    pub tone: Option<fn(&T) -> Style>,
 }
 
 /// In which tables a column stands without being asked for by name.
@@ -127,7 +127,7 @@ impl<T> Column<T> {
     }
 
     #[must_use]
-    pub const fn tone(mut self, tone: fn(&T) -> Tone) -> Self {
+    pub const fn tone(mut self, tone: fn(&T) -> Style) -> Self {
         self.tone = Some(tone);
         self
     }

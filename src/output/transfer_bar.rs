@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::control::visible;
 use super::drawn::Drawn;
+use super::messages::{Drawing, Messages};
 use super::meter::Meter;
-use super::talk::{Drawing, Talk};
 use super::ui::Ui;
 
 /// How often a log gets a line.
@@ -19,7 +19,7 @@ const EVENT_EVERY: Duration = Duration::from_millis(500);
 
 /// Counts a transfer and shows it: drawn on a terminal, lines in a log, events for programs. Any thread may call it.
 pub struct TransferBar {
-    talk: Arc<Talk>,
+    messages: Arc<Messages>,
     state: Arc<Mutex<State>>,
     /// Held for its drop, which clears the line.
     _drawn: Option<Drawn>,
@@ -38,13 +38,13 @@ impl Ui {
             meter: Meter::new(now),
             told: now,
         }));
-        let drawn = (self.talk.drawing == Drawing::Drawn).then(|| {
-            let (state, room) = (Arc::clone(&state), self.talk.room());
+        let drawn = (self.messages.drawing == Drawing::Drawn).then(|| {
+            let (state, room) = (Arc::clone(&state), self.messages.width_left());
             let line = move || lock(&state).meter.line(room.now(), Instant::now());
-            Drawn::start(self.talk(), Arc::new(line))
+            Drawn::start(self.messages(), Arc::new(line))
         });
         TransferBar {
-            talk: self.talk(),
+            messages: self.messages(),
             state,
             _drawn: drawn,
         }
@@ -74,21 +74,25 @@ impl TransferBar {
 
     /// A warning, above the bar.
     pub fn warn(&self, text: &str) {
-        self.talk.warn(text);
+        self.messages.warn(text);
     }
 
     /// Ends a transfer that went well, with a last line or event; one that failed is just dropped.
     pub fn finish(self) {
         let (state, now) = (lock(&self.state), Instant::now());
-        match self.talk.drawing {
-            Drawing::Lines | Drawing::Sparse => self.talk.progress_line(&state.meter.summary(now)),
-            Drawing::Events => self.talk.json_line(&state.meter.event("transferred", now)),
+        match self.messages.drawing {
+            Drawing::Lines | Drawing::Sparse => {
+                self.messages.progress_line(&state.meter.summary(now));
+            }
+            Drawing::Events => self
+                .messages
+                .json_line(&state.meter.event("transferred", now)),
             Drawing::Drawn | Drawing::Nothing => {}
         }
     }
 
     fn tell(&self, now: Instant) {
-        let every = match self.talk.drawing {
+        let every = match self.messages.drawing {
             Drawing::Lines | Drawing::Sparse => LINE_EVERY,
             Drawing::Events => EVENT_EVERY,
             Drawing::Drawn | Drawing::Nothing => return,
@@ -98,9 +102,9 @@ impl TransferBar {
             return;
         }
         state.told = now;
-        match self.talk.drawing {
-            Drawing::Events => self.talk.json_line(&state.meter.event("transfer", now)),
-            _ => self.talk.progress_line(&state.meter.plain(now)),
+        match self.messages.drawing {
+            Drawing::Events => self.messages.json_line(&state.meter.event("transfer", now)),
+            _ => self.messages.progress_line(&state.meter.plain(now)),
         }
     }
 }
@@ -119,7 +123,7 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::captured::ui;
+    use super::super::test_ui::ui;
     use super::*;
     use crate::output::{ProgressMode, Settings};
 

@@ -6,15 +6,15 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::human::Now;
+use super::messages::Messages;
 use super::settings::Settings;
-use super::talk::Talk;
 
-/// Everything that the program says. Talk (`status`, `warn`, `hint`, …) is reached through [`Talk`].
+/// Everything that the program says. Talk (`status`, `warn`, `hint`, …) is reached through [`Messages`].
 pub struct Ui {
     pub(super) settings: Settings,
     pub(super) stdout: BufWriter<Box<dyn Write + Send>>,
     pub(super) stdin: Box<dyn BufRead + Send>,
-    pub(super) talk: Arc<Talk>,
+    pub(super) messages: Arc<Messages>,
     pub(super) clock: fn() -> Now,
 }
 
@@ -50,7 +50,7 @@ impl Ui {
     /// A Ui on any streams; drawn progress still goes to the terminal of this process.
     pub fn with_streams(settings: Settings, streams: Streams) -> Self {
         Self {
-            talk: Arc::new(Talk::new(&settings, streams.stderr)),
+            messages: Arc::new(Messages::new(&settings, streams.stderr)),
             stdout: BufWriter::with_capacity(64 * 1024, streams.stdout),
             stdin: streams.stdin,
             settings,
@@ -69,16 +69,16 @@ impl Ui {
     }
 
     /// The voice on stderr, to be kept by tasks that run beside the command.
-    pub fn talk(&self) -> Arc<Talk> {
-        Arc::clone(&self.talk)
+    pub fn messages(&self) -> Arc<Messages> {
+        Arc::clone(&self.messages)
     }
 }
 
 impl Deref for Ui {
-    type Target = Talk;
+    type Target = Messages;
 
-    fn deref(&self) -> &Talk {
-        &self.talk
+    fn deref(&self) -> &Messages {
+        &self.messages
     }
 }
 

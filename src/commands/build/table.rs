@@ -1,6 +1,6 @@
 //! How builds print.
 
-use crate::output::{Column, Shown, SortKey, Table, Tone};
+use crate::output::{Column, Shown, SortKey, Style, Table};
 use crate::wire::build::Build;
 
 pub(crate) static BUILDS: Table<Build> = Table {
@@ -9,7 +9,7 @@ pub(crate) static BUILDS: Table<Build> = Table {
     columns: &[
         Column::<Build>::new("id", |build| build.id.clone()),
         Column::<Build>::new("status", |build| build.status.clone().unwrap_or_default())
-            .tone(|build| Tone::of_status(build.status.as_deref().unwrap_or_default())),
+            .tone(|build| Style::of_status(build.status.as_deref().unwrap_or_default())),
         Column::<Build>::new("name", |build| build.name.clone().unwrap_or_default()),
         Column::<Build>::new("image", |build| build.image_ref.clone().unwrap_or_default()),
         Column::<Build>::new("snapshot", |build| {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::error::Error;
-use crate::output::{Column, Table, Tone};
+use crate::output::{Column, Style, Table};
 
 /// How it is with one thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -38,12 +38,12 @@ impl State {
         }
     }
 
-    fn tone(self) -> Tone {
+    fn tone(self) -> Style {
         match self {
-            Self::Ok => Tone::Good,
-            Self::Warning => Tone::Busy,
-            Self::Failed => Tone::Bad,
-            Self::Skipped => Tone::Faint,
+            Self::Ok => Style::Good,
+            Self::Warning => Style::Busy,
+            Self::Failed => Style::Bad,
+            Self::Skipped => Style::Faint,
         }
     }
 }

@@ -3,10 +3,10 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::guest_leftovers::{Folder, GuestLeftovers};
 use super::input::Input;
-use super::litter::{Folder, Litter};
-use super::staging;
-use super::surroundings::{PlaceOptions, Surroundings};
+use super::staged_input;
+use super::wrapper::{PlaceOptions, Wrapper};
 use crate::api::Client;
 use crate::error::Error;
 use crate::secret::SignedUrl;
@@ -47,13 +47,13 @@ impl Delivery {
         client: &Client,
         vm: &str,
         input: Option<Input>,
-        litter: &Litter,
+        leftovers: &GuestLeftovers,
     ) -> Result<Self, Error> {
         Ok(match input {
             None => Self::Nothing,
             Some(Input::Small(bytes)) => Self::InRequest(base64::encode(&bytes)),
             Some(Input::Large(input)) => {
-                Self::Staged(staging::upload(client, vm, input, litter).await?)
+                Self::Staged(staged_input::upload(client, vm, input, leftovers).await?)
             }
         })
     }
@@ -66,14 +66,17 @@ impl Plan {
         client: &Client,
         vm: &str,
         delivery: &Delivery,
-        litter: &Litter,
+        leftovers: &GuestLeftovers,
     ) -> Result<Prepared, Error> {
         let (stdin, staged) = match delivery {
             Delivery::Nothing => (None, None),
             Delivery::InRequest(text) => (Some(text.clone()), None),
-            Delivery::Staged(url) => (None, Some(staging::deliver(client, vm, url, litter).await?)),
+            Delivery::Staged(url) => (
+                None,
+                Some(staged_input::deliver(client, vm, url, leftovers).await?),
+            ),
         };
-        let surroundings = Surroundings {
+        let surroundings = Wrapper {
             place: &self.place,
             variables: &self.variables,
             input: staged.as_deref(),

@@ -36,7 +36,7 @@ pub(super) struct Running {
 
 /// The commands that run at the moment, for whoever signals them all.
 #[derive(Debug, Default)]
-pub(crate) struct Roster {
+pub(crate) struct RunningCommands {
     running: RefCell<Vec<Rc<Running>>>,
     closed: Cell<bool>,
 }
@@ -44,16 +44,16 @@ pub(crate) struct Roster {
 /// A place in a roster; dropping it takes the command out.
 #[derive(Debug)]
 pub(super) struct Entry<'a> {
-    roster: &'a Roster,
+    running_commands: &'a RunningCommands,
     pub(super) running: Rc<Running>,
 }
 
-impl Roster {
+impl RunningCommands {
     pub(super) fn enter(&self, running: Running) -> Entry<'_> {
         let running = Rc::new(running);
         self.running.borrow_mut().push(running.clone());
         Entry {
-            roster: self,
+            running_commands: self,
             running,
         }
     }
@@ -75,21 +75,21 @@ impl Roster {
 impl Drop for Entry<'_> {
     fn drop(&mut self) {
         self.running.is_over.set(true);
-        let mut running = self.roster.running.borrow_mut();
+        let mut running = self.running_commands.running.borrow_mut();
         running.retain(|one| !Rc::ptr_eq(one, &self.running));
     }
 }
 
 /// What the process in the VM gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Blow {
+pub(super) enum StopSignal {
     Pass(Signal),
     Kill,
 }
 
 /// What became of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reached {
+pub(super) enum SignalResult {
     Signalled,
     /// No such process: it has ended, or has not begun.
     NotThere,
@@ -97,7 +97,7 @@ pub(super) enum Reached {
     Unknown,
 }
 
-impl Blow {
+impl StopSignal {
     fn name(self) -> &'static str {
         match self {
             Self::Pass(Signal::Interrupt) => "INT",
@@ -127,25 +127,29 @@ impl Running {
     }
 
     /// Signals the command in its VM.
-    pub(super) async fn signal(&self, blow: Blow) -> Result<Reached, api::Error> {
+    pub(super) async fn signal(&self, signal: StopSignal) -> Result<SignalResult, api::Error> {
         let mut slack = SLACK;
         for _ in 1..TRIES {
-            let reached = self.try_signal(blow, slack).await?;
-            if reached != Reached::NotThere || self.is_over.get() {
+            let reached = self.try_signal(signal, slack).await?;
+            if reached != SignalResult::NotThere || self.is_over.get() {
                 return Ok(reached);
             }
             slack *= GROWTH;
         }
-        self.try_signal(blow, slack).await
+        self.try_signal(signal, slack).await
     }
 
-    async fn try_signal(&self, blow: Blow, slack: Duration) -> Result<Reached, api::Error> {
+    async fn try_signal(
+        &self,
+        signal: StopSignal,
+        slack: Duration,
+    ) -> Result<SignalResult, api::Error> {
         let youngest = self.answered.get().map_or(Duration::ZERO, |answered| {
             answered.elapsed().saturating_sub(slack)
         });
         let oldest = self.asked.elapsed() + slack;
         let hundredths = |age: Duration| (age.as_millis() / 10).to_string();
-        let mut command = ["sh", "-c", FIND, "fastvm", blow.name()]
+        let mut command = ["sh", "-c", FIND, "fastvm", signal.name()]
             .map(str::to_owned)
             .to_vec();
         command.extend([hundredths(youngest), hundredths(oldest)]);
@@ -159,9 +163,9 @@ impl Running {
         loop {
             if let Event::Exit(ended) = stream.next().await? {
                 return Ok(match ended.code {
-                    0 => Reached::Signalled,
-                    NOT_THERE => Reached::NotThere,
-                    _ => Reached::Unknown,
+                    0 => SignalResult::Signalled,
+                    NOT_THERE => SignalResult::NotThere,
+                    _ => SignalResult::Unknown,
                 });
             }
         }

@@ -8,7 +8,7 @@ use super::Output;
 use crate::api::exec::Ended;
 use crate::context::Context;
 use crate::error::{Error, Kind};
-use crate::output::{Format, Outlet, Talk, Ui};
+use crate::output::{Format, Messages, StdoutWriter, Ui};
 use crate::wire::base64;
 
 /// Takes the output of one command.
@@ -98,18 +98,18 @@ impl<'a> Sink<'a> {
     }
 
     /// The voice on stderr, for what is said once the sink is gone.
-    pub(crate) fn talk(&self) -> Arc<Talk> {
-        self.ui.talk()
+    pub(crate) fn messages(&self) -> Arc<Messages> {
+        self.ui.messages()
     }
 
     /// Puts a thread between what is printed and who reads it.
-    pub(crate) fn outlet(&mut self) -> Result<Outlet, Error> {
-        Outlet::open(self.ui)
+    pub(crate) fn writer(&mut self) -> Result<StdoutWriter, Error> {
+        StdoutWriter::open(self.ui)
     }
 
     /// Waits until all is written that was printed.
-    pub(crate) async fn close(&mut self, outlet: Outlet) -> Result<(), Error> {
-        outlet.close(self.ui).await
+    pub(crate) async fn close(&mut self, writer: StdoutWriter) -> Result<(), Error> {
+        writer.close(self.ui).await
     }
 
     /// Prints what the shape prints at the end.
@@ -150,7 +150,7 @@ impl Output for Sink<'_> {
             Shape::Raw => {
                 // On a terminal both streams are one, so their order shows.
                 self.ui.flush()?;
-                let written = self.ui.talk().bytes(bytes);
+                let written = self.ui.messages().bytes(bytes);
                 written.map_err(|error| {
                     Error::new(Kind::LocalIo, format!("cannot write to stderr: {error}"))
                 })

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::policy;
 use super::rule;
-use crate::api::plain_words;
+use crate::api::serde_message;
 use crate::commands::naming::{self, Named};
 use crate::context::Context;
 use crate::error::{Error, Kind};
@@ -95,7 +95,7 @@ fn unreadable(vm: &Named, error: &serde_json::Error) -> Error {
     let message = format!(
         "cannot read the present rules of VM {}: {}",
         vm.label(),
-        plain_words(&error.to_string())
+        serde_message(&error.to_string())
     );
     Error::new(Kind::Server, message)
         .target(&vm.id)

@@ -12,7 +12,7 @@ use futures_util::{StreamExt as _, stream};
 pub(crate) use self::candidate::CANDIDATES;
 use self::candidate::{Candidate, Target};
 use self::choosing::Rules;
-use super::several::{self, AT_ONCE, Deed, Failures};
+use super::several::{self, AT_ONCE, Action, Failures};
 use crate::api::{self, Client};
 use crate::context::Context;
 use crate::error::{Error, Kind};
@@ -66,7 +66,7 @@ enum Sort {
     Leftovers,
 }
 
-const PRUNING: Deed = Deed {
+const PRUNING: Action = Action {
     one: "thing",
     many: "things",
     doing: "deleting",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use reqwest::StatusCode;
 
 use crate::api::{self, Client};
-use crate::output::Talk;
+use crate::output::Messages;
 use crate::output::control::visible;
 use crate::output::human;
 use crate::wire::vm::{Ttl, UpdateVmRequest, Vm};
@@ -32,20 +32,20 @@ impl Lease {
     }
 
     /// Says so if the API set no timer.
-    pub(super) fn check(self, vm: &Vm, talk: &Talk) {
+    pub(super) fn check(self, vm: &Vm, messages: &Messages) {
         if vm.ttl.is_none() {
-            talk.verbose(1, &without("the API set no timer"));
+            messages.verbose(1, &without("the API set no timer"));
         }
     }
 
     /// Renews it three times a cycle for as long as this is awaited. Gives up where the API knows no timers.
-    pub(super) async fn renew(self, client: &Client, vm: &Vm, talk: &Talk) -> Infallible {
+    pub(super) async fn renew(self, client: &Client, vm: &Vm, messages: &Messages) -> Infallible {
         let interval = self.0 / 3;
         let mut pause = interval;
         let mut has_warned = false;
         let mut tell = |text: &str| match std::mem::replace(&mut has_warned, true) {
-            false => talk.warn(text),
-            true => talk.verbose(1, text),
+            false => messages.warn(text),
+            true => messages.verbose(1, text),
         };
         loop {
             tokio::time::sleep(pause).await;
@@ -55,7 +55,7 @@ impl Lease {
                     match vm.ttl.is_some() {
                         true => tell(&unrenewed(vm, self.0, &error)),
                         // the launch has told that there is no timer
-                        false => talk.verbose(1, &without(&error.to_string())),
+                        false => messages.verbose(1, &without(&error.to_string())),
                     }
                     std::future::pending().await
                 }
@@ -68,7 +68,7 @@ impl Lease {
     }
 
     /// Takes the timer off a VM that is kept.
-    pub(super) async fn end(self, client: &Client, vm: &Vm, talk: &Talk) {
+    pub(super) async fn end(self, client: &Client, vm: &Vm, messages: &Messages) {
         let change = UpdateVmRequest {
             ttl: Some(None),
             ..UpdateVmRequest::default()
@@ -78,12 +78,12 @@ impl Lease {
             // Where there are no timers there is none to take off.
             Err(_) if vm.ttl.is_none() => {}
             Err(error) => {
-                talk.warn(&format!(
+                messages.warn(&format!(
                     "VM {id} is deleted in {length} unless you remove its timer: {error}",
                     id = visible(&vm.id),
                     length = human::duration(self.0)
                 ));
-                talk.hint(&format!("fastvm vm update {} --no-ttl", visible(&vm.id)));
+                messages.hint(&format!("fastvm vm update {} --no-ttl", visible(&vm.id)));
             }
         }
     }

@@ -85,7 +85,7 @@ pub(crate) async fn ready(
         )
     };
     let waiting = async { Ok(client.wait_until_ready(id, wait).await?) };
-    let waited = waiting::attended(waiting, || {
+    let waited = waiting::supervise(waiting, || {
         format!("the snapshot is still being made; {}", look())
     });
     match waited

@@ -1,6 +1,6 @@
 //! How snapshots print.
 
-use crate::output::{Column, Shown, SortKey, Table, Tone};
+use crate::output::{Column, Shown, SortKey, Style, Table};
 use crate::wire::snapshot::Snapshot;
 
 pub(crate) static SNAPSHOTS: Table<Snapshot> = Table {
@@ -12,7 +12,7 @@ pub(crate) static SNAPSHOTS: Table<Snapshot> = Table {
         Column::<Snapshot>::new("status", |snapshot| {
             snapshot.status.clone().unwrap_or_default()
         })
-        .tone(|snapshot| Tone::of_status(snapshot.status.as_deref().unwrap_or_default())),
+        .tone(|snapshot| Style::of_status(snapshot.status.as_deref().unwrap_or_default())),
         Column::<Snapshot>::new("vm", |snapshot| snapshot.vm_id.clone().unwrap_or_default()),
         Column::<Snapshot>::new("age", |snapshot| created(snapshot).to_owned())
             .text(|snapshot, now| now.age(created(snapshot)))

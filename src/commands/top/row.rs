@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::output::human::size;
-use crate::output::{Column, Shown, SortKey, Table, Tone};
+use crate::output::{Column, Shown, SortKey, Style, Table};
 
 /// What stands for a figure that is not known.
 const UNKNOWN: &str = "–";
@@ -50,7 +50,7 @@ pub(crate) static ROWS: Table<Row> = Table {
         Column::<Row>::new("name", |row| row.name.clone()),
         Column::<Row>::new("id", |row| row.id.clone()).shown(Shown::Wide),
         Column::<Row>::new("status", |row| row.status.clone())
-            .tone(|row| Tone::of_status(&row.status)),
+            .tone(|row| Style::of_status(&row.status)),
         Column::<Row>::new("cpu", |row| {
             row.figures
                 .cpu_percent

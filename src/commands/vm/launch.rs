@@ -9,7 +9,7 @@ use crate::commands::console::{self, EscapeOptions};
 use crate::commands::launching::{self, LaunchOptions, WaitOptions};
 use crate::commands::naming::Named;
 use crate::commands::new_name::{LONGEST, kept};
-use crate::commands::several::{self, AT_ONCE, Deed};
+use crate::commands::several::{self, AT_ONCE, Action};
 use crate::commands::vm::if_exists::{self, Came, IfExists};
 use crate::commands::vm::{VMS, outcome};
 use crate::context::Context;
@@ -62,7 +62,7 @@ pub struct LaunchArgs {
     escape: EscapeOptions,
 }
 
-const LAUNCHING: Deed = Deed {
+const LAUNCHING: Action = Action {
     one: "VM",
     many: "VMs",
     doing: "launching",
@@ -71,14 +71,14 @@ const LAUNCHING: Deed = Deed {
 
 /// When a launch opens a console of its own accord.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Opens {
+pub(crate) enum ConsolePolicy {
     WhenAsked,
     OnATerminal,
 }
 
 impl LaunchArgs {
     /// Whether a console follows. One that was asked for and cannot be is refused before anything is launched.
-    fn opens_console(&self, context: &Context, opens: Opens) -> Result<bool, Error> {
+    fn console_follows(&self, context: &Context, opens: ConsolePolicy) -> Result<bool, Error> {
         let possible = console::is_possible(context);
         let settings = context.ui.settings();
         let is_read = settings.format.is_some() || settings.jq.is_some();
@@ -91,7 +91,7 @@ impl LaunchArgs {
                 Error::usage("--console cannot be used with --no-wait").hint("leave out --no-wait")
             );
         }
-        let unasked = opens == Opens::OnATerminal && possible && waits && !is_read;
+        let unasked = opens == ConsolePolicy::OnATerminal && possible && waits && !is_read;
         Ok(self.console || (unasked && !self.no_console))
     }
 
@@ -118,9 +118,9 @@ impl LaunchArgs {
 pub(crate) async fn run(
     context: &mut Context,
     args: LaunchArgs,
-    opens: Opens,
+    opens: ConsolePolicy,
 ) -> Result<Exit, Error> {
-    let opens = args.opens_console(context, opens)?;
+    let opens = args.console_follows(context, opens)?;
     let client = context.client().await?;
     let request = args.launch.request(&client).await?;
     if let Some(count) = args.count {

@@ -78,7 +78,9 @@ Examples:
 impl Verb {
     pub(crate) async fn run(self, context: &mut Context) -> Result<Exit, Error> {
         match self {
-            Self::Launch(args) => launch::run(context, args, launch::Opens::WhenAsked).await,
+            Self::Launch(args) => {
+                launch::run(context, args, launch::ConsolePolicy::WhenAsked).await
+            }
             Self::Fork(args) => fork::run(context, args).await,
             Self::List(args) => list::run(context, args).await,
             Self::Get(args) => get::run(context, args).await,

@@ -2,7 +2,7 @@
 
 use super::several;
 use crate::commands::selecting::TargetOptions;
-use crate::commands::several::Deed;
+use crate::commands::several::Action;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -19,7 +19,7 @@ pub struct PauseArgs {
     targets: TargetOptions,
 }
 
-const PAUSING: Deed = Deed {
+const PAUSING: Action = Action {
     one: "VM",
     many: "VMs",
     doing: "pausing",

@@ -2,7 +2,7 @@
 
 use super::several;
 use crate::commands::selecting::TargetOptions;
-use crate::commands::several::Deed;
+use crate::commands::several::Action;
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
@@ -19,7 +19,7 @@ pub struct RefreshTtlArgs {
     targets: TargetOptions,
 }
 
-const REFRESHING: Deed = Deed {
+const REFRESHING: Action = Action {
     one: "VM",
     many: "VMs",
     doing: "refreshing the timer of",

@@ -3,7 +3,7 @@
 use super::several;
 use crate::commands::launching::{self, WaitOptions};
 use crate::commands::selecting::TargetOptions;
-use crate::commands::several::Deed;
+use crate::commands::several::Action;
 use crate::commands::waiting;
 use crate::context::Context;
 use crate::error::Error;
@@ -24,7 +24,7 @@ pub struct ResumeArgs {
     wait: WaitOptions,
 }
 
-const RESUMING: Deed = Deed {
+const RESUMING: Action = Action {
     one: "VM",
     many: "VMs",
     doing: "resuming",
@@ -54,7 +54,7 @@ pub(crate) async fn run(context: &mut Context, args: ResumeArgs) -> Result<Exit,
             _ => Ok(answer),
         }
     });
-    waiting::attended(resuming, || {
+    waiting::supervise(resuming, || {
         "resuming goes on; see how far it is with `fastvm vm list`".to_owned()
     })
     .await

@@ -3,7 +3,7 @@
 use crate::api::Client;
 use crate::commands::naming::Named;
 use crate::commands::selecting::TargetOptions;
-use crate::commands::several::{self, Deed};
+use crate::commands::several::{self, Action};
 use crate::commands::vm::{VMS, outcome};
 use crate::context::Context;
 use crate::error::Error;
@@ -15,11 +15,11 @@ use crate::wire::vm::Vm;
 pub(super) async fn change(
     context: &mut Context,
     client: &Client,
-    deed: Deed,
+    deed: Action,
     targets: &TargetOptions,
     act: impl AsyncFn(&Named) -> Result<Record<Vm>, Error>,
 ) -> Result<Exit, Error> {
-    let (found, mut failures) = several::sorted_out(targets.find(client).await?);
+    let (found, mut failures) = several::resolve_targets(targets.find(client).await?);
     let mut outcome = several::each(context, deed, found, act).await;
     failures.append(&mut outcome.failures);
     let done = outcome.done.len();

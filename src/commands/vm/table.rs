@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::commands::firewall::rule;
 use crate::output::human::{duration, size};
-use crate::output::{Column, Shown, SortKey, Table, Tone};
+use crate::output::{Column, Shown, SortKey, Style, Table};
 use crate::wire::vm::{Vm, VolumeAttachment};
 
 pub(crate) static VMS: Table<Vm> = Table {
@@ -16,7 +16,7 @@ pub(crate) static VMS: Table<Vm> = Table {
         Column::<Vm>::new("name", |vm| vm.name.clone().unwrap_or_default()),
         Column::<Vm>::new("id", |vm| vm.id.clone()),
         Column::<Vm>::new("status", |vm| vm.status.clone().unwrap_or_default())
-            .tone(|vm| Tone::of_status(vm.status.as_deref().unwrap_or_default())),
+            .tone(|vm| Style::of_status(vm.status.as_deref().unwrap_or_default())),
         Column::<Vm>::new("type", |vm| vm.machine_name.clone().unwrap_or_default()),
         Column::<Vm>::new("cpu", |vm| number(vm.cpu.map(i64::from)))
             .sort(|vm| SortKey::number(vm.cpu.map(i64::from)))

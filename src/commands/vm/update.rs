@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::api::plain_words;
+use crate::api::serde_message;
 use crate::commands::naming::{self, Named};
 use crate::commands::new_name::new_name;
 use crate::commands::pairs;
@@ -113,7 +113,7 @@ fn present_labels(vm: &Record<Vm>) -> Result<Metadata, Error> {
         let message = format!(
             "cannot read the present labels of VM {}: {}",
             vm.label(),
-            plain_words(&error.to_string())
+            serde_message(&error.to_string())
         );
         Error::new(Kind::Server, message)
             .target(&vm.id)

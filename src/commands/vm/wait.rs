@@ -9,7 +9,7 @@ use crate::api::{self, Client};
 use crate::commands::launching::{poll_interval, state};
 use crate::commands::naming::{Missing, Named};
 use crate::commands::selecting::TargetOptions;
-use crate::commands::several::{self, Deed};
+use crate::commands::several::{self, Action};
 use crate::commands::vm::{VMS, outcome};
 use crate::commands::waiting;
 use crate::context::Context;
@@ -59,7 +59,7 @@ enum Goal {
     Paused,
 }
 
-const WAITING: Deed = Deed {
+const WAITING: Action = Action {
     one: "VM",
     many: "VMs",
     doing: "waiting for",
@@ -67,7 +67,7 @@ const WAITING: Deed = Deed {
 };
 
 /// The state that was reached.
-enum Reached {
+enum SignalResult {
     Vm(Box<Record<Vm>>),
     Gone(Record<Deleted>),
 }
@@ -79,10 +79,11 @@ pub(crate) async fn run(context: &mut Context, args: WaitArgs) -> Result<Exit, E
         limit: args.timeout,
         interval: args.interval,
     };
-    let wanted = waiting::attended(find(&client, &args.targets, wait), look_at_all).await?;
+    let wanted = waiting::supervise(find(&client, &args.targets, wait), look_at_all).await?;
     // a name that is not there is what was wanted
     let is_open = |result: &Result<Named, Missing>| !matches!(result, Err(missing) if args.goal == Goal::Deleted && missing.is_absent());
-    let (found, mut failures) = several::sorted_out(wanted.into_iter().filter(is_open).collect());
+    let (found, mut failures) =
+        several::resolve_targets(wanted.into_iter().filter(is_open).collect());
     let reached = several::each(context, WAITING, found, async |vm| {
         let reached = reach(&client, vm, args.goal, wait).await;
         reached.map_err(|error| match error.kind() {
@@ -90,14 +91,14 @@ pub(crate) async fn run(context: &mut Context, args: WaitArgs) -> Result<Exit, E
             _ => error,
         })
     });
-    let mut outcome = waiting::attended(async { Ok(reached.await) }, look_at_all).await?;
+    let mut outcome = waiting::supervise(async { Ok(reached.await) }, look_at_all).await?;
     failures.append(&mut outcome.failures);
     let done = outcome.done.len();
     let (mut vms, mut gone) = (Vec::new(), Vec::new());
     for (named, reached) in outcome.done {
         match reached {
-            Reached::Vm(vm) => vms.push(*vm),
-            Reached::Gone(record) => {
+            SignalResult::Vm(vm) => vms.push(*vm),
+            SignalResult::Gone(record) => {
                 context.ui.status(&format!("{} is gone", named.label()));
                 gone.push(record);
             }
@@ -155,10 +156,14 @@ fn look_at_all() -> String {
     "the VMs go on without this wait; see them with `fastvm vm list`".to_owned()
 }
 
-async fn reach(client: &Client, vm: &Named, goal: Goal, wait: Wait) -> Result<Reached, Error> {
+async fn reach(client: &Client, vm: &Named, goal: Goal, wait: Wait) -> Result<SignalResult, Error> {
     let pace = Pace::new(wait);
     let status = match goal {
-        Goal::Deleted => return until_gone(client, vm, wait, pace).await.map(Reached::Gone),
+        Goal::Deleted => {
+            return until_gone(client, vm, wait, pace)
+                .await
+                .map(SignalResult::Gone);
+        }
         Goal::Paused => status::PAUSED,
         Goal::Running | Goal::Exec => status::RUNNING,
     };
@@ -177,7 +182,7 @@ async fn reach(client: &Client, vm: &Named, goal: Goal, wait: Wait) -> Result<Re
     if goal == Goal::Exec {
         until_it_runs_commands(client, vm, wait, pace).await?;
     }
-    Ok(Reached::Vm(Box::new(record)))
+    Ok(SignalResult::Vm(Box::new(record)))
 }
 
 async fn until_gone(

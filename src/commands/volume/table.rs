@@ -1,7 +1,7 @@
 //! How volumes and their attachments print.
 
 use crate::output::human::size;
-use crate::output::{Column, Shown, SortKey, Table, Tone};
+use crate::output::{Column, Shown, SortKey, Style, Table};
 use crate::wire::volume::{Volume, VolumeAttachmentRecord};
 
 pub(crate) static VOLUMES: Table<Volume> = Table {
@@ -11,7 +11,7 @@ pub(crate) static VOLUMES: Table<Volume> = Table {
         Column::<Volume>::new("name", |volume| volume.name.clone().unwrap_or_default()),
         Column::<Volume>::new("id", |volume| volume.id.clone()),
         Column::<Volume>::new("status", |volume| volume.status.clone().unwrap_or_default())
-            .tone(|volume| Tone::of_status(volume.status.as_deref().unwrap_or_default())),
+            .tone(|volume| Style::of_status(volume.status.as_deref().unwrap_or_default())),
         Column::<Volume>::new("backend", |volume| {
             volume.backend.clone().unwrap_or_default()
         }),
@@ -71,7 +71,7 @@ pub(crate) static ATTACHMENTS: Table<VolumeAttachmentRecord> = Table {
             record.read_only.map(word).unwrap_or_default().to_owned()
         }),
         Column::<VolumeAttachmentRecord>::new("status", |record| status(record).to_owned())
-            .tone(|record| Tone::of_status(status(record))),
+            .tone(|record| Style::of_status(status(record))),
         Column::<VolumeAttachmentRecord>::new("message", |record| {
             record.status_message.clone().unwrap_or_default()
         }),

@@ -8,9 +8,9 @@ use std::{fmt, io};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::collected::{Channel, Collected, Piece, Stream};
-use super::polite::Polite;
-use super::talk::Talk;
+use super::messages::Messages;
+use super::nonblocking_stderr::NonBlockingStderr;
+use super::shared_buffer::{Channel, Piece, SharedBuffer, Stream};
 use super::ui::Ui;
 use crate::error::{Error, Kind};
 
@@ -25,11 +25,11 @@ const WRITE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The output streams of a [`Ui`] while a thread writes them.
 ///
-/// What is printed meanwhile is collected in its order, and goes out with [`Outlet::drain`]. Dropping this without
-/// [`Outlet::close`] leaves the thread to itself; the Ui then talks only where that does not block.
-pub struct Outlet {
-    talk: Arc<Talk>,
-    collected: Arc<Collected>,
+/// What is printed meanwhile is collected in its order, and goes out with [`StdoutWriter::drain`]. Dropping this without
+/// [`StdoutWriter::close`] leaves the thread to itself; the Ui then talks only where that does not block.
+pub struct StdoutWriter {
+    messages: Arc<Messages>,
+    collected: Arc<SharedBuffer>,
     queue: mpsc::Sender<Vec<Piece>>,
     shared: Arc<Shared>,
     ended: oneshot::Receiver<Streams>,
@@ -50,20 +50,20 @@ struct Streams {
     stderr: Stream,
 }
 
-impl Outlet {
+impl StdoutWriter {
     /// Takes the streams of a Ui.
     ///
     /// # Errors
     /// A stdout that takes no more, and a system that has no thread to give.
     pub fn open(ui: &mut Ui) -> Result<Self, Error> {
         ui.flush()?;
-        let collected = Arc::new(Collected::default());
+        let collected = Arc::new(SharedBuffer::default());
         let (queue, portions) = mpsc::channel(QUEUE);
         let (end, ended) = oneshot::channel();
         let shared = Arc::new(Shared::default());
         let streams = Streams {
             stdout: std::mem::replace(ui.stdout.get_mut(), collected.end_for(Channel::Stdout)),
-            stderr: ui.talk.exchange(collected.end_for(Channel::Stderr)),
+            stderr: ui.messages.exchange(collected.end_for(Channel::Stderr)),
         };
         let told = shared.clone();
         thread::Builder::new()
@@ -71,7 +71,7 @@ impl Outlet {
             .spawn(move || end.send(streams.written(portions, &told)).ok())
             .map_err(|error| Error::new(Kind::LocalIo, format!("cannot print: {error}")))?;
         Ok(Self {
-            talk: ui.talk(),
+            messages: ui.messages(),
             collected,
             queue,
             shared,
@@ -119,14 +119,14 @@ impl Outlet {
         self.queue = mpsc::channel(1).0;
         if let Ok(streams) = (&mut self.ended).await {
             *ui.stdout.get_mut() = streams.stdout;
-            self.talk.exchange(streams.stderr);
+            self.messages.exchange(streams.stderr);
             self.is_closed = true;
         }
         self.shared.outcome()
     }
 }
 
-/// Knows whether the thread of an [`Outlet`] gets on.
+/// Knows whether the thread of an [`StdoutWriter`] gets on.
 #[derive(Debug)]
 pub struct Stall(Arc<Shared>);
 
@@ -145,15 +145,15 @@ impl Stall {
     }
 }
 
-impl Drop for Outlet {
+impl Drop for StdoutWriter {
     fn drop(&mut self) {
         if !self.is_closed {
-            self.talk.exchange(Box::new(Polite));
+            self.messages.exchange(Box::new(NonBlockingStderr));
         }
     }
 }
 
-impl fmt::Debug for Outlet {
+impl fmt::Debug for StdoutWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Outlet")
             .field("shared", &self.shared)
@@ -214,15 +214,15 @@ mod tests {
     use std::io::Write;
     use std::sync::mpsc::{Receiver, Sender, channel};
 
-    use super::super::captured::ui;
     use super::super::settings::Settings;
+    use super::super::test_ui::ui;
     use super::super::ui::Streams as UiStreams;
     use super::*;
 
     #[tokio::test]
     async fn both_streams_go_out_in_order_and_come_back() {
         let (mut ui, stdout, stderr) = ui(Settings::default(), "");
-        let outlet = Outlet::open(&mut ui).unwrap();
+        let writer = StdoutWriter::open(&mut ui).unwrap();
         ui.bytes(b"one").unwrap();
         ui.flush().unwrap();
         ui.warn("two");
@@ -230,9 +230,9 @@ mod tests {
             (stdout.text(), stderr.text()),
             (String::new(), String::new())
         );
-        outlet.drain().await.unwrap();
+        writer.drain().await.unwrap();
         ui.bytes(b" three").unwrap();
-        outlet.close(&mut ui).await.unwrap();
+        writer.close(&mut ui).await.unwrap();
         ui.line(" four").unwrap();
         ui.warn("five");
         assert_eq!(stdout.text(), "one three four\n");
@@ -265,12 +265,12 @@ mod tests {
                 stderr: Box::new(io::sink()),
             },
         );
-        let outlet = Outlet::open(&mut ui).unwrap();
+        let writer = StdoutWriter::open(&mut ui).unwrap();
         ui.bytes(b"text").unwrap();
         ui.flush().unwrap();
-        outlet.drain().await.unwrap();
+        writer.drain().await.unwrap();
         is_written.recv().unwrap();
-        outlet.stall().wait().await;
+        writer.stall().wait().await;
     }
 
     #[tokio::test]
@@ -292,9 +292,9 @@ mod tests {
                 stderr: Box::new(io::sink()),
             },
         );
-        let outlet = Outlet::open(&mut ui).unwrap();
+        let writer = StdoutWriter::open(&mut ui).unwrap();
         ui.bytes(b"text").unwrap();
-        let failed = outlet.close(&mut ui).await.unwrap_err();
+        let failed = writer.close(&mut ui).await.unwrap_err();
         assert_eq!(failed.kind(), Kind::BrokenPipe);
     }
 }

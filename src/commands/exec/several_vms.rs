@@ -6,11 +6,11 @@ use std::collections::HashSet;
 use clap::Args;
 use futures_util::{StreamExt as _, stream};
 
-use super::attended::{attended, pass};
-use super::labelled::Labelled;
-use super::litter::Litter;
+use super::guest_leftovers::GuestLeftovers;
+use super::prefixed_output::PrefixedOutput;
 use super::prepare::{Delivery, Plan};
-use super::running::{Blow, Roster};
+use super::running::{RunningCommands, StopSignal};
+use super::supervise::{pass, supervise};
 use super::{Errand, Lost, Scene, follow, judge};
 use crate::api::Client;
 use crate::commands::naming::Named;
@@ -19,7 +19,7 @@ use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
 use crate::output::control::visible;
-use crate::output::{Outlet, Talk};
+use crate::output::{Messages, StdoutWriter};
 use crate::quantity::whole_number;
 use crate::signal::Signal;
 
@@ -73,31 +73,31 @@ pub(super) async fn run(
     targets: &[Named],
     options: &ManyOptions,
 ) -> Result<Exit, Error> {
-    let talk = context.ui.talk();
+    let messages = context.ui.messages();
     let layout = match options.group {
         true => Layout::Grouped,
         false => Layout::Lines,
     };
-    let (roster, hints) = (Roster::default(), RefCell::default());
-    let printer = RefCell::new(Labelled::new(&mut context.ui, layout));
+    let (running_commands, hints) = (RunningCommands::default(), RefCell::default());
+    let printer = RefCell::new(PrefixedOutput::new(&mut context.ui, layout));
     let names = names(targets);
     let width = names.iter().map(|name| name.chars().count()).max();
     let width = width.unwrap_or_default();
     let one = async |index: usize| {
         let (named, name) = (&targets[index], names[index].clone());
-        let mut voice = Labelled::voice(&printer, &name, &named.id, index, width);
+        let mut output_of = PrefixedOutput::output_of(&printer, &name, &named.id, index, width);
         let job = Job {
             client: scene.client,
             named,
             plan: scene.plan,
             delivery: scene.delivery,
-            litter: scene.litter,
-            outlet: scene.outlet,
-            roster: &roster,
-            talk: &talk,
+            leftovers: scene.leftovers,
+            writer: scene.writer,
+            running_commands: &running_commands,
+            messages: &messages,
             hints: &hints,
         };
-        let verdict = job.run(&mut voice, &name).await?;
+        let verdict = job.run(&mut output_of, &name).await?;
         Ok::<_, Error>(Outcome {
             index,
             name,
@@ -113,19 +113,26 @@ pub(super) async fn run(
             let outcome = outcome?;
             let failed = !matches!(outcome.verdict, Verdict::Ended(Exit::SUCCESS));
             outcomes.push(outcome);
-            if failed && options.fail_fast && !roster.is_closed() {
-                roster.close();
-                pass(&roster, Blow::Kill).await;
+            if failed && options.fail_fast && !running_commands.is_closed() {
+                running_commands.close();
+                pass(&running_commands, StopSignal::Kill).await;
                 break;
             }
         }
         Ok::<_, Error>(outcomes)
     };
-    let followed = attended(all, &roster, scene.signals, &talk, scene.outlet).await?;
+    let followed = supervise(
+        all,
+        &running_commands,
+        scene.signals,
+        &messages,
+        scene.writer,
+    )
+    .await?;
     let mut outcomes = followed.outcome?;
     outcomes.sort_by_key(|outcome| outcome.index);
     printer.into_inner().end()?;
-    conclude(&talk, targets, &outcomes, followed.signal)
+    conclude(&messages, targets, &outcomes, followed.signal)
 }
 
 /// What one VM needs.
@@ -134,10 +141,10 @@ struct Job<'a> {
     named: &'a Named,
     plan: &'a Plan,
     delivery: &'a Delivery,
-    litter: &'a Litter,
-    outlet: &'a Outlet,
-    roster: &'a Roster,
-    talk: &'a Talk,
+    leftovers: &'a GuestLeftovers,
+    writer: &'a StdoutWriter,
+    running_commands: &'a RunningCommands,
+    messages: &'a Messages,
     /// The hints that were given: one is enough.
     hints: &'a RefCell<HashSet<String>>,
 }
@@ -150,32 +157,32 @@ impl Job<'_> {
     /// Runs the command in one VM. An error is one of ours, which ends them all.
     async fn run(
         &self,
-        voice: &mut super::labelled::Voice<'_, '_>,
+        output_of: &mut super::prefixed_output::VmOutput<'_, '_>,
         name: &str,
     ) -> Result<Verdict, Error> {
-        if self.roster.is_closed() {
+        if self.running_commands.is_closed() {
             return Ok(Verdict::Left);
         }
         let (client, id) = (self.client, &self.named.id);
-        let prepared = self.plan.prepare(client, id, self.delivery, self.litter);
+        let prepared = self.plan.prepare(client, id, self.delivery, self.leftovers);
         let failure = match prepared.await {
             Err(error) => error,
-            Ok(_) if self.roster.is_closed() => return Ok(Verdict::Left),
+            Ok(_) if self.running_commands.is_closed() => return Ok(Verdict::Left),
             Ok(prepared) => {
                 let errand = Errand {
                     client,
                     vm: id,
                     request: &prepared.request,
                     command: &self.plan.command,
-                    roster: self.roster,
+                    running_commands: self.running_commands,
                     staged: prepared.staged.as_deref(),
-                    litter: self.litter,
+                    leftovers: self.leftovers,
                 };
-                match follow(&errand, voice, self.outlet).await {
+                match follow(&errand, output_of, self.writer).await {
                     Ok(ended) => {
                         let prefix = format!("{}: ", visible(name));
-                        let exit = judge(self.talk, ended, self.plan.limit, &prefix);
-                        voice.end(ended, exit)?;
+                        let exit = judge(self.messages, ended, self.plan.limit, &prefix);
+                        output_of.end(ended, exit)?;
                         return Ok(Verdict::Ended(exit));
                     }
                     Err(Lost::Output(error)) => return Err(error),
@@ -186,9 +193,9 @@ impl Job<'_> {
         if failure.kind() == Kind::DryRun {
             return Ok(Verdict::Failed(failure));
         }
-        voice.fail(&failure)?;
+        output_of.fail(&failure)?;
         let hint = failure.hint_text().filter(|hint| self.is_new(hint));
-        self.talk.error(failure.message(), hint);
+        self.messages.error(failure.message(), hint);
         Ok(Verdict::Failed(failure.of_a_command()))
     }
 }
@@ -206,7 +213,7 @@ fn names(targets: &[Named]) -> Vec<String> {
 /// Says that all did well, or how the command ended in those VMs in which it did not. Those that were not started, or
 /// ended early, have no say in the exit code: theirs would be ours. A signal that was passed on has the last word.
 fn conclude(
-    talk: &Talk,
+    messages: &Messages,
     targets: &[Named],
     outcomes: &[Outcome],
     signal: Option<Signal>,
@@ -229,7 +236,7 @@ fn conclude(
         .map(|index| left(&targets[index]))
         .collect();
     if failures.is_empty() && left.is_empty() {
-        talk.status(&format!("the command succeeded in {total} of {total} VMs"));
+        messages.status(&format!("the command succeeded in {total} of {total} VMs"));
         return Ok(Exit::SUCCESS);
     }
     let message = summary(outcomes, failures.len(), left.len(), total);

@@ -1,6 +1,6 @@
 //! Data that waits on standard input and that the command does not get: worth one warning, never a read.
 
-use crate::output::Talk;
+use crate::output::Messages;
 
 /// Looks without taking anything.
 #[derive(Debug)]
@@ -17,10 +17,10 @@ impl Unread {
     }
 
     /// Warns once, as soon as something waits.
-    pub(crate) fn look(&mut self, talk: &Talk) {
+    pub(crate) fn look(&mut self, messages: &Messages) {
         if self.watches && waiting() > 0 {
             self.watches = false;
-            talk.warn("standard input has data that the command does not get: send it with -i, or use `< /dev/null`");
+            messages.warn("standard input has data that the command does not get: send it with -i, or use `< /dev/null`");
         }
     }
 }

@@ -6,8 +6,8 @@ use std::rc::Rc;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 
+use super::guest_leftovers::{Folder, GuestLeftovers};
 use super::input::Large;
-use super::litter::{Folder, Litter};
 use crate::api::{self, Client};
 use crate::error::{Error, Kind};
 use crate::output::human;
@@ -22,7 +22,7 @@ pub(crate) async fn upload(
     client: &Client,
     vm: &str,
     input: Large,
-    litter: &Litter,
+    leftovers: &GuestLeftovers,
 ) -> Result<SignedUrl, Error> {
     let object = client.presign(vm, "/tmp/fastvm-stdin").await?;
     // one that names no limit has none
@@ -34,7 +34,7 @@ pub(crate) async fn upload(
         return Err(too_large(&name, Some(length), most));
     }
     let target = SignedUrl::new(object.upload_url);
-    litter.note_object(&target);
+    leftovers.note_object(&target);
     let sent = client
         .put_object(&target, limited(input.patient(), most), length)
         .await;
@@ -52,13 +52,13 @@ pub(super) async fn deliver(
     client: &Client,
     vm: &str,
     url: &SignedUrl,
-    litter: &Litter,
+    leftovers: &GuestLeftovers,
 ) -> Result<Rc<Folder>, Error> {
-    let folder = litter.note(vm);
+    let folder = leftovers.note(vm);
     let (its, path) = (client.clone(), folder.path().to_owned());
     let vm_id = vm.to_owned();
     folder
-        .unbroken(async move { quietly(&its, &vm_id, &["mkdir", "-m", "700", &path]).await })
+        .unbroken(async move { best_effort(&its, &vm_id, &["mkdir", "-m", "700", &path]).await })
         .await?;
     let path = format!("{}/input", folder.path());
     let (its, vm_id, url) = (client.clone(), vm.to_owned(), url.clone());
@@ -76,7 +76,7 @@ pub(super) async fn deliver(
 }
 
 /// Runs a small command whose output nobody needs unless it fails.
-pub(super) async fn quietly(client: &Client, vm: &str, command: &[&str]) -> Result<(), Error> {
+pub(super) async fn best_effort(client: &Client, vm: &str, command: &[&str]) -> Result<(), Error> {
     let request = ExecRequest {
         command: command.iter().map(|&word| word.to_owned()).collect(),
         timeout_sec: Some(30),

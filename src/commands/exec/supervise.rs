@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::running::{Blow, Reached, Roster};
+use super::running::{RunningCommands, SignalResult, StopSignal};
 use crate::error::Error;
-use crate::output::{Outlet, Talk};
+use crate::output::{Messages, StdoutWriter};
 use crate::signal::{Signal, Signals};
 
 /// How long a signal may take to get to its command. After that we leave, as we would without a VM.
@@ -18,32 +18,32 @@ const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What was followed to its end, and the signal that was passed on meanwhile.
 #[derive(Debug)]
-pub(crate) struct Followed<T> {
+pub(crate) struct Supervised<T> {
     pub(crate) outcome: T,
     pub(crate) signal: Option<Signal>,
 }
 
 /// How many commands got a signal, and to how many it could not be given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Passed {
+pub(super) struct Forwarded {
     reached: usize,
     lost: usize,
 }
 
-type Passing<'a> = Pin<Box<dyn Future<Output = Passed> + 'a>>;
+type Passing<'a> = Pin<Box<dyn Future<Output = Forwarded> + 'a>>;
 
 /// Waits for the end of what is followed, whose commands are on the roster.
 ///
 /// # Errors
 /// The signal, when it ended our waiting and not the command. So it is where nobody reads the output: then the command's
 /// end, which comes after it, is never heard.
-pub(crate) async fn attended<T>(
+pub(crate) async fn supervise<T>(
     followed: impl Future<Output = T>,
-    roster: &Roster,
+    running_commands: &RunningCommands,
     signals: &mut Signals,
-    talk: &Talk,
-    outlet: &Outlet,
-) -> Result<Followed<T>, Error> {
+    messages: &Messages,
+    writer: &StdoutWriter,
+) -> Result<Supervised<T>, Error> {
     let mut followed = pin!(followed);
     let mut first: Option<Signal> = None;
     let mut passing: Option<Passing<'_>> = None;
@@ -52,20 +52,20 @@ pub(crate) async fn attended<T>(
         let passed_on = first.filter(|_| passing.is_none());
         tokio::select! {
             biased;
-            outcome = &mut followed => return Ok(Followed { outcome, signal: first }),
+            outcome = &mut followed => return Ok(Supervised { outcome, signal: first }),
             signal = signals.next() => {
                 if let Some(first) = first {
-                    kill(roster, signals).await;
+                    kill(running_commands, signals).await;
                     return Err(first.error());
                 }
                 first = Some(signal);
-                roster.close();
-                passing = Some(Box::pin(pass(roster, Blow::Pass(signal))));
+                running_commands.close();
+                passing = Some(Box::pin(pass(running_commands, StopSignal::Pass(signal))));
             }
             passed = next(&mut passing) => {
                 passing = None;
                 if passed.lost > 0 {
-                    talk.warn("the signal could not be delivered; the command may still be running in the VM");
+                    messages.warn("the signal could not be delivered; the command may still be running in the VM");
                 }
                 if passed.reached == 0 {
                     let wait = if passed.lost > 0 { Duration::ZERO } else { EXIT_TIMEOUT };
@@ -73,37 +73,37 @@ pub(crate) async fn attended<T>(
                 }
             }
             signal = due(leave_at, first) => return Err(signal.error()),
-            signal = unread(outlet, passed_on) => return Err(signal.error()),
+            signal = unread(writer, passed_on) => return Err(signal.error()),
         }
     }
 }
 
 /// Kills all commands, unless one more signal says not even to wait for that.
-async fn kill(roster: &Roster, signals: &mut Signals) {
+async fn kill(running_commands: &RunningCommands, signals: &mut Signals) {
     tokio::select! {
-        _ = pass(roster, Blow::Kill) => {}
+        _ = pass(running_commands, StopSignal::Kill) => {}
         _ = signals.next() => {}
     }
 }
 
 /// Signals all commands at once.
-pub(super) async fn pass(roster: &Roster, blow: Blow) -> Passed {
-    let running = roster.all();
+pub(super) async fn pass(running_commands: &RunningCommands, signal: StopSignal) -> Forwarded {
+    let running = running_commands.all();
     let sent = running
         .iter()
-        .map(|one| timeout(SIGNAL_TIMEOUT, one.signal(blow)));
-    let mut passed = Passed::default();
+        .map(|one| timeout(SIGNAL_TIMEOUT, one.signal(signal)));
+    let mut passed = Forwarded::default();
     for outcome in futures_util::future::join_all(sent).await {
         match outcome {
-            Ok(Ok(Reached::Signalled)) => passed.reached += 1,
-            Ok(Ok(Reached::NotThere)) => {}
-            Ok(Ok(Reached::Unknown) | Err(_)) | Err(_) => passed.lost += 1,
+            Ok(Ok(SignalResult::Signalled)) => passed.reached += 1,
+            Ok(Ok(SignalResult::NotThere)) => {}
+            Ok(Ok(SignalResult::Unknown) | Err(_)) | Err(_) => passed.lost += 1,
         }
     }
     passed
 }
 
-async fn next(passing: &mut Option<Passing<'_>>) -> Passed {
+async fn next(passing: &mut Option<Passing<'_>>) -> Forwarded {
     match passing {
         Some(passing) => passing.await,
         None => pending().await,
@@ -120,10 +120,10 @@ async fn due(time: Option<Instant>, signal: Option<Signal>) -> Signal {
     }
 }
 
-async fn unread(outlet: &Outlet, signal: Option<Signal>) -> Signal {
+async fn unread(writer: &StdoutWriter, signal: Option<Signal>) -> Signal {
     match signal {
         Some(signal) => {
-            outlet.stall().wait().await;
+            writer.stall().wait().await;
             signal
         }
         None => pending().await,

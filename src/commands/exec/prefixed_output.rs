@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::Output;
 use super::lines::Lines;
-use super::many::Layout;
+use super::several_vms::Layout;
 use super::sink::{self, Whose, exit_event, output_event, unwritable};
 use crate::api::exec::Ended;
 use crate::error::{Error, Kind};
@@ -20,7 +20,7 @@ const COLORS: &[u8] = &[36, 33, 32, 35, 34, 96, 93, 92, 95, 94];
 
 /// What all VMs print through.
 #[derive(Debug)]
-pub(super) struct Labelled<'a> {
+pub(super) struct PrefixedOutput<'a> {
     ui: &'a mut Ui,
     shape: Shape,
 }
@@ -46,18 +46,18 @@ struct Group {
 
 /// One VM's way to the printer.
 #[derive(Debug)]
-pub(super) struct Voice<'p, 'a> {
-    printer: &'p RefCell<Labelled<'a>>,
+pub(super) struct VmOutput<'p, 'a> {
+    printer: &'p RefCell<PrefixedOutput<'a>>,
     /// The place of the VM among the targets.
     index: usize,
     name: String,
     id: String,
-    stdout: Collected,
-    stderr: Collected,
+    stdout: SharedBuffer,
+    stderr: SharedBuffer,
 }
 
 #[derive(Debug)]
-enum Collected {
+enum SharedBuffer {
     Lines(Lines),
     Events,
     Bytes(Vec<u8>),
@@ -69,7 +69,7 @@ enum Stream {
     Stderr,
 }
 
-impl<'a> Labelled<'a> {
+impl<'a> PrefixedOutput<'a> {
     pub(super) fn new(ui: &'a mut Ui, layout: Layout) -> Self {
         let settings = ui.settings();
         let shape = match settings.format {
@@ -83,26 +83,26 @@ impl<'a> Labelled<'a> {
     }
 
     /// The way to the printer for the VM that is the `index`th; names are padded to `width`.
-    pub(super) fn voice<'p>(
+    pub(super) fn output_of<'p>(
         printer: &'p RefCell<Self>,
         name: &str,
         id: &str,
         index: usize,
         width: usize,
-    ) -> Voice<'p, 'a> {
+    ) -> VmOutput<'p, 'a> {
         let this = printer.borrow();
         let settings = this.ui.settings();
         let name = visible(name).into_owned();
         let collected = |color: bool| match &this.shape {
-            Shape::Events => Collected::Events,
-            Shape::Groups(_) | Shape::Objects(_) => Collected::Bytes(Vec::new()),
+            Shape::Events => SharedBuffer::Events,
+            Shape::Groups(_) | Shape::Objects(_) => SharedBuffer::Bytes(Vec::new()),
             Shape::Lines if color => {
                 let code = COLORS[index % COLORS.len()];
-                Collected::Lines(Lines::new(&format!("\x1b[{code}m{name:width$} |\x1b[0m ")))
+                SharedBuffer::Lines(Lines::new(&format!("\x1b[{code}m{name:width$} |\x1b[0m ")))
             }
-            Shape::Lines => Collected::Lines(Lines::new(&format!("{name:width$} | "))),
+            Shape::Lines => SharedBuffer::Lines(Lines::new(&format!("{name:width$} | "))),
         };
-        Voice {
+        VmOutput {
             printer,
             stdout: collected(settings.stdout_color),
             stderr: collected(settings.stderr_color),
@@ -120,7 +120,7 @@ impl<'a> Labelled<'a> {
             Stream::Stdout => Ok(self.ui.bytes(bytes)?),
             Stream::Stderr => {
                 self.ui.flush()?;
-                self.ui.talk().bytes(bytes).map_err(|error| {
+                self.ui.messages().bytes(bytes).map_err(|error| {
                     Error::new(Kind::LocalIo, format!("cannot write to stderr: {error}"))
                 })
             }
@@ -173,7 +173,7 @@ fn with_line_end(bytes: &[u8]) -> Vec<u8> {
     bytes
 }
 
-impl Voice<'_, '_> {
+impl VmOutput<'_, '_> {
     /// Says how the command ended.
     pub(super) fn end(&mut self, ended: Ended, exit: Exit) -> Result<(), Error> {
         self.unfinished_lines()?;
@@ -249,26 +249,26 @@ impl Voice<'_, '_> {
 
     fn unfinished_lines(&mut self) -> Result<(), Error> {
         let mut printer = self.printer.borrow_mut();
-        if let Collected::Lines(lines) = &mut self.stdout {
+        if let SharedBuffer::Lines(lines) = &mut self.stdout {
             printer.write(Stream::Stdout, &lines.rest())?;
         }
-        if let Collected::Lines(lines) = &mut self.stderr {
+        if let SharedBuffer::Lines(lines) = &mut self.stderr {
             printer.write(Stream::Stderr, &lines.rest())?;
         }
         Ok(())
     }
 }
 
-impl Output for Voice<'_, '_> {
+impl Output for VmOutput<'_, '_> {
     fn stdout(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let mut printer = self.printer.borrow_mut();
         match &mut self.stdout {
-            Collected::Lines(lines) => printer.write(Stream::Stdout, &lines.take(bytes)),
-            Collected::Events => {
+            SharedBuffer::Lines(lines) => printer.write(Stream::Stdout, &lines.take(bytes)),
+            SharedBuffer::Events => {
                 let line = output_event(Some(whose(&self.name, &self.id)), "o", bytes)?;
                 printer.write(Stream::Stdout, &line)
             }
-            Collected::Bytes(all) => {
+            SharedBuffer::Bytes(all) => {
                 all.extend_from_slice(bytes);
                 Ok(())
             }
@@ -278,12 +278,12 @@ impl Output for Voice<'_, '_> {
     fn stderr(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let mut printer = self.printer.borrow_mut();
         match &mut self.stderr {
-            Collected::Lines(lines) => printer.write(Stream::Stderr, &lines.take(bytes)),
-            Collected::Events => {
+            SharedBuffer::Lines(lines) => printer.write(Stream::Stderr, &lines.take(bytes)),
+            SharedBuffer::Events => {
                 let line = output_event(Some(whose(&self.name, &self.id)), "e", bytes)?;
                 printer.write(Stream::Stdout, &line)
             }
-            Collected::Bytes(all) => {
+            SharedBuffer::Bytes(all) => {
                 all.extend_from_slice(bytes);
                 Ok(())
             }
@@ -292,13 +292,15 @@ impl Output for Voice<'_, '_> {
 
     fn flush(&mut self) -> Result<(), Error> {
         match &self.stdout {
-            Collected::Bytes(_) => Ok(()),
-            Collected::Lines(_) | Collected::Events => Ok(self.printer.borrow_mut().ui.flush()?),
+            SharedBuffer::Bytes(_) => Ok(()),
+            SharedBuffer::Lines(_) | SharedBuffer::Events => {
+                Ok(self.printer.borrow_mut().ui.flush()?)
+            }
         }
     }
 }
 
-impl Collected {
+impl SharedBuffer {
     fn collected(&mut self) -> Vec<u8> {
         match self {
             Self::Bytes(bytes) => std::mem::take(bytes),

@@ -177,7 +177,7 @@ impl Ui {
     /// # Errors
     /// A stdout that takes no more.
     pub fn flush(&mut self) -> Result<(), Error> {
-        Ok(self.talk.above_progress(|| self.stdout.flush())?)
+        Ok(self.messages.above_progress(|| self.stdout.flush())?)
     }
 
     /// Prints what came before a failure, too.
@@ -251,7 +251,7 @@ fn joined<T>(records: &[Record<T>]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::captured::{MACHINES, Machine, machines, ui};
+    use super::super::test_ui::{MACHINES, Machine, machines, ui};
     use super::*;
     use crate::output::{Settings, Streams};
 
@@ -458,7 +458,7 @@ mod tests {
         ui.bytes(b"a\x1b\r\n\x00").unwrap();
         assert_eq!(stdout.text(), "");
         ui.flush().unwrap();
-        ui.talk().bytes(b"\x1be").unwrap();
+        ui.messages().bytes(b"\x1be").unwrap();
         ui.line("plain").unwrap();
         assert_eq!(
             (stdout.text().as_str(), stderr.text().as_str()),

@@ -22,7 +22,7 @@ pub(super) struct Piece {
 
 /// What both streams are to get.
 #[derive(Debug, Default)]
-pub(super) struct Collected(Mutex<Waiting>);
+pub(super) struct SharedBuffer(Mutex<Waiting>);
 
 #[derive(Debug, Default)]
 struct Waiting {
@@ -30,7 +30,7 @@ struct Waiting {
     bytes: usize,
 }
 
-impl Collected {
+impl SharedBuffer {
     /// A stream that adds to this.
     pub(super) fn end_for(self: &Arc<Self>, channel: Channel) -> Stream {
         Box::new(Collector {
@@ -69,7 +69,7 @@ impl Collected {
 /// A stream that collects.
 struct Collector {
     channel: Channel,
-    collected: Arc<Collected>,
+    collected: Arc<SharedBuffer>,
 }
 
 impl Write for Collector {

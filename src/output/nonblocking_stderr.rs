@@ -8,9 +8,9 @@ const ROOM: usize = 512;
 
 /// The stderr of this process. Words that do not fit are lost.
 #[derive(Debug)]
-pub(super) struct Polite;
+pub(super) struct NonBlockingStderr;
 
-impl Write for Polite {
+impl Write for NonBlockingStderr {
     #[cfg(unix)]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};

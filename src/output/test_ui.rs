@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Column, Now, Record, Settings, Shown, SortKey, Streams, Table, Tone, Ui};
+use super::{Column, Now, Record, Settings, Shown, SortKey, Streams, Style, Table, Ui};
 
 /// What was written to a stream so far.
 #[derive(Clone, Default)]
@@ -58,7 +58,7 @@ pub(super) const MACHINES: Table<Machine> = Table {
         Column::new("name", |vm: &Machine| vm.name.clone()),
         Column::new("id", |vm: &Machine| vm.id.clone()),
         Column::new("status", |vm: &Machine| vm.status.clone())
-            .tone(|vm| Tone::of_status(&vm.status)),
+            .tone(|vm| Style::of_status(&vm.status)),
         Column::new("cpu", |vm: &Machine| vm.cpu.to_string())
             .shown(Shown::Wide)
             .sort(|vm| SortKey::Number(vm.cpu.into())),

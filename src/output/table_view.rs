@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
+use super::column_layout::{Cell, Grid, Screen};
 use super::control::visible;
-use super::grid::{Cell, Grid, Screen};
 use super::human::Now;
 use super::settings::Format;
+use super::style::Style;
 use super::table::{Column, Shown, Table};
-use super::tone::Tone;
 use super::ui::Ui;
 use super::{Error, Record, csv};
 
@@ -51,9 +51,9 @@ impl Ui {
     /// An empty pipe speaks for itself; at a terminal, silence would look like a fault.
     fn nothing_to_show<T>(&self, table: &Table<T>) {
         if self.settings.stdout_terminal {
-            self.talk.status(&format!("no {}", table.plural));
+            self.messages.status(&format!("no {}", table.plural));
             if let Some(hint) = table.empty_hint {
-                self.talk.hint(hint);
+                self.messages.hint(hint);
             }
         }
     }
@@ -63,7 +63,7 @@ impl Ui {
         let row = |column: &&Column<T>| {
             let label = Cell {
                 text: format!("{}:", column.name),
-                tone: Tone::Plain,
+                tone: Style::Plain,
             };
             vec![label, cell(column, &record.value, &now)]
         };
@@ -133,13 +133,13 @@ fn cell<T>(column: &Column<T>, thing: &T, now: &Now) -> Cell {
     };
     Cell {
         text,
-        tone: column.tone.map_or(Tone::Plain, |tone| tone(thing)),
+        tone: column.tone.map_or(Style::Plain, |tone| tone(thing)),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::captured::{MACHINES, machines, ui};
+    use super::super::test_ui::{MACHINES, machines, ui};
     use super::*;
     use crate::output::Settings;
 

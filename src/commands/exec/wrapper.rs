@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::litter::Folder;
+use super::guest_leftovers::Folder;
 use crate::error::Error;
 use crate::wire::EnvVars;
 
@@ -98,13 +98,13 @@ impl PlaceOptions {
 
 /// All that a command is to find around it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Surroundings<'a> {
+pub(crate) struct Wrapper<'a> {
     pub(crate) place: &'a PlaceOptions,
     pub(crate) variables: &'a EnvVars,
     pub(crate) input: Option<&'a Folder>,
 }
 
-impl Surroundings<'_> {
+impl Wrapper<'_> {
     /// The argv that runs a command in these surroundings. Without any it is the command itself.
     pub(crate) fn around(&self, command: &[String]) -> Vec<String> {
         let inner = with_variables(self.variables, command);
@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn a_command_without_surroundings_stays_as_it_is() {
         let command = words(&["printf", "%s", "a b"]);
-        let around = Surroundings {
+        let around = Wrapper {
             place: &PlaceOptions::default(),
             variables: &EnvVars::new(),
             input: None,

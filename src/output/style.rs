@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 /// What a coloured word means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tone {
+pub enum Style {
     Good,
     /// Under way, or in need of a look.
     Busy,
@@ -14,7 +14,7 @@ pub enum Tone {
     Plain,
 }
 
-impl Tone {
+impl Style {
     /// Tone of a status word of the API, an open enumeration.
     pub fn of_status(status: &str) -> Self {
         match status {

@@ -11,10 +11,10 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::staging::quietly;
+use super::staged_input::best_effort;
 use crate::api::Client;
 use crate::error::{Error, Kind};
-use crate::output::Talk;
+use crate::output::Messages;
 use crate::output::control::visible;
 use crate::secret::SignedUrl;
 use crate::signal::Signals;
@@ -24,7 +24,7 @@ const CLEANUP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The folders in VMs that are there, or may be, and the objects at the storage.
 #[derive(Debug, Default)]
-pub(crate) struct Litter {
+pub(crate) struct GuestLeftovers {
     folders: RefCell<Vec<Rc<Folder>>>,
     /// Where they were uploaded to.
     objects: RefCell<Vec<SignedUrl>>,
@@ -66,7 +66,7 @@ impl Folder {
     async fn remove(&self, client: &Client) -> bool {
         let idle = timeout(CLEANUP_TIMEOUT, self.busy.lock()).await.is_ok();
         let command = ["rm", "-rf", "--", &self.path];
-        let removing = quietly(client, &self.vm, &command);
+        let removing = best_effort(client, &self.vm, &command);
         let removed = matches!(timeout(CLEANUP_TIMEOUT, removing).await, Ok(Ok(())));
         idle && removed
     }
@@ -78,7 +78,7 @@ async fn empty(client: &Client, upload: &SignedUrl) {
     let _ = timeout(CLEANUP_TIMEOUT, client.put_object(upload, nothing, Some(0))).await;
 }
 
-impl Litter {
+impl GuestLeftovers {
     /// Puts a folder that is to be made on the list.
     pub(super) fn note(&self, vm: &str) -> Rc<Folder> {
         let folder = Rc::new(Folder {
@@ -104,7 +104,7 @@ impl Litter {
 
     /// Removes all that is on the list. What cannot be removed, or not before a signal, is named with the command that
     /// does it.
-    pub(crate) async fn sweep(&self, client: &Client, signals: &mut Signals, talk: &Talk) {
+    pub(crate) async fn sweep(&self, client: &Client, signals: &mut Signals, messages: &Messages) {
         let folders = self.folders.borrow().clone();
         let objects = self.objects.take();
         if folders.is_empty() && objects.is_empty() {
@@ -121,7 +121,7 @@ impl Litter {
             _ = signals.next() => {}
         }
         for folder in self.folders.take() {
-            talk.warn(&format!(
+            messages.warn(&format!(
                 "the command's input may still be in the VM; remove it with `fastvm exec {} -- rm -rf {}`",
                 visible(&folder.vm),
                 folder.path

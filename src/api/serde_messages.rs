@@ -1,7 +1,7 @@
 //! What a reader of JSON complains of, without the names that types have in our code.
 
 /// Puts words of JSON in place of types.
-pub(crate) fn plain_words(reason: &str) -> String {
+pub(crate) fn serde_message(reason: &str) -> String {
     let mut words = Vec::new();
     let mut told = reason.split(' ').peekable();
     while let Some(word) = told.next() {
@@ -41,7 +41,7 @@ mod tests {
             ),
             ("missing field `name`", "missing field `name`"),
         ] {
-            assert_eq!(plain_words(said), plain);
+            assert_eq!(serde_message(said), plain);
         }
     }
 }

@@ -7,7 +7,7 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Row};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::tone::Tone;
+use super::style::Style;
 
 /// Rows of cells, all of the same length; cells hold no line breaks.
 #[derive(Debug, Default)]
@@ -19,7 +19,7 @@ pub(super) struct Grid {
 #[derive(Debug)]
 pub(super) struct Cell {
     pub(super) text: String,
-    pub(super) tone: Tone,
+    pub(super) tone: Style,
 }
 
 /// What the reader's screen allows.
@@ -158,14 +158,14 @@ pub(super) fn cut(text: &str, width: usize) -> Cow<'_, str> {
 
 /// Colours the cells of a laid-out line; cells that were cut off with its end stay as they are.
 fn paint<'a>(line: &'a str, row: &[Cell], widths: &[usize]) -> Cow<'a, str> {
-    if row.iter().all(|cell| cell.tone == Tone::Plain) {
+    if row.iter().all(|cell| cell.tone == Style::Plain) {
         return Cow::Borrowed(line);
     }
     let mut painted = String::with_capacity(line.len() + 16);
     let (mut done, mut start) = (0, 0);
     for (cell, width) in row.iter().zip(widths) {
         let end = start + cell.text.len();
-        if cell.tone != Tone::Plain && line.get(start..end) == Some(cell.text.as_str()) {
+        if cell.tone != Style::Plain && line.get(start..end) == Some(cell.text.as_str()) {
             painted.push_str(&line[done..start]);
             painted.push_str(&cell.tone.paint(&cell.text));
             done = end;
@@ -188,7 +188,7 @@ mod tests {
     fn grid(header: &[&str], rows: &[&[&str]]) -> Grid {
         let cell = |text: &&str| Cell {
             text: (*text).to_owned(),
-            tone: Tone::of_status(text),
+            tone: Style::of_status(text),
         };
         Grid {
             header: (!header.is_empty())

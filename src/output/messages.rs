@@ -13,9 +13,9 @@ use crate::config::Terminal;
 
 /// Columns of a line behind a spinner, at most.
 #[derive(Clone, Copy)]
-pub(super) struct Room(u16);
+pub(super) struct Width(u16);
 
-impl Room {
+impl Width {
     /// As the window is now; the last column stays free, because some terminals wrap when it is used.
     pub(super) fn now(self) -> usize {
         let width = Terminal::width_now().map_or(self.0, |now| now.min(self.0));
@@ -24,7 +24,7 @@ impl Room {
 }
 
 /// Lines on stderr and the progress drawn below them.
-pub struct Talk {
+pub struct Messages {
     stderr: Mutex<Box<dyn Write + Send>>,
     bars: MultiProgress,
     pub(super) drawing: Drawing,
@@ -48,7 +48,7 @@ pub(super) enum Drawing {
     Nothing,
 }
 
-impl Talk {
+impl Messages {
     pub(super) fn new(settings: &Settings, stderr: Box<dyn Write + Send>) -> Self {
         let drawing = match settings.progress {
             _ if settings.quiet => Drawing::Nothing,
@@ -124,7 +124,7 @@ impl Talk {
         std::mem::replace(&mut *now, stderr)
     }
 
-    /// As [`Talk::bytes`], for a caller that already stands above the progress.
+    /// As [`Messages::bytes`], for a caller that already stands above the progress.
     pub(super) fn write(&self, bytes: &[u8]) -> std::io::Result<()> {
         let mut stderr = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
         stderr.write_all(bytes)?;
@@ -140,8 +140,8 @@ impl Talk {
     }
 
     /// Room for text behind a spinner.
-    pub(super) fn room(&self) -> Room {
-        Room(self.width.unwrap_or(80))
+    pub(super) fn width_left(&self) -> Width {
+        Width(self.width.unwrap_or(80))
     }
 
     /// The progress drawn on stderr.
@@ -178,7 +178,7 @@ impl Talk {
     }
 }
 
-impl fmt::Debug for Talk {
+impl fmt::Debug for Messages {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Talk")
             .field("drawing", &self.drawing)
@@ -208,7 +208,7 @@ impl Label {
 
 #[cfg(test)]
 mod tests {
-    use super::super::captured::ui;
+    use super::super::test_ui::ui;
     use super::*;
 
     fn said(settings: Settings) -> String {
@@ -275,7 +275,8 @@ mod tests {
 
     #[test]
     fn progress_is_drawn_only_where_escapes_are_welcome() {
-        let drawing = |settings: Settings| Talk::new(&settings, Box::new(std::io::sink())).drawing;
+        let drawing =
+            |settings: Settings| Messages::new(&settings, Box::new(std::io::sink())).drawing;
         let terminal = Settings {
             stderr_terminal: true,
             stderr_color: true,
