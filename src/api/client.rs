@@ -122,7 +122,7 @@ impl Client {
         }
     }
 
-    /// Whether requests carry a key.
+    /// Returns whether requests carry a key.
     pub fn has_key(&self) -> bool {
         self.0.headers.contains_key("x-api-key")
     }

@@ -32,7 +32,7 @@ pub(crate) fn line<'a>(
     words.join(" ")
 }
 
-/// Whether requests of this method are sent with a type of their body.
+/// Returns whether requests of this method are sent with a type of their body.
 pub(crate) fn has_body(method: &Method) -> bool {
     ![Method::GET, Method::HEAD, Method::DELETE].contains(method)
 }

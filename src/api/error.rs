@@ -96,7 +96,7 @@ impl Error {
         }
     }
 
-    /// Whether the request may have been carried out all the same.
+    /// Returns whether the request may have been carried out all the same.
     pub fn leaves_the_outcome_unknown(&self) -> bool {
         match self {
             Self::Broken { .. } | Self::TimedOut { .. } | Self::Unexpected { .. } => true,
@@ -118,7 +118,7 @@ impl Error {
         }
     }
 
-    /// Whether the same request may succeed later: a server that is away or overloaded may come back.
+    /// Returns whether the same request may succeed later: a server that is away or overloaded may come back.
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Connect { .. }
@@ -130,12 +130,12 @@ impl Error {
         }
     }
 
-    /// Whether the thing is not there.
+    /// Returns whether the thing is not there.
     pub fn is_not_found(&self) -> bool {
         self.status() == Some(StatusCode::NOT_FOUND)
     }
 
-    /// Whether a VM is paused, which forbids what was asked of it.
+    /// Returns whether a VM is paused, which forbids what was asked of it.
     pub fn says_paused(&self) -> bool {
         matches!(self, Self::Status { status, message, .. }
             if *status == StatusCode::CONFLICT && message.contains("paused"))

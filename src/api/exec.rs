@@ -139,7 +139,7 @@ impl ExecStream {
         self.heard.clone()
     }
 
-    /// Whether an event is here already, so that there is no need to wait for the next.
+    /// Returns whether an event is here already, so that there is no need to wait for the next.
     pub fn has_more(&self) -> bool {
         match &self.whole {
             Some(Whole::Events(events)) => !events.is_empty(),

@@ -41,7 +41,7 @@ impl EventReader {
         has_more
     }
 
-    /// The next event, or nothing where a further piece is needed for it.
+    /// The next event, or `None` if a further piece is needed for it.
     pub(crate) fn next(&mut self) -> Result<Option<Event>, Fault> {
         while let Some(line) = self.line() {
             if let Some(event) = event(&line)? {
@@ -54,7 +54,7 @@ impl EventReader {
         Ok(None)
     }
 
-    /// Whether a whole line is here already.
+    /// Returns whether a whole line is here already.
     pub(crate) fn has_more(&self) -> bool {
         memchr::memchr(b'\n', &self.buffer[self.scanned..]).is_some()
     }
@@ -101,7 +101,7 @@ fn event(line: &[u8]) -> Result<Option<Event>, Fault> {
     })
 }
 
-/// Whether a line that does not fit the known events is one of another kind.
+/// Returns whether a line that does not fit the known events is one of another kind.
 fn is_of_unknown_kind(line: &[u8]) -> bool {
     let event: serde_json::Value = serde_json::from_slice(line).unwrap_or_default();
     event["t"]

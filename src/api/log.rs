@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Takes lines about requests: level 2 is a request, level 3 its headers and bodies. Secrets are redacted before.
 pub trait Log: Send + Sync + fmt::Debug {
-    /// Whether lines of this level are wanted at all.
+    /// Returns whether lines of this level are wanted at all.
     fn wants(&self, level: u8) -> bool;
 
     /// Takes one line.

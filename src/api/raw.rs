@@ -101,7 +101,7 @@ impl RawAnswer {
         value.to_str().ok().map(str::to_owned)
     }
 
-    /// Whether the body says that it is one JSON document.
+    /// Returns whether the body says that it is one JSON document.
     pub fn is_json(&self) -> bool {
         let headers: &HeaderMap = self.response.headers();
         headers

@@ -64,7 +64,7 @@ impl Request {
         Ok(self)
     }
 
-    /// Whether every API has the path: the request names no thing that could be missing.
+    /// Returns whether every API has the path: the request names no thing that could be missing.
     pub(crate) fn is_always_there(&self) -> bool {
         let is_list = match self.path.as_slice() {
             [_] | [_, _] => true,

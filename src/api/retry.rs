@@ -17,7 +17,7 @@ pub(crate) enum Retry {
 /// The longest wait that a server may ask for.
 const LONGEST_ASKED: Duration = Duration::from_secs(60);
 
-/// Whether an answer with this status may be asked for again. The server's `x-should-retry` decides first.
+/// Returns whether an answer with this status may be asked for again. The server's `x-should-retry` decides first.
 pub(crate) fn status_may_pass(status: StatusCode, headers: &HeaderMap) -> bool {
     match headers
         .get("x-should-retry")

@@ -413,7 +413,7 @@ pub(crate) async fn read(
     Ok(body)
 }
 
-/// Whether the body of a 404 is one of the API's that says which thing is missing. Any other means that the path is.
+/// Returns whether the body of a 404 is one of the API's that says which thing is missing. Any other means that the path is.
 fn names_a_thing(body: &[u8]) -> bool {
     serde_json::from_slice::<ErrorBody>(body)
         .is_ok_and(|body| !body.error.is_empty() && !body.error.starts_with("no such route"))

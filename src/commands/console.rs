@@ -76,7 +76,7 @@ pub(crate) fn impossible(vm: &str) -> Error {
         .hint(format!("run a command instead: fastvm exec -i {vm} …"))
 }
 
-/// Whether this process has a terminal for a console.
+/// Returns whether this process has a terminal for a console.
 pub(crate) fn is_possible(context: &Context) -> bool {
     let settings = context.ui.settings();
     settings.stdin_terminal && settings.stdout_terminal

@@ -1,6 +1,6 @@
 //! Patterns with `*`, `?` and `[…]`, as shells know them.
 
-/// Whether a whole text fits a pattern. `*` is any run of characters, `?` one, `[a-z]` one of a class and `[^a-z]` none of
+/// Returns whether a whole text fits a pattern. `*` is any run of characters, `?` one, `[a-z]` one of a class and `[^a-z]` none of
 /// it; `\` takes the next character as it is. A class without its end is taken literally.
 pub(crate) fn matches(pattern: &str, text: &str) -> bool {
     let pattern: Vec<char> = pattern.chars().collect();
@@ -40,7 +40,7 @@ fn one(pattern: &[char], character: char) -> Option<usize> {
     }
 }
 
-/// Whether a class behind its `[` holds the character, and its length with the `]`. None: it has no end.
+/// Returns whether a class behind its `[` holds the character, and its length with the `]`. None: it has no end.
 fn class(pattern: &[char], character: char) -> Option<(bool, usize)> {
     let negated = matches!(pattern, ['^' | '!', ..]);
     let first = usize::from(negated);

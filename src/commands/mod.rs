@@ -244,7 +244,7 @@ impl Command {
         }
     }
 
-    /// Whether the command changes things on this machine alone, where no dry run watches.
+    /// Returns whether the command changes things on this machine alone, where no dry run watches.
     pub fn changes_this_machine(&self) -> bool {
         match self {
             Self::Context(_) | Self::Config(_) | Self::Login(_) | Self::Logout(_) => true,
@@ -255,7 +255,7 @@ impl Command {
         }
     }
 
-    /// Whether the command's failures are told apart from those of the command that it runs: by 125.
+    /// Returns whether the command's failures are told apart from those of the command that it runs: by 125.
     pub fn runs_a_command(&self) -> bool {
         match self {
             Self::Exec(_) | Self::Run(_) => true,

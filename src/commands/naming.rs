@@ -157,7 +157,7 @@ impl Named {
 }
 
 impl Missing {
-    /// Whether there is nothing of that name, so that deleting it is done.
+    /// Returns whether there is nothing of that name, so that deleting it is done.
     pub(crate) fn is_absent(&self) -> bool {
         self.absent
     }

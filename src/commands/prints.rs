@@ -191,12 +191,12 @@ impl Prints {
         used.map(|(_, name)| name).collect()
     }
 
-    /// Whether there is a form of output in which the option does something.
+    /// Returns whether there is a form of output in which the option does something.
     fn is_ever_used(&self, choice: Choice) -> bool {
         !self.forms_for(choice).is_empty()
     }
 
-    /// Whether the command can print in this form.
+    /// Returns whether the command can print in this form.
     fn has(&self, form: Form) -> bool {
         match self {
             Self::List(_)
@@ -210,7 +210,7 @@ impl Prints {
         }
     }
 
-    /// Whether the option does something in this form of output.
+    /// Returns whether the option does something in this form of output.
     fn is_used(&self, choice: Choice, form: Form) -> bool {
         let is_list = matches!(self, Self::List(_) | Self::Rules(_));
         let is_shown = !matches!(self, Self::Deletions(_));

@@ -111,7 +111,7 @@ impl RunArgs {
         (!has_none).then(|| Lease::new(self.lease))
     }
 
-    /// Whether the VM stays after such an end.
+    /// Returns whether the VM stays after such an end.
     fn keeps(&self, outcome: &Result<Exit, Error>) -> bool {
         let failed = match outcome {
             Ok(exit) => *exit != Exit::SUCCESS,

@@ -99,7 +99,7 @@ impl LabelRule {
 }
 
 impl FilterOptions {
-    /// Whether nothing was said.
+    /// Returns whether nothing was said.
     pub(crate) fn is_empty(&self) -> bool {
         self.labels.is_empty()
             && self.status.is_empty()
@@ -107,7 +107,7 @@ impl FilterOptions {
             && self.older_than.is_none()
     }
 
-    /// Whether VMs are chosen by their status.
+    /// Returns whether VMs are chosen by their status.
     pub(crate) fn names_a_status(&self) -> bool {
         !self.status.is_empty()
     }
@@ -227,7 +227,7 @@ impl TargetOptions {
         &self.filter
     }
 
-    /// Whether one VM was named, so that its result is one object.
+    /// Returns whether one VM was named, so that its result is one object.
     pub(crate) fn is_one(&self) -> bool {
         self.vms.len() == 1
     }

@@ -91,7 +91,7 @@ impl TemporarySnapshot {
         }
     }
 
-    /// Whether a VM was launched from it by this command. A snapshot of the user's may be the source of others.
+    /// Returns whether a VM was launched from it by this command. A snapshot of the user's may be the source of others.
     pub(crate) fn is_source_of(&self, vm: &Vm) -> bool {
         let source = vm.source_name.as_deref();
         self.is_ours && (source == Some(&self.name) || source == Some(&self.id))

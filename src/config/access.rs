@@ -15,7 +15,7 @@ pub(super) fn warning(path: &Path) -> Option<String> {
     })
 }
 
-/// Whether the group or others may read the file.
+/// Returns whether the group or others may read the file.
 #[cfg(unix)]
 pub(crate) fn others_can_read(metadata: &Metadata) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
@@ -35,7 +35,7 @@ pub(crate) fn close_to_others(_path: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Whether the group or others may put files of their own in the folder.
+/// Returns whether the group or others may put files of their own in the folder.
 #[cfg(unix)]
 pub(super) fn others_can_write(folder: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt as _;

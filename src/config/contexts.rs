@@ -67,7 +67,7 @@ impl Contexts {
     }
 }
 
-/// Whether a context is there without being made.
+/// Returns whether a context is there without being made.
 pub fn is_built_in(name: &str) -> bool {
     matches!(name, DEFAULT_CONTEXT | LOCAL_CONTEXT)
 }

@@ -34,7 +34,7 @@ fn header(line: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
-/// Whether the client, or HTTP itself, has the say about a header; the name is in lower case.
+/// Returns whether the client, or HTTP itself, has the say about a header; the name is in lower case.
 fn is_ours(name: &str) -> bool {
     name.starts_with("content-")
         || matches!(

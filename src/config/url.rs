@@ -42,7 +42,7 @@ impl BaseUrl {
         self.url.as_str().trim_end_matches('/')
     }
 
-    /// Whether the host is this machine.
+    /// Returns whether the host is this machine.
     pub fn is_of_this_machine(&self) -> bool {
         is_loopback(&self.url)
     }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 pub struct Escape(Option<u8>);
 
 impl Escape {
-    /// Whether the key is among what one read brought.
+    /// Returns whether the key is among what one read brought.
     pub fn is_in(self, bytes: &[u8]) -> bool {
         self.0.is_some_and(|key| bytes.contains(&key))
     }

@@ -30,7 +30,7 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
     escape(text, |c| matches!(c, '\n' | '\r'))
 }
 
-/// Whether a character does something to a terminal, or cannot be seen on it.
+/// Returns whether a character does something to a terminal, or cannot be seen on it.
 pub fn acts_or_hides(c: char) -> bool {
     c.is_control()
         || matches!(c,

@@ -45,7 +45,7 @@ impl From<io::Error> for Error {
 }
 
 impl Error {
-    /// Whether the user wrote something that can never work here: exit code 2.
+    /// Returns whether the user wrote something that can never work here: exit code 2.
     pub fn is_usage(&self) -> bool {
         match self {
             Self::UnknownColumn { .. }

@@ -25,7 +25,7 @@ pub enum Hidden {
 /// How deep a document may nest where it is read recursively; deeper ones would only exhaust the stack.
 const DEEPEST: usize = 128;
 
-/// Whether valid JSON can be read recursively.
+/// Returns whether valid JSON can be read recursively.
 ///
 /// # Errors
 /// A message when it nests deeper than 128 levels.

@@ -103,7 +103,7 @@ impl Ui {
         }
     }
 
-    /// Whether the thing itself was asked for: by a form, a filter or columns.
+    /// Returns whether the thing itself was asked for: by a form, a filter or columns.
     pub fn wants_data(&self) -> bool {
         self.settings.asks_for_a_form()
     }

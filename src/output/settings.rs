@@ -64,7 +64,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Whether the jq filter can be read, to be asked before anything is done.
+    /// Returns whether the jq filter can be read, to be asked before anything is done.
     ///
     /// # Errors
     /// [`Error::Filter`] with what is wrong in it.
@@ -76,24 +76,24 @@ impl Settings {
         self.jq.as_deref().map(Filter::compile).transpose()
     }
 
-    /// Whether an option asks for what only a table has: an order, or no header.
+    /// Returns whether an option asks for what only a table has: an order, or no header.
     fn asks_for_a_table(&self) -> bool {
         self.sort.is_some() || !self.header || !self.truncate
     }
 
-    /// Whether people asked for a table of what has another form by itself.
+    /// Returns whether people asked for a table of what has another form by itself.
     pub(super) fn wants_a_table(&self) -> bool {
         let is_for_people = matches!(self.format, None | Some(Format::Table | Format::Wide));
         self.jq.is_none() && is_for_people && self.asks_for_a_table()
     }
 
-    /// Whether anything was said about how results are to print.
+    /// Returns whether anything was said about how results are to print.
     pub fn asks_for_a_form(&self) -> bool {
         let asks = self.format.is_some() || self.jq.is_some() || self.columns.is_some();
         asks || self.asks_for_a_table()
     }
 
-    /// Whether stdout carries JSON, so that errors are JSON too.
+    /// Returns whether stdout carries JSON, so that errors are JSON too.
     pub fn wants_json(&self) -> bool {
         self.jq.is_some() || matches!(self.format, Some(Format::Json | Format::Jsonl))
     }

@@ -80,7 +80,7 @@ impl StdoutWriter {
         })
     }
 
-    /// Whether so much is collected that it should be drained before more is printed.
+    /// Returns whether so much is collected that it should be drained before more is printed.
     pub fn is_full(&self) -> bool {
         self.collected.len() >= FULL
     }

@@ -27,7 +27,7 @@ pub static DELETED: Table<Deleted> = Table {
 };
 
 impl Ui {
-    /// Whether results are for people: no JSON, no filter, no list for programs.
+    /// Returns whether results are for people: no JSON, no filter, no list for programs.
     pub fn shows_tables(&self) -> bool {
         self.settings.jq.is_none()
             && matches!(
@@ -36,7 +36,7 @@ impl Ui {
             )
     }
 
-    /// Whether results print by columns: as tables or CSV.
+    /// Returns whether results print by columns: as tables or CSV.
     pub fn shows_columns(&self) -> bool {
         self.shows_tables()
             || self.settings.jq.is_none() && self.settings.format == Some(Format::Csv)

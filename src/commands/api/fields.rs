@@ -158,7 +158,7 @@ fn put(place: &mut Value, path: &[&str], value: Value) -> Option<()> {
     put(field, rest, value)
 }
 
-/// Whether something more can be put into an item without taking the place of what is there.
+/// Returns whether something more can be put into an item without taking the place of what is there.
 fn is_free(place: &Value, path: &[&str]) -> bool {
     match (path.split_first(), place) {
         (Some((&"", _)), Value::Array(_)) => true,

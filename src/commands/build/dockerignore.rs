@@ -21,7 +21,7 @@ impl Rules {
         Self(lines.filter_map(rule).collect())
     }
 
-    /// Whether a path, in segments, is left out: by a rule for itself, or for a folder above it.
+    /// Returns whether a path, in segments, is left out: by a rule for itself, or for a folder above it.
     pub(super) fn leaves_out(&self, path: &[&str]) -> bool {
         let mut out = false;
         for rule in &self.0 {
@@ -32,7 +32,7 @@ impl Rules {
         out
     }
 
-    /// Whether something below a folder that is left out may be in again.
+    /// Returns whether something below a folder that is left out may be in again.
     pub(super) fn brings_back(&self) -> bool {
         self.0.iter().any(|rule| rule.keeps)
     }
@@ -60,7 +60,7 @@ fn rule(line: &str) -> Option<Rule> {
     (!segments.is_empty()).then_some(Rule { segments, keeps })
 }
 
-/// Whether a pattern fits a whole path. `**` is any number of folders, none included.
+/// Returns whether a pattern fits a whole path. `**` is any number of folders, none included.
 fn fits(pattern: &[String], path: &[&str]) -> bool {
     match pattern.split_first() {
         None => path.is_empty(),

@@ -42,7 +42,7 @@ pub(super) fn contexts() -> Vec<String> {
     known().unwrap_or_default()
 }
 
-/// The answer, or nothing if it does not come in time or at all.
+/// The answer, or `None` if it does not come in time or at all.
 pub(super) fn in_time<T: Default + Send + 'static>(
     look_up: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> T {

@@ -50,7 +50,7 @@ pub(super) fn open(context: &Context, plan: &Plan, vm: &str) -> Option<Arc<Journ
         .map(Arc::new)
 }
 
-/// What tells this start of the system from others; nothing where the system does not say.
+/// What tells this start of the system from others; `None` if the system does not say.
 fn boot() -> Option<String> {
     let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     Some(id.trim().to_owned())

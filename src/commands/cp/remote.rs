@@ -205,7 +205,7 @@ impl Remote {
         })
     }
 
-    /// Whether a command is still there; nothing where the VM cannot tell. That a question fails says nothing about it.
+    /// Returns whether a command is still there; `None` if the VM cannot tell. That a question fails says nothing about it.
     async fn is_running(&self, name: &str) -> Result<Option<bool>, RemoteError> {
         let apart = Self {
             client: self.client.apart().map_err(failed)?,

@@ -53,7 +53,7 @@ pub(crate) struct Large {
 }
 
 impl InputOptions {
-    /// Whether standard input of this process goes to the command.
+    /// Returns whether standard input of this process goes to the command.
     pub(crate) fn takes_stdin(&self) -> bool {
         self.stdin || self.stdin_file.as_deref() == Some(Path::new("-"))
     }

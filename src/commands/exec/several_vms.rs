@@ -251,7 +251,7 @@ fn conclude(
 }
 
 impl Outcome {
-    /// Whether the command came to an end of its own, or could not be run.
+    /// Returns whether the command came to an end of its own, or could not be run.
     fn ended(&self) -> bool {
         !matches!(self.verdict, Verdict::Left)
     }

@@ -21,7 +21,7 @@ pub(crate) struct ChooseOptions {
 }
 
 impl ChooseOptions {
-    /// Whether options choose, so that no VM is named.
+    /// Returns whether options choose, so that no VM is named.
     pub(crate) fn any(&self) -> bool {
         self.all || !self.filter.is_empty()
     }

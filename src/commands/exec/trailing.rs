@@ -149,7 +149,7 @@ fn is_option(word: &OsStr) -> bool {
     bytes.len() > 1 && bytes[0] == b'-' && bytes != b"--"
 }
 
-/// Whether a word can hardly be the name of a program.
+/// Returns whether a word can hardly be the name of a program.
 fn is_shell_line(word: &OsStr) -> bool {
     let bytes = word.as_encoded_bytes();
     bytes
@@ -157,7 +157,7 @@ fn is_shell_line(word: &OsStr) -> bool {
         .any(|byte| byte.is_ascii_whitespace() || b"|&;<>()$`\"'\\*?".contains(byte))
 }
 
-/// Whether the command that was typed has this option.
+/// Returns whether the command that was typed has this option.
 fn is_ours(word: &OsStr, matches: &ArgMatches) -> bool {
     let Some(word) = word.to_str().filter(|word| is_option(OsStr::new(word))) else {
         return false;

@@ -48,7 +48,7 @@ pub(super) async fn apply(
     policy::tell(context, "changed the firewall", &vm, &after)
 }
 
-/// Whether two rules let the same in; their descriptions may differ.
+/// Returns whether two rules let the same in; their descriptions may differ.
 pub(super) fn allows_the_same(left: &FirewallRule, right: &FirewallRule) -> bool {
     ends(left) == ends(right) && sources(left) == sources(right)
 }

@@ -136,7 +136,7 @@ pub(super) fn tell(
     Ok(())
 }
 
-/// Whether one JSON or YAML document was asked for, not a list of rules.
+/// Returns whether one JSON or YAML document was asked for, not a list of rules.
 fn is_document(context: &Context) -> bool {
     use crate::output::Format;
     matches!(

@@ -36,7 +36,7 @@ pub(super) struct Rules<'a> {
 }
 
 impl Rules<'_> {
-    /// Whether anything but files of this machine is looked for.
+    /// Returns whether anything but files of this machine is looked for.
     pub(super) fn needs_the_api(&self) -> bool {
         self.vms || self.snapshots || self.volumes
     }
@@ -45,7 +45,7 @@ impl Rules<'_> {
         self.keep.iter().any(|pattern| glob::matches(pattern, name))
     }
 
-    /// Whether something is as old as was asked for. What has no readable time, or one to come, is young.
+    /// Returns whether something is as old as was asked for. What has no readable time, or one to come, is young.
     pub(super) fn is_old_enough(&self, created: &str) -> bool {
         self.older_than
             .is_none_or(|limit| self.is_older(created, limit))

@@ -115,7 +115,7 @@ const REFUSALS: [&str; 9] = [
     "unsupported",
 ];
 
-/// Whether the answer to a launch may mean that the API takes no timer. Nothing was launched then.
+/// Returns whether the answer to a launch may mean that the API takes no timer. Nothing was launched then.
 pub(super) fn may_be_refused(error: &api::Error) -> bool {
     let said = error.to_string().to_lowercase();
     match error.status() {
@@ -132,7 +132,7 @@ pub(super) fn refused(error: &api::Error) -> String {
     without(&format!("the API refused the timer: {error}"))
 }
 
-/// Whether a later try would fail too: the VM has no timer or is gone, or the API has no such call.
+/// Returns whether a later try would fail too: the VM has no timer or is gone, or the API has no such call.
 fn is_final(error: &api::Error) -> bool {
     let has_no_such_call = matches!(error, api::Error::NotTheApi { .. });
     has_no_such_call

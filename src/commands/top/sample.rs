@@ -175,7 +175,7 @@ impl Sample {
     }
 }
 
-/// Whether a device is a whole disk, not a part of one, nor one that is made of others or of memory.
+/// Returns whether a device is a whole disk, not a part of one, nor one that is made of others or of memory.
 fn is_disk(name: &str) -> bool {
     let ends_in_digit = name.ends_with(|last: char| last.is_ascii_digit());
     let is_part = |rest: &str| rest.contains('p');

@@ -90,7 +90,7 @@ fn size_of(machine_type: &str) -> Option<(i32, i64)> {
     ))
 }
 
-/// Whether it came from the snapshot, which may go by its id or its name. None is known where none was asked for.
+/// Returns whether it came from the snapshot, which may go by its id or its name. None is known where none was asked for.
 fn source(snapshot: &[String], vm: &Vm) -> Option<String> {
     let asked = snapshot.last()?;
     let has = vm.source_name.as_deref().unwrap_or_default();

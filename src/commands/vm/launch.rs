@@ -77,7 +77,7 @@ pub(crate) enum ConsolePolicy {
 }
 
 impl LaunchArgs {
-    /// Whether a console follows. One that was asked for and cannot be is refused before anything is launched.
+    /// Returns whether a console follows. One that was asked for and cannot be is refused before anything is launched.
     fn console_follows(&self, context: &Context, opens: ConsolePolicy) -> Result<bool, Error> {
         let possible = console::is_possible(context);
         let settings = context.ui.settings();

@@ -67,7 +67,7 @@ impl UpdateArgs {
         }
     }
 
-    /// Whether the change depends on what the VM has now.
+    /// Returns whether the change depends on what the VM has now.
     fn builds_on_the_present(&self) -> bool {
         let names_labels = !self.metadata.is_empty() || !self.unset.is_empty();
         (names_labels && !self.clear_metadata) || self.ttl.is_some()

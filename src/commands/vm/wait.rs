@@ -254,7 +254,7 @@ async fn runs(client: &Client, vm: &Named, command: &ExecRequest) -> Result<i32,
     }
 }
 
-/// Whether waiting cannot help: the VM is gone, or the key is refused.
+/// Returns whether waiting cannot help: the VM is gone, or the key is refused.
 fn is_final(error: &api::Error) -> bool {
     error
         .status()

@@ -113,7 +113,7 @@ pub(crate) fn egress(environment: &Environment) -> Result<&str, Error> {
     Err(Error::value(Environment::LOCAL_EGRESS, why))
 }
 
-/// Whether the URL in the environment is one of this machine, as that of its engine is.
+/// Returns whether the URL in the environment is one of this machine, as that of its engine is.
 fn has_url_of_this_machine(environment: &Environment) -> bool {
     environment.base_url.as_ref().is_some_and(|url| {
         BaseUrl::parse(url, Environment::BASE_URL, PlainHttp::Anywhere)
