@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::naming;
+use super::shared::resolve_name;
 use crate::api::console::{Keys, Screen};
 use crate::api::{self, Client};
 use crate::console::{Broken, End, Escape, FarKeys, FarScreen, Keyboard, RawMode, pump};
@@ -66,7 +66,7 @@ pub(crate) async fn run(context: &mut Context, args: ConsoleArgs) -> Result<Exit
         return Err(impossible(&args.vm));
     }
     let client = context.client().await?;
-    let vm = naming::vm(&client, &args.vm).await?;
+    let vm = resolve_name::vm(&client, &args.vm).await?;
     open(context, &client, &vm, args.escape).await
 }
 
@@ -86,7 +86,7 @@ pub(crate) fn is_possible(context: &Context) -> bool {
 pub(crate) async fn open(
     context: &mut Context,
     client: &Client,
-    vm: &naming::Named,
+    vm: &resolve_name::Named,
     options: EscapeOptions,
 ) -> Result<Exit, Error> {
     let spinner = context.ui.spinner("opening the console");
@@ -140,7 +140,7 @@ pub(crate) async fn open(
 }
 
 /// What became of a VM whose console ended without a word. `None` if it runs, or the API does not tell in time.
-async fn end_of_vm(client: &Client, vm: &naming::Named) -> Option<String> {
+async fn end_of_vm(client: &Client, vm: &resolve_name::Named) -> Option<String> {
     let asked = client.get_vm(&vm.id);
     let answer = tokio::time::timeout(STATUS_LIMIT, asked).await.ok()?;
     let label = vm.label();

@@ -18,7 +18,7 @@ use self::failure::explain;
 use self::plan::{Plan, plan};
 use self::remote::Remote;
 use self::watch::Watch;
-use super::naming;
+use super::shared::resolve_name;
 use crate::api::Client;
 use crate::context::Context;
 use crate::error::{Error, Kind};
@@ -350,8 +350,12 @@ async fn transfer(
 }
 
 /// Finds the VM of a side. The first colon ends its name, so that one with a colon in it is not found as it is.
-async fn named(client: &Client, vm: &str, paths: &[OsString]) -> Result<naming::Named, Error> {
-    let found = naming::vm(client, vm).await;
+async fn named(
+    client: &Client,
+    vm: &str,
+    paths: &[OsString],
+) -> Result<resolve_name::Named, Error> {
+    let found = resolve_name::vm(client, vm).await;
     let begin = format!("{vm}:");
     let has_colons = paths.iter().filter_map(|path| path.to_str()).any(|path| {
         path.strip_prefix(&begin)

@@ -36,7 +36,7 @@ use targets::ChooseOptions;
 pub(crate) use trailing::{Trailing, parse};
 pub(crate) use wrapper::PlaceOptions;
 
-use super::{naming, pairs};
+use super::{shared::key_values, shared::resolve_name};
 use crate::api::Client;
 use crate::api::exec::{Ended, Event};
 use crate::context::Context;
@@ -178,7 +178,7 @@ pub(crate) async fn run(context: &mut Context, args: ExecArgs) -> Result<Exit, E
     let plan = Plan {
         command: args.options.command(split.command.clone(), EXEC_EXAMPLE)?,
         place: args.place.clone(),
-        variables: pairs::environment(&args.env_file, &args.env)?,
+        variables: key_values::environment(&args.env_file, &args.env)?,
         limit: args.options.timeout(),
     };
     let source = args.input.open()?;
@@ -188,7 +188,7 @@ pub(crate) async fn run(context: &mut Context, args: ExecArgs) -> Result<Exit, E
     let several = args.choose.any() || split.vms.len() > 1;
     let targets = match several {
         true => args.choose.targets(&client, &split.vms).await?,
-        false => vec![naming::vm(&client, &split.vms[0]).await?],
+        false => vec![resolve_name::vm(&client, &split.vms[0]).await?],
     };
     split.check_command()?;
     let input = input::read(source).await?;
@@ -242,7 +242,7 @@ struct Scene<'a> {
 async fn one(
     context: &mut Context,
     scene: &mut Scene<'_>,
-    vm: &naming::Named,
+    vm: &resolve_name::Named,
 ) -> Result<Exit, Error> {
     let (client, plan, writer, leftovers) =
         (scene.client, scene.plan, scene.writer, scene.leftovers);

@@ -1,6 +1,6 @@
 //! `fastvm login`
 
-use super::secret_input;
+use super::shared::secret_input;
 use crate::config::contexts::{self, Contexts};
 use crate::config::credentials::{self, Credential};
 use crate::config::shared::{self, Entry, Shared};

@@ -12,11 +12,11 @@ use super::exec::{
     self, CommandOptions, Delivery, Errand, GuestLeftovers, InputOptions, Lost, PlaceOptions, Plan,
     RunningCommands, Sink, Trailing, Unread,
 };
-use super::launching::{self, LaunchOptions};
-use super::naming::{self, Named};
-use super::shortage;
-use super::temporary_snapshot::TemporarySnapshot;
-use super::ttl;
+use super::shared::launch_vms::{self, LaunchOptions};
+use super::shared::quota_hint;
+use super::shared::resolve_name::{self, Named};
+use super::shared::temporary_snapshot::TemporarySnapshot;
+use super::shared::ttl;
 use crate::api::vms::VmFilter;
 use crate::api::wait::Wait;
 use crate::api::{self, Client};
@@ -139,7 +139,7 @@ pub(crate) async fn run(context: &mut Context, args: RunArgs) -> Result<Exit, Er
     let client = context.client().await?;
     let mut launch = args.launch.request(&client).await?;
     let origin = match &args.from {
-        Some(vm) => Some(naming::vm(&client, vm).await?),
+        Some(vm) => Some(resolve_name::vm(&client, vm).await?),
         None => None,
     };
     let mark = Uuid::new_v4().to_string();
@@ -210,7 +210,7 @@ pub(crate) async fn run(context: &mut Context, args: RunArgs) -> Result<Exit, Er
         if let Some(lease) = lease {
             lease.end(&client, &vm, &messages).await;
         }
-        messages.status(&format!("VM {} is kept", launching::label(&vm)));
+        messages.status(&format!("VM {} is kept", launch_vms::label(&vm)));
         messages.hint(&format!(
             "fastvm exec {id} …, then fastvm vm delete {id}",
             id = visible(&vm.id)
@@ -318,7 +318,7 @@ impl Attempt<'_> {
                 Ok(vm) => Ok(vm),
                 Err(error) => {
                     let error = unlaunched(self.client, error, self.mark).await;
-                    Err(shortage::explain(self.client, self.launch, error).await)
+                    Err(quota_hint::explain(self.client, self.launch, error).await)
                 }
             }
         };
@@ -395,7 +395,7 @@ async fn ready(client: &Client, vm: &Vm, wait: Wait) -> Result<(), Error> {
         return Ok(());
     }
     let waited = client.wait_until_running(&vm.id, wait).await?;
-    launching::running(&launching::label(vm), waited, wait.limit).map(drop)
+    launch_vms::running(&launch_vms::label(vm), waited, wait.limit).map(drop)
 }
 
 async fn follow(
@@ -409,7 +409,7 @@ async fn follow(
 ) -> Result<api::exec::Ended, Error> {
     let explain = |error: Error| {
         error
-            .within(format!("VM {}", launching::label(vm)))
+            .within(format!("VM {}", launch_vms::label(vm)))
             .target(&vm.id)
     };
     let delivery = Delivery::of(client, &vm.id, input, leftovers)
@@ -457,7 +457,7 @@ async fn remove(
                 told = true;
                 messages.warn(&format!(
                     "VM {} is still being deleted; if this is cut short, {}",
-                    launching::label(vm),
+                    launch_vms::label(vm),
                     delete_command(vm)
                 ));
             }
@@ -471,7 +471,7 @@ async fn remove(
     };
     let message = format!(
         "VM {} could not be deleted: {problem}",
-        launching::label(vm)
+        launch_vms::label(vm)
     );
     Err(Error::new(Kind::Server, message)
         .target(&vm.id)

@@ -13,8 +13,8 @@ use super::table::BUILDS;
 use crate::api::Client;
 use crate::api::wait::{Wait, Waited};
 use crate::cli::{Typed, context_parser};
-use crate::commands::gib::gib;
-use crate::commands::waiting;
+use crate::commands::shared::gib::gib;
+use crate::commands::shared::wait;
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
@@ -299,7 +299,7 @@ async fn finished(
         Waited::Ready(build) | Waited::Failed(build) => ended(build),
         Waited::TimedOut(late) => {
             let what = format!("build {}", visible(&id));
-            Err(goes_on(waiting::late(&what, &late, limit, state)))
+            Err(goes_on(wait::late(&what, &late, limit, state)))
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `.dockerignore`: what of a folder is no part of a build context. The rules are those of Docker, not those of Git:
 //! patterns stand for whole paths below the context, and the last one that fits decides.
 
-use crate::commands::glob;
+use crate::commands::shared::glob;
 
 /// The rules of one file, in order.
 #[derive(Clone, Debug, Default)]

@@ -7,7 +7,7 @@ use clap_complete::engine::CompletionCandidate;
 use super::names;
 use crate::api::Client;
 use crate::api::exec::Event;
-use crate::commands::naming;
+use crate::commands::shared::resolve_name;
 use crate::error::Error;
 use crate::transfer::{Endpoint, System, parse};
 use crate::wire::exec::ExecRequest;
@@ -65,7 +65,7 @@ async fn list(
     vm: &str,
     [folder, beginning]: [String; 2],
 ) -> Result<Vec<u8>, Error> {
-    let vm = naming::vm(client, vm).await?;
+    let vm = resolve_name::vm(client, vm).await?;
     let most = MOST.to_string();
     let command = ["sh", "-c", SCRIPT, "sh", &folder, &beginning, &most];
     let request = ExecRequest {

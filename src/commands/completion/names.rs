@@ -8,7 +8,7 @@ use super::{cache, typed};
 use crate::api::Client;
 use crate::api::vms::VmFilter;
 use crate::cli::GlobalOptions;
-use crate::commands::naming;
+use crate::commands::shared::resolve_name;
 use crate::config::contexts::Contexts;
 use crate::config::{self, Environment, LOCAL_CONTEXT, Paths, Terminal};
 use crate::context::Context;
@@ -137,7 +137,7 @@ async fn list(client: &Client, noun: &Noun) -> Result<Vec<String>, Error> {
             texts.into_iter().collect()
         }
         Noun::Service(vm) => {
-            let vm = naming::vm(client, vm).await?;
+            let vm = resolve_name::vm(client, vm).await?;
             let services = client.list_services(&vm.id).await?.into_iter();
             services.map(|service| service.value.name).collect()
         }

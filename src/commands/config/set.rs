@@ -1,6 +1,6 @@
 //! `fastvm config set`
 
-use crate::commands::secret_input;
+use crate::commands::shared::secret_input;
 use crate::config::shared::{self, Entry, Shared};
 use crate::config::{BaseUrl, DEFAULT_URL, PlainHttp, key};
 use crate::context::Context;

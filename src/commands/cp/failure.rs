@@ -1,7 +1,7 @@
 //! What a failed copy means to the user.
 
 use crate::api;
-use crate::commands::naming::Named;
+use crate::commands::shared::resolve_name::Named;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
 use crate::output::control::visible;

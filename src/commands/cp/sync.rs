@@ -5,7 +5,7 @@ use clap::Args;
 use super::failure::explain;
 use super::plan::Plan;
 use super::remote::Remote;
-use crate::commands::naming::Named;
+use crate::commands::shared::resolve_name::Named;
 use crate::context::Context;
 use crate::error::Error;
 use crate::output::control::visible;

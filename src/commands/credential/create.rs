@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::table::CREDENTIALS;
-use crate::commands::naming::Named;
-use crate::commands::secret_input;
+use crate::commands::shared::resolve_name::Named;
+use crate::commands::shared::secret_input;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;

@@ -1,6 +1,6 @@
 //! `fastvm credential delete`
 
-use crate::commands::{deleting, naming};
+use crate::commands::{shared::delete_many, shared::resolve_name};
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -21,9 +21,9 @@ pub struct DeleteArgs {
 
 pub(super) async fn run(context: &mut Context, args: DeleteArgs) -> Result<Exit, Error> {
     let client = context.client().await?;
-    let found = naming::credentials(&client, &args.credentials).await?;
-    let deed = deleting::of("credential", "credentials");
-    deleting::delete(context, deed, found, args.ignore_not_found, async |id| {
+    let found = resolve_name::credentials(&client, &args.credentials).await?;
+    let action = delete_many::of("credential", "credentials");
+    delete_many::delete(context, action, found, args.ignore_not_found, async |id| {
         client.delete_credential(&id).await
     })
     .await

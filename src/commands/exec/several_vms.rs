@@ -13,8 +13,8 @@ use super::running::{RunningCommands, StopSignal};
 use super::supervise::{pass, supervise};
 use super::{Errand, Lost, Scene, follow, judge};
 use crate::api::Client;
-use crate::commands::naming::Named;
-use crate::commands::several;
+use crate::commands::shared::batch;
+use crate::commands::shared::resolve_name::Named;
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
@@ -241,7 +241,7 @@ fn conclude(
     }
     let message = summary(outcomes, failures.len(), left.len(), total);
     let counted = total - left.len();
-    let error = several::combined(&failures, counted, message.clone());
+    let error = batch::combined(&failures, counted, message.clone());
     failures.extend(left);
     Err(match signal {
         Some(signal) => Error::new(Kind::Interrupted(signal.number()), message),

@@ -3,8 +3,8 @@
 use clap::Args;
 
 use crate::api::Client;
-use crate::commands::naming::{self, Named};
-use crate::commands::selecting::FilterOptions;
+use crate::commands::shared::resolve_name::{self, Named};
+use crate::commands::shared::vm_filter::FilterOptions;
 use crate::error::{Error, Kind};
 use crate::wire::vm::{Vm, status};
 
@@ -36,7 +36,7 @@ impl ChooseOptions {
             return self.chosen(client).await;
         }
         let mut targets: Vec<Named> = Vec::new();
-        for found in naming::vms(client, names).await? {
+        for found in resolve_name::vms(client, names).await? {
             let named = found.map_err(|missing| match missing.is_absent() {
                 true => missing.into_error().hint(
                     "words before `--` are VMs; where they are a command, put a `--` right after the VM as well",

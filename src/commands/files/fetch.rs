@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::time::Duration;
 
 use super::absolute;
-use crate::commands::naming::{self, Named};
+use crate::commands::shared::resolve_name::{self, Named};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
@@ -52,7 +52,7 @@ fn whole_seconds(text: &str) -> Result<Duration, String> {
 pub(super) async fn run(context: &mut Context, args: FetchArgs) -> Result<Exit, Error> {
     let url = signed_url(&args.url)?;
     let client = context.client().await?;
-    let vm = naming::vm(&client, &args.vm).await?;
+    let vm = resolve_name::vm(&client, &args.vm).await?;
     let spinner = context
         .ui
         .spinner(&format!("fetching {}", visible(&args.path)));

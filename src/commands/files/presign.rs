@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::absolute;
-use crate::commands::naming;
+use crate::commands::shared::resolve_name;
 use crate::config::Api;
 use crate::context::Context;
 use crate::error::Error;
@@ -36,7 +36,7 @@ pub(super) async fn run(context: &mut Context, args: PresignArgs) -> Result<Exit
         );
     }
     let client = context.client().await?;
-    let vm = naming::vm(&client, &args.vm).await?;
+    let vm = resolve_name::vm(&client, &args.vm).await?;
     let answer = client
         .presign_as_sent(&vm.id, &args.path)
         .await

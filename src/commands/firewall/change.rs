@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::policy;
 use super::rule;
 use crate::api::serde_message;
-use crate::commands::naming::{self, Named};
+use crate::commands::shared::resolve_name::{self, Named};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::wire::Record;
@@ -21,7 +21,7 @@ pub(super) async fn apply(
     change: impl FnOnce(&Named, &[FirewallRule]) -> Result<Vec<FirewallRule>, Error>,
 ) -> Result<(), Error> {
     let client = context.client().await?;
-    let vm = naming::vm(&client, word).await?;
+    let vm = resolve_name::vm(&client, word).await?;
     let explain = |error| vm.explain(error);
     let before = client.get_vm(&vm.id).await.map_err(explain)?;
     let present = rules(&before).map_err(|error| unreadable(&vm, &error))?;

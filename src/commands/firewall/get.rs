@@ -1,7 +1,7 @@
 //! `fastvm firewall get`
 
 use super::policy::{self, Which};
-use crate::commands::naming;
+use crate::commands::shared::resolve_name;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -22,7 +22,7 @@ pub struct GetArgs {
 
 pub(super) async fn run(context: &mut Context, args: GetArgs) -> Result<Exit, Error> {
     let client = context.client().await?;
-    let vm = naming::vm(&client, &args.vm).await?;
+    let vm = resolve_name::vm(&client, &args.vm).await?;
     let record = client
         .get_vm(&vm.id)
         .await

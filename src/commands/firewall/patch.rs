@@ -2,7 +2,7 @@
 
 use super::policy;
 use super::{Mode, rule};
-use crate::commands::naming;
+use crate::commands::shared::resolve_name;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -40,7 +40,7 @@ pub(super) async fn run(context: &mut Context, args: PatchArgs) -> Result<Exit, 
         );
     }
     let client = context.client().await?;
-    let vm = naming::vm(&client, &args.vm).await?;
+    let vm = resolve_name::vm(&client, &args.vm).await?;
     let patch = FirewallPolicyPatch {
         mode: args.mode.map(|mode| mode.wire().to_owned()),
         ingress: (args.no_rules || !args.rules.is_empty()).then_some(args.rules),

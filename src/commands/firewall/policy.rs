@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::rule;
-use crate::commands::naming::Named;
+use crate::commands::shared::resolve_name::Named;
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::output::control::visible;

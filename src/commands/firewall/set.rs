@@ -2,7 +2,7 @@
 
 use super::policy;
 use super::{Mode, rule};
-use crate::commands::naming;
+use crate::commands::shared::resolve_name;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -28,7 +28,7 @@ pub struct SetArgs {
 
 pub(super) async fn run(context: &mut Context, args: SetArgs) -> Result<Exit, Error> {
     let client = context.client().await?;
-    let vm = naming::vm(&client, &args.vm).await?;
+    let vm = resolve_name::vm(&client, &args.vm).await?;
     let policy = FirewallPolicy {
         mode: args.mode.wire().to_owned(),
         ingress: args.rules,

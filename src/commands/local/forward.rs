@@ -6,7 +6,7 @@ use std::str::FromStr;
 use tokio::net::TcpListener;
 
 use crate::api::Client;
-use crate::commands::naming::{self, Named};
+use crate::commands::shared::resolve_name::{self, Named};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
@@ -56,7 +56,7 @@ impl FromStr for Ports {
 
 pub(crate) async fn run(context: &mut Context, args: ForwardArgs) -> Result<Exit, Error> {
     let client: Client = context.local_client()?;
-    let vm = naming::vm(&client, &args.vm).await?;
+    let vm = resolve_name::vm(&client, &args.vm).await?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, args.ports.here));
     let failed = |error| {
         Error::new(

@@ -9,9 +9,9 @@ use super::candidate::{Candidate, Target};
 use super::leftovers;
 use crate::api::Client;
 use crate::api::vms::VmFilter;
-use crate::commands::glob;
-use crate::commands::launching;
-use crate::commands::several::AT_ONCE;
+use crate::commands::shared::batch::AT_ONCE;
+use crate::commands::shared::glob;
+use crate::commands::shared::launch_vms;
 use crate::config::Paths;
 use crate::error::Error;
 use crate::output::human;
@@ -103,7 +103,7 @@ fn old_vm(vm: &Vm, limit: Duration, rules: &Rules<'_>) -> Option<Candidate> {
         created_at: created.to_owned(),
         reason: format!(
             "{}, older than {}",
-            launching::state(vm),
+            launch_vms::state(vm),
             human::duration(limit)
         ),
         deleted: false,

@@ -12,7 +12,7 @@ use futures_util::{StreamExt as _, stream};
 pub(crate) use self::candidate::CANDIDATES;
 use self::candidate::{Candidate, Target};
 use self::choosing::Rules;
-use super::several::{self, AT_ONCE, Action, Failures};
+use super::shared::batch::{self, AT_ONCE, Action, Failures};
 use crate::api::{self, Client};
 use crate::context::Context;
 use crate::error::{Error, Kind};
@@ -127,7 +127,7 @@ pub(crate) async fn run(context: &mut Context, args: PruneArgs) -> Result<Exit, 
     } else if done > 0 {
         context.ui.status(&format!("deleted {}", counted(&deleted)));
     }
-    several::finish(context, PRUNING, done, failures)
+    batch::finish(context, PRUNING, done, failures)
 }
 
 /// Lists what is to be deleted: on stdout, or on stderr where stdout is for programs.

@@ -2,7 +2,7 @@
 
 use super::name::{name, port};
 use super::table::{SERVICES, line, public};
-use crate::commands::naming;
+use crate::commands::shared::resolve_name;
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
@@ -34,7 +34,7 @@ pub struct AddArgs {
 
 pub(super) async fn run(context: &mut Context, args: AddArgs) -> Result<Exit, Error> {
     let client = context.client().await?;
-    let vm = naming::vm(&client, &args.vm).await?;
+    let vm = resolve_name::vm(&client, &args.vm).await?;
     let request = RegisterServiceRequest {
         name: args.name.clone(),
         port: args.port,

@@ -2,7 +2,7 @@
 
 use super::name::name;
 use crate::api;
-use crate::commands::{deleting, naming};
+use crate::commands::{shared::delete_many, shared::resolve_name};
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -30,7 +30,7 @@ pub struct DeleteArgs {
 
 pub(super) async fn run(context: &mut Context, args: DeleteArgs) -> Result<Exit, Error> {
     let client = context.client().await?;
-    let vm = naming::vm(&client, &args.vm).await?;
+    let vm = resolve_name::vm(&client, &args.vm).await?;
     // the API calls a service that never was deleted as well, which would hide a misspelt name
     let services = client
         .list_services(&vm.id)
@@ -43,13 +43,19 @@ pub(super) async fn run(context: &mut Context, args: DeleteArgs) -> Result<Exit,
     let found = args
         .names
         .iter()
-        .map(|name| naming::service(name, &known))
+        .map(|name| resolve_name::service(name, &known))
         .collect();
-    let deed = deleting::of("service", "services");
-    deleting::delete(context, deed, found, args.ignore_not_found, async |name| {
-        client.delete_service(&vm.id, &name).await?;
-        deleted(name)
-    })
+    let action = delete_many::of("service", "services");
+    delete_many::delete(
+        context,
+        action,
+        found,
+        args.ignore_not_found,
+        async |name| {
+            client.delete_service(&vm.id, &name).await?;
+            deleted(name)
+        },
+    )
     .await
 }
 

@@ -1,7 +1,7 @@
 //! `fastvm service list`
 
 use super::table::{SERVICES, public};
-use crate::commands::naming;
+use crate::commands::shared::resolve_name;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -18,7 +18,7 @@ pub struct ListArgs {
 
 pub(super) async fn run(context: &mut Context, args: ListArgs) -> Result<Exit, Error> {
     let client = context.client().await?;
-    let vm = naming::vm(&client, &args.vm).await?;
+    let vm = resolve_name::vm(&client, &args.vm).await?;
     let services = client
         .list_services(&vm.id)
         .await

@@ -1,7 +1,7 @@
 //! How services print.
 
 use crate::api::Client;
-use crate::commands::naming::Named;
+use crate::commands::shared::resolve_name::Named;
 use crate::output::control::visible;
 use crate::output::{Column, SortKey, Table};
 use crate::wire::Record;

@@ -2,7 +2,7 @@
 
 use super::name::{name, port};
 use super::table::{SERVICES, line, public};
-use crate::commands::naming;
+use crate::commands::shared::resolve_name;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -36,7 +36,7 @@ pub struct UpdateArgs {
 
 pub(super) async fn run(context: &mut Context, args: UpdateArgs) -> Result<Exit, Error> {
     let client = context.client().await?;
-    let vm = naming::vm(&client, &args.vm).await?;
+    let vm = resolve_name::vm(&client, &args.vm).await?;
     let change = UpdateServiceRequest {
         port: args.port,
         h2c: (args.h2c || args.no_h2c).then_some(args.h2c),

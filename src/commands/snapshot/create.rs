@@ -6,7 +6,7 @@ use super::outcome::{self, state};
 use super::table::SNAPSHOTS;
 use crate::api::Client;
 use crate::api::wait::{Wait, Waited};
-use crate::commands::{naming, waiting};
+use crate::commands::{shared::resolve_name, shared::wait};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
@@ -39,7 +39,7 @@ pub struct CreateArgs {
 
 pub(crate) async fn run(context: &mut Context, args: CreateArgs) -> Result<Exit, Error> {
     let client = context.client().await?;
-    let vm = naming::vm(&client, &args.vm).await?;
+    let vm = resolve_name::vm(&client, &args.vm).await?;
     let spinner = context.ui.spinner(&format!("saving {}", vm.label()));
     let request = CreateSnapshotRequest {
         vm_id: vm.id.clone(),
@@ -85,7 +85,7 @@ pub(crate) async fn ready(
         )
     };
     let waiting = async { Ok(client.wait_until_ready(id, wait).await?) };
-    let waited = waiting::supervise(waiting, || {
+    let waited = wait::supervise(waiting, || {
         format!("the snapshot is still being made; {}", look())
     });
     match waited
@@ -101,7 +101,7 @@ pub(crate) async fn ready(
             ),
         )
         .target(id)),
-        Waited::TimedOut(late) => Err(waiting::late(&what, &late, limit, state)
+        Waited::TimedOut(late) => Err(wait::late(&what, &late, limit, state)
             .target(id)
             .hint(look())),
     }

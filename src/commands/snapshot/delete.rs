@@ -1,7 +1,7 @@
 //! `fastvm snapshot delete`
 
-use crate::commands::deleting;
-use crate::commands::naming;
+use crate::commands::shared::delete_many;
+use crate::commands::shared::resolve_name;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -22,9 +22,9 @@ pub struct DeleteArgs {
 
 pub(crate) async fn run(context: &mut Context, args: DeleteArgs) -> Result<Exit, Error> {
     let client = context.client().await?;
-    let found = naming::snapshots(&client, &args.snapshots).await?;
-    let deed = deleting::of("snapshot", "snapshots");
-    deleting::delete(context, deed, found, args.ignore_not_found, async |id| {
+    let found = resolve_name::snapshots(&client, &args.snapshots).await?;
+    let action = delete_many::of("snapshot", "snapshots");
+    delete_many::delete(context, action, found, args.ignore_not_found, async |id| {
         client.delete_snapshot(&id).await
     })
     .await

@@ -1,7 +1,7 @@
 //! `fastvm snapshot get`
 
 use super::table::SNAPSHOTS;
-use crate::commands::naming;
+use crate::commands::shared::resolve_name;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -18,7 +18,7 @@ pub struct GetArgs {
 
 pub(crate) async fn run(context: &mut Context, args: GetArgs) -> Result<Exit, Error> {
     let client = context.client().await?;
-    let snapshot = naming::snapshot(&client, &args.snapshot).await?;
+    let snapshot = resolve_name::snapshot(&client, &args.snapshot).await?;
     let record = client
         .get_snapshot(&snapshot.id)
         .await

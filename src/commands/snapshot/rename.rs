@@ -2,8 +2,8 @@
 
 use super::outcome;
 use super::table::SNAPSHOTS;
-use crate::commands::naming;
-use crate::commands::new_name::new_name;
+use crate::commands::shared::new_name::new_name;
+use crate::commands::shared::resolve_name;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -24,7 +24,7 @@ pub struct RenameArgs {
 
 pub(crate) async fn run(context: &mut Context, args: RenameArgs) -> Result<Exit, Error> {
     let client = context.client().await?;
-    let snapshot = naming::snapshot(&client, &args.snapshot).await?;
+    let snapshot = resolve_name::snapshot(&client, &args.snapshot).await?;
     let change = UpdateSnapshotRequest {
         name: Some(args.name),
     };

@@ -1,7 +1,7 @@
 //! `fastvm snapshot restore`
 
-use crate::commands::launching::{self, GivenOptions, WaitOptions};
-use crate::commands::naming;
+use crate::commands::shared::launch_vms::{self, GivenOptions, WaitOptions};
+use crate::commands::shared::resolve_name;
 use crate::commands::vm::{VMS, outcome};
 use crate::context::Context;
 use crate::error::Error;
@@ -26,8 +26,8 @@ pub struct RestoreArgs {
 pub(crate) async fn run(context: &mut Context, args: RestoreArgs) -> Result<Exit, Error> {
     let client = context.client().await?;
     let mut request = args.given.request(&client).await?;
-    request.snapshot_id = Some(naming::snapshot(&client, &args.snapshot).await?.id);
-    let vm = launching::launch(context, &client, &request, &args.wait).await?;
+    request.snapshot_id = Some(resolve_name::snapshot(&client, &args.snapshot).await?.id);
+    let vm = launch_vms::launch(context, &client, &request, &args.wait).await?;
     let line = outcome::line("launched", &vm.value);
     context.ui.outcome(vm, &VMS, &line)?;
     Ok(Exit::SUCCESS)

@@ -1,7 +1,7 @@
 //! `fastvm vm delete`
 
-use crate::commands::deleting;
-use crate::commands::selecting::TargetOptions;
+use crate::commands::shared::delete_many;
+use crate::commands::shared::vm_filter::TargetOptions;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -25,8 +25,8 @@ pub(crate) async fn run(context: &mut Context, args: DeleteArgs) -> Result<Exit,
     args.targets.check()?;
     let client = context.client().await?;
     let found = args.targets.find(&client).await?;
-    let deed = deleting::of("VM", "VMs");
-    deleting::delete(context, deed, found, args.ignore_not_found, async |id| {
+    let action = delete_many::of("VM", "VMs");
+    delete_many::delete(context, action, found, args.ignore_not_found, async |id| {
         client.delete_vm(&id).await
     })
     .await

@@ -10,11 +10,11 @@ use super::{launch, outcome};
 use crate::api::vms::VmFilter;
 use crate::api::wait::Wait;
 use crate::api::{self, Client};
-use crate::commands::launching::{self, GivenOptions, poll_interval};
-use crate::commands::several::AT_ONCE;
-use crate::commands::temporary_snapshot::TemporarySnapshot;
+use crate::commands::shared::batch::AT_ONCE;
+use crate::commands::shared::launch_vms::{self, GivenOptions, poll_interval};
+use crate::commands::shared::temporary_snapshot::TemporarySnapshot;
 use crate::commands::vm::VMS;
-use crate::commands::{naming, shortage};
+use crate::commands::{shared::quota_hint, shared::resolve_name};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
@@ -61,7 +61,7 @@ pub struct ForkArgs {
 
 pub(crate) async fn run(context: &mut Context, args: ForkArgs) -> Result<Exit, Error> {
     let client = context.client().await?;
-    let vm = naming::vm(&client, &args.vm).await?;
+    let vm = resolve_name::vm(&client, &args.vm).await?;
     let request = args.given.request(&client).await?;
     let mut requests = match args.count {
         Some(count) => launch::numbered(&request, count)?,
@@ -211,9 +211,9 @@ impl Copies<'_> {
         tokio::select! {
             waited = self.client.wait_until_running(&id, self.wait) => {
                 let running = waited.map_err(Error::from);
-                let label = launching::label(&vm.value);
+                let label = launch_vms::label(&vm.value);
                 let running =
-                    running.and_then(|waited| launching::running(&label, waited, self.wait.limit));
+                    running.and_then(|waited| launch_vms::running(&label, waited, self.wait.limit));
                 running.map_err(Some)
             }
             _ = stop.wait_for(|is_set| *is_set) => Err(None),
@@ -224,7 +224,7 @@ impl Copies<'_> {
         if error.leaves_the_outcome_unknown() {
             self.set_lost();
         }
-        let error = shortage::explain(self.client, request, error.into()).await;
+        let error = quota_hint::explain(self.client, request, error.into()).await;
         match &request.name {
             Some(name) => error.within(format!("VM {}", visible(name))),
             None => error,
@@ -289,7 +289,7 @@ impl Copies<'_> {
             Err(error) if error.is_not_found() => return Ok(()),
             Err(error) => error.to_string(),
         };
-        let label = launching::label(vm);
+        let label = launch_vms::label(vm);
         let message = format!("VM {label} could not be deleted: {problem}");
         let hint = format!("delete it with `fastvm vm delete {}`", visible(&vm.id));
         Err(Error::new(Kind::Server, message).target(&vm.id).hint(hint))

@@ -1,7 +1,7 @@
 //! `fastvm vm get`
 
 use crate::api::Client;
-use crate::commands::naming;
+use crate::commands::shared::resolve_name;
 use crate::commands::vm::VMS;
 use crate::context::Context;
 use crate::error::Error;
@@ -21,7 +21,7 @@ pub struct GetArgs {
 
 pub(crate) async fn run(context: &mut Context, args: GetArgs) -> Result<Exit, Error> {
     let client = context.client().await?;
-    let vm = naming::vm(&client, &args.vm).await?;
+    let vm = resolve_name::vm(&client, &args.vm).await?;
     let mut record = client
         .get_vm(&vm.id)
         .await

@@ -16,9 +16,9 @@ use super::difference;
 use crate::api::Client;
 use crate::api::vms::VmFilter;
 use crate::api::wait::Wait;
-use crate::commands::launching::{self, WaitOptions};
-use crate::commands::naming::Named;
-use crate::commands::new_name::kept;
+use crate::commands::shared::launch_vms::{self, WaitOptions};
+use crate::commands::shared::new_name::kept;
+use crate::commands::shared::resolve_name::Named;
 use crate::config::Api;
 use crate::context::Context;
 use crate::error::{Error, Kind};
@@ -91,13 +91,13 @@ pub(super) async fn launch(
     let _lock = lock.filter(|_| policy == IfExists::Replace);
     let (vm, came) = claimed?;
     if let Some(signal) = signal {
-        return Err(launching::still_there(signal.error(), &vm.value));
+        return Err(launch_vms::still_there(signal.error(), &vm.value));
     }
     if came == Came::Reused {
         warn_of_differences(context, client, asked, &vm.value).await;
     }
     let vm = awake(client, vm, options).await?;
-    let vm = launching::settle(context, client, vm, options).await?;
+    let vm = launch_vms::settle(context, client, vm, options).await?;
     Ok((vm, came))
 }
 
@@ -113,7 +113,7 @@ async fn warn_of_differences(context: &Context, client: &Client, asked: &LaunchR
     }
     context.ui.warn(&format!(
         "VM {} is reused as it is, though it differs from what was asked for: {}",
-        launching::label(vm),
+        launch_vms::label(vm),
         differences.join("; ")
     ));
     context.ui.hint("replace it with --if-exists replace");
@@ -152,7 +152,7 @@ impl Claim<'_> {
                 IfExists::Replace => deleted = Some(self.delete_the_one(&existing).await?),
             }
         }
-        let own = launching::post(self.context, self.client, self.request).await?;
+        let own = launch_vms::post(self.context, self.client, self.request).await?;
         self.defend(own, deleted.as_deref()).await
     }
 
@@ -170,11 +170,11 @@ impl Claim<'_> {
     fn reuse(&self, existing: Vec<Record<Vm>>) -> Result<(Record<Vm>, Came), Error> {
         let oldest = existing.into_iter().next();
         let vm = oldest.ok_or_else(|| Error::usage("there is no VM to reuse"))?;
-        if [status::ERROR, status::STOPPED].contains(&launching::state(&vm.value)) {
+        if [status::ERROR, status::STOPPED].contains(&launch_vms::state(&vm.value)) {
             let message = format!(
                 "VM {} exists and will not run: its status is {}",
-                launching::label(&vm.value),
-                visible(launching::state(&vm.value))
+                launch_vms::label(&vm.value),
+                visible(launch_vms::state(&vm.value))
             );
             return Err(Error::new(Kind::VmFailed, message)
                 .target(&vm.value.id)
@@ -188,7 +188,7 @@ impl Claim<'_> {
         let [one] = existing else {
             let candidates: Vec<_> = existing
                 .iter()
-                .map(|vm| launching::label(&vm.value))
+                .map(|vm| launch_vms::label(&vm.value))
                 .collect();
             let message = format!(
                 "{} VMs are named {:?}: {}",
@@ -202,7 +202,7 @@ impl Claim<'_> {
         };
         self.delete(&one.value).await?;
         if !self.context.options.dry_run {
-            let status = format!("deleted {}", launching::label(&one.value));
+            let status = format!("deleted {}", launch_vms::label(&one.value));
             self.context.ui.status(&status);
         }
         Ok(one.value.id.clone())
@@ -245,7 +245,7 @@ impl Claim<'_> {
             None => {
                 self.delete(&own.value)
                     .await
-                    .map_err(|error| launching::still_there(error, &own.value))?;
+                    .map_err(|error| launch_vms::still_there(error, &own.value))?;
                 self.reuse(older)
             }
         }
@@ -255,12 +255,12 @@ impl Claim<'_> {
     async fn give_up(&self, own: &Vm, error: Error) -> Error {
         match self.delete(own).await {
             Ok(()) => error,
-            Err(left) => launching::still_there(error.also(left.message()), own),
+            Err(left) => launch_vms::still_there(error.also(left.message()), own),
         }
     }
 
     fn exists(&self, vm: &Vm) -> Error {
-        let message = format!("VM {} already exists", launching::label(vm));
+        let message = format!("VM {} already exists", launch_vms::label(vm));
         Error::new(Kind::Conflict, message)
             .target(&vm.id)
             .hint("keep it with --if-exists reuse, or replace it with --if-exists replace")
@@ -269,7 +269,7 @@ impl Claim<'_> {
     fn was_first(&self, vm: &Vm) -> Error {
         let message = format!(
             "another command launched VM {} at the same moment",
-            launching::label(vm)
+            launch_vms::label(vm)
         );
         Error::new(Kind::Conflict, message)
             .target(&vm.id)
@@ -296,7 +296,7 @@ async fn awake(
     options: &WaitOptions,
 ) -> Result<Record<Vm>, Error> {
     let named = Named::vm(&vm.value);
-    match (launching::state(&vm.value), options.wait()) {
+    match (launch_vms::state(&vm.value), options.wait()) {
         (status::PAUSING, Some(wait)) => pause(client, &vm.value, wait).await?,
         (status::PAUSED, _) => {}
         _ => return Ok(vm),
@@ -307,7 +307,7 @@ async fn awake(
 
 async fn pause(client: &Client, vm: &Vm, wait: Wait) -> Result<(), Error> {
     let waited = client.wait_for_vm(&vm.id, status::PAUSED, wait).await?;
-    launching::running(&launching::label(vm), waited, wait.limit).map(drop)
+    launch_vms::running(&launch_vms::label(vm), waited, wait.limit).map(drop)
 }
 
 /// Waits until no other command on this machine launches a VM of the name. `None` where there is no place for locks.

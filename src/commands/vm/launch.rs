@@ -6,10 +6,10 @@ use futures_util::{StreamExt as _, stream};
 
 use crate::api::Client;
 use crate::commands::console::{self, EscapeOptions};
-use crate::commands::launching::{self, LaunchOptions, WaitOptions};
-use crate::commands::naming::Named;
-use crate::commands::new_name::{LONGEST, kept};
-use crate::commands::several::{self, AT_ONCE, Action};
+use crate::commands::shared::batch::{self, AT_ONCE, Action};
+use crate::commands::shared::launch_vms::{self, LaunchOptions, WaitOptions};
+use crate::commands::shared::new_name::{LONGEST, kept};
+use crate::commands::shared::resolve_name::Named;
 use crate::commands::vm::if_exists::{self, Came, IfExists};
 use crate::commands::vm::{VMS, outcome};
 use crate::context::Context;
@@ -104,7 +104,7 @@ impl LaunchArgs {
     ) -> Result<(Record<Vm>, Came), Error> {
         match self.if_exists {
             None => {
-                let vm = launching::launch(context, client, request, &self.wait).await?;
+                let vm = launch_vms::launch(context, client, request, &self.wait).await?;
                 Ok((vm, Came::Launched))
             }
             Some(policy) => {
@@ -143,7 +143,7 @@ pub(crate) async fn run(
 /// Says that a VM was there already, where what is printed does not tell.
 fn tell_reuse(context: &Context, came: Came, vm: &Vm) {
     if came == Came::Reused {
-        let status = format!("reused {}", launching::label(vm));
+        let status = format!("reused {}", launch_vms::label(vm));
         context.ui.status(&status);
     }
 }
@@ -212,7 +212,7 @@ async fn many(
     if done > 0 {
         context.ui.list(vms, &VMS)?;
     }
-    several::finish(context, LAUNCHING, done, failures)
+    batch::finish(context, LAUNCHING, done, failures)
 }
 
 #[cfg(test)]

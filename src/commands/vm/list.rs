@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::watch;
-use crate::commands::launching::poll_interval;
-use crate::commands::selecting::FilterOptions;
+use crate::commands::shared::launch_vms::poll_interval;
+use crate::commands::shared::vm_filter::FilterOptions;
 use crate::commands::vm::VMS;
 use crate::context::Context;
 use crate::error::Error;

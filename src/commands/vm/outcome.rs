@@ -1,7 +1,7 @@
 //! What a verb did to a VM, in one line with the command that comes next.
 
-use crate::commands::launching::state;
-use crate::commands::naming::Named;
+use crate::commands::shared::launch_vms::state;
+use crate::commands::shared::resolve_name::Named;
 use crate::output::control::visible;
 use crate::wire::vm::{Vm, status};
 

@@ -1,8 +1,8 @@
 //! `fastvm vm pause`
 
 use super::several;
-use crate::commands::selecting::TargetOptions;
-use crate::commands::several::Action;
+use crate::commands::shared::batch::Action;
+use crate::commands::shared::vm_filter::TargetOptions;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;

@@ -1,7 +1,7 @@
 //! `fastvm vm rename`
 
-use crate::commands::naming;
-use crate::commands::new_name::new_name;
+use crate::commands::shared::new_name::new_name;
+use crate::commands::shared::resolve_name;
 use crate::commands::vm::{VMS, outcome};
 use crate::context::Context;
 use crate::error::Error;
@@ -23,7 +23,7 @@ pub struct RenameArgs {
 
 pub(crate) async fn run(context: &mut Context, args: RenameArgs) -> Result<Exit, Error> {
     let client = context.client().await?;
-    let vm = naming::vm(&client, &args.vm).await?;
+    let vm = resolve_name::vm(&client, &args.vm).await?;
     let change = UpdateVmRequest {
         name: Some(args.name),
         ..UpdateVmRequest::default()

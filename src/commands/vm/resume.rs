@@ -1,10 +1,10 @@
 //! `fastvm vm resume`
 
 use super::several;
-use crate::commands::launching::{self, WaitOptions};
-use crate::commands::selecting::TargetOptions;
-use crate::commands::several::Action;
-use crate::commands::waiting;
+use crate::commands::shared::batch::Action;
+use crate::commands::shared::launch_vms::{self, WaitOptions};
+use crate::commands::shared::vm_filter::TargetOptions;
+use crate::commands::shared::wait;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -42,7 +42,7 @@ pub(crate) async fn run(context: &mut Context, args: ResumeArgs) -> Result<Exit,
             // 202: the VM waits for a place
             Some(wait) if !answer.value.has_status(status::RUNNING) => {
                 let waited = client.wait_until_running(&vm.id, wait).await;
-                launching::running(&vm.label(), waited.map_err(explain)?, wait.limit).map_err(
+                launch_vms::running(&vm.label(), waited.map_err(explain)?, wait.limit).map_err(
                     |error| {
                         error.target(&vm.id).hint(format!(
                             "see its status with `fastvm vm get {}`",
@@ -54,7 +54,7 @@ pub(crate) async fn run(context: &mut Context, args: ResumeArgs) -> Result<Exit,
             _ => Ok(answer),
         }
     });
-    waiting::supervise(resuming, || {
+    wait::supervise(resuming, || {
         "resuming goes on; see how far it is with `fastvm vm list`".to_owned()
     })
     .await

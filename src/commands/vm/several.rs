@@ -1,9 +1,9 @@
 //! Doing one thing to several VMs and printing what they are afterwards.
 
 use crate::api::Client;
-use crate::commands::naming::Named;
-use crate::commands::selecting::TargetOptions;
-use crate::commands::several::{self, Action};
+use crate::commands::shared::batch::{self, Action};
+use crate::commands::shared::resolve_name::Named;
+use crate::commands::shared::vm_filter::TargetOptions;
 use crate::commands::vm::{VMS, outcome};
 use crate::context::Context;
 use crate::error::Error;
@@ -15,22 +15,22 @@ use crate::wire::vm::Vm;
 pub(super) async fn change(
     context: &mut Context,
     client: &Client,
-    deed: Action,
+    action: Action,
     targets: &TargetOptions,
     act: impl AsyncFn(&Named) -> Result<Record<Vm>, Error>,
 ) -> Result<Exit, Error> {
-    let (found, mut failures) = several::resolve_targets(targets.find(client).await?);
-    let mut outcome = several::each(context, deed, found, act).await;
+    let (found, mut failures) = batch::resolve_targets(targets.find(client).await?);
+    let mut outcome = batch::each(context, action, found, act).await;
     failures.append(&mut outcome.failures);
     let done = outcome.done.len();
     let mut vms: Vec<_> = outcome.done.into_iter().map(|(_, vm)| vm).collect();
     if targets.is_one() {
         if let Some(vm) = vms.pop() {
-            let line = outcome::line(deed.done, &vm.value);
+            let line = outcome::line(action.done, &vm.value);
             context.ui.outcome(vm, &VMS, &line)?;
         }
     } else if failures.is_empty() || !vms.is_empty() {
         context.ui.list(vms, &VMS)?;
     }
-    several::finish(context, deed, done, failures)
+    batch::finish(context, action, done, failures)
 }

@@ -3,10 +3,10 @@
 use serde::Deserialize;
 
 use crate::api::serde_message;
-use crate::commands::naming::{self, Named};
-use crate::commands::new_name::new_name;
-use crate::commands::pairs;
-use crate::commands::ttl::TtlText;
+use crate::commands::shared::key_values;
+use crate::commands::shared::new_name::new_name;
+use crate::commands::shared::resolve_name::{self, Named};
+use crate::commands::shared::ttl::TtlText;
 use crate::commands::vm::{VMS, outcome};
 use crate::context::Context;
 use crate::error::{Error, Kind};
@@ -87,7 +87,7 @@ impl UpdateArgs {
         };
         labels.retain(|key, _| !self.unset.contains(key));
         labels.extend(set);
-        pairs::check_metadata(&labels)?;
+        key_values::check_metadata(&labels)?;
         Ok(Some(labels))
     }
 
@@ -123,9 +123,9 @@ fn present_labels(vm: &Record<Vm>) -> Result<Metadata, Error> {
 
 pub(crate) async fn run(context: &mut Context, args: UpdateArgs) -> Result<Exit, Error> {
     args.check()?;
-    let set = pairs::metadata(&args.metadata)?;
+    let set = key_values::metadata(&args.metadata)?;
     let client = context.client().await?;
-    let vm = naming::vm(&client, &args.vm).await?;
+    let vm = resolve_name::vm(&client, &args.vm).await?;
     let explain = |error| vm.explain(error);
     let present = match args.builds_on_the_present() {
         true => Some(client.get_vm(&vm.id).await.map_err(explain)?),

@@ -6,12 +6,12 @@ use clap::ValueEnum;
 
 use crate::api::wait::{Late, Pace, Wait, Waited};
 use crate::api::{self, Client};
-use crate::commands::launching::{poll_interval, state};
-use crate::commands::naming::{Missing, Named};
-use crate::commands::selecting::TargetOptions;
-use crate::commands::several::{self, Action};
+use crate::commands::shared::batch::{self, Action};
+use crate::commands::shared::launch_vms::{poll_interval, state};
+use crate::commands::shared::resolve_name::{Missing, Named};
+use crate::commands::shared::vm_filter::TargetOptions;
+use crate::commands::shared::wait;
 use crate::commands::vm::{VMS, outcome};
-use crate::commands::waiting;
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
@@ -79,19 +79,19 @@ pub(crate) async fn run(context: &mut Context, args: WaitArgs) -> Result<Exit, E
         limit: args.timeout,
         interval: args.interval,
     };
-    let wanted = waiting::supervise(find(&client, &args.targets, wait), look_at_all).await?;
+    let wanted = wait::supervise(find(&client, &args.targets, wait), look_at_all).await?;
     // a name that is not there is what was wanted
     let is_open = |result: &Result<Named, Missing>| !matches!(result, Err(missing) if args.goal == Goal::Deleted && missing.is_absent());
     let (found, mut failures) =
-        several::resolve_targets(wanted.into_iter().filter(is_open).collect());
-    let reached = several::each(context, WAITING, found, async |vm| {
+        batch::resolve_targets(wanted.into_iter().filter(is_open).collect());
+    let reached = batch::each(context, WAITING, found, async |vm| {
         let reached = reach(&client, vm, args.goal, wait).await;
         reached.map_err(|error| match error.kind() {
             Kind::WaitTimeout => error.or_hint(|| look_at(vm)),
             _ => error,
         })
     });
-    let mut outcome = waiting::supervise(async { Ok(reached.await) }, look_at_all).await?;
+    let mut outcome = wait::supervise(async { Ok(reached.await) }, look_at_all).await?;
     failures.append(&mut outcome.failures);
     let done = outcome.done.len();
     let (mut vms, mut gone) = (Vec::new(), Vec::new());
@@ -114,7 +114,7 @@ pub(crate) async fn run(context: &mut Context, args: WaitArgs) -> Result<Exit, E
     } else if failures.is_empty() || !vms.is_empty() {
         context.ui.list(vms, &VMS)?;
     }
-    several::finish(context, WAITING, done, failures)
+    batch::finish(context, WAITING, done, failures)
 }
 
 /// Finds the targets while there is time left: a server that is away may come back.
@@ -176,7 +176,7 @@ async fn reach(client: &Client, vm: &Named, goal: Goal, wait: Wait) -> Result<Si
         }
         Waited::TimedOut(late) => {
             let what = format!("VM {}", vm.label());
-            return Err(waiting::late(&what, &late, wait.limit, state).target(&vm.id));
+            return Err(wait::late(&what, &late, wait.limit, state).target(&vm.id));
         }
     };
     if goal == Goal::Exec {
@@ -205,7 +205,7 @@ async fn until_gone(
         };
         if !pace.rest().await {
             let (what, late) = (format!("VM {}", vm.label()), Late { last, unanswered });
-            return Err(waiting::late(&what, &late, wait.limit, state).target(&vm.id));
+            return Err(wait::late(&what, &late, wait.limit, state).target(&vm.id));
         }
     }
     let gone = Deleted {

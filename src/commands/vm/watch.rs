@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::api::Client;
-use crate::commands::selecting::FilterOptions;
+use crate::commands::shared::vm_filter::FilterOptions;
 use crate::commands::vm::VMS;
 use crate::context::Context;
 use crate::error::Error;

@@ -1,7 +1,7 @@
 //! `fastvm volume attachments`
 
 use super::table::ATTACHMENTS;
-use crate::commands::naming;
+use crate::commands::shared::resolve_name;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -18,7 +18,7 @@ pub struct AttachmentsArgs {
 
 pub(super) async fn run(context: &mut Context, args: AttachmentsArgs) -> Result<Exit, Error> {
     let client = context.client().await?;
-    let volume = naming::volume(&client, &args.volume).await?;
+    let volume = resolve_name::volume(&client, &args.volume).await?;
     let attachments = client
         .volume_attachments(&volume.id)
         .await

@@ -4,8 +4,8 @@ use clap::ValueEnum;
 
 use super::outcome;
 use super::table::VOLUMES;
-use crate::commands::gib::gib;
-use crate::commands::naming;
+use crate::commands::shared::gib::gib;
+use crate::commands::shared::resolve_name;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -70,7 +70,7 @@ pub(super) async fn run(context: &mut Context, args: CreateArgs) -> Result<Exit,
     let byo_object = match (args.byo, &args.credential) {
         (Some(uri), Some(credential)) => Some(ByoObject {
             uri,
-            credentials_ref: naming::credential(&client, credential).await?.id,
+            credentials_ref: resolve_name::credential(&client, credential).await?.id,
         }),
         _ => None,
     };

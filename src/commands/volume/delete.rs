@@ -1,6 +1,6 @@
 //! `fastvm volume delete`
 
-use crate::commands::{deleting, naming};
+use crate::commands::{shared::delete_many, shared::resolve_name};
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -23,9 +23,9 @@ pub struct DeleteArgs {
 
 pub(super) async fn run(context: &mut Context, args: DeleteArgs) -> Result<Exit, Error> {
     let client = context.client().await?;
-    let found = naming::volumes(&client, &args.volumes).await?;
-    let deed = deleting::of("volume", "volumes");
-    deleting::delete(context, deed, found, args.ignore_not_found, async |id| {
+    let found = resolve_name::volumes(&client, &args.volumes).await?;
+    let action = delete_many::of("volume", "volumes");
+    delete_many::delete(context, action, found, args.ignore_not_found, async |id| {
         client.delete_volume(&id).await
     })
     .await

@@ -1,6 +1,6 @@
 //! `fastvm volume diagnostics`
 
-use crate::commands::naming;
+use crate::commands::shared::resolve_name;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -18,7 +18,7 @@ pub struct DiagnosticsArgs {
 
 pub(super) async fn run(context: &mut Context, args: DiagnosticsArgs) -> Result<Exit, Error> {
     let client = context.client().await?;
-    let volume = naming::volume(&client, &args.volume).await?;
+    let volume = resolve_name::volume(&client, &args.volume).await?;
     let diagnostics = client
         .volume_diagnostics(&volume.id)
         .await

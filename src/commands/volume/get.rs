@@ -1,7 +1,7 @@
 //! `fastvm volume get`
 
 use super::table::VOLUMES;
-use crate::commands::naming;
+use crate::commands::shared::resolve_name;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -18,7 +18,7 @@ pub struct GetArgs {
 
 pub(super) async fn run(context: &mut Context, args: GetArgs) -> Result<Exit, Error> {
     let client = context.client().await?;
-    let volume = naming::volume(&client, &args.volume).await?;
+    let volume = resolve_name::volume(&client, &args.volume).await?;
     let record = client
         .get_volume(&volume.id)
         .await

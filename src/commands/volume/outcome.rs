@@ -1,6 +1,6 @@
 //! What a verb did to a volume, in one line with the command that comes next.
 
-use crate::commands::naming::Named;
+use crate::commands::shared::resolve_name::Named;
 use crate::output::control::visible;
 use crate::wire::volume::{READY, Volume};
 

@@ -2,7 +2,7 @@
 
 use super::outcome;
 use super::table::VOLUMES;
-use crate::commands::naming;
+use crate::commands::shared::resolve_name;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -40,7 +40,7 @@ pub(super) async fn run(context: &mut Context, args: UpdateArgs) -> Result<Exit,
         return Err(Error::usage("the new name is empty"));
     }
     let client = context.client().await?;
-    let volume = naming::volume(&client, &args.volume).await?;
+    let volume = resolve_name::volume(&client, &args.volume).await?;
     if args.credential.is_some() {
         let found = client
             .get_volume(&volume.id)
@@ -55,7 +55,7 @@ pub(super) async fn run(context: &mut Context, args: UpdateArgs) -> Result<Exit,
         }
     }
     let credentials_ref = match &args.credential {
-        Some(credential) => Some(naming::credential(&client, credential).await?.id),
+        Some(credential) => Some(resolve_name::credential(&client, credential).await?.id),
         None => None,
     };
     let change = UpdateVolumeRequest {

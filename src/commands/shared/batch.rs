@@ -2,7 +2,7 @@
 
 use futures_util::{StreamExt as _, stream};
 
-use super::naming::{Missing, Named};
+use super::resolve_name::{Missing, Named};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
@@ -49,14 +49,14 @@ pub(crate) fn resolve_targets(wanted: Vec<Result<Named, Missing>>) -> (Vec<Named
 /// Does it to each target. Results keep the order of the targets.
 pub(crate) async fn each<T>(
     context: &Context,
-    deed: Action,
+    action: Action,
     targets: Vec<Named>,
     act: impl AsyncFn(&Named) -> Result<T, Error>,
 ) -> Outcome<T> {
     let many = targets.len();
     let what = match targets.as_slice() {
-        [one] => format!("{} {}", deed.doing, one.label()),
-        _ => format!("{} {many} {}", deed.doing, deed.many),
+        [one] => format!("{} {}", action.doing, one.label()),
+        _ => format!("{} {many} {}", action.doing, action.many),
     };
     let spinner = context.ui.spinner(&what);
     let results = stream::iter(targets)
@@ -84,7 +84,7 @@ pub(crate) async fn each<T>(
 /// Reports each failure, in the order of the targets; the only one, or a count of them, becomes the command's error.
 pub(crate) fn finish(
     context: &Context,
-    deed: Action,
+    action: Action,
     done: usize,
     mut failures: Failures,
 ) -> Result<Exit, Error> {
@@ -115,8 +115,8 @@ pub(crate) fn finish(
     let message = format!(
         "{} of {total} {} could not be {}",
         failures.len(),
-        deed.many,
-        deed.done
+        action.many,
+        action.done
     );
     let error = combined(&failures, total, message);
     Err(match hint {

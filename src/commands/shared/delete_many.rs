@@ -1,7 +1,7 @@
 //! Deleting several things: ask, delete, tell what became of each.
 
-use super::naming::{Missing, Named};
-use super::several::{self, Action};
+use super::batch::{self, Action};
+use super::resolve_name::{Missing, Named};
 use crate::api;
 use crate::context::Context;
 use crate::error::{Error, Kind};
@@ -21,18 +21,18 @@ pub(crate) const fn of(one: &'static str, many: &'static str) -> Action {
 /// Deletes what was found after asking, and reports what was not. Ends with 9 where only some could be deleted.
 pub(crate) async fn delete(
     context: &mut Context,
-    deed: Action,
+    action: Action,
     wanted: Vec<Result<Named, Missing>>,
     ignore_not_found: bool,
     delete: impl AsyncFn(String) -> Result<Record<Deleted>, api::Error>,
 ) -> Result<Exit, Error> {
     let is_failure = |result: &Result<Named, Missing>| !matches!(result, Err(missing) if ignore_not_found && missing.is_absent());
     let (targets, mut failures) =
-        several::resolve_targets(wanted.into_iter().filter(is_failure).collect());
-    ask(context, deed, &targets)?;
-    let outcome = several::each(context, deed, targets, async |named| {
+        batch::resolve_targets(wanted.into_iter().filter(is_failure).collect());
+    ask(context, action, &targets)?;
+    let outcome = batch::each(context, action, targets, async |named| {
         match delete(named.id.clone()).await {
-            Ok(record) if record.value.is_refused() => Err(refused(deed, named)),
+            Ok(record) if record.value.is_refused() => Err(refused(action, named)),
             Ok(record) => Ok(Some(identified(record, named))),
             Err(error) if ignore_not_found && error.is_not_found() => Ok(None),
             Err(error) => Err(named.explain(error)),
@@ -50,7 +50,7 @@ pub(crate) async fn delete(
     if !context.options.dry_run {
         context.ui.deleted(deleted)?;
     }
-    several::finish(context, deed, done, failures)
+    batch::finish(context, action, done, failures)
 }
 
 /// The answer, with the id that was asked for where it has none.
@@ -61,25 +61,25 @@ fn identified(mut record: Record<Deleted>, named: &Named) -> Record<Deleted> {
     record
 }
 
-fn ask(context: &mut Context, deed: Action, targets: &[Named]) -> Result<(), Error> {
+fn ask(context: &mut Context, action: Action, targets: &[Named]) -> Result<(), Error> {
     let question = match targets {
         [] => return Ok(()),
         _ if context.settings.yes => return Ok(()),
-        [one] => format!("delete {} {}?", deed.one, one.label()),
+        [one] => format!("delete {} {}?", action.one, one.label()),
         many => {
             for named in many {
                 context.ui.status(&format!("  {}", named.label()));
             }
-            format!("delete these {} {}?", many.len(), deed.many)
+            format!("delete these {} {}?", many.len(), action.many)
         }
     };
     context.confirm(&question)
 }
 
-fn refused(deed: Action, named: &Named) -> Error {
+fn refused(action: Action, named: &Named) -> Error {
     let message = format!(
         "the API says that {} {} is not deleted",
-        deed.one,
+        action.one,
         named.label()
     );
     Error::new(Kind::Server, message).target(&named.id)

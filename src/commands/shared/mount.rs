@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use super::naming;
+use super::resolve_name;
 use crate::api::Client;
 use crate::error::Error;
 use crate::wire::vm::VolumeMount;
@@ -53,10 +53,13 @@ pub(crate) async fn find(client: &Client, mounts: &[MountText]) -> Result<Vec<Vo
         return Ok(Vec::new());
     }
     let words: Vec<String> = mounts.iter().map(|mount| mount.volume.clone()).collect();
-    let found = naming::volumes(client, &words).await?;
-    let mount = |(named, mount): (Result<naming::Named, naming::Missing>, &MountText)| {
+    let found = resolve_name::volumes(client, &words).await?;
+    let mount = |(named, mount): (
+        Result<resolve_name::Named, resolve_name::Missing>,
+        &MountText,
+    )| {
         Ok(VolumeMount {
-            volume_id: named.map_err(naming::Missing::into_error)?.id,
+            volume_id: named.map_err(resolve_name::Missing::into_error)?.id,
             mount_path: mount.path.clone(),
             read_only: mount.read_only,
         })

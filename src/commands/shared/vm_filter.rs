@@ -7,7 +7,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::glob;
-use super::naming::{self, Missing, Named};
+use super::resolve_name::{self, Missing, Named};
 use crate::api::vms::VmFilter;
 use crate::api::{self, Client};
 use crate::error::Error;
@@ -132,7 +132,7 @@ impl FilterOptions {
                 && !vms.iter().any(|vm| vm.value.has_status(asked))
         };
         let asked = self.status.iter().find(is_unknown)?;
-        let alike = naming::alike(asked, status::KNOWN.iter().copied());
+        let alike = resolve_name::alike(asked, status::KNOWN.iter().copied());
         let meant = match alike.first() {
             Some((_, known)) => format!("did you mean {known}?"),
             None => format!("those of the API are {}", status::KNOWN.join(", ")),
@@ -183,7 +183,7 @@ impl TargetOptions {
     /// The VMs that are meant, with one list at most: in the order of their words, or of their names where conditions choose.
     pub(crate) async fn find(&self, client: &Client) -> Result<Vec<Result<Named, Missing>>, Error> {
         if !self.vms.is_empty() {
-            return naming::vms(client, &self.vms).await;
+            return resolve_name::vms(client, &self.vms).await;
         }
         let mut vms = self.filter.list(client).await?;
         vms.sort_by(|left, right| left.value.name.cmp(&right.value.name));
@@ -215,7 +215,7 @@ impl TargetOptions {
         if self.vms.is_empty() {
             return Ok(None);
         }
-        let found = naming::vms(client, &self.vms).await?.into_iter();
+        let found = resolve_name::vms(client, &self.vms).await?.into_iter();
         let ids: Result<Vec<_>, _> = found
             .map(|named| named.map(|named| named.id).map_err(Missing::into_error))
             .collect();

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::firewall::{Mode, rule};
 use super::gib::gib;
-use super::mounting::{self, MountText};
-use super::naming::{self, Named};
+use super::mount::{self, MountText};
+use super::resolve_name::{self, Named};
 use super::ttl::TtlText;
-use super::{pairs, shortage, waiting};
+use super::{key_values, quota_hint, wait};
 use crate::api::wait::{Wait, Waited};
 use crate::api::{self, Client};
+use crate::commands::firewall::{Mode, rule};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::output::control::visible;
@@ -122,7 +122,7 @@ impl LaunchOptions {
         let mut request = self.given.request(client).await?;
         match &self.snapshot {
             Some(snapshot) => {
-                request.snapshot_id = Some(naming::snapshot(client, snapshot).await?.id);
+                request.snapshot_id = Some(resolve_name::snapshot(client, snapshot).await?.id);
             }
             None => {
                 let machine_type = self.machine_type.as_deref().unwrap_or(DEFAULT_TYPE);
@@ -147,8 +147,8 @@ impl LaunchOptions {
 impl GivenOptions {
     /// Checks what can be checked before anything is sent, and looks up the volumes: a request body without its source.
     pub(crate) async fn request(&self, client: &Client) -> Result<LaunchRequest, Error> {
-        let env_vars = pairs::environment(&self.env_file, &self.env)?;
-        let metadata = pairs::metadata(&self.metadata)?;
+        let env_vars = key_values::environment(&self.env_file, &self.env)?;
+        let metadata = key_values::metadata(&self.metadata)?;
         Ok(LaunchRequest {
             name: self.name.clone(),
             disk_gib: self.disk_gib,
@@ -156,7 +156,7 @@ impl GivenOptions {
             metadata: (!metadata.is_empty()).then_some(metadata),
             firewall: self.policy(),
             ttl: self.ttl.as_ref().map(|ttl| ttl.over(None)),
-            volumes: match mounting::find(client, &self.volumes).await? {
+            volumes: match mount::find(client, &self.volumes).await? {
                 none if none.is_empty() => None,
                 volumes => Some(volumes),
             },
@@ -196,7 +196,7 @@ pub(crate) async fn post(
     let _spinner = context.ui.spinner("launching");
     match client.launch_vm(request).await {
         Ok(vm) => Ok(vm),
-        Err(error) => Err(shortage::explain(client, request, lost_reply(error)).await),
+        Err(error) => Err(quota_hint::explain(client, request, lost_reply(error)).await),
     }
 }
 
@@ -247,7 +247,7 @@ pub(crate) fn running(
             );
             Err(Error::new(Kind::VmFailed, message).target(&vm.value.id))
         }
-        Waited::TimedOut(late) => Err(waiting::late(what, &late, limit, state)),
+        Waited::TimedOut(late) => Err(wait::late(what, &late, limit, state)),
     }
 }
 

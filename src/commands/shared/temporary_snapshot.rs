@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::naming::Named;
-use super::snapshot;
+use super::resolve_name::Named;
 use crate::api::{self, Client};
+use crate::commands::snapshot;
 use crate::error::{Error, Kind};
 use crate::output::control::visible;
 use crate::signal::Signals;
