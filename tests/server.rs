@@ -5,6 +5,7 @@ use snapbox::{assert_data_eq, str};
 use crate::common::scripted::{answer, json};
 use crate::common::{Home, Ran, Scripted};
 
+const ID: &str = "3f0c2a52-6a0f-4c8e-8a44-0b2b3a8a91d7";
 const VM: &str = r#"{"id":"3f0c2a52-6a0f-4c8e-8a44-0b2b3a8a91d7","name":"dev","orgId":"o","cpu":1,"memoryMiB":2048,"diskGiB":10,"status":"running","createdAt":"2026-01-02T03:04:05Z","new":{"field":[1.10,12345678901234567890123]}}"#;
 
 fn ran(answers: &[&str], arguments: &[&str]) -> (Scripted, Ran) {
@@ -131,6 +132,77 @@ fn the_key_is_never_sent_to_another_host() {
         assert!(ran.stderr.contains("which is not followed"), "{ran}");
     }
     assert_eq!(other.requests(), Vec::<String>::new());
+}
+
+#[test]
+fn a_log_holds_no_place_that_a_redirect_leads_to() {
+    let redirect = "HTTP/1.1 302 Found\r\nlocation: https://elsewhere.example/?token=s3cret\r\nx-shown: yes\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    let (_, ran) = ran(&[redirect], &["-vvv", "vm", "list"]);
+    assert!(ran.stderr.contains("location: [redacted]"), "{ran}");
+    assert!(ran.stderr.contains("x-shown: yes"), "{ran}");
+    assert!(!ran.to_string().contains("s3cret"), "{ran}");
+}
+
+#[test]
+fn a_service_is_deleted_again_until_the_server_has_done_it_and_three_times_at_most() {
+    let away = json("503 Service Unavailable", r#"{"error":"busy"}"#);
+    let away = away.replace("\r\n\r\n", "\r\nretry-after-ms: 1\r\n\r\n");
+    let list = json(
+        "200 OK",
+        r#"[{"name":"web","port":80,"h2c":false,"url":"https://w"}]"#,
+    );
+    let delete = &["service", "delete", ID, "web", "--yes"];
+    for (answers, code, tries) in [
+        (vec![&list, &away, &json("204 No Content", "")], 0, 2),
+        (vec![&list, &away], 1, 3),
+    ] {
+        let answers: Vec<&str> = answers.into_iter().map(String::as_str).collect();
+        let (server, ran) = ran(&answers, delete);
+        let deletes = lines(&server);
+        let deletes = deletes.iter().filter(|line| line.starts_with("DELETE "));
+        assert_eq!((ran.code, deletes.count()), (code, tries), "{ran}");
+    }
+}
+
+#[test]
+fn a_snapshot_is_waited_for_until_it_is_ready_or_cannot_be() {
+    let says = |status: &str| {
+        json(
+            "200 OK",
+            &format!(
+                r#"{{"id":"5d0c2a52-6a0f-4c8e-8a44-0b2b3a8a91d7","name":"s","status":"{status}"}}"#
+            ),
+        )
+    };
+    for (last, code, said) in [
+        ("ready", 0, "which is ready"),
+        ("error", 1, "failed: its status is error"),
+    ] {
+        let answers = [says("creating"), says("creating"), says(last)];
+        let answers = answers.each_ref().map(String::as_str);
+        let create = &["snapshot", "create", ID, "--name", "s", "--wait"];
+        let (server, ran) = ran(&answers, create);
+        assert_eq!(ran.code, code, "{ran}");
+        assert!(ran.to_string().contains(said), "{ran}");
+        assert_eq!(
+            lines(&server)[1..],
+            [
+                "GET /v1/snapshots/5d0c2a52-6a0f-4c8e-8a44-0b2b3a8a91d7 HTTP/1.1",
+                "GET /v1/snapshots/5d0c2a52-6a0f-4c8e-8a44-0b2b3a8a91d7 HTTP/1.1"
+            ]
+        );
+    }
+}
+
+#[test]
+fn health_without_a_key_asks_one_question_and_with_a_key_another_that_needs_it() {
+    let healthy = json("200 OK", r#"{"status":"ok"}"#);
+    let server = Scripted::new(&[&healthy]);
+    let keyless = Home::new().set("FASTVM_BASE_URL", server.url());
+    let asked = keyless.run(&["health", "-o", "json"]);
+    assert_eq!((asked.code, server.requests().len()), (0, 1), "{asked}");
+    let (server, ran) = ran(&[&healthy], &["health", "-o", "json"]);
+    assert_eq!((ran.code, server.requests().len()), (0, 2), "{ran}");
 }
 
 #[test]

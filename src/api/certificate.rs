@@ -8,6 +8,9 @@ use rustls::CertificateError;
 /// What is said of a server that answers in another protocol.
 pub(crate) const NO_TLS: &str = "the server does not speak TLS";
 
+/// What the verifier calls a certificate that may sign others, where one of a server is due.
+const CA_AS_SERVER: &str = "CaUsedAsEndEntity";
+
 /// The TLS failure inside a failed request, in words.
 pub(crate) fn failure_in(error: &(dyn Error + 'static)) -> Option<String> {
     let mut cause = Some(error);
@@ -50,7 +53,51 @@ fn words(error: &rustls::Error) -> String {
         CertificateError::Revoked => "its certificate is revoked",
         CertificateError::BadEncoding => "its certificate cannot be read",
         CertificateError::BadSignature => "its certificate has a bad signature",
-        _ => "its certificate is not accepted",
+        CertificateError::Other(reason) if reason.to_string() == CA_AS_SERVER => {
+            "its certificate is that of a CA, as a self-signed one is; use one that a CA signed, and name the CA in SSL_CERT_FILE"
+        }
+        other => return format!("its certificate is not accepted ({other})"),
     }
     .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::OtherError;
+    use std::sync::Arc;
+
+    /// As the verifier names it; the type is private to it.
+    #[derive(Debug, thiserror::Error)]
+    #[error("CaUsedAsEndEntity")]
+    struct CaUsedAsEndEntity;
+
+    #[test]
+    fn each_fault_of_a_certificate_has_its_own_words() {
+        use CertificateError as Problem;
+        for (problem, expected) in [
+            (Problem::Expired, "has expired"),
+            (Problem::NotValidYet, "is the clock of this machine right?"),
+            (Problem::NotValidForName, "is for another name"),
+            (Problem::UnknownIssuer, "signed by nobody that this machine"),
+            (Problem::Revoked, "is revoked"),
+            (Problem::BadEncoding, "cannot be read"),
+            (Problem::BadSignature, "has a bad signature"),
+            (
+                Problem::Other(OtherError(Arc::new(CaUsedAsEndEntity))),
+                "as a self-signed one is",
+            ),
+            (
+                Problem::ApplicationVerificationFailure,
+                "is not accepted (ApplicationVerificationFailure)",
+            ),
+        ] {
+            // as it comes: inside an I/O error
+            let failure = rustls::Error::InvalidCertificate(problem);
+            let said = failure_in(&io::Error::other(failure)).unwrap();
+            assert!(said.starts_with("its certificate "), "{said}");
+            assert!(said.contains(expected), "{said}");
+        }
+        assert_eq!(failure_in(&io::Error::other("reset")), None);
+    }
 }

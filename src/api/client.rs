@@ -183,3 +183,24 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
             .parse::<std::net::IpAddr>()
             .is_ok_and(|address| address.is_loopback())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_addresses_of_this_machine_are_local() {
+        for (url, expected) in [
+            ("http://localhost:1", true),
+            ("http://127.9.0.1", true),
+            ("https://[::1]:8443", true),
+            ("http://localhost.example", false),
+            ("http://10.0.0.1", false),
+            ("http://[::2]", false),
+            ("https://api.fastvm.org", false),
+            ("data:text", false),
+        ] {
+            assert_eq!(is_loopback(&url.parse().unwrap()), expected, "{url}");
+        }
+    }
+}

@@ -309,6 +309,80 @@ mod tests {
     }
 
     #[test]
+    fn an_error_says_whether_to_ask_again_and_whether_something_was_done() {
+        let server = || "http://h".to_owned();
+        let status = |code, retryable| Error::Status {
+            status: StatusCode::from_u16(code).unwrap(),
+            message: "m".to_owned(),
+            request_id: None,
+            retryable,
+            key_source: "k".to_owned(),
+        };
+        let (reason, limit) = (server, server);
+        for (error, may_pass, unknown, kind) in [
+            (
+                Error::Connect {
+                    server: server(),
+                    reason: reason(),
+                },
+                true,
+                false,
+                Kind::Network,
+            ),
+            (
+                Error::Broken {
+                    server: server(),
+                    reason: reason(),
+                },
+                true,
+                true,
+                Kind::Network,
+            ),
+            (
+                Error::TimedOut {
+                    server: server(),
+                    limit: limit(),
+                },
+                true,
+                true,
+                Kind::Network,
+            ),
+            (
+                Error::Stalled {
+                    server: server(),
+                    limit: limit(),
+                },
+                true,
+                false,
+                Kind::Network,
+            ),
+            (
+                Error::Tls {
+                    server: server(),
+                    reason: reason(),
+                },
+                false,
+                false,
+                Kind::Tls,
+            ),
+            (Error::StreamLost, false, false, Kind::StreamLost),
+            (status(503, true), true, true, Kind::Server),
+            (status(500, false), false, true, Kind::Server),
+            (status(408, true), true, false, Kind::Network),
+            (status(409, false), false, false, Kind::Conflict),
+            (status(418, false), false, false, Kind::Invalid),
+            (status(429, true), true, false, Kind::RateLimited),
+        ] {
+            let shown = format!("{error:?}");
+            assert_eq!(error.may_pass(), may_pass, "{shown}");
+            assert!(!error.is_not_found(), "{shown}");
+            assert_eq!(error.leaves_the_outcome_unknown(), unknown, "{shown}");
+            assert_eq!(Failure::from(error).kind(), kind, "{shown}");
+        }
+        assert!(status(404, false).is_not_found());
+    }
+
+    #[test]
     fn html_is_cut_to_its_words() {
         let page = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>";
         assert_eq!(

@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn names_are_plain_words() {
-        for good in ["prod", "eu-1", "a.b_c", "9"] {
+        for good in ["prod", "eu-1", "a.b_c", "9", &"x".repeat(64)] {
             assert_eq!(check_name(good), Ok(()));
         }
         for bad in [

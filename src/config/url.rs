@@ -191,6 +191,9 @@ mod tests {
             "https://u:p4ss@h",
             "it must not contain a user name or password",
         );
+        for slashes in ["https:///u@h", "https:///u:p4ss@h", "https:///:p4ss@h"] {
+            refused(slashes, "it must not contain a user name or password");
+        }
         refused("u:p4ss@h", "it needs a scheme: try https://…");
         refused(
             "https://h/?key=1",

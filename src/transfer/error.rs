@@ -223,3 +223,21 @@ fn tail(stderr: &str) -> String {
         format!(": {stderr}")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_counted_and_the_first_ten_are_listed() {
+        let paths = |count| (0..count).map(|n| PathBuf::from(format!("p{n}"))).collect();
+        let shown = |count| Error::Changed(paths(count)).to_string();
+        assert!(shown(1).contains("1 path "), "{}", shown(1));
+        assert!(shown(10).ends_with("p8, p9"), "{}", shown(10));
+        assert!(shown(11).ends_with("p9, …"), "{}", shown(11));
+        assert!(shown(11).contains("11 paths "), "{}", shown(11));
+        assert_eq!(more_paths(0), "");
+        assert_eq!(more_paths(1), ", and so at 1 more path");
+        assert_eq!(more_paths(2), ", and so at 2 more paths");
+    }
+}

@@ -1,8 +1,9 @@
 //! What an API, a storage or a network does wrong, and what must not leak meanwhile.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 
@@ -383,6 +384,114 @@ fn a_certificate_that_is_wrong_is_7_and_the_key_stays_here() {
         assert!(
             !String::from_utf8_lossy(&heard.stdout).contains(KEY),
             "{name}"
+        );
+    }
+}
+
+/// What `openssl` must do for a test, in a folder.
+fn openssl(folder: &Path, arguments: &[&str]) {
+    let done = Command::new("openssl")
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{arguments:?}: {done:?}");
+}
+
+/// T39.
+#[test]
+fn a_server_whose_certificate_a_ca_signed_is_used_and_a_self_signed_one_says_what_to_do() {
+    if lacks("openssl") {
+        return;
+    }
+    let home = Home::new();
+    let name = "subjectAltName=DNS:localhost";
+    let request = [
+        "req", "-newkey", "rsa:2048", "-nodes", "-keyout", "key", "-subj",
+    ];
+    let make = |rest: &[&str]| openssl(home.path(), &[&request[..], rest].concat());
+    make(&["/CN=ca", "-x509", "-days", "2", "-out", "ca.pem"]);
+    fs::rename(home.join("key"), home.join("ca.key")).unwrap();
+    make(&[
+        "/CN=localhost",
+        "-x509",
+        "-days",
+        "2",
+        "-addext",
+        name,
+        "-out",
+        "self.pem",
+    ]);
+    fs::rename(home.join("key"), home.join("self.key")).unwrap();
+    make(&["/CN=localhost", "-out", "asked.pem"]);
+    fs::rename(home.join("key"), home.join("signed.key")).unwrap();
+    fs::write(home.join("extensions"), name).unwrap();
+    openssl(
+        home.path(),
+        &[
+            "x509",
+            "-req",
+            "-in",
+            "asked.pem",
+            "-CA",
+            "ca.pem",
+            "-CAkey",
+            "ca.key",
+            "-CAcreateserial",
+            "-days",
+            "2",
+            "-extfile",
+            "extensions",
+            "-out",
+            "signed.pem",
+        ],
+    );
+    fs::create_dir(home.join("v1")).unwrap();
+    let answer = "HTTP/1.0 200 OK\r\ncontent-type: application/json\r\n\r\n[]";
+    fs::write(home.join("v1/vms"), answer).unwrap();
+    for (certificate, trusted, code, said) in [
+        ("signed", "ca.pem", 0, "[]\n--- exit 0"),
+        (
+            "signed",
+            "self.pem",
+            7,
+            "signed by nobody that this machine trusts",
+        ),
+        ("self", "self.pem", 7, "use one that a CA signed"),
+    ] {
+        let (pem, key) = (format!("{certificate}.pem"), format!("{certificate}.key"));
+        let mut server = Command::new("openssl")
+            .args([
+                "s_server", "-HTTP", "-accept", "0", "-cert", &pem, "-key", &key,
+            ])
+            .current_dir(home.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // It says where it listens: `ACCEPT 0.0.0.0:1234`.
+        let mut said_there = BufReader::new(server.stdout.take().unwrap()).lines();
+        let port = said_there
+            .find_map(|line| {
+                Some(
+                    line.unwrap()
+                        .strip_prefix("ACCEPT ")?
+                        .rsplit_once(':')?
+                        .1
+                        .to_owned(),
+                )
+            })
+            .unwrap();
+        let ran = Home::with_server(&format!("https://localhost:{port}"))
+            .set("SSL_CERT_FILE", home.join(trusted).to_str().unwrap())
+            .run(&["vm", "list", "-o", "json", "--retries", "0"]);
+        server.kill().unwrap();
+        server.wait().unwrap();
+        assert_eq!(ran.code, code, "{certificate} {trusted}\n{ran}");
+        assert!(
+            ran.to_string().contains(said),
+            "{certificate} {trusted}\n{ran}"
         );
     }
 }

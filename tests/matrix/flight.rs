@@ -130,9 +130,15 @@ fn a_download_that_is_cut_once_goes_on_where_it_was() {
     for at in [body, body + 1, body + LARGE as u64 / 2, total - 1] {
         for how in [Break::Cut, Break::Reset] {
             fs::write(home.join("down"), "old").unwrap();
+            let before = proxy.moved(Way::Down);
             proxy.break_after(Way::Down, at, how);
             let ran = home.run(&["cp", "--compress", "none", "dev:/root/big", "down"]);
             let got = fs::read(home.join("down")).unwrap();
+            if how == Break::Cut {
+                // What came before the cut is not sent again.
+                let moved = proxy.moved(Way::Down) - before;
+                assert!(moved < total + LARGE as u64 / 4, "{at} {moved}\n{ran}");
+            }
             if ran.code == 0 {
                 assert!(got == fs::read(home.join("big")).unwrap(), "{at} {how:?}");
             } else {

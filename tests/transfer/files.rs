@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use fastvm::transfer::{DownloadTarget, Error, Settings, UploadSource};
+use fastvm::transfer::{DownloadTarget, Error, Settings, Summary, UploadSource};
 
 use super::world::{KINDS, World, noise};
 
@@ -33,15 +33,23 @@ fn assert_file(path: &std::path::Path, content: &[u8], mode: u32, time: SystemTi
     );
 }
 
+/// Noise does not shrink, so as many bytes as it has cross the network.
+pub(crate) fn assert_one_file(summary: &Summary, bytes: u64) {
+    let counts = (summary.files, summary.folders, summary.bytes);
+    assert_eq!(counts, (1, 0, bytes), "{summary:?}");
+    assert!(summary.wire_bytes >= bytes, "{summary:?}");
+}
+
 #[tokio::test]
 async fn a_small_file_goes_up_and_down_in_one_command_each() {
     for kind in KINDS {
         let world = World::new(kind);
         let time = write(&world.local("a"), b"hello\n", 0o755);
         let summary = world.upload(&["a"], "new/deep/b").await.unwrap();
-        assert_eq!((summary.files, summary.bytes), (1, 6));
+        assert_one_file(&summary, 6);
         assert_file(&world.remote("new/deep/b"), b"hello\n", 0o755, time, kind);
-        world.download(&["new/deep/b"], "x/y").await.unwrap();
+        let summary = world.download(&["new/deep/b"], "x/y").await.unwrap();
+        assert_one_file(&summary, 6);
         assert_file(&world.local("x/y"), b"hello\n", 0o755, time, kind);
         assert_eq!(world.guest.execs.load(Ordering::SeqCst), 2);
         assert_eq!(world.store.presigns.load(Ordering::SeqCst), 0);
@@ -55,7 +63,8 @@ async fn a_large_file_goes_up_and_down_by_the_storage() {
     for kind in KINDS {
         let world = World::new(kind);
         let time = write(&world.local("big"), &content, 0o640);
-        world.upload(&["big"], "big").await.unwrap();
+        let summary = world.upload(&["big"], "big").await.unwrap();
+        assert_one_file(&summary, 3_000_000);
         assert_file(&world.remote("big"), &content, 0o640, time, kind);
         assert_eq!(
             world.guest.fetches.load(Ordering::SeqCst),
@@ -63,10 +72,11 @@ async fn a_large_file_goes_up_and_down_by_the_storage() {
             "{kind}"
         );
         fs::write(world.local("copy"), "old").unwrap();
-        world
+        let summary = world
             .download(&["big"], "copy")
             .await
             .unwrap_or_else(|error| panic!("{kind}: {error}"));
+        assert_one_file(&summary, 3_000_000);
         assert_file(&world.local("copy"), &content, 0o640, time, kind);
         world.assert_tidy();
     }
@@ -202,13 +212,14 @@ async fn streams_are_raw_bytes_of_any_length() {
             let world = World::new(kind);
             let content = noise(length);
             let source = UploadSource::Stream(Box::new(std::io::Cursor::new(content.clone())));
-            world.send(source, "x", Settings::default()).await.unwrap();
+            let summary = world.send(source, "x", Settings::default()).await.unwrap();
+            assert_one_file(&summary, length as u64);
             assert!(
                 fs::read(world.remote("x")).unwrap() == content,
                 "{kind} {length}"
             );
             let sink = Sink::default();
-            world
+            let summary = world
                 .receive(
                     &["x"],
                     DownloadTarget::Stream(Box::new(sink.clone())),
@@ -216,6 +227,7 @@ async fn streams_are_raw_bytes_of_any_length() {
                 )
                 .await
                 .unwrap();
+            assert_one_file(&summary, length as u64);
             assert!(*sink.0.lock().unwrap() == content, "{kind} {length}");
             world.assert_tidy();
         }
@@ -228,7 +240,7 @@ async fn a_folder_to_a_stream_is_a_tar() {
     fs::create_dir_all(world.remote("d/e")).unwrap();
     fs::write(world.remote("d/e/f"), noise(400_000)).unwrap();
     let sink = Sink::default();
-    world
+    let summary = world
         .receive(
             &["d"],
             DownloadTarget::Stream(Box::new(sink.clone())),
@@ -237,6 +249,10 @@ async fn a_folder_to_a_stream_is_a_tar() {
         .await
         .unwrap();
     let bytes = sink.0.lock().unwrap().clone();
+    // What the archive holds, and how long it is.
+    let counts = (summary.files, summary.bytes);
+    assert_eq!(counts, (3, bytes.len() as u64), "{summary:?}");
+    assert!(summary.wire_bytes > 0, "{summary:?}");
     let mut names: Vec<_> = tar::Archive::new(&bytes[..])
         .entries()
         .unwrap()

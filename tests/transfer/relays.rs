@@ -254,3 +254,20 @@ async fn a_folder_that_changes_beside_a_file_is_named_once() {
     assert_eq!(skipped, [Path::new("empty"), Path::new("private/key")]);
     assert!(to.remote("new/hard").exists() && !to.remote("new/private/key").exists());
 }
+
+#[tokio::test]
+async fn what_changes_once_is_sent_again() {
+    let (from, to) = (World::new("gnu"), World::new("gnu"));
+    make_tree(&from);
+    let told = from.root.path().join("told").display().to_string();
+    from.wrap_tar(
+        "",
+        &format!(
+            "if [ ! -e {told} ]; then : > {told}; echo 'tar: ./private/key: file changed as we read it' >&2; code=1; fi"
+        ),
+    );
+    let summary = copy(&from, "tree", &to, "new").await.unwrap();
+    assert_eq!(summary.skipped, []);
+    let there = seen("gnu", &to.remote("new"));
+    assert_eq!(there, seen("gnu", &from.remote("tree")));
+}

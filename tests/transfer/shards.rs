@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use fastvm::transfer::{
-    Cleanup, Error, Incomplete, Journal, Settings, Shards, SkipReason, Skipped,
+    Cleanup, Error, Incomplete, Journal, Settings, Shards, SkipReason, Skipped, Summary,
 };
 
 use super::trees::rich;
@@ -130,15 +130,25 @@ async fn several_sources_and_an_empty_target_root_work_in_shards() {
     world.assert_tidy();
 }
 
+/// The whole file counts, holes and all; on the wire is what is not a hole.
+fn assert_summary(summary: &Summary, source: &Path) {
+    let size = fs::metadata(source).unwrap().len();
+    let counts = (summary.files, summary.folders, summary.bytes);
+    assert_eq!(counts, (1, 0, size), "{summary:?}");
+    assert!(summary.wire_bytes > 200_000, "{summary:?}");
+    assert_eq!((summary.continued, summary.continued_bytes), (0, 0));
+}
+
 #[tokio::test]
 async fn a_big_file_goes_in_parts() {
     for kind in KINDS {
         let world = world(kind);
         for source in ["src/big", "src/z/holes"] {
-            world
+            let summary = world
                 .upload_with(&[source], "deep/copy", small())
                 .await
                 .unwrap_or_else(|error| panic!("{kind}: {error}"));
+            assert_summary(&summary, &world.local(source));
             let (one, other) = (world.local(source), world.remote("deep/copy"));
             assert!(fs::read(&one).unwrap() == fs::read(&other).unwrap());
             let (one, other) = (fs::metadata(one).unwrap(), fs::metadata(other).unwrap());
@@ -217,10 +227,11 @@ async fn a_big_file_comes_in_parts() {
     for kind in KINDS {
         let world = world(kind);
         for source in ["src/big", "src/z/holes"] {
-            world
+            let summary = world
                 .download_with(&[source], "deep/copy", small())
                 .await
                 .unwrap_or_else(|error| panic!("{kind}: {error}"));
+            assert_summary(&summary, &world.remote(source));
             let (one, other) = (world.remote(source), world.local("deep/copy"));
             assert!(fs::read(&one).unwrap() == fs::read(&other).unwrap());
             let (one, other) = (fs::metadata(one).unwrap(), fs::metadata(other).unwrap());
@@ -292,14 +303,7 @@ async fn every_command_of_a_copy_in_shards_may_fail_and_nothing_is_left() {
                 matches!(result, Err(Error::Guest { code: 1, .. })),
                 "{result:?}"
             );
-            // Threads that were unpacking see the end a moment later, and the last one tidies up.
-            for _ in 0..200 {
-                if world.is_tidy() {
-                    break;
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-            world.assert_tidy_ends();
+            assert_tidy_soon(&world).await;
             *world.guest.after_exec.lock().unwrap() = None;
             let (from, to) = if up {
                 world.upload_with(&["src"], "new", small()).await.unwrap();
@@ -578,6 +582,27 @@ async fn what_changed_since_is_not_taken_for_what_arrived() {
 }
 
 #[tokio::test]
+async fn what_changes_once_while_it_comes_is_read_again() {
+    for settings in [small(), Settings::default()] {
+        let world = world("gnu");
+        let told = world.root.path().join("told").display().to_string();
+        world.wrap_tar(
+            "",
+            &format!(
+                "if [ ! -e {told} ]; then : > {told}; echo 'tar: ./m/one/f3: file changed as we read it' >&2; code=1; fi"
+            ),
+        );
+        let copy = world.download_with(&["src"], "new", settings).await;
+        assert_eq!(copy.unwrap().skipped, []);
+        assert_same(
+            &snapshot(&world.local("new")),
+            &expected("gnu", &world.remote("src")),
+        );
+        world.assert_tidy();
+    }
+}
+
+#[tokio::test]
 async fn what_changes_all_the_time_is_left_out_with_its_other_names() {
     for settings in [small(), Settings::default()] {
         let world = world("gnu");
@@ -706,4 +731,60 @@ async fn a_large_file_that_is_emptied_while_it_comes_is_empty_and_one_that_vanis
     }
     assert_same(&got, &expected);
     world.assert_tidy();
+}
+
+/// Threads that were writing see the end of a copy a moment later, and the last one tidies up.
+async fn assert_tidy_soon(world: &World) {
+    for _ in 0..200 {
+        if world.is_tidy() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    world.assert_tidy_ends();
+}
+
+#[tokio::test]
+async fn a_large_file_that_changes_all_the_time_is_named_and_left_out_if_that_is_wanted() {
+    let keep_going = || Settings {
+        incomplete: Incomplete::KeepGoing,
+        ..small()
+    };
+    // It grows, or it is written over.
+    for (source, settings, grows) in [
+        ("src", small(), true),
+        ("src/m/large", small(), false),
+        ("src", keep_going(), false),
+    ] {
+        let world = world("gnu");
+        let large = world.remote("src/m/large");
+        fs::write(&large, noise(500_001)).unwrap();
+        *world.guest.after_exec.lock().unwrap() = Some(Box::new(move |output| {
+            if output.stdout.starts_with(b"before 5000") {
+                let file = fs::File::options().write(true).open(&large).unwrap();
+                let at = if grows {
+                    file.metadata().unwrap().len()
+                } else {
+                    0
+                };
+                file.write_all_at(b"+", at).unwrap();
+            }
+        }));
+        let keeps_going = settings.incomplete == Incomplete::KeepGoing;
+        match world.download_with(&[source], "new", settings).await {
+            Err(Error::Changed(paths)) if !keeps_going => assert_eq!(paths.len(), 1, "{source}"),
+            Ok(summary) if keeps_going => {
+                let [skipped] = &summary.skipped[..] else {
+                    panic!("{summary:?}");
+                };
+                assert_eq!(
+                    (skipped.path.as_path(), skipped.reason),
+                    (Path::new("m/large"), SkipReason::Changed)
+                );
+                assert!(!world.local("new/m/large").exists());
+            }
+            other => panic!("{source}: {other:?}"),
+        }
+        assert_tidy_soon(&world).await;
+    }
 }

@@ -540,3 +540,25 @@ async fn several_sources_are_mirrored_each_by_itself() {
         world.assert_tidy();
     }
 }
+
+#[tokio::test]
+async fn a_rule_for_folders_leaves_files_of_that_name_in() {
+    for way in WAYS {
+        let world = World::new("gnu");
+        let (from, to) = (world.from(way), world.to(way));
+        fs::create_dir_all(from.join("one/cache")).unwrap();
+        fs::create_dir_all(from.join("two")).unwrap();
+        fs::write(from.join("one/cache/inside"), "x").unwrap();
+        fs::write(from.join("two/cache"), "x").unwrap();
+        let settings = Settings {
+            filter: Filter::new(&[], &["cache/".to_owned()], &[]).unwrap(),
+            ..Settings::default()
+        };
+        world.sync_with(way, SYNC, settings).await.unwrap();
+        assert!(
+            to.join("one").is_dir() && to.join("two/cache").is_file(),
+            "{way:?}"
+        );
+        assert!(!to.join("one/cache").exists(), "{way:?}");
+    }
+}

@@ -248,32 +248,45 @@ async fn sockets_pipes_and_devices_are_left_out_and_counted() {
 
 #[tokio::test]
 async fn kinds_that_clash_are_found_before_anything_moves() {
+    let folder = |path: &Path| fs::create_dir(path).unwrap();
+    let file = |path: &Path| fs::write(path, b"old").unwrap();
+    let link = |path: &Path| symlink("nowhere", path).unwrap();
+    let clashes: [(&str, fn(&Path)); 4] = [
+        ("z", folder),
+        ("folder", file),
+        ("folder", link),
+        ("folder/inner", folder),
+    ];
     for kind in ["gnu", "busybox"] {
-        let world = World::new(kind);
-        for (here, there) in [
-            (world.local("src"), world.remote("dst")),
-            (world.remote("src"), world.local("dst")),
-        ] {
-            fs::create_dir_all(here.join("folder")).unwrap();
-            fs::write(here.join("a"), b"new").unwrap();
-            fs::write(here.join("z"), b"new").unwrap();
-            fs::create_dir_all(there.join("z")).unwrap();
-            fs::write(there.join("a"), b"old").unwrap();
-            fs::write(there.join("folder"), b"old").unwrap();
+        for (name, make) in clashes {
+            let world = World::new(kind);
+            for (here, there) in [
+                (world.local("src"), world.remote("dst")),
+                (world.remote("src"), world.local("dst")),
+            ] {
+                fs::create_dir_all(here.join("folder")).unwrap();
+                fs::create_dir(&there).unwrap();
+                for path in ["a", "z", "folder/inner"] {
+                    fs::write(here.join(path), b"new").unwrap();
+                }
+                fs::write(there.join("a"), b"old").unwrap();
+                fs::create_dir_all(there.join(name).parent().unwrap()).unwrap();
+                make(&there.join(name));
+            }
+            let before = (
+                snapshot(&world.remote("dst")),
+                snapshot(&world.local("dst")),
+            );
+            let copies = [
+                world.upload(&["src"], "dst").await,
+                world.download(&["src"], "dst").await,
+            ];
+            for copy in copies {
+                let is_clash = matches!(copy, Err(fastvm::transfer::Error::Conflict { .. }));
+                assert!(is_clash, "{kind} {name}: {copy:?}");
+            }
+            assert_same(&snapshot(&world.remote("dst")), &before.0);
+            assert_same(&snapshot(&world.local("dst")), &before.1);
         }
-        let before = (
-            snapshot(&world.remote("dst")),
-            snapshot(&world.local("dst")),
-        );
-        assert!(matches!(
-            world.upload(&["src"], "dst").await,
-            Err(fastvm::transfer::Error::Conflict { .. })
-        ));
-        assert!(matches!(
-            world.download(&["src"], "dst").await,
-            Err(fastvm::transfer::Error::Conflict { .. })
-        ));
-        assert_same(&snapshot(&world.remote("dst")), &before.0);
-        assert_same(&snapshot(&world.local("dst")), &before.1);
     }
 }

@@ -451,6 +451,10 @@ fn limits_come_from_options_or_variables_and_bad_ones_are_named() {
         (case.settings().timeout, case.settings().retries),
         (Duration::from_secs(9), 0)
     );
+    for (text, expected) in [("0", false), (" Off ", false), ("no", false), ("YES", true)] {
+        case.environment.no_input = Some(text.into());
+        assert_eq!(case.settings().no_input, expected, "{text}");
+    }
     case.environment.no_input = Some("perhaps".into());
     assert_eq!(
         case.resolve().unwrap_err().to_string(),

@@ -24,7 +24,12 @@ const LIMITS: Limits = Limits {
 struct Tar(Vec<u8>);
 
 impl Tar {
-    fn add(mut self, name: &str, shape: Shape<'_>, content: &[u8]) -> Self {
+    fn add(self, name: &str, shape: Shape<'_>, content: &[u8]) -> Self {
+        self.add_at(5, name, shape, content)
+    }
+
+    /// A member whose time has so many nanoseconds: any but 0 go into an extension header of its own.
+    fn add_at(mut self, nanos: u32, name: &str, shape: Shape<'_>, content: &[u8]) -> Self {
         let head = Head {
             name: name.as_bytes(),
             shape,
@@ -32,7 +37,7 @@ impl Tar {
             size: content.len() as u64,
             modified: Mtime {
                 seconds: 1_700_000_000,
-                nanos: 5,
+                nanos,
             },
         };
         head.write(&mut self.0, TarDialect::Gnu).unwrap();
@@ -43,6 +48,11 @@ impl Tar {
 
     fn file(self, name: &str, content: &[u8]) -> Self {
         self.add(name, Shape::File, content)
+    }
+
+    /// A file without an extension header of its own, to stand behind others.
+    fn untimed(self, name: &str, content: &[u8]) -> Self {
+        self.add_at(0, name, Shape::File, content)
     }
 
     fn folder(self, name: &str) -> Self {
@@ -59,11 +69,8 @@ impl Tar {
 
     /// A member of any kind, as it is written.
     fn raw(mut self, kind: u8, size_field: &[u8; 12], content: &[u8]) -> Self {
-        let at = self.0.len();
-        self = self.file("raw", b"");
-        // The time's record comes first.
-        let header = self.0.len() - 512;
-        assert!(header >= at);
+        let header = self.0.len();
+        self = self.untimed("raw", b"");
         self.0[header + 124..header + 136].copy_from_slice(size_field);
         self.0[header + 156] = kind;
         self.0[header + 148..header + 156].fill(b' ');
@@ -127,19 +134,30 @@ fn ways_out_are_refused() {
     huge[0] = 0x80;
     huge[4..].copy_from_slice(&i64::MAX.to_be_bytes());
     let long = "d/".repeat(300) + "x";
-    let table: Vec<(&str, Vec<u8>)> = vec![
-        ("upwards", Tar::default().file("../outside/x", b"x").end()),
+    let name = b"12 path=abc\n";
+    let table: Vec<(&str, Vec<u8>, &str)> = vec![
+        (
+            "upwards",
+            Tar::default().file("../outside/x", b"x").end(),
+            "its name leads upwards",
+        ),
         (
             "upwards in the middle",
             Tar::default().file("a/../../outside/x", b"x").end(),
+            "its name leads upwards",
         ),
-        ("absolute", Tar::default().file("/tmp/x", b"x").end()),
+        (
+            "absolute",
+            Tar::default().file("/tmp/x", b"x").end(),
+            "its name is absolute",
+        ),
         (
             "through a link",
             Tar::default()
                 .link("s", "../outside")
                 .file("s/x", b"x")
                 .end(),
+            "it is a folder and something else",
         ),
         (
             "through two links",
@@ -148,10 +166,12 @@ fn ways_out_are_refused() {
                 .link("b", "../outside")
                 .file("a/x", b"x")
                 .end(),
+            "it is a folder and something else",
         ),
         (
             "folder over a link",
             Tar::default().link("s", "../outside").folder("s").end(),
+            "it is there twice",
         ),
         (
             "file over a link",
@@ -159,84 +179,166 @@ fn ways_out_are_refused() {
                 .link("s", "../outside/file")
                 .file("s", b"x")
                 .end(),
+            "it is there twice",
         ),
         (
             "link over a folder",
             Tar::default().folder("s").link("s", "../outside").end(),
+            "it is there twice",
         ),
         (
             "file twice",
             Tar::default().file("s", b"1").file("s", b"2").end(),
+            "it is there twice",
         ),
         (
             "hard link to outside",
             Tar::default().hard_link("h", "../outside/file").end(),
+            "it links to a file, and its name leads upwards",
         ),
         (
             "hard link to nothing",
             Tar::default().hard_link("h", "nothing").end(),
+            "it is another name of a file that is not in the archive",
         ),
         (
             "hard link to a folder",
             Tar::default().folder("d").hard_link("h", "d").end(),
+            "it is another name of a file that is not in the archive",
         ),
         (
             "below a file",
             Tar::default().file("f", b"x").file("f/x", b"x").end(),
+            "it is a folder and something else",
         ),
-        ("file as root", Tar::default().file(".", b"x").end()),
-        ("too deep", Tar::default().file(&long, b"x").end()),
+        (
+            "file as root",
+            Tar::default().file(".", b"x").end(),
+            "it stands where the folder itself should",
+        ),
+        (
+            "too deep",
+            Tar::default().file(&long, b"x").end(),
+            "it lies deeper than 256 folders",
+        ),
         (
             "negative size",
             Tar::default().raw(b'0', &negative, b"").end(),
+            "its size is negative",
         ),
-        ("huge size", Tar::default().raw(b'0', &huge, b"").end()),
+        (
+            "huge size",
+            Tar::default().raw(b'0', &huge, b"").end(),
+            "there are more bytes than the VM announced",
+        ),
         (
             "folder with content",
             Tar::default().raw(b'5', &octal(512), &[1; 512]).end(),
+            "it has content but is not a file",
         ),
-        ("old sparse", Tar::default().raw(b'S', &octal(0), b"").end()),
+        (
+            "old sparse",
+            Tar::default().raw(b'S', &octal(0), b"").end(),
+            "it is of an unknown kind",
+        ),
         (
             "multi volume",
             Tar::default().raw(b'M', &octal(0), b"").end(),
+            "it is of an unknown kind",
         ),
         (
             "huge extension",
             Tar::default()
                 .raw(b'x', &octal(1 << 20), &[b'1'; 1 << 20])
-                .file("f", b"")
+                .untimed("f", b"")
                 .end(),
+            "it is larger than 64 KiB",
         ),
         (
             "malformed record",
             Tar::default()
                 .raw(b'x', &octal(5), b"9 a=b")
-                .file("f", b"")
+                .untimed("f", b"")
                 .end(),
+            "its PAX record is malformed",
         ),
         (
             "two sizes",
             Tar::default()
                 .raw(b'x', &octal(13), b"13 size=1024\n")
-                .file("f", &[0; 512])
+                .untimed("f", &[0; 512])
                 .end(),
+            "it has two sizes",
         ),
         (
             "global path",
             Tar::default()
-                .raw(b'g', &octal(12), b"12 path=abc\n")
-                .file("f", b"")
+                .raw(b'g', &octal(12), name)
+                .untimed("f", b"")
                 .end(),
+            "a global header changes its members",
         ),
         (
             "extension without member",
-            Tar::default().raw(b'x', &octal(12), b"12 path=abc\n").end(),
+            Tar::default().raw(b'x', &octal(12), name).end(),
+            "an extension has no member",
+        ),
+        (
+            "folder that a file is called like",
+            Tar::default().folder("s").file("s", b"x").end(),
+            "it is there twice",
+        ),
+        (
+            "file with the name of a folder",
+            Tar::default().untimed("s/", b"x").end(),
+            "it is a file with the name of a folder",
+        ),
+        (
+            "two names",
+            Tar::default()
+                .raw(b'L', &octal(4), b"abc\0")
+                .raw(b'x', &octal(12), name)
+                .untimed("f", b"")
+                .end(),
+            "it has two names",
+        ),
+        (
+            "two long names",
+            Tar::default()
+                .raw(b'L', &octal(4), b"abc\0")
+                .raw(b'L', &octal(4), b"abd\0")
+                .untimed("f", b"")
+                .end(),
+            "its extension headers contradict one another",
+        ),
+        (
+            "two extensions",
+            Tar::default()
+                .raw(b'x', &octal(12), name)
+                .raw(b'x', &octal(12), name)
+                .untimed("f", b"")
+                .end(),
+            "its extension headers contradict one another",
+        ),
+        (
+            "global header behind a member",
+            Tar::default()
+                .untimed("f", b"")
+                .raw(b'g', &octal(0), b"")
+                .end(),
+            "its extension headers contradict one another",
         ),
     ];
-    for (what, archive) in table {
+    for (what, archive, reason) in table {
         let ground = Ground::new();
         match ground.unpack(&archive, LIMITS) {
-            Err(Fault::Refused(error)) => drop(error.to_string()),
+            Err(Fault::Refused(error)) => {
+                let said = error.to_string();
+                assert!(
+                    said.ends_with(&format!(": the archive is refused: {reason}")),
+                    "{what}: {said}"
+                );
+            }
             other => panic!("{what}: {other:?}"),
         }
         ground.assert_outside_is_as_it_was();
@@ -319,6 +421,15 @@ fn honest() -> Vec<u8> {
         .hard_link("./h", "./d/a")
         .file("./z", b"")
         .end()
+}
+
+#[test]
+fn a_global_header_that_changes_no_member_is_passed_over() {
+    let archive = Tar::default()
+        .raw(b'g', &octal(20), b"20 comment=a commit\n")
+        .file("f", b"x")
+        .end();
+    assert_eq!(Ground::new().unpack(&archive, LIMITS).unwrap().files, 1);
 }
 
 #[test]

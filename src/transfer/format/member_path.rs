@@ -120,6 +120,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_path_lies_below_the_folders_it_goes_through_and_below_the_root() {
+        let path = |text: &str| match text {
+            "" => MemberPath::default(),
+            text => MemberPath::parse(text.as_bytes()).unwrap(),
+        };
+        for (lower, upper, expected) in [
+            ("a", "", true),
+            ("a/b/c", "a/b", true),
+            ("a/bc", "a/b", false),
+            ("a/b", "a/b", false),
+            ("a", "a/b", false),
+            ("", "", false),
+            ("", "a", false),
+        ] {
+            assert_eq!(
+                path(lower).is_below(&path(upper)),
+                expected,
+                "{lower} {upper}"
+            );
+        }
+    }
+
+    #[test]
     fn only_names_below_the_folder_are_taken() {
         assert_eq!(
             MemberPath::parse(b"./a//b/./c/").unwrap().as_bytes(),

@@ -96,10 +96,8 @@ pub fn parse(argument: &OsStr, system: System) -> Result<Endpoint, Error> {
             .ok_or_else(|| refuse("the VM name before the colon is empty"));
     }
     match argument.to_str() {
-        Some(text) if text.contains("\\:") => {
-            Ok(local(PathBuf::from(text.replace("\\:", ":")), system))
-        }
-        _ => Ok(local(PathBuf::from(argument), system)),
+        Some(text) => Ok(local(PathBuf::from(text.replace("\\:", ":")), system)),
+        None => Ok(local(PathBuf::from(argument), system)),
     }
 }
 

@@ -293,3 +293,20 @@ fn wide(value: impl TryInto<u64>) -> u64 {
 fn narrow<T: TryFrom<u32> + Default>(value: u32) -> T {
     value.try_into().unwrap_or_default()
 }
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_that_is_cleared_is_zeros_and_what_lies_around_it_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, [7; 5 * 4096]).unwrap();
+        let file = File::options().write(true).open(&path).unwrap();
+        Folder::clear_part(&file, &(4096..2 * 4096)).unwrap();
+        let expected = [[7; 4096], [0; 4096], [7; 4096], [7; 4096], [7; 4096]].concat();
+        assert!(std::fs::read(&path).unwrap() == expected);
+    }
+}

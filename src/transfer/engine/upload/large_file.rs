@@ -420,6 +420,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn data_with_little_between_it_is_one_range_and_with_more_it_is_two() {
+        let sizes = PartSizes {
+            first: 8 * BLOCK,
+            largest: 8 * BLOCK,
+        };
+        let cut = |gap| ranges(&[(0, BLOCK), (BLOCK + gap, BLOCK)], 100 * BLOCK, sizes);
+        assert_eq!(cut(BLOCK), [0..3 * BLOCK]);
+        assert_eq!(cut(2 * BLOCK), [0..BLOCK, 3 * BLOCK..4 * BLOCK]);
+    }
+
+    #[test]
     fn ranges_hold_all_data_once_and_leave_holes_out() {
         let (block, size) = (BLOCK, 100 * BLOCK + 5);
         for parts in [

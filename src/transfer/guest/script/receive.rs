@@ -230,3 +230,16 @@ pub(super) fn text(value: Option<impl ToString>) -> String {
 pub(super) fn octal(mode: Option<u32>) -> String {
     mode.map(|mode| format!("{mode:o}")).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_script_that_came_to_its_end_is_done() {
+        assert!(done(b"done").is_ok());
+        for said in [&b""[..], b"don", b"done\n", b"not done"] {
+            assert!(matches!(done(said), Err(Error::Integrity { .. })));
+        }
+    }
+}

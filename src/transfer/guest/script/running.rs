@@ -24,3 +24,25 @@ pub fn is_running(answer: &GuestOutput) -> Option<bool> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_clear_answer_counts() {
+        let answer = |stdout: &str, code, timed_out| {
+            is_running(&GuestOutput {
+                stdout: stdout.into(),
+                code,
+                timed_out,
+                ..GuestOutput::default()
+            })
+        };
+        assert_eq!(answer("yes", 0, false), Some(true));
+        assert_eq!(answer("no", 0, false), Some(false));
+        assert_eq!(answer("", 0, false), None);
+        assert_eq!(answer("yes", 1, false), None);
+        assert_eq!(answer("yes", 0, true), None);
+    }
+}
