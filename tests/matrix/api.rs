@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -296,195 +296,91 @@ fn networks_that_lead_nowhere_are_7_in_one_line_and_without_the_key() {
     }
 }
 
-/// T39.
-#[test]
-fn a_certificate_that_is_wrong_is_7_and_the_key_stays_here() {
-    if lacks("openssl") {
-        return;
-    }
-    let home = Home::new();
-    let made = |name: &str, options: &[&str]| {
-        let (key, certificate) = (format!("{name}.key"), format!("{name}.pem"));
-        let status = Command::new("openssl")
-            .args([
-                "req",
-                "-x509",
-                "-newkey",
-                "rsa:2048",
-                "-nodes",
-                "-keyout",
-                &key,
-                "-out",
-                &certificate,
-            ])
-            .args(options)
-            .current_dir(home.path())
-            .stderr(Stdio::null())
-            .status()
-            .unwrap();
-        assert!(status.success(), "{name}");
+/// Makes a CA, and certificates of servers beside it: one that is right, one for another name, one that nobody signed.
+fn make_certificates(folder: &Path) {
+    let openssl = |arguments: &[&str]| {
+        let mut command = Command::new("openssl");
+        let done = command.args(arguments).current_dir(folder).output();
+        let done = done.unwrap();
+        assert!(done.status.success(), "{arguments:?}: {done:?}");
     };
-    let right = [
-        "-subj",
-        "/CN=localhost",
-        "-addext",
-        "subjectAltName=DNS:localhost",
-        "-days",
-        "2",
-    ];
-    made("unknown", &right);
-    made(
-        "other",
-        &[
-            "-subj",
-            "/CN=elsewhere",
-            "-addext",
-            "subjectAltName=DNS:elsewhere",
-            "-days",
-            "2",
-        ],
-    );
-    for (name, trusted) in [("unknown", false), ("other", true)] {
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
-        let mut server = Command::new("openssl")
-            .args([
-                "s_server",
-                "-quiet",
-                "-accept",
-                &port.to_string(),
-                "-cert",
-                &format!("{name}.pem"),
-                "-key",
-                &format!("{name}.key"),
-            ])
-            .current_dir(home.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            thread::yield_now();
-        }
-        let mut client = Home::with_server(&format!("https://localhost:{port}"));
-        if trusted {
-            client = client.set(
-                "SSL_CERT_FILE",
-                home.join(&format!("{name}.pem")).to_str().unwrap(),
-            );
-        }
-        let ran = client.run(&["vm", "list", "--retries", "0"]);
-        server.kill().unwrap();
-        let heard = server.wait_with_output().unwrap();
-        assert_eq!(ran.code, 7, "{name}\n{ran}");
-        assert!(
-            !String::from_utf8_lossy(&heard.stdout).contains(KEY),
-            "{name}"
-        );
-    }
-}
-
-/// What `openssl` must do for a test, in a folder.
-fn openssl(folder: &Path, arguments: &[&str]) {
-    let done = Command::new("openssl")
-        .args(arguments)
-        .current_dir(folder)
-        .output()
+    let self_signed = |name: &str, subject: &str| {
+        let (pem, key) = (format!("{name}.pem"), format!("{name}.key"));
+        let made = ["-keyout", &key, "-out", &pem, "-subj", subject];
+        let how = "req -x509 -newkey rsa:2048 -nodes -days 2 -addext subjectAltName=DNS:localhost";
+        let how: Vec<&str> = how.split(' ').chain(made).collect();
+        openssl(&how);
+    };
+    self_signed("ca", "/CN=ca");
+    self_signed("self", "/CN=localhost");
+    for (name, host) in [("right", "localhost"), ("other", "elsewhere")] {
+        fs::write(
+            folder.join("extensions"),
+            format!("subjectAltName=DNS:{host}"),
+        )
         .unwrap();
-    assert!(done.status.success(), "{arguments:?}: {done:?}");
+        let ask = format!(
+            "req -newkey rsa:2048 -nodes -keyout {name}.key -out {name}.csr -subj /CN={host}"
+        );
+        let sign = format!(
+            "x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile extensions -out {name}.pem"
+        );
+        for arguments in [ask, sign] {
+            openssl(&arguments.split(' ').collect::<Vec<_>>());
+        }
+    }
 }
 
 /// T39.
 #[test]
-fn a_server_whose_certificate_a_ca_signed_is_used_and_a_self_signed_one_says_what_to_do() {
+fn a_certificate_that_is_wrong_is_7_and_the_key_stays_here_and_one_that_is_right_is_taken() {
     if lacks("openssl") {
         return;
     }
     let home = Home::new();
-    let name = "subjectAltName=DNS:localhost";
-    let request = [
-        "req", "-newkey", "rsa:2048", "-nodes", "-keyout", "key", "-subj",
-    ];
-    let make = |rest: &[&str]| openssl(home.path(), &[&request[..], rest].concat());
-    make(&["/CN=ca", "-x509", "-days", "2", "-out", "ca.pem"]);
-    fs::rename(home.join("key"), home.join("ca.key")).unwrap();
-    make(&[
-        "/CN=localhost",
-        "-x509",
-        "-days",
-        "2",
-        "-addext",
-        name,
-        "-out",
-        "self.pem",
-    ]);
-    fs::rename(home.join("key"), home.join("self.key")).unwrap();
-    make(&["/CN=localhost", "-out", "asked.pem"]);
-    fs::rename(home.join("key"), home.join("signed.key")).unwrap();
-    fs::write(home.join("extensions"), name).unwrap();
-    openssl(
-        home.path(),
-        &[
-            "x509",
-            "-req",
-            "-in",
-            "asked.pem",
-            "-CA",
-            "ca.pem",
-            "-CAkey",
-            "ca.key",
-            "-CAcreateserial",
-            "-days",
-            "2",
-            "-extfile",
-            "extensions",
-            "-out",
-            "signed.pem",
-        ],
-    );
+    make_certificates(home.path());
     fs::create_dir(home.join("v1")).unwrap();
     let answer = "HTTP/1.0 200 OK\r\ncontent-type: application/json\r\n\r\n[]";
     fs::write(home.join("v1/vms"), answer).unwrap();
     for (certificate, trusted, code, said) in [
-        ("signed", "ca.pem", 0, "[]\n--- exit 0"),
+        ("right", "ca", 0, "[]\n"),
         (
-            "signed",
-            "self.pem",
+            "right",
+            "self",
             7,
-            "signed by nobody that this machine trusts",
+            "is signed by nobody that this machine trusts",
         ),
-        ("self", "self.pem", 7, "use one that a CA signed"),
+        ("other", "ca", 7, "is for another name"),
+        ("self", "self", 7, "use one that a CA signed"),
     ] {
-        let (pem, key) = (format!("{certificate}.pem"), format!("{certificate}.key"));
-        let mut server = Command::new("openssl")
-            .args([
-                "s_server", "-HTTP", "-accept", "0", "-cert", &pem, "-key", &key,
-            ])
+        let mut server = Command::new("openssl");
+        server
+            .args(["s_server", "-accept", "0"])
+            .args(["-cert", &format!("{certificate}.pem")])
+            .args(["-key", &format!("{certificate}.key")]);
+        if code == 0 {
+            // It sends the file that is asked for. Else it prints what it hears.
+            server.arg("-HTTP");
+        }
+        let mut server = server
             .current_dir(home.path())
-            .stdin(Stdio::null())
+            // It ends a connection when its input ends.
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        // It says where it listens: `ACCEPT 0.0.0.0:1234`.
-        let mut said_there = BufReader::new(server.stdout.take().unwrap()).lines();
-        let port = said_there
-            .find_map(|line| {
-                Some(
-                    line.unwrap()
-                        .strip_prefix("ACCEPT ")?
-                        .rsplit_once(':')?
-                        .1
-                        .to_owned(),
-                )
-            })
-            .unwrap();
+        let mut heard = BufReader::new(server.stdout.take().unwrap());
+        // `ACCEPT 0.0.0.0:1234` is where it listens.
+        let mut line = String::new();
+        while !line.starts_with("ACCEPT ") {
+            line.clear();
+            assert_ne!(heard.read_line(&mut line).unwrap(), 0, "openssl ended");
+        }
+        let port = line.trim_end().rsplit_once(':').unwrap().1;
+        let trusted_file = home.join(&format!("{trusted}.pem"));
         let ran = Home::with_server(&format!("https://localhost:{port}"))
-            .set("SSL_CERT_FILE", home.join(trusted).to_str().unwrap())
+            .set("SSL_CERT_FILE", trusted_file.to_str().unwrap())
             .run(&["vm", "list", "-o", "json", "--retries", "0"]);
         server.kill().unwrap();
         server.wait().unwrap();
@@ -493,6 +389,9 @@ fn a_server_whose_certificate_a_ca_signed_is_used_and_a_self_signed_one_says_wha
             ran.to_string().contains(said),
             "{certificate} {trusted}\n{ran}"
         );
+        let mut rest = String::new();
+        heard.read_to_string(&mut rest).unwrap();
+        assert!(!rest.contains(KEY), "{certificate} {trusted}");
     }
 }
 
