@@ -5,7 +5,7 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use fastvm::transfer::{
     Cleanup, Error, Incomplete, Journal, Settings, Shards, SkipReason, Skipped, Summary,
@@ -750,24 +750,27 @@ async fn a_large_file_that_changes_all_the_time_is_named_and_left_out_if_that_is
         incomplete: Incomplete::KeepGoing,
         ..small()
     };
-    // It grows, or it is written over.
-    for (source, settings, grows) in [
+    // It grows, or gets another time.
+    for (source, mut settings, grows) in [
         ("src", small(), true),
         ("src/m/large", small(), false),
         ("src", keep_going(), false),
     ] {
+        // Else all parts may be read before the first change.
+        settings.shards.parallel = Some(1);
         let world = world("gnu");
         let large = world.remote("src/m/large");
         fs::write(&large, noise(500_001)).unwrap();
+        let mut time = SystemTime::UNIX_EPOCH;
         *world.guest.after_exec.lock().unwrap() = Some(Box::new(move |output| {
             if output.stdout.starts_with(b"before 5000") {
                 let file = fs::File::options().write(true).open(&large).unwrap();
-                let at = if grows {
-                    file.metadata().unwrap().len()
+                if grows {
+                    file.set_len(file.metadata().unwrap().len() + 1).unwrap();
                 } else {
-                    0
-                };
-                file.write_all_at(b"+", at).unwrap();
+                    time += Duration::from_secs(1);
+                    file.set_modified(time).unwrap();
+                }
             }
         }));
         let keeps_going = settings.incomplete == Incomplete::KeepGoing;
