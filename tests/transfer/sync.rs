@@ -550,6 +550,9 @@ async fn a_rule_for_folders_leaves_files_of_that_name_in() {
         fs::create_dir_all(from.join("two")).unwrap();
         fs::write(from.join("one/cache/inside"), "x").unwrap();
         fs::write(from.join("two/cache"), "x").unwrap();
+        // A target that is there is compared.
+        fs::create_dir(&to).unwrap();
+        fs::write(to.join("there"), "x").unwrap();
         let settings = Settings {
             filter: Filter::new(&[], &["cache/".to_owned()], &[]).unwrap(),
             ..Settings::default()

@@ -251,8 +251,9 @@ async fn kinds_that_clash_are_found_before_anything_moves() {
     let folder = |path: &Path| fs::create_dir(path).unwrap();
     let file = |path: &Path| fs::write(path, b"old").unwrap();
     let link = |path: &Path| symlink("nowhere", path).unwrap();
-    let clashes: [(&str, fn(&Path)); 4] = [
-        ("z", folder),
+    type Make = fn(&Path);
+    let clashes = [
+        ("z", folder as Make),
         ("folder", file),
         ("folder", link),
         ("folder/inner", folder),

@@ -425,9 +425,14 @@ mod tests {
             first: 8 * BLOCK,
             largest: 8 * BLOCK,
         };
-        let cut = |gap| ranges(&[(0, BLOCK), (BLOCK + gap, BLOCK)], 100 * BLOCK, sizes);
-        assert_eq!(cut(BLOCK), [0..3 * BLOCK]);
-        assert_eq!(cut(2 * BLOCK), [0..BLOCK, 3 * BLOCK..4 * BLOCK]);
+        let cut = |gap| {
+            let ranges = ranges(&[(0, BLOCK), (BLOCK + gap, BLOCK)], 100 * BLOCK, sizes);
+            let blocks = ranges.iter();
+            let blocks = blocks.map(|range| (range.start / BLOCK, range.end / BLOCK));
+            blocks.collect::<Vec<_>>()
+        };
+        assert_eq!(cut(BLOCK), [(0, 3)]);
+        assert_eq!(cut(2 * BLOCK), [(0, 1), (3, 4)]);
     }
 
     #[test]
