@@ -1,5 +1,10 @@
 //! What a bad server does, and what the user then sees.
 
+use std::io;
+use std::net::TcpListener;
+use std::thread;
+use std::time::Duration;
+
 use snapbox::{assert_data_eq, str};
 
 use crate::common::scripted::{answer, json};
@@ -69,6 +74,29 @@ fn a_body_that_is_cut_is_a_network_failure_and_asked_for_again() {
     assert_eq!((failed.code, server.requests().len()), (7, 2), "{failed}");
     let (_, passed) = ran(&[&cut, &json("200 OK", "[]")], &["vm", "list", "--json"]);
     assert_eq!((passed.stdout.as_str(), passed.code), ("[]\n", 0));
+}
+
+#[test]
+fn a_server_that_says_nothing_is_given_up_when_the_time_of_a_request_is_over() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let silent = thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let longest = Some(Duration::from_secs(30));
+        client.set_read_timeout(longest).unwrap();
+        io::copy(&mut client, &mut io::sink()).map(drop)
+    });
+    let home = Home::with_server(&url).set("FASTVM_TIMEOUT", "300ms");
+    assert_data_eq!(
+        home.run(&["vm", "list", "--retries", "0"]).to_string(),
+        str![[r#"
+--- stderr
+error: no answer from http://127.0.0.1:[..] (from FASTVM_BASE_URL) within 0.3 s
+--- exit 7
+"#]]
+    );
+    // The client hung up by itself.
+    silent.join().unwrap().unwrap();
 }
 
 #[test]
