@@ -237,7 +237,7 @@ mod tests {
         assert!(shown(11).ends_with("p9, …"), "{}", shown(11));
         assert!(shown(11).contains("11 paths "), "{}", shown(11));
         assert_eq!(more_paths(0), "");
-        assert_eq!(more_paths(1), ", and so at 1 more path");
-        assert_eq!(more_paths(2), ", and so at 2 more paths");
+        assert_eq!(more_paths(1), ", and 1 more path");
+        assert_eq!(more_paths(2), ", and 2 more paths");
     }
 }

@@ -219,7 +219,7 @@ fn ways_out_are_refused() {
         (
             "too deep",
             Tar::default().file(&long, b"x").end(),
-            "it lies deeper than 256 folders",
+            "nested more than 256 folders deep",
         ),
         (
             "negative size",
