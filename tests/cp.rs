@@ -529,3 +529,147 @@ fn a_folder_is_not_copied_into_itself_within_one_vm() {
     let ran = home.run(&["--local", "exec", "dev", "-c", "echo x"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (0, "x\n"), "{ran}");
 }
+
+fn make(program: &str, arguments: &[&str], place: &Path) {
+    let made = Command::new(program)
+        .arg(place)
+        .args(arguments)
+        .status()
+        .unwrap();
+    assert!(made.success(), "{program} {place:?}");
+}
+
+/// A home whose VM has a small file and one that does not fit into a command.
+fn home_with_files() -> Home {
+    let home = home_with_vm();
+    let write = "echo small >small && head -c 700000 /dev/zero >large";
+    home.ok(&["--local", "exec", "dev", write]);
+    home
+}
+
+#[test]
+fn a_file_is_written_into_a_pipe_or_a_character_device() {
+    use std::os::unix::fs::FileTypeExt as _;
+    let home = home_with_files();
+    let pipe = home.join("pipe");
+    make("mkfifo", &[], &pipe);
+    symlink("pipe", home.join("link")).unwrap();
+    for (target, source, size) in [
+        ("pipe", "dev:small", 6),
+        ("link", "dev:small", 6),
+        ("pipe", "dev:large", 700_000),
+    ] {
+        let from = pipe.clone();
+        let reader = std::thread::spawn(move || fs::read(from).unwrap().len());
+        home.ok(&["--local", "cp", source, target]);
+        assert_eq!(reader.join().unwrap(), size, "{source} {target}");
+    }
+    assert!(fs::metadata(&pipe).unwrap().file_type().is_fifo());
+    // Only root may make devices.
+    if fs::metadata(home.path())
+        .map(|meta| std::os::unix::fs::MetadataExt::uid(&meta))
+        .unwrap()
+        == 0
+    {
+        let null = home.join("null");
+        make("mknod", &["c", "1", "3"], &null);
+        home.ok(&["--local", "cp", "dev:small", "null"]);
+        home.ok(&["--local", "cp", "dev:large", "null"]);
+        let compared = home.run(&["--local", "cp", "--verify", "dev:small", "null"]);
+        assert_eq!(compared.code, 5, "{compared}");
+        assert!(fs::metadata(&null).unwrap().file_type().is_char_device());
+        make("mknod", &["b", "250", "250"], &home.join("disk"));
+        let refused = home.run(&["--local", "cp", "dev:small", "disk"]);
+        assert_eq!(refused.code, 5, "{refused}");
+        make("mknod", &["c", "1", "7"], &home.join("full"));
+        let full = home.run(&["--local", "cp", "dev:small", "full"]);
+        assert_eq!(full.code, 1, "{full}");
+        assert!(full.stderr.contains("full: cannot write to"), "{full}");
+    }
+}
+
+#[test]
+fn a_socket_and_what_is_special_in_a_target_folder_are_refused() {
+    use std::os::unix::fs::FileTypeExt as _;
+    let home = home_with_files();
+    let _socket = std::os::unix::net::UnixListener::bind(home.join("socket")).unwrap();
+    fs::create_dir(home.join("folder")).unwrap();
+    make("mkfifo", &[], &home.join("folder/small"));
+    make("mkfifo", &[], &home.join("folder/large"));
+    for (source, target) in [
+        ("dev:small", "socket"),
+        ("dev:large", "socket"),
+        ("dev:small", "folder"),
+        ("dev:large", "folder/"),
+    ] {
+        let ran = home.run(&["--local", "cp", source, target]);
+        assert_eq!(ran.code, 5, "{source} {target}\n{ran}");
+        assert!(ran.stderr.contains("no file replaces"), "{ran}");
+    }
+    let kind = |name: &str| fs::symlink_metadata(home.join(name)).unwrap().file_type();
+    assert!(kind("socket").is_socket() && kind("folder/small").is_fifo());
+}
+
+#[test]
+fn a_link_at_the_target_of_one_file_stays_and_its_end_is_replaced() {
+    let home = home_with_files();
+    fs::create_dir(home.join("sub")).unwrap();
+    symlink("sub/end", home.join("link")).unwrap();
+    for source in ["dev:small", "dev:large", "dev:small"] {
+        for more in [&[][..], &["--verify"]] {
+            // The first time the link leads nowhere yet.
+            home.ok(&[&["--local", "cp", source, "link"], more].concat());
+            assert!(home.join("link").is_symlink());
+        }
+    }
+    assert_eq!(fs::read_to_string(home.join("sub/end")).unwrap(), "small\n");
+    symlink("none/end", home.join("lost")).unwrap();
+    let lost = home.run(&["--local", "cp", "dev:small", "lost"]);
+    assert_eq!(lost.code, 5, "{lost}");
+    assert!(
+        lost.stderr.contains("whose folder does not exist"),
+        "{lost}"
+    );
+    // In a folder a link is replaced: what was copied there before may have brought it.
+    fs::create_dir(home.join("folder")).unwrap();
+    for more in [&[][..], &["--verify"]] {
+        symlink("../sub/end", home.join("folder/large")).unwrap();
+        home.ok(&[&["--local", "cp", "dev:large", "folder/"], more].concat());
+        assert!(!home.join("folder/large").is_symlink());
+        fs::remove_file(home.join("folder/large")).unwrap();
+    }
+    assert_eq!(fs::read_to_string(home.join("sub/end")).unwrap(), "small\n");
+}
+
+#[test]
+fn in_a_vm_a_link_is_followed_and_nothing_special_is_replaced() {
+    let home = home_with_vm();
+    fs::write(home.join("small"), "small").unwrap();
+    fs::write(home.join("large"), vec![b'x'; 700_000]).unwrap();
+    fs::write(home.join("huge"), vec![b'x'; 20_000_000]).unwrap();
+    let prepare =
+        "mkdir sub folder && ln -s sub/end link && ln -s none/end lost && mkfifo pipe folder/small";
+    home.ok(&["--local", "exec", "dev", prepare]);
+    for source in ["large", "huge", "small"] {
+        for more in [&[][..], &["--verify"]] {
+            home.ok(&[&["--local", "cp", source, "dev:link"], more].concat());
+            let is_link = "test -L link && wc -c <sub/end";
+            let size = home.ok(&["--local", "exec", "dev", is_link]);
+            let sent = fs::metadata(home.join(source)).unwrap().len();
+            assert_eq!(size.trim(), sent.to_string(), "{source}");
+        }
+        for (target, reason) in [
+            ("dev:pipe", "no file replaces"),
+            ("dev:lost", "leads to no folder"),
+        ] {
+            let ran = home.run(&["--local", "cp", source, target]);
+            assert_eq!(ran.code, 5, "{source} {target}\n{ran}");
+            assert!(ran.stderr.contains(reason), "{ran}");
+        }
+    }
+    let within = home.run(&["--local", "cp", "small", "dev:folder"]);
+    assert_eq!(within.code, 5, "{within}");
+    let left = "test -p pipe && test -p folder/small && ls -A | tr '\\n' ' '";
+    let left = home.ok(&["--local", "exec", "dev", left]);
+    assert!(!left.contains(".fastvm-"), "{left}");
+}

@@ -547,6 +547,10 @@ impl FileInstall {
         if fs::metadata(&target).is_ok_and(|meta| meta.is_dir()) {
             return Err(conflict(&target, "a folder is in the way"));
         }
+        if fs::symlink_metadata(&target).is_ok_and(|meta| is_special(meta.file_type())) {
+            let reason = "a device, pipe or socket is in the way, which no file replaces";
+            return Err(conflict(&target, reason));
+        }
         let (parent, made) = make_parents(&target)?;
         let stages = earlier.and_then(|temp| temp.split_once('/'));
         let stages: Vec<_> = stages
@@ -608,6 +612,10 @@ impl FileInstall {
             .and_then(|folder| folder.rename(OsStr::new(TREE), &self.stage.parent, name))
             .map_err(failed)
     }
+}
+
+fn is_special(kind: fs::FileType) -> bool {
+    !kind.is_file() && !kind.is_dir() && !kind.is_symlink()
 }
 
 /// Makes the folders above a path; says which.

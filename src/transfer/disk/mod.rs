@@ -1,5 +1,6 @@
 //! Files and folders of this machine: what there is to send, packing and unpacking, putting in place.
 
+pub(in crate::transfer) mod destination;
 pub mod filter;
 pub(in crate::transfer) mod folder;
 #[cfg(test)]

@@ -126,7 +126,7 @@ impl<F: Guest, T: Guest, S: BlobStore> Relay<'_, F, T, S> {
         into: bool,
     ) -> Result<Summary, Error> {
         let arrival = &self.arrival;
-        let place = script::look(arrival.guest, target).await?;
+        let place = script::look_for_file(arrival.guest, target, into).await?;
         let codec = self.codec(tools, &place)?;
         let into = into || place.kind == script::Kind::Folder;
         let name = own_name(path).unwrap_or_default();

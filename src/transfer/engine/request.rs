@@ -70,6 +70,8 @@ pub enum DownloadTarget {
         /// It is a folder that the copy goes into.
         into: bool,
     },
+    /// A local path that is not followed where it is a link.
+    Exact(PathBuf),
     /// The bytes of a file as they are, or a folder as a tar archive. Written before everything is checked: only success says it is whole.
     Stream(Box<dyn AsyncWrite + Send + Unpin>),
 }
@@ -82,6 +84,7 @@ impl fmt::Debug for DownloadTarget {
                 .field("path", path)
                 .field("into", into)
                 .finish(),
+            Self::Exact(path) => f.debug_tuple("Exact").field(path).finish(),
             Self::Stream(_) => f.write_str("Stream"),
         }
     }

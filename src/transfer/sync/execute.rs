@@ -199,13 +199,9 @@ impl<G: Guest, S: BlobStore> Executor<'_, G, S> {
         target: &Path,
         only: Selection,
     ) -> Result<Summary, Error> {
-        let target = DownloadTarget::Path {
-            path: target.to_owned(),
-            into: false,
-        };
         let request = DownloadRequest {
             sources: vec![source.clone()],
-            target,
+            target: DownloadTarget::Exact(target.to_owned()),
             settings: self.selecting(only),
         };
         download(self.guest, self.store, self.progress.clone(), request).await

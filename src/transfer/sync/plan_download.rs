@@ -10,6 +10,7 @@ use super::local_side::{self, LocalSide};
 use super::plan::{Direction, Plan, PlanSummary, SyncOptions};
 use super::remote_side::RemoteSide;
 use super::verify::check_programs;
+use crate::transfer::disk::destination;
 use crate::transfer::disk::folder;
 use crate::transfer::disk::listing::Listing;
 use crate::transfer::engine::download::{own_name, own_names, special};
@@ -72,7 +73,13 @@ pub async fn plan_download(
         let (target, ends) = match found.kind {
             Kind::Missing => return Err(Error::RemoteMissing(source.path)),
             Kind::Other => return Err(special(&source.path)),
-            Kind::File => file(side, &found, &target, into || several).await?,
+            Kind::File => {
+                let position = Position {
+                    into: into || several,
+                    follows: choice.take == Take::All,
+                };
+                file(side, &found, &target, position).await?
+            }
             Kind::Folder => {
                 let contents = source.path == "." || source.path.ends_with("/.");
                 let target = if (into || several) && !contents {
@@ -108,14 +115,25 @@ pub async fn plan_download(
     })
 }
 
+/// How one file goes to its target.
+#[derive(Clone, Copy)]
+struct Position {
+    into: bool,
+    /// A link that is the target is followed: nothing is compared with it.
+    follows: bool,
+}
+
 async fn file(
     source: Listing,
     found: &Scan,
     target: &Path,
-    into: bool,
+    position: Position,
 ) -> Result<(PathBuf, Sides), Error> {
-    let target = if into || target.is_dir() {
+    let target = if position.into || target.is_dir() {
         target.join(own_name(&found.path)?)
+    } else if position.follows {
+        let at = target.to_owned();
+        blocking(move || destination::find_place(&at)).await?
     } else {
         target.to_owned()
     };

@@ -42,7 +42,7 @@ pub async fn plan_upload(
     settings: &Settings,
 ) -> Result<Plan, Error> {
     let started = Instant::now();
-    let (shape, position) = shape(&paths, &target)?;
+    let (shape, position) = shape(&paths, &target, choice.take)?;
     let depth = if choice.take == Take::All {
         Depth::Surface
     } else {
@@ -138,7 +138,7 @@ pub async fn plan_upload(
 }
 
 /// What of the target is looked at, and how the sources go there.
-fn shape(paths: &[PathBuf], target: &RemotePath) -> Result<(Shape, Position), Error> {
+fn shape(paths: &[PathBuf], target: &RemotePath, take: Take) -> Result<(Shape, Position), Error> {
     if let [path] = paths {
         let meta = fs::metadata(path).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => Error::LocalMissing(path.clone()),
@@ -146,7 +146,13 @@ fn shape(paths: &[PathBuf], target: &RemotePath) -> Result<(Shape, Position), Er
         })?;
         if !meta.is_dir() {
             let (name, into) = (text(path)?, target.into);
-            return Ok((Shape::File { name, into }, Position::Is));
+            let shape = Shape::File {
+                name,
+                into,
+                // Nothing is compared with it then.
+                follows: take == Take::All,
+            };
+            return Ok((shape, Position::Is));
         }
         if !target.into || own_name(path)?.is_root() {
             return Ok((

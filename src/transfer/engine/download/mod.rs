@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::transfer::SMALL;
+use crate::transfer::disk::destination::{self, Destination};
 use crate::transfer::disk::install;
 use crate::transfer::disk::tree::apart;
 use crate::transfer::engine::request::{DownloadRequest, DownloadTarget, RemotePath, Settings};
@@ -58,6 +59,7 @@ pub async fn download(
         settings: &settings,
         nonce: crate::transfer::nonce(),
         noted: None,
+        follows: sources.len() == 1 && matches!(target, DownloadTarget::Path { into: false, .. }),
     };
     sweep(guest, &settings.cleanup).await?;
     let mut summary = store.emptying_during(job.all(&sources, target)).await?;
@@ -73,6 +75,8 @@ struct Download<'a, G, S> {
     nonce: String,
     /// What an earlier try of the same copy brought of the source at hand.
     noted: Option<Noted>,
+    /// Whether the target of one file is followed where it is a link, and written to where it is a device or a pipe.
+    follows: bool,
 }
 
 impl<G: Guest, S: BlobStore> Download<'_, G, S> {
@@ -89,8 +93,9 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
             (DownloadTarget::Stream(_), _) => {
                 nonsense("-", "only one source can go to standard output")
             }
+            (DownloadTarget::Exact(path), [source]) => self.one(source, &path, false).await,
             (DownloadTarget::Path { path, into }, [source]) => self.one(source, &path, into).await,
-            (DownloadTarget::Path { path, .. }, sources) => {
+            (DownloadTarget::Exact(path) | DownloadTarget::Path { path, .. }, sources) => {
                 own_names(sources)?;
                 let mut summary = Summary::default();
                 for source in sources {
@@ -117,6 +122,7 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
             settings: self.settings,
             nonce: crate::transfer::nonce(),
             noted: self.settings.cleanup.journal().map(noted),
+            follows: self.follows,
         };
         job.source(source, target, into).await
     }
@@ -128,7 +134,17 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
         into: bool,
     ) -> Result<Summary, Error> {
         let most = (self.settings.links == Links::Keep).then_some(self.settings.shards.first);
-        match script::get(self.guest, &source.path, SMALL, most).await? {
+        let found = script::get(self.guest, &source.path, SMALL, most).await?;
+        let is_file = matches!(found, Found::Inline(_) | Found::File { .. });
+        let led = match is_file && self.follows {
+            true => self.led(source, target).await?,
+            false => Led::To(target.to_owned()),
+        };
+        let target = match &led {
+            Led::Written(summary) => return Ok(summary.clone()),
+            Led::To(target) => target.as_path(),
+        };
+        match found {
             Found::Inline(small) => self.small_file(source, small, target, into).await,
             Found::File {
                 path,
@@ -148,10 +164,35 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
         }
     }
 
+    /// Follows the target of one file, and writes the file where that takes bytes as they come.
+    async fn led(&self, source: &RemotePath, target: &Path) -> Result<Led, Error> {
+        let at = target.to_owned();
+        let destination = blocking(move || destination::find(&at)).await?;
+        if let Destination::Place(place) = destination {
+            return Ok(Led::To(place));
+        }
+        let Some(output) = destination.open(target).await? else {
+            return Ok(Led::To(target.to_owned()));
+        };
+        let written = self.stream(source, output).await;
+        written.map(Led::Written).map_err(|error| match error {
+            Error::Stream { source, .. } => Error::local("write to", target, source),
+            other => other,
+        })
+    }
+
     /// What objects of this transfer are called at the storage.
     fn object_name(&self) -> String {
         format!("/tmp/.fastvm-{}/{}", self.nonce, crate::transfer::nonce())
     }
+}
+
+/// What became of the target of one file.
+enum Led {
+    /// The file goes here.
+    To(PathBuf),
+    /// It went to a device or a pipe.
+    Written(Summary),
 }
 
 /// Fails where two sources would go to one place.

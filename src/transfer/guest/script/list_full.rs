@@ -30,7 +30,12 @@ pub(in crate::transfer) enum Shape {
     /// Entries of the folder that the path is, and what is in them.
     Into(Vec<String>),
     /// The file that the path is, or the one of this name in the folder that it is or will be.
-    File { name: String, into: bool },
+    /// With `follows`, a link there counts as what it leads to.
+    File {
+        name: String,
+        into: bool,
+        follows: bool,
+    },
     /// The folder or file that the path leads to.
     Source,
 }
@@ -75,12 +80,20 @@ pub(in crate::transfer) async fn scan(
     let script = concat!(
         include_str!("base.sh"),
         include_str!("object.sh"),
+        include_str!("follow.sh"),
         include_str!("scan.sh")
     );
     let (word, names) = match shape {
         Shape::Tree => ("tree", Vec::new()),
         Shape::Into(names) => ("into", names),
-        Shape::File { name, into } => ("file", vec![name, u8::from(into).to_string()]),
+        Shape::File {
+            name,
+            into,
+            follows,
+        } => {
+            let words = [into, follows].map(|word| u8::from(word).to_string());
+            ("file", [vec![name], words.to_vec()].concat())
+        }
         Shape::Source => ("source", Vec::new()),
     };
     let depth = if depth == Depth::Surface { "0" } else { "" };

@@ -1,5 +1,10 @@
-# look PATH: what is there, and what the VM has. The path comes last, for it may hold any byte.
-locate "$1"
+# look LONE PATH: what is there, and what the VM has. LONE is 1 when the path is to become one file. The path comes last in the answer, for
+# it may hold any byte.
+locate "$2"
+if [ "$1" = 1 ]; then
+    follow
+    spare
+fi
 if [ -d "$path" ]; then kind=folder
 elif [ -f "$path" ]; then kind=file
 elif [ -e "$path" ]; then kind=other

@@ -22,7 +22,7 @@ pub(in crate::transfer) use hash::{Digest, hash};
 pub(in crate::transfer) use list::{Entry, Listed, list};
 pub(in crate::transfer) use list_full::{Depth, Scan, Shape, scan};
 pub(in crate::transfer) use list_sizes::{ListedSize, survey};
-pub(in crate::transfer) use probe::{Kind, Place, Tools, look};
+pub(in crate::transfer) use probe::{Kind, Place, Tools, look, look_for_file};
 pub(in crate::transfer) use ranges::{
     Ask, FinishFile, PutRange, ask, begin, finish_file, put_range,
 };
@@ -55,7 +55,7 @@ const MOVING: i32 = 46;
 const READ_ONLY: i32 = 47;
 
 /// Programs that a script may miss.
-const PROGRAMS: [&str; 4] = ["find", "sha256sum", "stat", "xargs"];
+const PROGRAMS: [&str; 5] = ["find", "readlink", "sha256sum", "stat", "xargs"];
 
 /// What curl says when the network or the storage failed.
 const CURL_LOST: [i32; 11] = [5, 6, 7, 18, 22, 28, 35, 52, 55, 56, 92];

@@ -97,14 +97,35 @@ impl Tools {
 
 /// Looks at a target.
 pub(in crate::transfer) async fn look(guest: &impl Guest, path: &str) -> Result<Place, Error> {
+    ask(guest, path, Lone::No).await
+}
+
+/// Looks at the target of one file, unless it goes `into` that: a link to a file is followed.
+pub(in crate::transfer) async fn look_for_file(
+    guest: &impl Guest,
+    path: &str,
+    into: bool,
+) -> Result<Place, Error> {
+    ask(guest, path, if into { Lone::No } else { Lone::Yes }).await
+}
+
+/// Whether a path is to become one file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lone {
+    Yes,
+    No,
+}
+
+async fn ask(guest: &impl Guest, path: &str, lone: Lone) -> Result<Place, Error> {
     let script = concat!(
         include_str!("base.sh"),
         include_str!("tools.sh"),
+        include_str!("follow.sh"),
         include_str!("look.sh")
     );
     let call = Call {
         script,
-        arguments: vec![path.to_owned()],
+        arguments: vec![u8::from(lone == Lone::Yes).to_string(), path.to_owned()],
         stdin: Vec::new(),
         output_limit: SMALL_OUTPUT,
         patience: Deadline::Brief,

@@ -4,8 +4,11 @@ locate "$1"
 if [ "$2" = 1 ] || [ -d "$path" ]; then
     [ -n "$3" ] || fail 42 "$path is a folder, and the copy has no name of its own"
     path=${path%/}/$3
+else
+    follow
 fi
 if [ -d "$path" ]; then fail 42 "$path is a folder"; fi
+spare
 writable "${path%/*}"
 parents "${path%/*}"
 stage=${path%/*}/.fastvm-$4

@@ -65,6 +65,7 @@ pub(in crate::transfer) async fn put_file(
     let script = concat!(
         include_str!("base.sh"),
         include_str!("object.sh"),
+        include_str!("follow.sh"),
         include_str!("put_file.sh")
     );
     let arguments = vec![

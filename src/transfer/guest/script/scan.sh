@@ -1,11 +1,17 @@
 # scan PATH SHAPE LINKS DEPTH NAME...: what is there, with all that a comparison asks.
-# SHAPE is tree: what is in the folder PATH. into: NAMEs in it, and what is in those. file: the file PATH, or if that is a folder, or 1 follows, NAME in it.
+# SHAPE is tree: what is in the folder PATH. into: NAMEs in it, and what is in those. file: the file PATH, or if that is a folder, or 1 comes next, NAME in it; 1 after that follows a link.
 # source: the folder or file that PATH leads to. LINKS is -L to follow links. DEPTH is 0 to look no deeper than that.
 locate "$1"
 shape=$2 links=$3 depth=${4:+-maxdepth $4}
 shift 4
 while [ "${path%/}" != "$path" ] && [ "$path" != / ]; do path=${path%/}; done
-if [ "$shape" = file ] && { [ "$2" = 1 ] || [ -d "$path" ]; }; then path=${path%/}/$1; fi
+if [ "$shape" = file ]; then
+    if [ "$2" = 1 ] || [ -d "$path" ]; then path=${path%/}/$1
+    elif [ "$3" = 1 ]; then
+        follow
+        spare
+    fi
+fi
 if [ -d "$path" ]; then kind=folder
 elif [ -f "$path" ]; then kind=file
 elif [ -e "$path" ] || [ -L "$path" ]; then kind=other
