@@ -346,3 +346,36 @@ fn a_pipe_in_the_place_of_the_settings_does_not_hang() {
         "{ran}"
     );
 }
+
+#[test]
+fn what_was_made_is_named_where_it_cannot_be_printed() {
+    let home = Home::new();
+    let onto_a_full_disk = |words: &[&str]| {
+        let full = std::fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap();
+        let output = home.command(words).stdout(full).output().unwrap();
+        let ran = Ran::of(&output);
+        assert_eq!(ran.code, 1, "{words:?}\n{ran}");
+        ran.stderr
+    };
+    let id_of = |noun: &str| home.ok(&["--local", noun, "list", "-o", "id"]);
+    let said = onto_a_full_disk(&["--local", "vm", "launch", "-n", "dev", "-o", "id"]);
+    let id = id_of("vm");
+    assert!(said.contains(&format!("launched dev ({id})")), "{said}");
+    let said = onto_a_full_disk(&["--local", "snapshot", "create", "dev", "-n", "golden"]);
+    let snapshot = id_of("snapshot");
+    assert!(
+        said.contains(&format!("created golden ({snapshot})")),
+        "{said}"
+    );
+    let said = onto_a_full_disk(&["--local", "vm", "fork", "dev", "-n", "copy", "--count", "2"]);
+    for id in id_of("vm").lines().filter(|other| *other != id) {
+        assert!(said.contains(id), "{said}");
+    }
+    // A filter that does not fit is the same.
+    let bad = ["--local", "vm", "launch", "-n", "odd", "-q", ".id.x"];
+    let ran = home.run(&bad);
+    assert!(ran.stderr.contains("launched odd ("), "{ran}");
+}

@@ -33,6 +33,9 @@ pub enum Error {
     CannotAsk { question: String },
     #[error("cannot read the answer from the terminal: {0}")]
     ReadAnswer(#[source] io::Error),
+    /// What a command did could not be printed, though it was done.
+    #[error("{source}")]
+    Untold { source: Box<Error>, done: String },
 }
 
 impl From<io::Error> for Error {
@@ -53,6 +56,7 @@ impl Error {
             | Self::Filter { .. }
             | Self::FilterRun(_)
             | Self::CannotAsk { .. } => true,
+            Self::Untold { source, .. } => source.is_usage(),
             Self::BrokenPipe | Self::Write(_) | Self::Unprintable { .. } | Self::ReadAnswer(_) => {
                 false
             }
@@ -60,24 +64,42 @@ impl Error {
     }
 
     /// What the user can do about it, where that is known.
-    pub fn hint(&self) -> Option<&'static str> {
+    pub fn hint(&self) -> Option<&str> {
         match self {
             Self::CannotAsk { .. } => Some("pass --yes to go ahead without the question"),
             Self::Filter { .. } | Self::FilterRun(_) => Some("see the whole JSON with -o json"),
+            Self::Untold { done, .. } => Some(done),
             _ => None,
+        }
+    }
+}
+
+impl Error {
+    /// The same failure, which says what was done all the same. A reader who has gone wants to hear nothing.
+    pub(super) fn although(self, done: &str) -> Self {
+        match self {
+            Self::BrokenPipe => self,
+            error => Self::Untold {
+                done: format!("it was done all the same: {done}"),
+                source: Box::new(error),
+            },
+        }
+    }
+
+    fn kind(&self) -> Kind {
+        match self {
+            Self::BrokenPipe => Kind::BrokenPipe,
+            Self::Unprintable { .. } => Kind::Server,
+            Self::Untold { source, .. } => source.kind(),
+            _ if self.is_usage() => Kind::Usage,
+            _ => Kind::LocalIo,
         }
     }
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let kind = match &error {
-            Error::BrokenPipe => Kind::BrokenPipe,
-            Error::Unprintable { .. } => Kind::Server,
-            _ if error.is_usage() => Kind::Usage,
-            _ => Kind::LocalIo,
-        };
-        let failure = Self::new(kind, error.to_string());
+        let failure = Self::new(error.kind(), error.to_string());
         match error.hint() {
             Some(hint) => failure.hint(hint),
             None => failure,

@@ -94,13 +94,34 @@ impl Ui {
         table: &Table<T>,
         line: &str,
     ) -> Result<(), Error> {
-        if self.settings.wants_a_table() {
-            return self.list(vec![record], table);
-        }
-        match self.wants_data() {
-            true => self.one(record, table),
-            false => self.told(line),
-        }
+        let printed = match (self.settings.wants_a_table(), self.wants_data()) {
+            (true, _) => self.list(vec![record], table),
+            (false, true) => self.one(record, table),
+            (false, false) => return self.told(line),
+        };
+        printed.map_err(|error| error.although(line))
+    }
+
+    /// Prints what a command did to several things, as [`Ui::list`]. Where that fails the error says what was done.
+    ///
+    /// # Errors
+    /// As [`Ui::list`].
+    pub fn outcomes<T>(
+        &mut self,
+        records: Vec<Record<T>>,
+        table: &Table<T>,
+        done: &str,
+    ) -> Result<(), Error> {
+        let called = records.iter().map(|record| {
+            let (name, id) = (table.name_of(&record.value), (table.id)(&record.value));
+            match name == id {
+                true => visible(id).into_owned(),
+                false => format!("{} ({})", visible(name), visible(id)),
+            }
+        });
+        let line = format!("{done} {}", called.collect::<Vec<_>>().join(", "));
+        self.list(records, table)
+            .map_err(|error| error.although(&line))
     }
 
     /// Returns whether the thing itself was asked for: by a form, a filter or columns.
@@ -115,7 +136,10 @@ impl Ui {
     pub fn told(&mut self, line: &str) -> Result<(), Error> {
         match self.settings.quiet {
             true => Ok(()),
-            false => self.line(&visible_lines(line)),
+            false => {
+                let written = self.line(&visible_lines(line));
+                written.map_err(|error| error.although(line))
+            }
         }
     }
 

@@ -123,7 +123,7 @@ fn print(context: &mut Context, mut vms: Vec<Record<Vm>>, count: Option<u16>) ->
         }
         (_, last) => {
             vms.extend(last);
-            context.ui.list(vms, &VMS)?;
+            context.ui.outcomes(vms, &VMS, "launched")?;
         }
     }
     Ok(())

@@ -30,7 +30,7 @@ pub(super) async fn change(
             context.ui.outcome(vm, &VMS, &line)?;
         }
     } else if failures.is_empty() || !vms.is_empty() {
-        context.ui.list(vms, &VMS)?;
+        context.ui.outcomes(vms, &VMS, action.done)?;
     }
     batch::finish(context, action, done, failures)
 }
