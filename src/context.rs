@@ -197,6 +197,11 @@ impl Context {
         self.client_for(access)
     }
 
+    /// Returns whether [`Context::confirm`] would ask.
+    pub fn will_ask(&self) -> bool {
+        !self.options.dry_run && self.ui.can_ask()
+    }
+
     /// Asks before something is destroyed.
     pub fn confirm(&mut self, question: &str) -> Result<(), Error> {
         if self.options.dry_run {

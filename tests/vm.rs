@@ -3,6 +3,7 @@
 use snapbox::{assert_data_eq, str};
 
 use crate::common::Home;
+use crate::common::terminal::Terminal;
 
 #[test]
 fn a_vm_is_launched_listed_shown_renamed_and_deleted() {
@@ -389,4 +390,27 @@ fn results_of_several_vms_print_in_the_order_they_are_named_in() {
     assert_eq!(rm.error()["failed"][0]["target"], "nope");
     let deleted: Vec<&str> = rm.stderr.lines().take(2).map(|line| &line[..9]).collect();
     assert_eq!(deleted, ["deleted b", "deleted a"], "{rm}");
+}
+
+#[test]
+fn the_question_names_what_an_id_stands_for() {
+    let home = Home::new();
+    for (make, noun, thing) in [
+        (&["vm", "launch", "-n", "dev"][..], "vm", "VM dev"),
+        (
+            &["snapshot", "create", "dev", "-n", "golden"],
+            "snapshot",
+            "snapshot golden",
+        ),
+        (
+            &["volume", "create", "data", "--size-gib", "1"],
+            "volume",
+            "volume data",
+        ),
+    ] {
+        home.ok(&[&["--local"], make].concat());
+        let id = home.ok(&["--local", noun, "list", "-o", "id"]);
+        let mut terminal = Terminal::run(&mut home.command(&["--local", noun, "delete", &id]));
+        terminal.wait_for(&format!("delete {thing} ("));
+    }
 }

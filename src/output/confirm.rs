@@ -15,6 +15,13 @@ pub enum Answer {
 }
 
 impl Ui {
+    /// Returns whether a question would be asked: there is a terminal, and the answer is not known.
+    pub fn can_ask(&self) -> bool {
+        let settings = &self.settings;
+        let terminal = settings.stdin_terminal && settings.stderr_terminal;
+        terminal && !settings.no_input && !settings.yes
+    }
+
     /// Asks `question [y/N]` on stderr and waits for a line. With `--yes` nothing is asked.
     ///
     /// This blocks the thread until the user answers.
@@ -25,8 +32,7 @@ impl Ui {
         if self.settings.yes {
             return Ok(Answer::Yes);
         }
-        let terminal = self.settings.stdin_terminal && self.settings.stderr_terminal;
-        if self.settings.no_input || !terminal {
+        if !self.can_ask() {
             return Err(Error::CannotAsk {
                 question: question.to_owned(),
             });

@@ -23,8 +23,20 @@ pub(super) async fn run(context: &mut Context, args: DeleteArgs) -> Result<Exit,
     let client = context.client().await?;
     let found = resolve_name::credentials(&client, &args.credentials).await?;
     let action = delete_many::of("credential", "credentials");
-    delete_many::delete(context, action, found, args.ignore_not_found, async |id| {
-        client.delete_credential(&id).await
-    })
+    delete_many::delete(
+        context,
+        action,
+        found,
+        args.ignore_not_found,
+        async |id| {
+            let known = client.list_credentials().await.ok()?;
+            known
+                .into_iter()
+                .map(|known| known.value)
+                .find(|known| known.id == id)?
+                .name
+        },
+        async |id| client.delete_credential(&id).await,
+    )
     .await
 }

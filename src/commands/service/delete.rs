@@ -51,6 +51,7 @@ pub(super) async fn run(context: &mut Context, args: DeleteArgs) -> Result<Exit,
         action,
         found,
         args.ignore_not_found,
+        async |_| None,
         async |name| {
             client.delete_service(&vm.id, &name).await?;
             deleted(name)

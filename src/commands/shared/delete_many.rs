@@ -1,6 +1,8 @@
 //! Deleting several things: ask, delete, tell what became of each.
 
-use super::batch::{self, Action};
+use futures_util::{StreamExt as _, stream};
+
+use super::batch::{self, AT_ONCE, Action};
 use super::resolve_name::{Missing, Named};
 use crate::api;
 use crate::context::Context;
@@ -18,17 +20,24 @@ pub(crate) const fn of(one: &'static str, many: &'static str) -> Action {
     }
 }
 
-/// Deletes what was found after asking, and reports what was not. Ends with 9 where only some could be deleted.
+/// Deletes what was found after asking, for which `name` looks up what was given by its id alone, and reports what was not. Ends with 9 where only some could be deleted.
 pub(crate) async fn delete(
     context: &mut Context,
     action: Action,
     wanted: Vec<Result<Named, Missing>>,
     ignore_not_found: bool,
+    name: impl AsyncFn(&str) -> Option<String>,
     delete: impl AsyncFn(String) -> Result<Record<Deleted>, api::Error>,
 ) -> Result<Exit, Error> {
     let is_failure = |result: &Result<Named, Missing>| !matches!(result, Err(missing) if ignore_not_found && missing.is_absent());
-    let (targets, mut failures) =
+    let (mut targets, mut failures) =
         batch::resolve_targets(wanted.into_iter().filter(is_failure).collect());
+    if context.will_ask() {
+        let unnamed = targets.iter_mut().filter(|named| named.name.is_none());
+        stream::iter(unnamed)
+            .for_each_concurrent(AT_ONCE, async |named| named.name = name(&named.id).await)
+            .await;
+    }
     ask(context, action, &targets)?;
     let outcome = batch::each(context, action, targets, async |named| {
         match delete(named.id.clone()).await {

@@ -24,8 +24,13 @@ pub(crate) async fn run(context: &mut Context, args: DeleteArgs) -> Result<Exit,
     let client = context.client().await?;
     let found = resolve_name::snapshots(&client, &args.snapshots).await?;
     let action = delete_many::of("snapshot", "snapshots");
-    delete_many::delete(context, action, found, args.ignore_not_found, async |id| {
-        client.delete_snapshot(&id).await
-    })
+    delete_many::delete(
+        context,
+        action,
+        found,
+        args.ignore_not_found,
+        async |id| client.get_snapshot(id).await.ok()?.value.name,
+        async |id| client.delete_snapshot(&id).await,
+    )
     .await
 }

@@ -26,8 +26,13 @@ pub(crate) async fn run(context: &mut Context, args: DeleteArgs) -> Result<Exit,
     let client = context.client().await?;
     let found = args.targets.find(&client).await?;
     let action = delete_many::of("VM", "VMs");
-    delete_many::delete(context, action, found, args.ignore_not_found, async |id| {
-        client.delete_vm(&id).await
-    })
+    delete_many::delete(
+        context,
+        action,
+        found,
+        args.ignore_not_found,
+        async |id| client.get_vm(id).await.ok()?.value.name,
+        async |id| client.delete_vm(&id).await,
+    )
     .await
 }

@@ -25,8 +25,13 @@ pub(super) async fn run(context: &mut Context, args: DeleteArgs) -> Result<Exit,
     let client = context.client().await?;
     let found = resolve_name::volumes(&client, &args.volumes).await?;
     let action = delete_many::of("volume", "volumes");
-    delete_many::delete(context, action, found, args.ignore_not_found, async |id| {
-        client.delete_volume(&id).await
-    })
+    delete_many::delete(
+        context,
+        action,
+        found,
+        args.ignore_not_found,
+        async |id| client.get_volume(id).await.ok()?.value.name,
+        async |id| client.delete_volume(&id).await,
+    )
     .await
 }
