@@ -41,6 +41,7 @@ use crate::transfer::{
 One side is VM:PATH, or both: then the bytes do not pass through this machine. `-` is standard input or output.
 A folder is copied whole: `cp ./src dev:/root/src` makes /root/src the copy, merged with what is there.
 A target that is `.`, `..` or `~`, or that ends with `/`, is a folder to copy into: `cp dev:/var/log .` makes ./log.
+A file goes to the end of a link at the target, and here into a pipe or a device such as /dev/null.
 A path in the VM that does not begin with `/` is below its home.
 A VM whose name has a colon is written 'a\\:b:PATH', or by its id.
 With --dry-run the paths that would be copied are listed, and nothing is copied.
