@@ -114,6 +114,9 @@ fn answer(line: &str, there: &Mutex<bool>, base: &str) -> String {
             *there.lock().unwrap() = true;
             vm("provisioning")
         }
+        "POST" if line.starts_with("POST /v1/volume") || line.starts_with("POST /v1/snapshots ") => {
+            format!(r#"{{"id":"{ID}","name":"dev","orgId":"o","vmId":"{ID}","status":"ready","createdAt":"2026-01-02T03:04:05Z"}}"#)
+        }
         "DELETE" => {
             *there.lock().unwrap() = false;
             format!(r#"{{"id":"{ID}","deleted":true}}"#)
@@ -132,8 +135,25 @@ fn answer(line: &str, there: &Mutex<bool>, base: &str) -> String {
 fn interrupted(server: &Server, signal: &str, times: usize, goes_on: bool) -> Ran {
     let home = Home::with_server(&server.url);
     std::fs::write(home.join("input"), vec![b'x'; 1_100_000]).unwrap();
+    signalled(
+        server,
+        &home,
+        &["run", "--stdin-file", "input", "cat"],
+        (signal, times),
+        goes_on,
+    )
+}
+
+/// The same for any command.
+fn signalled(
+    server: &Server,
+    home: &Home,
+    words: &[&str],
+    (signal, times): (&str, usize),
+    goes_on: bool,
+) -> Ran {
     let child = home
-        .command(&["run", "--stdin-file", "input", "cat"])
+        .command(words)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -215,4 +235,76 @@ fn a_time_limit_of_timeout_which_signals_twice_leaves_no_vm() {
         assert_eq!(ran.code, code, "{ran}");
         assert_eq!(home.ok(&["--local", "vm", "ls", "-o", "id"]), "", "{ran}");
     }
+}
+
+/// Commands whose first request makes something, and how to look whether it was made.
+const MAKING: [(&[&str], &str); 7] = [
+    (&["vm", "launch", "--no-wait", "-o", "id"], "fastvm vm list"),
+    (&["launch", "-n", "dev"], "fastvm vm list --name dev"),
+    (
+        &["launch", "-n", "dev", "--count", "1"],
+        "fastvm vm list --name dev-1",
+    ),
+    (&["snapshot", "restore", ID, "--no-wait"], "fastvm vm list"),
+    (
+        &["snapshot", "create", ID, "-o", "id"],
+        "fastvm snapshot list",
+    ),
+    (
+        &["volume", "create", "data", "--size-gib", "1"],
+        "fastvm volume list",
+    ),
+    (
+        &[
+            "credential",
+            "create",
+            "c",
+            "--type",
+            "s3",
+            "--data-file",
+            "key",
+        ],
+        "fastvm credential list",
+    ),
+];
+
+#[test]
+fn a_signal_while_something_is_made_says_what_was_made_or_how_to_look() {
+    for (words, look) in MAKING {
+        for (signal, code) in [("INT", 130), ("TERM", 143)] {
+            let server = Server::new(0, Stall::BeforeTheHead);
+            let home = Home::with_server(&server.url);
+            std::fs::write(home.join("key"), "secret").unwrap();
+            let once = signalled(&server, &home, words, (signal, 1), true);
+            let told = once.stderr.contains(&format!("delete {ID}`"));
+            assert!(once.code == code && told, "{words:?} {signal}\n{once}");
+            let server = Server::new(0, Stall::BeforeTheHead);
+            let home = Home::with_server(&server.url);
+            std::fs::write(home.join("key"), "secret").unwrap();
+            let twice = signalled(&server, &home, words, (signal, 2), false);
+            let told = twice.stderr.contains(&format!("`{look}`"));
+            assert!(twice.code == code && told, "{words:?} {signal}\n{twice}");
+        }
+    }
+}
+
+#[test]
+fn several_launches_end_with_a_signal_and_name_what_was_launched() {
+    let server = Server::new(0, Stall::BeforeTheHead);
+    let home = Home::with_server(&server.url);
+    let words = [
+        "launch",
+        "--count",
+        "20",
+        "-n",
+        "web",
+        "--wait-timeout",
+        "60s",
+    ];
+    let ran = signalled(&server, &home, &words, ("INT", 1), true);
+    assert_eq!(ran.code, 130, "{ran}");
+    assert!(
+        ran.stderr.contains(&format!("fastvm vm delete {ID}")),
+        "{ran}"
+    );
 }

@@ -12,6 +12,7 @@ use super::exec::{
     self, CommandOptions, Delivery, Errand, GuestLeftovers, InputOptions, Lost, PlaceOptions, Plan,
     RunningCommands, Sink, Trailing, Unread,
 };
+use super::shared::creating;
 use super::shared::launch_vms::{self, LaunchOptions};
 use super::shared::quota_hint;
 use super::shared::resolve_name::{self, Named};
@@ -325,7 +326,7 @@ impl Attempt<'_> {
         match signals.outlast(launching).await {
             Ok((Ok(vm), received)) => Ok((vm, received)),
             Ok((Err(error), None)) => Err(error),
-            Ok((Err(error), Some(signal))) => Err(interrupted(signal, &error)),
+            Ok((Err(error), Some(signal))) => Err(creating::interrupted(signal, &error)),
             Err(first) => Err(first.error().hint(look_for(self.mark))),
         }
     }
@@ -351,15 +352,6 @@ impl Attempt<'_> {
             }
             Err(error) => Err(error),
         }
-    }
-}
-
-/// A launch that failed while we were told to end: the signal is the failure, but a VM that may be left is not kept secret.
-fn interrupted(signal: Signal, error: &Error) -> Error {
-    let interrupted = signal.error().also(error.message());
-    match error.hint_text() {
-        Some(hint) => interrupted.hint(hint),
-        None => interrupted,
     }
 }
 

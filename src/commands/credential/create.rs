@@ -3,13 +3,15 @@
 use std::path::PathBuf;
 
 use super::table::CREDENTIALS;
+use crate::commands::shared::creating;
 use crate::commands::shared::resolve_name::Named;
 use crate::commands::shared::secret_input;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::output::control::visible;
-use crate::wire::credential::CreateVolumeCredentialRequest;
+use crate::wire::Record;
+use crate::wire::credential::{CreateVolumeCredentialRequest, VolumeCredential};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -45,7 +47,12 @@ pub(super) async fn run(context: &mut Context, args: CreateArgs) -> Result<Exit,
         kind: args.kind,
         data,
     };
-    let credential = client.create_credential(&request).await?;
+    let creating = async { Ok(client.create_credential(&request).await?) };
+    let left = |error, credential: &Record<VolumeCredential>| {
+        Named::credential(&credential.value).made_all_the_same(error)
+    };
+    let look = "the credential may exist all the same; look with `fastvm credential list`";
+    let credential = creating::outlast(creating, look, left).await?;
     let named = Named::credential(&credential.value);
     let line = format!(
         "created {}; make a volume with `fastvm volume create --byo URI --credential {}`",

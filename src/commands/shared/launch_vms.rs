@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::creating;
 use super::gib::gib;
 use super::mount::{self, MountText};
+use super::new_name::kept;
 use super::resolve_name::{self, Named};
 use super::ttl::TtlText;
 use super::{key_values, quota_hint, wait};
@@ -183,7 +185,13 @@ pub(crate) async fn launch(
     request: &LaunchRequest,
     options: &WaitOptions,
 ) -> Result<Record<Vm>, Error> {
-    let vm = post(context, client, request).await?;
+    let look = match request.name.as_deref().map(kept) {
+        Some(name) if !name.is_empty() => format!(" --name {}", visible(&name)),
+        _ => String::new(),
+    };
+    let look = format!("the VM may exist all the same; look with `fastvm vm list{look}`");
+    let launching = post(context, client, request);
+    let vm = creating::outlast(launching, look, |error, vm| still_there(error, &vm.value)).await?;
     settle(context, client, vm, options).await
 }
 

@@ -132,6 +132,17 @@ impl Named {
 }
 
 impl Named {
+    /// Says of a failure that the thing was made all the same.
+    pub(crate) fn made_all_the_same(&self, error: Error) -> Error {
+        let (thing, noun) = (self.label(), self.noun.to_lowercase());
+        let hint = format!(
+            "{} {thing} was made; delete it with `fastvm {noun} delete {}`",
+            self.noun,
+            visible(&self.id)
+        );
+        error.target(&self.id).hint(hint)
+    }
+
     /// Begins a message with the thing. The server may have begun it so already, by the id alone.
     fn named(&self, error: Error) -> Error {
         let thing = format!("{} {}", self.noun, self.label());

@@ -1,5 +1,6 @@
 //! `fastvm vm launch`
 
+use std::cell::OnceCell;
 use std::collections::HashSet;
 
 use futures_util::{StreamExt as _, stream};
@@ -13,8 +14,9 @@ use crate::commands::shared::resolve_name::Named;
 use crate::commands::vm::if_exists::{self, Came, IfExists};
 use crate::commands::vm::{VMS, outcome};
 use crate::context::Context;
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::exit::Exit;
+use crate::output::control::visible;
 use crate::quantity::whole_number;
 use crate::wire::Record;
 use crate::wire::vm::{LaunchRequest, Vm};
@@ -187,9 +189,23 @@ async fn many(
     args: &LaunchArgs,
 ) -> Result<Exit, Error> {
     let shared: &Context = context;
+    // After a signal no further VM is launched.
+    let interrupted = &OnceCell::new();
     let results: Vec<_> = stream::iter(&requests)
         .map(|request| async move {
+            if let Some(kind) = interrupted.get() {
+                let name = request.name.as_deref().unwrap_or("a VM");
+                return Err(Error::new(
+                    *kind,
+                    format!("{}: not launched", visible(name)),
+                ));
+            }
             let launched = args.launch(shared, client, request).await;
+            if let Err(error) = &launched
+                && matches!(error.kind(), Kind::Interrupted(_))
+            {
+                interrupted.get_or_init(|| error.kind());
+            }
             launched.map_err(|error| match &request.name {
                 Some(name) => error.within(name).or_target(name),
                 None => error,
@@ -210,9 +226,13 @@ async fn many(
     }
     let done = vms.len();
     if done > 0 {
-        context.ui.list(vms, &VMS)?;
+        context.ui.outcomes(vms, &VMS, LAUNCHING.done)?;
     }
-    batch::finish(context, LAUNCHING, done, failures)
+    let finished = batch::finish(context, LAUNCHING, done, failures);
+    finished.map_err(|error| match interrupted.get() {
+        Some(kind) => error.exits(kind.exit()),
+        None => error,
+    })
 }
 
 #[cfg(test)]

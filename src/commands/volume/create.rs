@@ -4,12 +4,17 @@ use clap::ValueEnum;
 
 use super::outcome;
 use super::table::VOLUMES;
+use crate::commands::shared::creating;
 use crate::commands::shared::gib::gib;
-use crate::commands::shared::resolve_name;
+use crate::commands::shared::resolve_name::{self, Named};
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::wire::volume::{BYO_OBJECT, ByoObject, CreateVolumeRequest, NATIVE};
+use crate::wire::Record;
+use crate::wire::volume::{BYO_OBJECT, ByoObject, CreateVolumeRequest, NATIVE, Volume};
+
+const MAY_EXIST: &str =
+    "the volume may exist all the same; check with `fastvm volume list` before you try again";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -90,16 +95,16 @@ pub(super) async fn run(context: &mut Context, args: CreateArgs) -> Result<Exit,
         size_gib: args.size_gib,
         byo_object,
     };
-    let volume = client.create_volume(&request).await.map_err(|error| {
-        let may_be_made = error.leaves_the_outcome_unknown();
-        let error = Error::from(error);
-        match may_be_made {
-            true => error.hint(
-                "the volume may exist all the same; check with `fastvm volume list` before you try again",
-            ),
-            false => error,
-        }
-    })?;
+    let creating = async {
+        let created = client.create_volume(&request).await;
+        created.map_err(|error| match error.leaves_the_outcome_unknown() {
+            true => Error::from(error).hint(MAY_EXIST),
+            false => error.into(),
+        })
+    };
+    let left =
+        |error, volume: &Record<Volume>| Named::volume(&volume.value).made_all_the_same(error);
+    let volume = creating::outlast(creating, MAY_EXIST, left).await?;
     let line = outcome::line("created", &volume.value);
     context.ui.outcome(volume, &VOLUMES, &line)?;
     Ok(Exit::SUCCESS)
