@@ -6,8 +6,7 @@ use super::outcome::{self, state};
 use super::table::SNAPSHOTS;
 use crate::api::Client;
 use crate::api::wait::{Wait, Waited};
-use crate::commands::shared::resolve_name::{self, Named};
-use crate::commands::shared::{creating, wait};
+use crate::commands::{shared::resolve_name, shared::wait};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
@@ -15,9 +14,6 @@ use crate::output::control::visible;
 use crate::quantity::parse_duration;
 use crate::wire::Record;
 use crate::wire::snapshot::{CreateSnapshotRequest, READY, Snapshot};
-
-const MAY_EXIST: &str =
-    "the snapshot may exist all the same; check with `fastvm snapshot list` before you try again";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -49,17 +45,13 @@ pub(crate) async fn run(context: &mut Context, args: CreateArgs) -> Result<Exit,
         vm_id: vm.id.clone(),
         name: args.name.clone(),
     };
-    let creating = async {
-        let created = client.create_snapshot(&request).await;
-        created.map_err(|error| match error.leaves_the_outcome_unknown() {
-            true => vm.explain(error).hint(MAY_EXIST),
+    let snapshot = client
+        .create_snapshot(&request)
+        .await
+        .map_err(|error| match error.leaves_the_outcome_unknown() {
+            true => vm.explain(error).hint("the snapshot may exist all the same; check with `fastvm snapshot list` before you try again"),
             false => vm.explain(error),
-        })
-    };
-    let left = |error, snapshot: &Record<Snapshot>| {
-        Named::snapshot(&snapshot.value).made_all_the_same(error)
-    };
-    let snapshot = creating::outlast(creating, MAY_EXIST, left).await?;
+        })?;
     let snapshot = if args.wait {
         ready(&client, snapshot, args.wait_timeout).await?
     } else {
