@@ -256,7 +256,10 @@ fn a_dry_run_shows_every_request_with_names_for_ids_that_are_not_known() {
         ),
         (
             &["vm", "fork", "dev", "--keep-snapshot"],
-            vec![fork.clone(), launch(r#"{"snapshotId":"SNAPSHOT_ID"}"#)],
+            vec![
+                snapshot("kept-fork-*"),
+                launch(r#"{"snapshotId":"SNAPSHOT_ID"}"#),
+            ],
         ),
         (
             &["run", "--no-lease", "true"],

@@ -553,7 +553,7 @@ async fn a_login_stores_a_key_that_the_server_knows() {
         str![[r#"
 --- stderr
 error: nothing was stored, as the key could not be checked: the API does not accept the key from your input, …ffff (401): unknown key
-hint: store a valid key with `fastvm login`, or use this machine with --local
+hint: check that the key is whole, valid, and for this API
 --- exit 4
 "#]]
     );

@@ -87,7 +87,6 @@ fn a_cloud_that_works_is_told_step_by_step_for_people_too() {
     for name in [
         "settings",
         "proxy",
-        "name",
         "connection",
         "TLS",
         "latency",
@@ -212,6 +211,13 @@ fn a_proxy_is_named_without_its_password() {
     assert_eq!(ran.code, 1, "{ran}");
     let proxy = check(&ran, "cloud", "proxy");
     assert_eq!(proxy["detail"], "requests go through http://127.0.0.1:1");
+    let connection = check(&ran, "cloud", "connection").to_string();
+    assert!(
+        connection.contains("cannot connect to the proxy http://127.0.0.1:1")
+            && !connection.contains("go through"),
+        "{connection}"
+    );
+    assert!(!ran.stdout.contains("\"name\""), "{ran}");
     assert!(!ran.stdout.contains("s3cret"), "{ran}");
     let direct = home
         .set("NO_PROXY", "example.invalid")
@@ -240,6 +246,16 @@ fn what_others_can_read_is_closed_by_fix_alone() {
     assert_eq!(mended.code, 0, "{mended}");
     assert_eq!((mode(&secret), mode(&key)), (0o600, 0o600));
     assert_eq!(state(&mended, "settings", "permissions"), "ok");
+    assert!(!mended.stderr.contains("removed"), "{mended}");
+    std::fs::create_dir(home.join("local/layers/stray")).unwrap();
+    let swept = home.run(&["--local", "doctor", "--fix", "--json"]);
+    assert!(
+        swept
+            .stderr
+            .contains("removed what engines had left: 1 folder"),
+        "{swept}"
+    );
+    swept.json();
     assert_eq!(state(&mended, "engine", "data folder"), "ok");
 }
 

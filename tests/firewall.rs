@@ -105,7 +105,7 @@ fn allow_adds_to_the_present_rules_and_shows_the_difference() {
             "tcp:80",
             "tcp:22@2001:db8::/32",
             "-o",
-            "id",
+            "name",
         ],
     );
     assert_eq!(sent[0], format!("GET /v1/vms/{ID}"));
@@ -122,7 +122,7 @@ fn allow_adds_to_the_present_rules_and_shows_the_difference() {
 fn deny_removes_and_names_a_wider_rule() {
     let (sent, denied) = ran(
         &[&vm(POLICY)],
-        &["firewall", "deny", ID, "tcp:22", "-o", "id"],
+        &["firewall", "deny", ID, "tcp:22", "-o", "name"],
     );
     assert_eq!(
         sent[1],
@@ -148,7 +148,7 @@ fn nothing_is_sent_where_nothing_changes_and_an_open_firewall_is_told_of() {
         &[&vm(
             r#"{"mode":"open","ingress":[{"protocol":"tcp","portStart":80}]}"#,
         )],
-        &["firewall", "allow", ID, "tcp:80", "-o", "id"],
+        &["firewall", "allow", ID, "tcp:80", "-o", "name"],
     );
     assert_data_eq!(
         ran.to_string(),

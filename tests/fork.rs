@@ -55,7 +55,7 @@ fn a_snapshot_that_is_to_be_kept_is_kept() {
     ]);
     assert!(ran.stderr.contains("is kept"), "{ran}");
     let kept = local(&home, &["snapshot", "ls", "-o", "name"]);
-    assert!(kept.starts_with("fork-"), "{kept}");
+    assert!(kept.starts_with("kept-fork-"), "{kept}");
     local(
         &home,
         &["snapshot", "restore", &kept, "-n", "again", "--quiet"],
@@ -67,6 +67,11 @@ fn copies_are_made_all_or_none() {
     let home = with_vm().set("FASTVM_LOCAL_QUOTAS", "vcpu=3");
     let ran = home.run(&["--local", "vm", "fork", "dev", "--count", "5", "-n", "w"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (6, ""), "{ran}");
+    assert!(
+        ran.stderr.contains("error: with 2 of 5 copies launched: ")
+            && ran.stderr.contains("hint: launch no more than 2,"),
+        "{ran}"
+    );
     assert_eq!(things(&home, &["--local"]), "dev|", "{ran}");
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::common::scripted::{json, stream};
 use crate::common::terminal::{self, Terminal};
-use crate::common::{Front, Home, Say, Served};
+use crate::common::{Front, Home, Ran, Say, Served};
 
 const ONCE: [&str; 6] = ["top", "--once", "--interval", "500ms", "-o", "json"];
 
@@ -58,6 +58,17 @@ fn a_vm_that_runs_has_figures_and_one_that_does_not_has_none() {
     let one = home.run(&["--local", "top", "paused", "--once", "--interval", "500ms"]);
     assert!(!one.stdout.contains("busy"), "{one}");
     assert!(one.stdout.contains('–'), "{one}");
+    let blocks = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    for (locale, term, draws) in [
+        ("C", "xterm", false),
+        ("en_US.UTF-8", "dumb", false),
+        ("en_US.UTF-8", "xterm", true),
+    ] {
+        let mut top = home.command(&[&["--local"], &ONCE[..ONCE.len() - 2]].concat());
+        let ran = Ran::of(&top.env("LANG", locale).env("TERM", term).output().unwrap());
+        assert!(ran.stdout.contains("busy"), "{ran}");
+        assert_eq!(ran.stdout.contains(blocks), draws, "{locale} {term}\n{ran}");
+    }
 }
 
 #[test]

@@ -130,6 +130,19 @@ impl Error {
         }
     }
 
+    /// Returns whether it is an answer that no FastVM API gives.
+    pub fn is_unexpected(&self) -> bool {
+        matches!(self, Self::Unexpected { .. })
+    }
+
+    /// Returns whether the answer may be lost to what was done all the same.
+    pub fn loses_the_answer(&self) -> bool {
+        matches!(
+            self,
+            Self::Broken { .. } | Self::TimedOut { .. } | Self::Unexpected { .. }
+        )
+    }
+
     /// Returns whether the thing is not there.
     pub fn is_not_found(&self) -> bool {
         self.status() == Some(StatusCode::NOT_FOUND)

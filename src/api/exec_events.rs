@@ -1,6 +1,10 @@
 //! The lines of a running command's answer, put together from whatever pieces the network makes of them.
 
+use std::borrow::Cow;
+
 use bytes::{Buf as _, Bytes, BytesMut};
+use serde::Deserialize as _;
+use serde_json::Value;
 
 use super::exec::{Ended, Event};
 use crate::wire::base64;
@@ -74,15 +78,16 @@ impl EventReader {
 
 /// Reads one line; lines without a known kind say nothing.
 fn event(line: &[u8]) -> Result<Option<Event>, Fault> {
-    if line.trim_ascii().is_empty() {
+    let line = line.trim_ascii();
+    if line.is_empty() {
         return Ok(None);
     }
-    let event: ExecEvent<'_> = match serde_json::from_slice(line) {
-        Ok(event) => event,
+    let event = match serde_json::from_slice(line) {
+        // serde would take an array, too, member by member.
+        Ok(event) if line.starts_with(b"{") => event,
         // A line cut in the middle is a cut stream, not a server that breaks the contract.
         Err(error) if error.is_eof() => return Err(Fault::Cut),
-        Err(_) if is_of_unknown_kind(line) => return Ok(None),
-        Err(error) => return Err(Fault::Odd(error.to_string())),
+        _ => with_odd_members(line).map_err(|error| Fault::Odd(error.to_string()))?,
     };
     let data = || match event.d.as_deref() {
         Some(text) => base64::decode(text).map_err(|error| Fault::Odd(error.to_string())),
@@ -101,10 +106,101 @@ fn event(line: &[u8]) -> Result<Option<Event>, Fault> {
     })
 }
 
-/// Returns whether a line that does not fit the known events is one of another kind.
-fn is_of_unknown_kind(line: &[u8]) -> bool {
-    let event: serde_json::Value = serde_json::from_slice(line).unwrap_or_default();
-    event["t"]
-        .as_str()
-        .is_some_and(|kind| !["o", "e", "x"].contains(&kind))
+/// Reads a line whose members do not all fit: those count as absent, but for the code of an exit, which nothing stands for.
+fn with_odd_members(line: &[u8]) -> serde_json::Result<ExecEvent<'static>> {
+    let event: Value = serde_json::from_slice(line)?;
+    let text = |name| event[name].as_str().map(|text| Cow::Owned(text.to_owned()));
+    let t = text("t").unwrap_or_default();
+    let c = match &*t {
+        "x" => Option::deserialize(&event["c"])?,
+        _ => None,
+    };
+    Ok(ExecEvent {
+        t,
+        d: text("d"),
+        c,
+        to: event["to"].as_bool(),
+        ms: event["ms"].as_i64(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the lines say, the code of their exit last.
+    fn read(lines: &str) -> Result<Vec<Event>, Fault> {
+        let mut reader = EventReader::default();
+        reader.feed(lines.as_bytes());
+        let mut events = Vec::new();
+        while let Some(event) = reader.next()? {
+            events.push(event);
+        }
+        Ok(events)
+    }
+
+    #[test]
+    fn what_is_odd_beside_a_code_that_is_known_does_not_count() {
+        let exit = |code, timed_out, duration_ms| {
+            Event::Exit(Ended {
+                code,
+                timed_out,
+                duration_ms,
+                truncated: false,
+            })
+        };
+        for (line, event) in [
+            (r#"{"t":"x","c":3,"ms":"a"}"#, exit(3, false, None)),
+            (r#"{"t":"x","c":3,"ms":1.5,"to":true}"#, exit(3, true, None)),
+            (
+                r#"{"t":"x","c":3,"ms":7,"to":"no"}"#,
+                exit(3, false, Some(7)),
+            ),
+            (r#"{"t":"x","c":null,"d":5}"#, exit(0, false, None)),
+            (r#"{"t":"x","to":[]}"#, exit(0, false, None)),
+            (r#"{"t":"o","d":null}"#, Event::Stdout(Vec::new())),
+            (r#"{"t":"e","d":7}"#, Event::Stderr(Vec::new())),
+            (
+                r#"{"t":"o","d":"YQ==","c":"x"}"#,
+                Event::Stdout(b"a".to_vec()),
+            ),
+        ] {
+            assert_eq!(read(&format!("{line}\n")), Ok(vec![event]), "{line}");
+        }
+    }
+
+    #[test]
+    fn lines_that_are_no_event_say_nothing() {
+        for line in [
+            "null",
+            "[]",
+            r#"["x"]"#,
+            "5",
+            r#""x""#,
+            "{}",
+            r#"{"t":5}"#,
+            r#"{"t":"z","c":"a"}"#,
+        ] {
+            let lines = format!("{line}\n{}\n", r#"{"t":"x","c":4}"#);
+            let events = read(&lines).unwrap();
+            assert!(
+                matches!(events[..], [Event::Exit(Ended { code: 4, .. })]),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_leaves_output_or_code_unknown_is_a_fault() {
+        for line in [
+            r#"{"t":"x","c":"a"}"#,
+            r#"{"t":"x","c":1.5}"#,
+            r#"{"t":"o","d":"!"}"#,
+            "hello",
+        ] {
+            let fault = read(&format!("{line}\n")).unwrap_err();
+            assert!(matches!(fault, Fault::Odd(_)), "{line}");
+        }
+        assert_eq!(read("{\"t\":\"x\",\n"), Err(Fault::Cut));
+    }
 }

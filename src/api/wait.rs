@@ -145,7 +145,8 @@ impl Client {
         });
         match answer {
             Ok(answer) => Ok(Ok(answer)),
-            Err(error) if error.may_pass() => {
+            // What is between here and the API answers for it while it is away.
+            Err(error) if error.may_pass() || error.is_unexpected() => {
                 self.tell_of_outage(&error.in_words());
                 Ok(Err(error))
             }

@@ -8,7 +8,7 @@ use crate::config::{
     self, Api, BaseUrl, DEFAULT_CONTEXT, DEFAULT_URL, LOCAL_CONTEXT, PlainHttp, key,
 };
 use crate::context::Context;
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::exit::Exit;
 use crate::secret::ApiKey;
 
@@ -32,7 +32,13 @@ pub(crate) async fn run(context: &mut Context, _args: LoginArgs) -> Result<Exit,
     let checked = client.quotas().await;
     drop(spinner);
     checked.map_err(|error| {
-        Error::from(error).within("nothing was stored, as the key could not be checked")
+        let error =
+            Error::from(error).within("nothing was stored, as the key could not be checked");
+        match error.kind() {
+            // What it says of other commands is this one.
+            Kind::Auth => error.hint("check that the key is whole, valid, and for this API"),
+            _ => error,
+        }
     })?;
     store(context, &name, place, &key)?;
     let file = match name.as_str() {

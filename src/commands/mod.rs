@@ -26,6 +26,7 @@ mod run;
 mod service;
 pub(crate) mod shared;
 mod snapshot;
+mod tips;
 mod top;
 mod vm;
 mod volume;
@@ -253,7 +254,7 @@ impl Command {
 
 /// Parses the command line of this process.
 pub fn parse() -> Result<(ArgMatches, crate::cli::Cli), clap::Error> {
-    exec::parse(&std::env::args_os().collect::<Vec<_>>())
+    exec::parse(&std::env::args_os().collect::<Vec<_>>()).map_err(tips::improve)
 }
 
 /// The names of the command that was typed, without aliases: `vm`, `list`.

@@ -2,7 +2,7 @@
 
 use crate::cli::GlobalOptions;
 use crate::error::Error;
-use crate::output::{Format, Table};
+use crate::output::{Format, Shown, Table};
 
 use super::{
     build, context, credential, doctor, firewall, prune, service, snapshot, top, vm, volume,
@@ -13,7 +13,9 @@ use super::{
 pub(crate) enum Prints {
     /// A table of several things.
     List(Columns),
-    /// A table of several things that is one document as JSON and YAML.
+    /// A table of several things that have neither names nor ids.
+    Report(Columns),
+    /// A table of several things that is one document as JSON and YAML. They have no ids.
     Rules(Columns),
     /// One thing with all its columns.
     One(Columns),
@@ -31,12 +33,17 @@ pub(crate) enum Prints {
     Text,
 }
 
-/// The names of columns.
-type Columns = Vec<&'static str>;
+/// The columns of a table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Columns {
+    names: Vec<&'static str>,
+    /// Whether `-o wide` shows more of them.
+    has_wide: bool,
+}
 
 /// Returns what the command of this path of names prints, aliases not among them. `None` if no command has this path.
 pub(crate) fn of(path: &[&str]) -> Option<Prints> {
-    use Prints::{Deletions, Document, Json, List, Numbers, One, Outcome, Rules, Text};
+    use Prints::{Deletions, Document, Json, List, Numbers, One, Outcome, Report, Rules, Text};
     Some(match path {
         ["vm", "firewall", _] | ["firewall", _] => Rules(firewall::columns()),
         ["vm", "get"] => One(names(&vm::VMS)),
@@ -60,9 +67,9 @@ pub(crate) fn of(path: &[&str]) -> Option<Prints> {
         ["build", "create" | "get"] => One(names(&build::BUILDS)),
         ["prune"] => List(names(&prune::CANDIDATES)),
         ["top"] => List(names(&top::ROWS)),
-        ["doctor"] => List(names(&doctor::CHECKS)),
+        ["doctor"] => Report(names(&doctor::CHECKS)),
         ["context", "list"] => List(context::list_columns()),
-        ["context", "show"] => List(context::show_columns()),
+        ["context", "show"] => Report(context::show_columns()),
         ["rm"]
         | [
             "vm" | "snapshot" | "service" | "volume" | "credential",
@@ -83,8 +90,12 @@ pub(crate) fn of(path: &[&str]) -> Option<Prints> {
     })
 }
 
-fn names<T>(table: &Table<T>) -> Columns {
-    table.columns.iter().map(|column| column.name).collect()
+pub(crate) fn names<T>(table: &Table<T>) -> Columns {
+    let columns = table.columns;
+    Columns {
+        names: columns.iter().map(|column| column.name).collect(),
+        has_wide: columns.iter().any(|column| column.shown == Shown::Wide),
+    }
 }
 
 /// The form in which a command prints, with all that decides about it.
@@ -141,13 +152,18 @@ fn typed(options: &GlobalOptions) -> Vec<(Choice, &'static str)> {
 impl Prints {
     /// The columns of what is printed; none where they cannot be chosen.
     pub(crate) fn columns(&self) -> &[&'static str] {
+        self.table().map_or(&[], |columns| &columns.names)
+    }
+
+    fn table(&self) -> Option<&Columns> {
         match self {
             Self::List(columns)
+            | Self::Report(columns)
             | Self::Rules(columns)
             | Self::One(columns)
             | Self::Outcome(columns)
-            | Self::Deletions(columns) => columns,
-            Self::Numbers | Self::Document | Self::Json | Self::Text => &[],
+            | Self::Deletions(columns) => Some(columns),
+            Self::Numbers | Self::Document | Self::Json | Self::Text => None,
         }
     }
 
@@ -204,6 +220,7 @@ impl Prints {
             | Self::One(_)
             | Self::Outcome(_)
             | Self::Deletions(_) => true,
+            Self::Report(_) => form != Form::Words,
             Self::Numbers | Self::Document => matches!(form, Form::People | Form::Document),
             Self::Json => form == Form::Document,
             Self::Text => false,
@@ -212,12 +229,15 @@ impl Prints {
 
     /// Returns whether the option does something in this form of output.
     fn is_used(&self, choice: Choice, form: Form) -> bool {
-        let is_list = matches!(self, Self::List(_) | Self::Rules(_));
+        let is_list = matches!(self, Self::List(_) | Self::Report(_) | Self::Rules(_));
+        let has_wide = self.table().is_some_and(|columns| columns.has_wide);
         let is_shown = !matches!(self, Self::Deletions(_));
         match choice {
             Choice::Format(Format::Wide) => {
-                form == Form::People && (is_list || matches!(self, Self::Outcome(_)))
+                let is_table = is_list || matches!(self, Self::Outcome(_));
+                form == Form::People && is_table && has_wide
             }
+            Choice::Format(Format::Id) if matches!(self, Self::Rules(_)) => false,
             Choice::Format(format) => Form::of(Some(format), false) == form,
             Choice::Filter => form == Form::Document,
             Choice::Columns => match form {
@@ -228,7 +248,9 @@ impl Prints {
             Choice::Sort => match form {
                 Form::People => is_list,
                 Form::Csv | Form::Words => is_list || !is_shown,
-                Form::Document => matches!(self, Self::List(_) | Self::Deletions(_)),
+                Form::Document => {
+                    matches!(self, Self::List(_) | Self::Report(_) | Self::Deletions(_))
+                }
             },
             Choice::NoHeader => match form {
                 Form::People => is_list || *self == Self::Numbers,
@@ -242,7 +264,14 @@ impl Prints {
     /// What the command prints, as the reason for a refusal.
     fn described(&self, choice: Choice) -> &'static str {
         match (self, choice) {
-            (Self::List(_) | Self::Rules(_), _) => "which prints a list",
+            (Self::List(_) | Self::Report(_) | Self::Rules(_), Choice::Format(Format::Wide)) => {
+                "which has no more columns than it shows"
+            }
+            (Self::Report(_), Choice::Format(Format::Id | Format::Name)) => {
+                "whose lines have no name and no id"
+            }
+            (Self::Rules(_), Choice::Format(Format::Id)) => "which prints rules without ids",
+            (Self::List(_) | Self::Report(_) | Self::Rules(_), _) => "which prints a list",
             (Self::One(_) | Self::Outcome(_), _) => "which prints one thing",
             (Self::Text, _) => "which prints no data",
             (Self::Json, Choice::Format(Format::Table)) => "which prints JSON",

@@ -265,7 +265,7 @@ async fn saved(
     signals: &mut Signals,
 ) -> Result<TemporarySnapshot, Error> {
     let _spinner = context.ui.spinner(&format!("saving {}", vm.label()));
-    let snapshot = TemporarySnapshot::create(client, vm, args.wait_timeout, signals).await?;
+    let snapshot = TemporarySnapshot::create(client, vm, args.wait_timeout, false, signals).await?;
     launch.machine_type = None;
     launch.snapshot_id = Some(snapshot.id.clone());
     Ok(snapshot)
@@ -358,7 +358,8 @@ impl Attempt<'_> {
 /// A launch without an answer may have made a VM all the same: finds it by its mark and deletes it.
 async fn unlaunched(client: &Client, error: api::Error, mark: &str) -> Error {
     let unknown = error.leaves_the_outcome_unknown();
-    let error = Error::from(error);
+    let is_lost = error.loses_the_answer();
+    let mut error = Error::from(error);
     if !unknown {
         return error;
     }
@@ -374,7 +375,14 @@ async fn unlaunched(client: &Client, error: api::Error, mark: &str) -> Error {
             .as_ref()
             .is_some_and(|labels| labels.get(MARK).is_some_and(|is| is == mark))
     };
-    for vm in vms.into_iter().filter(|vm| marked(&vm.value)) {
+    let mut found = vms.into_iter().filter(|vm| marked(&vm.value)).peekable();
+    if found.peek().is_none() && is_lost {
+        return error.hint(look_for(mark));
+    }
+    if found.peek().is_some() {
+        error = error.hint("the VM that it launched is deleted again");
+    }
+    for vm in found {
         if client.delete_vm(&vm.value.id).await.is_err() {
             return error.hint(delete_command(&vm.value));
         }

@@ -59,11 +59,14 @@ environment! {
     LOCAL_DIR local_dir: PathBuf = "FASTVM_LOCAL_DIR", "where the engine on this machine keeps its data";
     LOCAL_EGRESS local_egress: String = "FASTVM_LOCAL_EGRESS", "what local VMs may reach: none, proxy (public addresses), or proxy:HOST,HOST (these too)";
     LOCAL_QUOTAS local_quotas: String = "FASTVM_LOCAL_QUOTAS", "limits of the engine on this machine, such as vcpu=400,memoryMiB=800000";
-    NO_COLOR no_color: String = "NO_COLOR", "anything: no colour";
-    CLICOLOR clicolor: String = "CLICOLOR", "0: no colour";
-    CLICOLOR_FORCE clicolor_force: String = "CLICOLOR_FORCE", "anything but 0: colour, even into a pipe";
-    TERM term: String = "TERM", "the kind of terminal; dumb: no colour";
-    COLUMNS columns: String = "COLUMNS", "the width of the terminal";
+    NO_COLOR no_color: OsString = "NO_COLOR", "anything: no colour";
+    CLICOLOR clicolor: OsString = "CLICOLOR", "0: no colour";
+    CLICOLOR_FORCE clicolor_force: OsString = "CLICOLOR_FORCE", "anything but 0: colour, even into a pipe";
+    TERM term: OsString = "TERM", "the kind of terminal; dumb: no colour";
+    LC_ALL lc_all: OsString = "LC_ALL", "the character set: blocks are drawn where it is UTF-8";
+    LC_CTYPE lc_ctype: OsString = "LC_CTYPE", "as LC_ALL, where that is not set";
+    LANG lang: OsString = "LANG", "as LC_ALL, where neither is set";
+    COLUMNS columns: OsString = "COLUMNS", "the width of the terminal";
     HOME home: PathBuf = "HOME", "the home folder";
     XDG_CONFIG_HOME xdg_config_home: PathBuf = "XDG_CONFIG_HOME", "where the folder of settings is";
     XDG_DATA_HOME xdg_data_home: PathBuf = "XDG_DATA_HOME", "where the folder of local data is";
@@ -116,6 +119,13 @@ impl FromVariable for String {
     }
 }
 
+/// Any bytes: what other programs set for everybody is no reason to fail.
+impl FromVariable for OsString {
+    fn from_variable(value: OsString) -> Option<Self> {
+        Some(value)
+    }
+}
+
 impl FromVariable for PathBuf {
     fn from_variable(value: OsString) -> Option<Self> {
         Some(value.into())
@@ -162,6 +172,16 @@ mod tests {
         let get = |wanted: &'static str| move |name: &str| (name == wanted).then(bad);
         let error = Environment::from_lookup(get("FASTVM_BASE_URL")).unwrap_err();
         assert_eq!(error.to_string(), "FASTVM_BASE_URL is not UTF-8");
-        assert!(Environment::from_lookup(get("XDG_CONFIG_HOME")).is_ok());
+        for any in [
+            "XDG_CONFIG_HOME",
+            "NO_COLOR",
+            "CLICOLOR",
+            "CLICOLOR_FORCE",
+            "TERM",
+            "COLUMNS",
+            "LANG",
+        ] {
+            assert!(Environment::from_lookup(get(any)).is_ok(), "{any}");
+        }
     }
 }

@@ -30,6 +30,8 @@ pub struct Settings {
     pub terminal: Terminal,
     /// Whether stdout is a terminal that can draw: blocks, and over what it shows.
     pub draws: bool,
+    /// Whether what reads stdout can show block characters.
+    pub draws_blocks: bool,
     /// Limit of one API request.
     pub timeout: Duration,
     pub connect_timeout: Duration,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::disk::Space;
-use super::engine::Core;
+use super::engine::{Core, Swept};
 use super::folder::Folder;
 use super::leftovers::leftovers;
 use super::maintenance::{Status, nowhere, status_of};
@@ -114,10 +114,31 @@ pub fn mend(options: Options) -> Result<Vec<String>, Error> {
         mended.push(format!("closed {} to other users", path.display()));
     }
     if Folder::at(&options.data).is_ours() {
-        Core::open(options, nowhere())?.sweep()?;
-        mended.push("removed what engines that died had left".to_owned());
+        mended.extend(swept(Core::open(options, nowhere())?.sweep()?));
     }
     Ok(mended)
+}
+
+/// What was removed, in words; `None` where there was nothing.
+fn swept(swept: Swept) -> Option<String> {
+    let parts: Vec<String> = [
+        (
+            swept.half_made,
+            "half-made VM or snapshot",
+            "half-made VMs and snapshots",
+        ),
+        (
+            swept.folders,
+            "folder that nothing uses",
+            "folders that nothing uses",
+        ),
+        (swept.objects, "staging object", "staging objects"),
+    ]
+    .into_iter()
+    .filter(|(count, ..)| *count > 0)
+    .map(|(count, one, many)| format!("{count} {}", if count == 1 { one } else { many }))
+    .collect();
+    (!parts.is_empty()).then(|| format!("removed what engines had left: {}", parts.join(", ")))
 }
 
 fn kernel() -> Finding {

@@ -17,6 +17,7 @@ pub const CONTEXT_TYPE: &str = "application/gzip";
 #[serde(rename_all = "camelCase", default)]
 pub struct Build {
     /// Empty where a server left it out.
+    #[serde(deserialize_with = "super::tolerant::id")]
     pub id: String,
     /// RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]

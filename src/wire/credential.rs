@@ -9,6 +9,7 @@ use super::record::Thing;
 #[serde(rename_all = "camelCase", default)]
 pub struct VolumeCredential {
     /// Empty where a server left it out.
+    #[serde(deserialize_with = "super::tolerant::id")]
     pub id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,

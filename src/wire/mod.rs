@@ -38,6 +38,7 @@ pub type EnvVars = BTreeMap<String, String>;
 #[serde(default)]
 pub struct Deleted {
     /// Empty where a server left it out.
+    #[serde(deserialize_with = "tolerant::id")]
     pub id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deleted: Option<bool>,

@@ -1,6 +1,7 @@
 //! Reading of answers that do not keep to the contract: what does not fit its field reads as absent.
 
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 /// Reads a type that has a default for each of its fields. Members that do not fit are left out, at any depth.
@@ -14,6 +15,20 @@ pub(super) fn read<T: DeserializeOwned + Default>(text: &str) -> T {
         let fits = |value: &Value| T::deserialize(value).is_ok();
         let fitting = fitting(&value, &fits).map(T::deserialize);
         fitting.and_then(Result::ok).unwrap_or_default()
+    })
+}
+
+/// Reads an id. One that is a number is its digits.
+pub(super) fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Id {
+        Text(String),
+        Number(u64),
+    }
+    Ok(match Id::deserialize(deserializer)? {
+        Id::Text(text) => text,
+        Id::Number(number) => number.to_string(),
     })
 }
 
@@ -68,6 +83,18 @@ mod tests {
     fn what_is_no_object_has_no_members() {
         for text in ["null", "7", "[]", r#""i""#, "{}", r#"{"id":"\ud800"}"#] {
             assert_eq!(vm(text), serde_json::json!({"id": ""}), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_id_that_is_a_number_is_its_digits() {
+        assert_eq!(vm(r#"{"id":5,"cpu":"x"}"#)["id"], "5");
+        assert_eq!(
+            vm(r#"{"id":18446744073709551615}"#)["id"],
+            "18446744073709551615"
+        );
+        for odd in ["1.5", "-1", "true", "null", "[5]"] {
+            assert_eq!(vm(&format!(r#"{{"id":{odd}}}"#))["id"], "", "{odd}");
         }
     }
 

@@ -48,6 +48,7 @@ pub struct Ttl {
 #[serde(rename_all = "camelCase", default)]
 pub struct Vm {
     /// Empty where a server left it out.
+    #[serde(deserialize_with = "super::tolerant::id")]
     pub id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,

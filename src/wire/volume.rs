@@ -16,6 +16,7 @@ pub const BYO_OBJECT: &str = "byo-object";
 #[serde(rename_all = "camelCase", default)]
 pub struct Volume {
     /// Empty where a server left it out.
+    #[serde(deserialize_with = "super::tolerant::id")]
     pub id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::commands::prints::{self, Columns};
 use crate::config::contexts::Contexts;
 use crate::config::shared::Shared;
 use crate::config::{DEFAULT_CONTEXT, DEFAULT_URL, LOCAL_CONTEXT, credentials};
@@ -58,9 +59,9 @@ static CONTEXTS: Table<Row> = Table {
     empty_hint: None,
 };
 
-/// The names of the columns.
-pub(crate) fn columns() -> Vec<&'static str> {
-    CONTEXTS.columns.iter().map(|column| column.name).collect()
+/// Its columns.
+pub(crate) fn columns() -> Columns {
+    prints::names(&CONTEXTS)
 }
 
 pub(crate) async fn run(context: &mut Context, _args: ListArgs) -> Result<Exit, Error> {

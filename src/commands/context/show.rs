@@ -3,6 +3,7 @@
 use clap::ValueEnum as _;
 use serde::Serialize;
 
+use crate::commands::prints::{self, Columns};
 use crate::config::{self, Api, Environment, KeySource, Remote, Settings};
 use crate::context::Context;
 use crate::error::Error;
@@ -41,9 +42,9 @@ static SETTINGS: Table<Row> = Table {
     empty_hint: None,
 };
 
-/// The names of the columns.
-pub(crate) fn columns() -> Vec<&'static str> {
-    SETTINGS.columns.iter().map(|column| column.name).collect()
+/// Its columns.
+pub(crate) fn columns() -> Columns {
+    prints::names(&SETTINGS)
 }
 
 pub(crate) async fn run(context: &mut Context, args: ShowArgs) -> Result<Exit, Error> {

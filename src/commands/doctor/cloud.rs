@@ -1,6 +1,6 @@
 //! The API over the network, step by step from the settings to the quota.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use hyper_util::client::proxy::matcher::Matcher;
@@ -104,7 +104,7 @@ async fn reach(context: &Context, remote: &Remote, checks: &mut Vec<Check>) -> O
         checks.push(skipped("connection"));
         return None;
     };
-    connected(&addresses, limit, checks).await
+    connected(&addresses, proxy.as_deref(), limit, checks).await
 }
 
 /// The proxy that requests to a URL go through, without its password: found as the HTTP client finds it.
@@ -140,7 +140,9 @@ async fn resolved(
             let addresses: Vec<_> = addresses.collect();
             if !addresses.is_empty() {
                 let told: Vec<_> = addresses.iter().map(|at| at.ip().to_string()).collect();
-                checks.push(ok(CHECK, format!("{host} is {}", told.join(", "))));
+                if host.parse::<IpAddr>().is_err() {
+                    checks.push(ok(CHECK, format!("{host} is {}", told.join(", "))));
+                }
                 return Some(addresses);
             }
             "it has no address".to_owned()
@@ -159,6 +161,7 @@ async fn resolved(
 
 async fn connected(
     addresses: &[SocketAddr],
+    proxy: Option<&str>,
     limit: Duration,
     checks: &mut Vec<Check>,
 ) -> Option<()> {
@@ -184,8 +187,17 @@ async fn connected(
         };
         problems.push(format!("{address} ({problem})"));
     }
-    let detail = format!("cannot connect to {}", problems.join(", "));
-    let fix = "check the firewall, or go through a proxy: export HTTPS_PROXY=http://HOST:PORT";
+    let problems = problems.join(", ");
+    let (detail, fix) = match proxy.map(visible) {
+        Some(proxy) => (
+            format!("cannot connect to the proxy {proxy}: {problems}"),
+            "start the proxy, or set HTTPS_PROXY to one that runs, or unset it",
+        ),
+        None => (
+            format!("cannot connect to {problems}"),
+            "check the firewall, or go through a proxy: export HTTPS_PROXY=http://HOST:PORT",
+        ),
+    };
     checks.push(Check::new(AREA, CHECK, State::Failed, detail).fix(fix));
     None
 }

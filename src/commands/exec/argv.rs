@@ -61,7 +61,9 @@ pub(super) fn split(grammar: Grammar, mut words: Words) -> Result<Split, Error> 
     if words.is_empty() && grammar != Grammar::CommandOnly {
         return Err(Error::usage("no VM is given").hint(EXEC_EXAMPLE));
     }
-    if let Some(option) = words.iter().find(|word| begins_with_dash(word)) {
+    // Only behind a `--` can the first word begin with a dash: the names behind it are names.
+    let is_said = words.first().is_some_and(|word| begins_with_dash(word));
+    if let Some(option) = words.iter().find(|word| !is_said && begins_with_dash(word)) {
         let message = format!(
             "`{}` is an option, where a VM is expected",
             option.display()
@@ -187,6 +189,19 @@ mod tests {
             split_words(Grammar::CommandOnly, &["git", "log", "--", "x"]),
             (Vec::new(), words(&["git", "log", "--", "x"]))
         );
+    }
+
+    #[test]
+    fn the_name_of_a_vm_may_begin_with_a_dash_behind_a_double_dash() {
+        assert_eq!(
+            split_words(Grammar::VmsThenCommand, &["-a", "true"]),
+            (vec!["-a".to_owned()], words(&["true"]))
+        );
+        assert_eq!(
+            split_words(Grammar::VmsThenCommand, &["-a", "-b", "--", "ls", "-l"]),
+            (vec!["-a".to_owned(), "-b".to_owned()], words(&["ls", "-l"]))
+        );
+        assert!(split(Grammar::VmsThenCommand, words(&["a", "-b", "--", "ls"])).is_err());
     }
 
     #[test]

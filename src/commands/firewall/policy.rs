@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::rule;
+use crate::commands::prints::{self, Columns};
 use crate::commands::shared::resolve_name::Named;
 use crate::context::Context;
 use crate::error::{Error, Kind};
@@ -59,9 +60,9 @@ static RULES: Table<Row> = Table {
     empty_hint: None,
 };
 
-/// The names of the columns.
-pub(crate) fn columns() -> Vec<&'static str> {
-    RULES.columns.iter().map(|column| column.name).collect()
+/// Its columns.
+pub(crate) fn columns() -> Columns {
+    prints::names(&RULES)
 }
 
 /// The policies in the text of a VM, as they came.

@@ -12,6 +12,7 @@ use crate::api::vms::VmFilter;
 use crate::commands::shared::batch::AT_ONCE;
 use crate::commands::shared::glob;
 use crate::commands::shared::launch_vms;
+use crate::commands::shared::temporary_snapshot;
 use crate::config::Paths;
 use crate::error::Error;
 use crate::output::human;
@@ -21,6 +22,9 @@ use crate::wire::volume::Volume;
 
 /// Volumes that are on their way in or out.
 const UNSETTLED: [&str; 2] = ["provisioning", "deleting"];
+
+/// No fork takes longer with the limits that it has by default; its snapshot stays so long.
+const FORK_LIFE: Duration = Duration::from_secs(15 * 60);
 
 /// What is looked for.
 #[derive(Clone, Copy, Debug)]
@@ -124,14 +128,19 @@ fn unused_snapshot(found: &Snapshot, vms: &[Vm], rules: &Rules<'_>) -> Option<Ca
         let source = vm.source_name.as_deref().unwrap_or_default();
         vm.id == *origin || source == found.id || (source == name && !source.is_empty())
     };
-    let is_chosen =
-        status != snapshot::CREATING && !vms.iter().any(is_used) && rules.is_old_enough(created);
+    let is_left = temporary_snapshot::is_name_of_one(name) && rules.is_older(created, FORK_LIFE);
+    let is_chosen = status != snapshot::CREATING
+        && (is_left || !vms.iter().any(is_used))
+        && rules.is_old_enough(created);
     is_chosen.then(|| Candidate {
         kind: "snapshot",
         id: found.id.clone(),
         name: name.to_owned(),
         created_at: created.to_owned(),
-        reason: "no VM uses it".to_owned(),
+        reason: match is_left {
+            true => "a fork or `run --from` that was killed left it".to_owned(),
+            false => "no VM uses it".to_owned(),
+        },
         deleted: false,
         target: Target::Snapshot,
     })
@@ -228,5 +237,33 @@ mod tests {
         assert!(is_unused(&[]) && is_unused(&[vm("w", ""), vm("x", "other")]));
         assert!(!is_unused(&[vm("v", "")]));
         assert!(!is_unused(&[vm("w", "golden")]) && !is_unused(&[vm("w", "s")]));
+    }
+
+    #[test]
+    fn a_snapshot_that_a_killed_fork_left_goes_though_it_is_in_use() {
+        const LEFT: &str = "fork-3f2b8c1e-5d4a-4e6f-9a7b-0c1d2e3f4a5b";
+        let reason = |name: &str, created: &str, rules: &Rules<'_>| {
+            let text = format!(
+                r#"{{"id":"s","name":"{name}","vmId":"v","status":"ready","createdAt":"{created}"}}"#
+            );
+            let vms: [Vm; 1] = [serde_json::from_str(r#"{"id":"v","status":"running"}"#).unwrap()];
+            let found = unused_snapshot(&serde_json::from_str(&text).unwrap(), &vms, rules);
+            found.map(|candidate| candidate.reason)
+        };
+        let any_age = Rules {
+            older_than: None,
+            ..rules()
+        };
+        let told = reason(LEFT, "2026-01-02T04:45:00Z", &any_age).unwrap();
+        assert!(told.contains("killed"), "{told}");
+        for (name, created) in [
+            (LEFT, "2026-01-02T04:45:01Z"),
+            (LEFT, "soon"),
+            ("fork-mine", "2026-01-01T04:00:00Z"),
+            (&LEFT.replace("fork", "kept-fork"), "2026-01-01T04:00:00Z"),
+        ] {
+            assert_eq!(reason(name, created, &any_age), None, "{name} {created}");
+        }
+        assert_eq!(reason(LEFT, "2026-01-02T04:30:00Z", &rules()), None);
     }
 }

@@ -26,6 +26,7 @@ use crate::wire::{Deleted, Record};
 What is chosen:
 - VMs that are at least as old as --older-than says, running or not; none without that option
 - snapshots that no VM uses: the VM they were made from is gone, and so is every VM launched from them
+- snapshots that `vm fork` or `run --from` left when they were killed, once they are 15 minutes old
 - volumes that no VM has mounted, paused VMs included
 - leftovers on this machine: journals of copies that were cut off more than a day ago, and what `local repair` set aside
 

@@ -268,10 +268,7 @@ pub(crate) fn still_there(error: Error, vm: &Vm) -> Error {
 }
 
 fn lost_reply(error: api::Error) -> Error {
-    let lost = matches!(
-        error,
-        api::Error::Broken { .. } | api::Error::TimedOut { .. } | api::Error::Unexpected { .. }
-    );
+    let lost = error.loses_the_answer();
     let error = Error::from(error);
     if !lost {
         return error;

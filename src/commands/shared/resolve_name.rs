@@ -68,6 +68,11 @@ impl Named {
         }
     }
 
+    /// That it has a new name, in one line: `renamed dev to dev2 (…)`.
+    pub(crate) fn renamed(&self, new: &Self) -> String {
+        format!("renamed {} to {}", visible(self.short()), new.label())
+    }
+
     /// A VM that a list holds.
     pub(crate) fn vm(vm: &Vm) -> Self {
         Self {

@@ -15,6 +15,16 @@ use crate::wire::Record;
 use crate::wire::snapshot::{CreateSnapshotRequest, Snapshot};
 use crate::wire::vm::Vm;
 
+/// How the names begin of those that are deleted, and of those that the user keeps.
+const LEAVING: &str = "fork-";
+const KEPT: &str = "kept-fork-";
+
+/// Returns whether a name was made here for a snapshot that was to be deleted.
+pub(crate) fn is_name_of_one(name: &str) -> bool {
+    let made = name.strip_prefix(LEAVING).map(Uuid::try_parse);
+    made.is_some_and(|made| made.is_ok_and(|made| made.get_version_num() == 4))
+}
+
 /// What stands for the id of the snapshot in the requests of a dry run.
 const PLANNED_ID: &str = "SNAPSHOT_ID";
 
@@ -43,13 +53,16 @@ pub(crate) struct TemporarySnapshot {
 
 impl TemporarySnapshot {
     /// Saves a VM and waits until the snapshot is ready. On failure, and on a signal, no snapshot is left, or it is named.
+    /// `keeps` says that the user wants it afterwards.
     pub(crate) async fn create(
         client: &Client,
         vm: &Named,
         limit: Duration,
+        keeps: bool,
         signals: &mut Signals,
     ) -> Result<Self, Error> {
-        let name = format!("fork-{}", Uuid::new_v4());
+        let prefix = if keeps { KEPT } else { LEAVING };
+        let name = format!("{prefix}{}", Uuid::new_v4());
         let before = client.list_snapshots().await?;
         let request = CreateSnapshotRequest {
             vm_id: vm.id.clone(),

@@ -1,9 +1,8 @@
 //! `fastvm snapshot rename`
 
-use super::outcome;
 use super::table::SNAPSHOTS;
 use crate::commands::shared::new_name::new_name;
-use crate::commands::shared::resolve_name;
+use crate::commands::shared::resolve_name::{self, Named};
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -32,7 +31,7 @@ pub(crate) async fn run(context: &mut Context, args: RenameArgs) -> Result<Exit,
         .update_snapshot(&snapshot.id, &change)
         .await
         .map_err(|error| snapshot.explain(error))?;
-    let line = outcome::line("renamed", &record.value);
+    let line = snapshot.renamed(&Named::snapshot(&record.value));
     context.ui.outcome(record, &SNAPSHOTS, &line)?;
     Ok(Exit::SUCCESS)
 }

@@ -16,6 +16,8 @@ pub(super) struct Board {
     vms: HashMap<String, Watched>,
     /// VMs that are being asked.
     asked: HashSet<String>,
+    /// Whether shares are drawn as blocks.
+    draws_blocks: bool,
 }
 
 #[derive(Debug)]
@@ -28,6 +30,13 @@ struct Watched {
 }
 
 impl Board {
+    pub(super) fn new(draws_blocks: bool) -> Self {
+        Self {
+            draws_blocks,
+            ..Self::default()
+        }
+    }
+
     /// Takes over a new list. A VM that does not run any more has said nothing.
     pub(super) fn list(&mut self, vms: Vec<Vm>) {
         self.order = vms.iter().map(|vm| vm.id.clone()).collect();
@@ -73,7 +82,9 @@ impl Board {
     /// The rows to show: who works most comes first, who does not answer last.
     pub(super) fn rows(&self) -> Vec<Row> {
         let watched = self.order.iter().filter_map(|id| self.vms.get(id));
-        let mut rows: Vec<_> = watched.map(Watched::row).collect();
+        let mut rows: Vec<_> = watched
+            .map(|watched| watched.row(self.draws_blocks))
+            .collect();
         let share = |row: &Row| row.figures.cpu_percent.unwrap_or(-1.0);
         rows.sort_by(|left, right| share(right).total_cmp(&share(left)));
         rows
@@ -120,7 +131,7 @@ impl Watched {
         }
     }
 
-    fn row(&self) -> Row {
+    fn row(&self, draws_blocks: bool) -> Row {
         Row {
             id: self.vm.id.clone(),
             name: self.vm.name.clone().unwrap_or_default(),
@@ -128,6 +139,7 @@ impl Watched {
             answers: self.answers,
             figures: self.figures,
             history: self.history.iter().copied().collect(),
+            draws_blocks,
         }
     }
 }

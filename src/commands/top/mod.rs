@@ -74,7 +74,7 @@ pub(crate) async fn run(context: &mut Context, args: TopArgs) -> Result<Exit, Er
         ids: args.targets.ids(&client).await?,
         targets: &args.targets,
     };
-    let mut board = Board::default();
+    let mut board = Board::new(context.settings.draws_blocks);
     board.list(source.list().await?);
     if args.once {
         return once(context, &client, board, args.interval).await;
@@ -142,9 +142,8 @@ impl Output {
 /// Refuses what cannot be redrawn before anything is asked.
 fn check_terminal(context: &Context) -> Result<(), Error> {
     let terminal = context.settings.terminal;
-    let is_dumb = context.environment.term.as_deref() == Some("dumb");
-    let is_possible =
-        cfg!(unix) && terminal.stdin && terminal.stdout && !is_dumb && context.ui.shows_tables();
+    let draws = context.settings.draws && context.ui.shows_tables();
+    let is_possible = cfg!(unix) && terminal.stdin && draws;
     match is_possible {
         true => Ok(()),
         false => Err(Error::usage(

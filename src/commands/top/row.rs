@@ -10,6 +10,8 @@ const UNKNOWN: &str = "–";
 
 /// Heights of a sparkline.
 const HEIGHTS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+/// The same where only ASCII can be shown.
+const ASCII_HEIGHTS: [char; 8] = ['.', ':', '-', '=', '+', '*', '#', '@'];
 
 /// What was measured. `None` is what the VM does not tell, or not yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -41,6 +43,9 @@ pub(crate) struct Row {
     /// Shares of processors, the latest last.
     #[serde(skip)]
     pub(super) history: Vec<Option<f64>>,
+    /// Whether they are drawn as blocks.
+    #[serde(skip)]
+    pub(super) draws_blocks: bool,
 }
 
 pub(crate) static ROWS: Table<Row> = Table {
@@ -68,7 +73,8 @@ pub(crate) static ROWS: Table<Row> = Table {
             })
         }),
         // A drawing, and no value.
-        Column::<Row>::new("history", |_| String::new()).text(|row, _| sparkline(&row.history)),
+        Column::<Row>::new("history", |_| String::new())
+            .text(|row, _| sparkline(&row.history, row.draws_blocks)),
         Column::<Row>::new("memory", |row| plain(row.figures.memory_used_bytes))
             .text(|row, _| {
                 part(
@@ -123,11 +129,15 @@ fn rate(value: Option<u64>) -> String {
 }
 
 /// Shares of 0 to 100 as bars; a gap where a share is not known.
-fn sparkline(shares: &[Option<f64>]) -> String {
+fn sparkline(shares: &[Option<f64>], draws_blocks: bool) -> String {
+    let heights = match draws_blocks {
+        true => HEIGHTS,
+        false => ASCII_HEIGHTS,
+    };
     let bar = |share: &Option<f64>| {
         share.map_or(' ', |share| {
-            let height = (share / 100.0 * HEIGHTS.len() as f64) as usize;
-            HEIGHTS[height.min(HEIGHTS.len() - 1)]
+            let height = (share / 100.0 * heights.len() as f64) as usize;
+            heights[height.min(heights.len() - 1)]
         })
     };
     let line: String = shares.iter().map(bar).collect();
@@ -144,9 +154,10 @@ mod tests {
     #[test]
     fn a_sparkline_has_a_bar_for_each_share_and_a_gap_where_none_is_known() {
         let shares = [Some(0.0), Some(50.0), None, Some(99.9), Some(100.0)];
-        assert_eq!(sparkline(&shares), "▁▅ ██");
-        assert_eq!(sparkline(&[None]), "–");
-        assert_eq!(sparkline(&[]), "–");
+        assert_eq!(sparkline(&shares, true), "▁▅ ██");
+        assert_eq!(sparkline(&shares, false), ".+ @@");
+        assert_eq!(sparkline(&[None], true), "–");
+        assert_eq!(sparkline(&[], true), "–");
     }
 
     #[test]

@@ -69,8 +69,8 @@ pub(crate) async fn run(context: &mut Context, args: ForkArgs) -> Result<Exit, E
     };
     let mut signals = Signals::listen()?;
     let spinner = context.ui.spinner(&format!("saving {}", vm.label()));
-    let mut snapshot =
-        TemporarySnapshot::create(&client, &vm, args.wait_timeout, &mut signals).await?;
+    let (limit, keeps) = (args.wait_timeout, args.keep_snapshot);
+    let mut snapshot = TemporarySnapshot::create(&client, &vm, limit, keeps, &mut signals).await?;
     for request in &mut requests {
         request.snapshot_id = Some(snapshot.id.clone());
     }
@@ -98,6 +98,7 @@ pub(crate) async fn run(context: &mut Context, args: ForkArgs) -> Result<Exit, E
             return Err(error);
         }
         Err(error) => {
+            let error = copies.counted(error, requests.len());
             let error = copies.undo(&snapshot, error, &mut signals).await;
             return Err(snapshot.delete_after(&client, error, &mut signals).await);
         }
@@ -228,6 +229,18 @@ impl Copies<'_> {
         match &request.name {
             Some(name) => error.within(format!("VM {}", visible(name))),
             None => error,
+        }
+    }
+
+    /// Says how many copies there were when a quota was full: what was used then includes them, and they go.
+    fn counted(&self, error: Error, wanted: usize) -> Error {
+        match (error.kind(), lock(&self.launched).len()) {
+            (Kind::Quota, made @ 1..) => error
+                .within(format!("with {made} of {wanted} copies launched"))
+                .hint(format!(
+                    "launch no more than {made}, or see what is used with `fastvm quota`"
+                )),
+            _ => error,
         }
     }
 

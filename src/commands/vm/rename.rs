@@ -1,8 +1,8 @@
 //! `fastvm vm rename`
 
 use crate::commands::shared::new_name::new_name;
-use crate::commands::shared::resolve_name;
-use crate::commands::vm::{VMS, outcome};
+use crate::commands::shared::resolve_name::{self, Named};
+use crate::commands::vm::VMS;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -32,7 +32,7 @@ pub(crate) async fn run(context: &mut Context, args: RenameArgs) -> Result<Exit,
         .update_vm(&vm.id, &change)
         .await
         .map_err(|error| vm.explain(error))?;
-    let line = outcome::line("renamed", &record.value);
+    let line = vm.renamed(&Named::vm(&record.value));
     context.ui.outcome(record, &VMS, &line)?;
     Ok(Exit::SUCCESS)
 }

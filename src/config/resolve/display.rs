@@ -1,5 +1,7 @@
 //! How results and talk look.
 
+use std::ffi::OsString;
+
 use clap::ValueEnum;
 
 use super::{DEFAULT_SOURCE, Sourced};
@@ -33,7 +35,7 @@ pub(super) fn resolve(
     let columns = environment
         .columns
         .as_deref()
-        .and_then(|text| text.trim().parse().ok());
+        .and_then(|text| text.to_str()?.trim().parse().ok());
     Ok(Display {
         format: format(options, environment, context)?,
         sort: options.sort.as_deref().map(sort).transpose()?,
@@ -107,16 +109,42 @@ fn verbose(options: &GlobalOptions, environment: &Environment, notices: &mut Vec
     }
 }
 
+/// Returns whether block characters can be drawn: where the environment says UTF-8, or where a terminal is told nothing.
+/// Never on a dumb terminal.
+pub(super) fn draws_blocks(environment: &Environment, terminal: bool) -> bool {
+    let locale = [
+        &environment.lc_all,
+        &environment.lc_ctype,
+        &environment.lang,
+    ];
+    let locale = locale.into_iter().flatten().next();
+    let is_utf8 = locale.map_or(terminal, |locale| {
+        let locale = locale.to_string_lossy().to_ascii_lowercase();
+        locale.contains("utf-8") || locale.contains("utf8")
+    });
+    is_utf8 && !is_dumb(environment)
+}
+
+/// Returns whether the terminal can only print.
+pub(crate) fn is_dumb(environment: &Environment) -> bool {
+    environment
+        .term
+        .as_deref()
+        .is_some_and(|term| term == "dumb")
+}
+
 /// The customs of no-color.org and bixense.com/clicolors, in their order.
 fn color(options: &GlobalOptions, environment: &Environment, terminal: bool) -> bool {
-    let is = |variable: &Option<String>, value: &str| variable.as_deref() == Some(value);
+    let is = |variable: &Option<OsString>, value: &str| {
+        variable.as_deref().is_some_and(|text| text == value)
+    };
     match options.color {
         Some(ColorChoice::Always) => true,
         Some(ColorChoice::Never) => false,
         Some(ColorChoice::Auto) | None => {
             let forced =
                 environment.clicolor_force.is_some() && !is(&environment.clicolor_force, "0");
-            let plain = is(&environment.clicolor, "0") || is(&environment.term, "dumb");
+            let plain = is(&environment.clicolor, "0") || is_dumb(environment);
             environment.no_color.is_none() && (forced || terminal && !plain)
         }
     }

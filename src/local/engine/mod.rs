@@ -44,4 +44,5 @@ pub(crate) use self::exec::Command;
 pub(crate) use self::files::{Access, Denied};
 pub(crate) use self::guest_listeners::{Answer, Guest};
 pub(crate) use self::run::{Channel, End, Event, Run};
+pub(crate) use self::sweep::Swept;
 pub(crate) use self::vms::VmFilter;

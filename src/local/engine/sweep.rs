@@ -7,30 +7,51 @@ use std::time::Duration;
 use std::{fs, io};
 
 use super::{Core, Error, clock};
-use crate::local::store::{blobs, credentials, stacks, vms, volumes};
+use crate::local::store::{blobs, credentials, snapshots, stacks, vms, volumes};
 use crate::wire::vm::status;
 
 /// How long staging objects are kept.
 const KEEP_TIME: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// How much of what processes that died had left was finished or removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Swept {
+    /// VMs and snapshots that were half-made or half-deleted.
+    pub(crate) half_made: usize,
+    pub(crate) folders: usize,
+    pub(crate) objects: usize,
+}
+
 impl Core {
     /// Finishes or undoes what other processes left half-made, and removes what has had its time.
-    pub(crate) fn sweep(&self) -> Result<(), Error> {
+    pub(crate) fn sweep(&self) -> Result<Swept, Error> {
+        let half_made = self.half_made()?;
+        let mut swept = Swept::default();
+        let mut count = |removed: Result<usize, Error>| removed.map(|some| swept.folders += some);
         // What resists in one place is no reason to leave the others.
-        [
+        let all: Result<(), Error> = [
             self.store.complete_records().map_err(Error::from),
             self.finish_verbs(),
-            self.sweep_folder(&self.folder.vms(), vms::ids),
-            self.sweep_folder(&self.folder.layers(), stacks::used),
-            self.sweep_folder(&self.folder.volumes(), volumes::ids),
-            self.sweep_folder(&self.folder.credentials(), credentials::ids),
-            self.sweep_blobs(),
+            count(self.sweep_folder(&self.folder.vms(), vms::ids)),
+            count(self.sweep_folder(&self.folder.layers(), stacks::used)),
+            count(self.sweep_folder(&self.folder.volumes(), volumes::ids)),
+            count(self.sweep_folder(&self.folder.credentials(), credentials::ids)),
+            self.sweep_blobs().map(|some| swept.objects = some),
             self.sweep_groups(),
             self.empty_trash(),
             self.resume_keeping(),
         ]
         .into_iter()
-        .collect()
+        .collect();
+        all?;
+        swept.half_made = half_made.saturating_sub(self.half_made()?);
+        Ok(swept)
+    }
+
+    /// How many VMs and snapshots are being made or deleted, by whomever.
+    fn half_made(&self) -> Result<usize, Error> {
+        let vms = self.store.read(vms::unfinished)?.len();
+        Ok(vms + self.store.read(snapshots::creating)?.len())
     }
 
     /// Finishes or undoes what processes that died were doing with VMs and snapshots.
@@ -62,7 +83,7 @@ impl Core {
         &self,
         folder: &Path,
         known: impl Fn(&rusqlite::Connection) -> rusqlite::Result<HashSet<String>>,
-    ) -> Result<(), Error> {
+    ) -> Result<usize, Error> {
         let strangers = |known: HashSet<String>| {
             let found = names_in(folder)
                 .map_err(Error::file(format!("cannot read {}", folder.display())))?;
@@ -73,7 +94,7 @@ impl Core {
         };
         // Mostly there are none, and then nobody has to wait for us.
         if strangers(self.store.read(&known)?)?.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         self.store.write(|transaction| {
             let mut known = known(transaction)?;
@@ -85,7 +106,8 @@ impl Core {
             let strangers = strangers(known)?;
             strangers
                 .iter()
-                .try_for_each(|name| self.throw(&folder.join(name)))
+                .try_for_each(|name| self.throw(&folder.join(name)))?;
+            Ok(strangers.len())
         })
     }
 
@@ -96,7 +118,8 @@ impl Core {
         Ok(())
     }
 
-    fn sweep_blobs(&self) -> Result<(), Error> {
+    fn sweep_blobs(&self) -> Result<usize, Error> {
+        let mut removed = 0;
         let oldest = clock::now_ms() - KEEP_TIME.as_millis() as i64;
         if self
             .store
@@ -107,8 +130,9 @@ impl Core {
                 .write(|transaction| blobs::remove_older(transaction, oldest))?;
             old.iter()
                 .try_for_each(|id| self.throw(&self.folder.blob(id)))?;
+            removed = old.len();
         }
-        self.sweep_folder(&self.folder.blobs(), blobs::all)
+        Ok(removed + self.sweep_folder(&self.folder.blobs(), blobs::all)?)
     }
 }
 
