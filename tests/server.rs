@@ -119,7 +119,7 @@ fn a_launch_whose_answer_is_lost_is_not_sent_again_and_says_where_to_look() {
     assert_eq!((ran.code, server.requests().len()), (7, 1), "{ran}");
     assert!(
         ran.stderr.contains(
-            "hint: the VM may have been launched all the same; look with `fastvm vm list`"
+            "hint: the VM may exist all the same; check with `fastvm vm list` before you try again"
         ),
         "{ran}"
     );
@@ -428,8 +428,8 @@ fn deleting_several_tells_of_each_and_ends_with_9_when_only_some_went() {
 --- stderr
 deleted dev (3f0c2a52-6a0f-4c8e-8a44-0b2b3a8a91d7)
 error: there is no VM named "nope"
-hint: list them with `fastvm vm list`
 error: 1 of 2 VMs could not be deleted
+hint: list them with `fastvm vm list`
 --- exit 9
 "#]]
     );
