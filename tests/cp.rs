@@ -565,6 +565,18 @@ fn a_file_is_written_into_a_pipe_or_a_character_device() {
         assert_eq!(reader.join().unwrap(), size, "{source} {target}");
     }
     assert!(fs::metadata(&pipe).unwrap().file_type().is_fifo());
+    // What is written to by others as well is not replaced.
+    fs::write(home.join("log"), "before\n").unwrap();
+    let log = fs::File::options()
+        .append(true)
+        .open(home.join("log"))
+        .unwrap();
+    let onto = ["--local", "cp", "--quiet", "dev:small", "/dev/stdout"];
+    assert!(home.command(&onto).stdout(log).status().unwrap().success());
+    assert_eq!(
+        fs::read_to_string(home.join("log")).unwrap(),
+        "before\nsmall\n"
+    );
     // Only root may make devices.
     if fs::metadata(home.path())
         .map(|meta| std::os::unix::fs::MetadataExt::uid(&meta))

@@ -16,7 +16,7 @@ const MOST_LINKS: usize = 40;
 pub(in crate::transfer) enum Destination {
     /// A file, a folder, or nothing yet: no link.
     Place(PathBuf),
-    /// A character device.
+    /// A character device, or a file that some program holds open, as `/dev/stdout` is one: others write there too.
     Device,
     Pipe,
 }
@@ -25,6 +25,7 @@ pub(in crate::transfer) enum Destination {
 pub(in crate::transfer) fn find(target: &Path) -> Result<Destination, Error> {
     let is_link = fs::symlink_metadata(target).is_ok_and(|meta| meta.is_symlink());
     match fs::metadata(target) {
+        Ok(meta) if meta.is_file() && is_link && is_held_open(target) => Ok(Destination::Device),
         Ok(meta) if meta.is_file() && is_link => fs::canonicalize(target)
             .map(Destination::Place)
             .map_err(|error| Error::local("look at", target, error)),
@@ -47,6 +48,27 @@ pub(in crate::transfer) fn find_place(target: &Path) -> Result<PathBuf, Error> {
     }
 }
 
+/// Returns whether links lead by way of `/proc`, where those are that stand for open files.
+fn is_held_open(target: &Path) -> bool {
+    let mut at = target.to_owned();
+    for _ in 0..MOST_LINKS {
+        let Ok(next) = fs::read_link(&at) else { break };
+        let folder = folder_of(&at).canonicalize().unwrap_or_default();
+        if folder.starts_with("/proc") {
+            return true;
+        }
+        at = folder.join(next);
+    }
+    false
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
 /// Where a link leads whose end does not exist.
 fn end_of_link(target: &Path) -> Result<Destination, Error> {
     let mut end = target.to_owned();
@@ -56,11 +78,7 @@ fn end_of_link(target: &Path) -> Result<Destination, Error> {
             Err(_) => break,
         }
     }
-    let folder = match end.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    match folder.is_dir() && end.file_name().is_some() {
+    match folder_of(&end).is_dir() && end.file_name().is_some() {
         true => Ok(Destination::Place(end)),
         false => Err(Error::Conflict {
             path: target.display().to_string(),
@@ -106,7 +124,7 @@ impl Destination {
                 let mut options = tokio::fs::OpenOptions::new();
                 // To write to a terminal does not make it ours.
                 let no_terminal = rustix::fs::OFlags::NOCTTY.bits().cast_signed();
-                let opening = options.write(true).custom_flags(no_terminal).open(target);
+                let opening = options.append(true).custom_flags(no_terminal).open(target);
                 Ok(Some(Box::new(opening.await.map_err(failed)?)))
             }
             Self::Pipe => Ok(Some(Box::new(open_pipe(target).await.map_err(failed)?))),
