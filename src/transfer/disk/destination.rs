@@ -117,7 +117,7 @@ impl Destination {
         &self,
         target: &Path,
     ) -> Result<Option<Box<dyn AsyncWrite + Send + Unpin>>, Error> {
-        let failed = |error| Error::local("write to", target, error);
+        let failed = |error| Error::local("write", target, error);
         match self {
             Self::Place(_) => Ok(None),
             Self::Device => {

@@ -176,7 +176,7 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
         };
         let written = self.stream(source, output).await;
         written.map(Led::Written).map_err(|error| match error {
-            Error::Stream { source, .. } => Error::local("write to", target, source),
+            Error::Stream { source, .. } => Error::local("write", target, source),
             other => other,
         })
     }

@@ -12,6 +12,8 @@ fi
 eval "set -- $(cat)"
 for each do
     if [ -d "$each" ] && [ ! -L "$each" ]; then fail 42 "$each is a folder"; fi
+    path=$each
+    spare
 done
 # The part at the end may have been a hole.
 dd if=/dev/null of="$temp" bs=1 count=0 seek="$size" 2>/dev/null || fail 44 "the file can't be extended"

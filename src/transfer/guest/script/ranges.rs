@@ -136,7 +136,11 @@ pub(in crate::transfer) async fn finish_file(
     guest: &impl Guest,
     file: FinishFile<'_>,
 ) -> Result<(), Error> {
-    let script = concat!(include_str!("base.sh"), include_str!("finish_file.sh"));
+    let script = concat!(
+        include_str!("base.sh"),
+        include_str!("follow.sh"),
+        include_str!("finish_file.sh")
+    );
     let call = Call {
         script,
         arguments: vec![
