@@ -619,6 +619,17 @@ fn a_socket_and_what_is_special_in_a_target_folder_are_refused() {
         assert!(ran.stderr.contains("no file replaces"), "{ran}");
     }
     let kind = |name: &str| fs::symlink_metadata(home.join(name)).unwrap().file_type();
+    // The same in a tree, both ways.
+    let tree = "mkdir tree there && echo x > tree/small && mkfifo there/small";
+    home.ok(&["--local", "exec", "dev", tree]);
+    fs::create_dir(home.join("tree")).unwrap();
+    fs::write(home.join("tree/small"), "x").unwrap();
+    for (source, target) in [("dev:tree", "folder"), ("tree", "dev:there")] {
+        let ran = home.run(&["--local", "cp", source, target]);
+        assert_eq!(ran.code, 5, "{source} {target}\n{ran}");
+        assert!(ran.stderr.contains("no file replaces"), "{ran}");
+    }
+    home.ok(&["--local", "exec", "dev", "test -p there/small"]);
     assert!(kind("socket").is_socket() && kind("folder/small").is_fifo());
 }
 

@@ -15,6 +15,7 @@ use crate::transfer::format::mtime::Mtime;
 use crate::transfer::format::path_bytes;
 
 const TREE: &str = "tree";
+const SPECIAL_IN_THE_WAY: &str = "a device, pipe or socket is in the way, which no file replaces";
 
 /// A private folder on the target's file system. It is gone when this is dropped, and so are folders above it that were made for nothing.
 #[derive(Debug)]
@@ -505,15 +506,15 @@ impl PartsInstall {
             let Ok(there) = descent.to(&parent).and_then(|folder| folder.meta(&own)) else {
                 continue;
             };
-            if (there.kind == Kind::Folder) != (kind == Kind::Folder) {
-                let at = self.target.join(path_bytes::shown(path.as_bytes()));
-                let reason = if kind == Kind::Folder {
-                    "not a folder"
-                } else {
-                    "a folder is in the way"
-                };
-                return Err(conflict(&at, reason));
-            }
+            let reason = match (there.kind, kind) {
+                (Kind::Folder, Kind::Folder) => continue,
+                (Kind::Folder, _) => "a folder is in the way",
+                (_, Kind::Folder) => "not a folder",
+                (Kind::Special, _) => SPECIAL_IN_THE_WAY,
+                _ => continue,
+            };
+            let at = self.target.join(path_bytes::shown(path.as_bytes()));
+            return Err(conflict(&at, reason));
         }
         Ok(())
     }
@@ -548,8 +549,7 @@ impl FileInstall {
             return Err(conflict(&target, "a folder is in the way"));
         }
         if fs::symlink_metadata(&target).is_ok_and(|meta| is_special(meta.file_type())) {
-            let reason = "a device, pipe or socket is in the way, which no file replaces";
-            return Err(conflict(&target, reason));
+            return Err(conflict(&target, SPECIAL_IN_THE_WAY));
         }
         let (parent, made) = make_parents(&target)?;
         let stages = earlier.and_then(|temp| temp.split_once('/'));
@@ -675,6 +675,9 @@ fn check(staged: &Folder, target: &Folder, at: &Path) -> Result<(), Error> {
             }
             Some(_) if folder => {
                 return Err(conflict(&at.join(&name), "not a folder"));
+            }
+            Some(Kind::Special) => {
+                return Err(conflict(&at.join(&name), SPECIAL_IN_THE_WAY));
             }
             _ => {}
         }

@@ -57,7 +57,9 @@ folders='for each do
 done
 printf "+%s" "$#"'
 others='for each do
-    if [ -d "$to/$each" ] && [ ! -L "$to/$each" ]; then printf "%s/%s is a folder\n" "$to" "$each" >&4; fi
+    if [ ! -e "$to/$each" ] || [ -f "$to/$each" ] || [ -L "$to/$each" ]; then continue; fi
+    if [ -d "$to/$each" ]; then said="a folder"; else said="a device, pipe or socket, which no file replaces"; fi
+    printf "%s/%s is %s\n" "$to" "$each" "$said" >&4
 done
 printf "+%s" "$#"'
 # BusyBox find forgets what it has collected within parentheses.
