@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::api::{self, Client, Log};
 use crate::cli::GlobalOptions;
@@ -145,14 +146,29 @@ impl Context {
 
     /// Reads the files of settings again, after they were changed.
     pub fn read_settings_again(&mut self) -> Result<(), Error> {
-        self.settings = config::resolve(
-            &self.options,
-            Some(self.settings.timeout),
+        self.settings = self.settings_with(&self.options, Some(self.settings.timeout))?;
+        Ok(())
+    }
+
+    /// The settings as they would be with another context.
+    pub fn settings_of_context(&self, name: Option<String>) -> Result<Settings, Error> {
+        let mut options = self.options.clone();
+        options.set_context(name);
+        self.settings_with(&options, None)
+    }
+
+    fn settings_with(
+        &self,
+        options: &GlobalOptions,
+        timeout: Option<Duration>,
+    ) -> Result<Settings, Error> {
+        Ok(config::resolve(
+            options,
+            timeout,
             &self.environment,
             &self.paths,
             self.settings.terminal,
-        )?;
-        Ok(())
+        )?)
     }
 
     /// A client of the chosen API with another key than the configured one, to try it out.

@@ -4,7 +4,7 @@ use clap::ValueEnum as _;
 use serde::Serialize;
 
 use crate::commands::prints::{self, Columns};
-use crate::config::{self, Api, Environment, KeySource, Remote, Settings};
+use crate::config::{Api, Environment, KeySource, Remote, Settings};
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -84,15 +84,7 @@ pub(crate) async fn run(context: &mut Context, args: ShowArgs) -> Result<Exit, E
 
 /// The settings as they would be with `--context NAME`.
 fn named(context: &Context, name: String) -> Result<Settings, Error> {
-    let mut options = context.options.clone();
-    options.set_context(Some(name));
-    let settings = config::resolve(
-        &options,
-        None,
-        &context.environment,
-        &context.paths,
-        context.settings.terminal,
-    )?;
+    let settings = context.settings_of_context(Some(name))?;
     for notice in settings
         .notices
         .iter()

@@ -12,7 +12,7 @@ use super::check::{Check, State};
 use super::room::room;
 use crate::api::raw::RawRequest;
 use crate::api::{self, Client};
-use crate::config::{self, Api, DEFAULT_CONTEXT, Remote};
+use crate::config::{Api, DEFAULT_CONTEXT, Remote};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::output::control::visible;
@@ -68,16 +68,8 @@ fn remote(context: &Context) -> Result<Remote, Error> {
     if let Api::Remote(remote) = context.settings.api()? {
         return Ok(remote.clone());
     }
-    let mut options = context.options.clone();
     for name in [None, Some(DEFAULT_CONTEXT.to_owned())] {
-        options.set_context(name);
-        let settings = config::resolve(
-            &options,
-            None,
-            &context.environment,
-            &context.paths,
-            context.settings.terminal,
-        )?;
+        let settings = context.settings_of_context(name)?;
         if let Api::Remote(remote) = settings.api()? {
             return Ok(remote.clone());
         }
