@@ -12,7 +12,7 @@ use super::exec::{
     self, CommandOptions, Delivery, Errand, GuestLeftovers, InputOptions, Lost, PlaceOptions, Plan,
     RunningCommands, Sink, Trailing, Unread,
 };
-use super::shared::creating;
+use super::shared::create_request;
 use super::shared::launch_vms::{self, LaunchOptions};
 use super::shared::quota_hint;
 use super::shared::resolve_name::{self, Named};
@@ -326,7 +326,7 @@ impl Attempt<'_> {
         match signals.outlast(launching).await {
             Ok((Ok(vm), received)) => Ok((vm, received)),
             Ok((Err(error), None)) => Err(error),
-            Ok((Err(error), Some(signal))) => Err(creating::interrupted(signal, &error)),
+            Ok((Err(error), Some(signal))) => Err(create_request::interrupted(signal, &error)),
             Err(first) => Err(first.error().hint(look_for(self.mark))),
         }
     }

@@ -33,15 +33,15 @@ pub(crate) fn unpack_into(
         Decoder::Gzip => Codec::Gzip,
         Decoder::Zstd => Codec::Zstd,
     };
-    let landing = TreeInstall::prepare(&EarlierTries::default(), target, nonce)
+    let install = TreeInstall::prepare(&EarlierTries::default(), target, nonce)
         .map_err(|error| error.to_string())?;
-    let folder = landing.open().map_err(|error| error.to_string())?;
+    let folder = install.open().map_err(|error| error.to_string())?;
     let from = codec
         .decoder(archive)
         .map_err(|error| told(Fault::Stream(error)))?;
     let limits = Limits { members, bytes };
     let unpacked = unpack(from, folder, limits, &Silent).map_err(told)?;
-    landing
+    install
         .place(&unpacked.folders)
         .map_err(|error| error.to_string())?;
     Ok(unpacked.members)

@@ -63,3 +63,12 @@ const READINGS: u32 = 3;
 fn nonce() -> String {
     uuid::Uuid::new_v4().simple().to_string()
 }
+
+/// Does work that waits for disks on a thread of its own.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Error::Worker(error.to_string()))?
+}

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::table::CREDENTIALS;
-use crate::commands::shared::creating;
+use crate::commands::shared::create_request;
 use crate::commands::shared::resolve_name::Named;
 use crate::commands::shared::secret_input;
 use crate::context::Context;
@@ -52,7 +52,7 @@ pub(super) async fn run(context: &mut Context, args: CreateArgs) -> Result<Exit,
         Named::credential(&credential.value).made_all_the_same(error)
     };
     let look = "the credential may exist all the same; look with `fastvm credential list`";
-    let credential = creating::outlast(creating, look, left).await?;
+    let credential = create_request::wait_for_answer(creating, look, left).await?;
     let named = Named::credential(&credential.value);
     let line = format!(
         "created {}; make a volume with `fastvm volume create --byo URI --credential {}`",

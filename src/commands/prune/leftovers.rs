@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 
 use super::candidate::{Candidate, Target};
-use super::choosing::Rules;
+use super::candidates::Rules;
 use crate::config::Paths;
 use crate::error::{Error, Kind};
 

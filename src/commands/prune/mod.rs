@@ -1,7 +1,7 @@
 //! `fastvm prune`: deletes what is not in use, after showing all of it.
 
 mod candidate;
-mod choosing;
+mod candidates;
 mod leftovers;
 
 use std::time::Duration;
@@ -11,7 +11,7 @@ use futures_util::{StreamExt as _, stream};
 
 pub(crate) use self::candidate::CANDIDATES;
 use self::candidate::{Candidate, Target};
-use self::choosing::Rules;
+use self::candidates::Rules;
 use super::shared::batch::{self, AT_ONCE, Action, Failures};
 use crate::api::{self, Client};
 use crate::context::Context;
@@ -104,7 +104,7 @@ pub(crate) async fn run(context: &mut Context, args: PruneArgs) -> Result<Exit, 
         false => None,
     };
     let spinner = context.ui.spinner("looking for what is not in use");
-    let chosen = choosing::choose(client.as_ref(), &context.paths, &rules).await?;
+    let chosen = candidates::choose(client.as_ref(), &context.paths, &rules).await?;
     drop(spinner);
     if chosen.is_empty() {
         context.ui.status("there is nothing to prune");
@@ -176,7 +176,7 @@ async fn delete(
     let spinner = context
         .ui
         .spinner(&format!("deleting {}", counted(&chosen)));
-    let still = choosing::choose(client, &context.paths, rules).await?;
+    let still = candidates::choose(client, &context.paths, rules).await?;
     let still = &still;
     let (mut deleted, mut failures) = (Vec::new(), Vec::new());
     for kind in ["VM", "snapshot", "volume", "leftover"] {

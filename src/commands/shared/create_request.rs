@@ -5,7 +5,7 @@ use crate::signal::{Signal, Signals};
 
 /// Waits for the answer to a request that makes something, although a signal comes meanwhile. The signal is the failure then, and `left`
 /// says what was made; a second one leaves at once, with the hint `look`.
-pub(crate) async fn outlast<T>(
+pub(crate) async fn wait_for_answer<T>(
     making: impl Future<Output = Result<T, Error>>,
     look: impl Into<String>,
     left: impl FnOnce(Error, &T) -> Error,

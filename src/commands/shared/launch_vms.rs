@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::creating;
+use super::create_request;
 use super::gib::gib;
 use super::mount::{self, MountText};
 use super::new_name::kept;
@@ -191,7 +191,9 @@ pub(crate) async fn launch(
     };
     let look = format!("the VM may exist all the same; look with `fastvm vm list{look}`");
     let launching = post(context, client, request);
-    let vm = creating::outlast(launching, look, |error, vm| still_there(error, &vm.value)).await?;
+    let vm =
+        create_request::wait_for_answer(launching, look, |error, vm| still_there(error, &vm.value))
+            .await?;
     settle(context, client, vm, options).await
 }
 

@@ -1,7 +1,7 @@
 //! What several commands do alike: find a thing by its name, launch and wait, act on several things.
 
 pub(crate) mod batch;
-pub(crate) mod creating;
+pub(crate) mod create_request;
 pub(crate) mod delete_many;
 pub(crate) mod gib;
 pub(crate) mod glob;

@@ -4,7 +4,7 @@ use clap::ValueEnum;
 
 use super::outcome;
 use super::table::VOLUMES;
-use crate::commands::shared::creating;
+use crate::commands::shared::create_request;
 use crate::commands::shared::gib::gib;
 use crate::commands::shared::resolve_name::{self, Named};
 use crate::context::Context;
@@ -104,7 +104,7 @@ pub(super) async fn run(context: &mut Context, args: CreateArgs) -> Result<Exit,
     };
     let left =
         |error, volume: &Record<Volume>| Named::volume(&volume.value).made_all_the_same(error);
-    let volume = creating::outlast(creating, MAY_EXIST, left).await?;
+    let volume = create_request::wait_for_answer(creating, MAY_EXIST, left).await?;
     let line = outcome::line("created", &volume.value);
     context.ui.outcome(volume, &VOLUMES, &line)?;
     Ok(Exit::SUCCESS)

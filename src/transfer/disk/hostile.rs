@@ -522,19 +522,19 @@ fn a_link_in_the_target_is_not_followed() {
     let into = ground.0.path().join("into");
     std::os::unix::fs::symlink("../outside", into.join("s")).unwrap();
     fs::write(into.join("keep"), b"old").unwrap();
-    let landing = TreeInstall::prepare(&EarlierTries::default(), &into, "test").unwrap();
+    let install = TreeInstall::prepare(&EarlierTries::default(), &into, "test").unwrap();
     let done = unpack(
         &Tar::default()
             .folder("s")
             .file("s/file", b"theirs")
             .file("keep", b"new")
             .end()[..],
-        landing.open().unwrap(),
+        install.open().unwrap(),
         LIMITS,
         &Silent,
     )
     .unwrap();
-    assert!(landing.place(&done.folders).is_err());
+    assert!(install.place(&done.folders).is_err());
     assert_eq!(fs::read(into.join("keep")).unwrap(), b"old");
     ground.assert_outside_is_as_it_was();
 }
@@ -575,18 +575,18 @@ fn swap(rounds: usize) {
         .link("d/l", "x")
         .end();
     for round in 0..rounds {
-        let Ok(landing) = TreeInstall::prepare(&EarlierTries::default(), &into, &round.to_string())
+        let Ok(install) = TreeInstall::prepare(&EarlierTries::default(), &into, &round.to_string())
         else {
             continue;
         };
-        let Ok(done) = landing
+        let Ok(done) = install
             .open()
             .map_err(Fault::from)
             .and_then(|folder| unpack(&archive[..], folder, LIMITS, &Silent))
         else {
             continue;
         };
-        let _ = landing.place(&done.folders);
+        let _ = install.place(&done.folders);
     }
     stop.store(true, std::sync::atomic::Ordering::Relaxed);
     attacker.join().unwrap();

@@ -66,7 +66,7 @@ pub async fn preview_download(
 ) -> Result<Preview, Error> {
     let mut preview = Preview::default();
     for source in sources {
-        match script::get(guest, &source.path, 0, None).await? {
+        match script::read_small(guest, &source.path, 0, None).await? {
             Found::Inline(_) | Found::File { .. } => {
                 preview.paths.push(PathBuf::from(&source.path));
             }

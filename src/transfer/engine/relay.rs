@@ -103,7 +103,7 @@ impl<F: Guest, T: Guest, S: BlobStore> Relay<'_, F, T, S> {
     }
 
     async fn once(&self, target: &str, into: bool) -> Result<Summary, Error> {
-        match script::get(self.from, &self.source.path, 0, None).await? {
+        match script::read_small(self.from, &self.source.path, 0, None).await? {
             Found::File { path, tools, .. } => self.file(&path, &tools, target, into).await,
             Found::Folder { path, tools, .. } => {
                 let contents = self.source.path == "." || self.source.path.ends_with("/.");
@@ -126,7 +126,7 @@ impl<F: Guest, T: Guest, S: BlobStore> Relay<'_, F, T, S> {
         into: bool,
     ) -> Result<Summary, Error> {
         let arrival = &self.arrival;
-        let place = script::look_for_file(arrival.guest, target, into).await?;
+        let place = script::probe_for_file(arrival.guest, target, into).await?;
         let codec = self.codec(tools, &place)?;
         let into = into || place.kind == script::Kind::Folder;
         let name = own_name(path).unwrap_or_default();
@@ -178,7 +178,7 @@ impl<F: Guest, T: Guest, S: BlobStore> Relay<'_, F, T, S> {
     async fn tree(&self, path: &str, tools: &Tools, target: &str) -> Result<Summary, Error> {
         let arrival = &self.arrival;
         tools.need(&["tar", "find", "stat"])?;
-        let place = script::look(arrival.guest, target).await?;
+        let place = script::probe(arrival.guest, target).await?;
         place.tools.need(&["tar", "find"])?;
         if matches!(place.kind, script::Kind::File | script::Kind::Other) {
             return Err(Error::Conflict {

@@ -91,7 +91,7 @@ struct Rates {
     bytes: u64,
     window: usize,
     /// Shards and bytes since the window was last looked at.
-    landed: usize,
+    finished: usize,
     round_bytes: u64,
     round_started: Instant,
     rate: f64,
@@ -109,7 +109,7 @@ impl Limiter {
                 started: now,
                 bytes: 0,
                 window,
-                landed: 0,
+                finished: 0,
                 round_bytes: 0,
                 round_started: now,
                 rate: 0.0,
@@ -166,8 +166,8 @@ impl Limiter {
         let mut state = self.state();
         state.bytes = state.bytes.saturating_add(bytes);
         state.round_bytes = state.round_bytes.saturating_add(bytes);
-        state.landed += 1;
-        if state.landed < state.window {
+        state.finished += 1;
+        if state.finished < state.window {
             return;
         }
         let seconds = now.duration_since(state.round_started).as_secs_f64();
@@ -177,7 +177,7 @@ impl Limiter {
             self.permits.add_permits(1);
         }
         state.rate = rate;
-        state.landed = 0;
+        state.finished = 0;
         state.round_bytes = 0;
         state.round_started = now;
     }
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_shards_are_small_and_a_number_bounds_what_flies() {
+    fn the_first_shards_are_small_and_a_number_bounds_how_many_run() {
         let limiter = Limiter::new(Shards::default());
         assert_eq!((limiter.size(u64::MAX), limiter.most_tasks()), (8 * MIB, 6));
         for _ in 0..100 {

@@ -10,6 +10,7 @@ use super::local_side::{self, LocalSide};
 use super::plan::{Direction, Plan, PlanSummary, SyncOptions};
 use super::remote_side::RemoteSide;
 use super::verify::check_programs;
+use crate::transfer::blocking;
 use crate::transfer::disk::destination;
 use crate::transfer::disk::folder;
 use crate::transfer::disk::listing::Listing;
@@ -60,7 +61,7 @@ pub async fn plan_download(
     };
     let mut downs = Vec::new();
     for source in sources {
-        let found = script::scan(
+        let found = script::list_full(
             guest,
             &source.path,
             Shape::Source,
@@ -213,12 +214,4 @@ fn may_give_away() -> bool {
 #[cfg(not(unix))]
 fn may_give_away() -> bool {
     false
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| Error::Worker(error.to_string()))?
 }

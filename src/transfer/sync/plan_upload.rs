@@ -57,7 +57,7 @@ pub async fn plan_upload(
     });
     let (scanned, found) = tokio::join!(
         scanned,
-        script::scan(guest, &target.path, shape.clone(), Links::Keep, depth)
+        script::list_full(guest, &target.path, shape.clone(), Links::Keep, depth)
     );
     let (tree, source) = scanned.map_err(|error| Error::Worker(error.to_string()))??;
     let (found, mut choice) = (found?, choice);

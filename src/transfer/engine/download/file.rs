@@ -12,7 +12,8 @@ use super::large_file::LargeFile;
 use super::plan::ranges;
 use super::resumed::Resumed;
 use super::transport::{ArchiveKind, Transport};
-use super::{Download, blocking, changed, check_space, own_name};
+use super::{Download, changed, check_space, own_name};
+use crate::transfer::blocking;
 use crate::transfer::disk::install::FileInstall;
 use crate::transfer::disk::unpack::write_with_holes;
 use crate::transfer::engine::receive::{Input, receive};
@@ -68,7 +69,7 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
             if reading == READINGS {
                 break;
             }
-            match script::get(self.guest, &source.path, SMALL, None).await? {
+            match script::read_small(self.guest, &source.path, SMALL, None).await? {
                 Found::Inline(again) => small = again,
                 Found::File {
                     path,

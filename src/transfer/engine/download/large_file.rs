@@ -194,7 +194,7 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
                     write_range(input, (&file, is_new), range, &shown, &*progress)
                 };
                 let ready = transport.ready(&made, path)?;
-                let _lane = limiter.acquire().await;
+                let _permit = limiter.acquire().await;
                 let ((), wire) = receive(self.guest, self.store, ready, write).await?;
                 Ok(wire)
             };

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::transfer::SMALL;
+use crate::transfer::blocking;
 use crate::transfer::disk::destination::{self, Destination};
 use crate::transfer::disk::install;
 use crate::transfer::disk::tree::apart;
@@ -134,15 +135,15 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
         into: bool,
     ) -> Result<Summary, Error> {
         let most = (self.settings.links == Links::Keep).then_some(self.settings.shards.first);
-        let found = script::get(self.guest, &source.path, SMALL, most).await?;
+        let found = script::read_small(self.guest, &source.path, SMALL, most).await?;
         let is_file = matches!(found, Found::Inline(_) | Found::File { .. });
-        let led = match is_file && self.follows {
-            true => self.led(source, target).await?,
-            false => Led::To(target.to_owned()),
+        let followed = match is_file && self.follows {
+            true => self.follow_target(source, target).await?,
+            false => FollowedTarget::To(target.to_owned()),
         };
-        let target = match &led {
-            Led::Written(summary) => return Ok(summary.clone()),
-            Led::To(target) => target.as_path(),
+        let target = match &followed {
+            FollowedTarget::Written(summary) => return Ok(summary.clone()),
+            FollowedTarget::To(target) => target.as_path(),
         };
         match found {
             Found::Inline(small) => self.small_file(source, small, target, into).await,
@@ -165,20 +166,26 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
     }
 
     /// Follows the target of one file, and writes the file where that takes bytes as they come.
-    async fn led(&self, source: &RemotePath, target: &Path) -> Result<Led, Error> {
+    async fn follow_target(
+        &self,
+        source: &RemotePath,
+        target: &Path,
+    ) -> Result<FollowedTarget, Error> {
         let at = target.to_owned();
         let destination = blocking(move || destination::find(&at)).await?;
         if let Destination::Place(place) = destination {
-            return Ok(Led::To(place));
+            return Ok(FollowedTarget::To(place));
         }
         let Some(output) = destination.open(target).await? else {
-            return Ok(Led::To(target.to_owned()));
+            return Ok(FollowedTarget::To(target.to_owned()));
         };
         let written = self.stream(source, output).await;
-        written.map(Led::Written).map_err(|error| match error {
-            Error::Stream { source, .. } => Error::local("write", target, source),
-            other => other,
-        })
+        written
+            .map(FollowedTarget::Written)
+            .map_err(|error| match error {
+                Error::Stream { source, .. } => Error::local("write", target, source),
+                other => other,
+            })
     }
 
     /// What objects of this transfer are called at the storage.
@@ -188,7 +195,7 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
 }
 
 /// What became of the target of one file.
-enum Led {
+enum FollowedTarget {
     /// The file goes here.
     To(PathBuf),
     /// It went to a device or a pipe.
@@ -229,14 +236,6 @@ pub(in crate::transfer) fn own_name(path: &str) -> Result<OsString, Error> {
             path: path.to_owned(),
             reason: "no file on this machine can have its name".to_owned(),
         })
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| Error::Worker(error.to_string()))?
 }
 
 fn changed(path: &str) -> Error {

@@ -15,8 +15,9 @@ use super::plan::{Plan, Task, rest};
 use super::resumed::Resumed;
 use super::tar_report::TarReport;
 use super::transport::ArchiveKind;
-use super::{Download, blocking, check_space};
+use super::{Download, check_space};
 use crate::transfer::READINGS;
+use crate::transfer::blocking;
 use crate::transfer::disk::folder::{Kind, Meta};
 use crate::transfer::disk::install::{PartsInstall, TreeInstall};
 use crate::transfer::disk::unpack::{Limits, Unpacked, unpack};
@@ -88,7 +89,7 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
     ) -> Result<Summary, Error> {
         let name = self.object_name();
         let (entries, ()) = tokio::join!(
-            script::survey(self.guest, path),
+            script::list_sizes(self.guest, path),
             self.store.presign_early(&name)
         );
         let mut entries = entries?;
@@ -169,7 +170,7 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
 }
 
 impl<G: Guest, S: BlobStore> TreeDownload<'_, G, S> {
-    /// Keeps as many shards in the air as make sense, until all have landed.
+    /// Runs as many shards at once as the limiter allows, until all have arrived.
     async fn run_all(
         &self,
         there: &[bool],
@@ -389,7 +390,7 @@ impl<G: Guest, S: BlobStore> TreeDownload<'_, G, S> {
             let (install, name, watch) = (self.install.clone(), name.to_owned(), progress.clone());
             let unpack = move |input: Input| unpack(input, install.open(&name)?, limits, &*watch);
             let ready = transport.ready(&announced.made, self.path)?;
-            let _lane = self.limiter.acquire().await;
+            let _permit = self.limiter.acquire().await;
             let (unpacked, wire) = receive(job.guest, job.store, ready, unpack).await?;
             if said.complete && announced.still && unpacked.members != members {
                 let reason = format!("{} members arrived instead of {members}", unpacked.members);

@@ -5,7 +5,8 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{Download, blocking};
+use super::Download;
+use crate::transfer::blocking;
 use crate::transfer::disk::folder::Folder;
 use crate::transfer::disk::install;
 use crate::transfer::disk::range_checksums::checksum_ranges;
@@ -117,7 +118,7 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
             parts: &parts,
             path,
         };
-        let same = match script::adopt(self.guest, look).await {
+        let same = match script::reuse_ranges(self.guest, look).await {
             Ok(same) => same,
             Err(error @ Error::Remote(_)) => return Err(error),
             // What can't be looked at is brought again.

@@ -30,7 +30,7 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
         mut output: Output,
     ) -> Result<Summary, Error> {
         for _ in 0..READINGS {
-            let got = match script::get(self.guest, &source.path, SMALL, None).await? {
+            let got = match script::read_small(self.guest, &source.path, SMALL, None).await? {
                 Found::Inline(small) => match whole(&small, &source.path)? {
                     Some(bytes) => Some(self.write_small(&bytes, &mut output).await?),
                     None => None,

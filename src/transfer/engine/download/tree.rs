@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use super::tar_report::TarReport;
 use super::transport::{ArchiveKind, Transport};
-use super::{Download, blocking, changed, check_space};
+use super::{Download, changed, check_space};
 use crate::transfer::READINGS;
+use crate::transfer::blocking;
 use crate::transfer::disk::folder::Kind;
 use crate::transfer::disk::install::{EarlierTries, TreeInstall};
 use crate::transfer::disk::selection::Picked;

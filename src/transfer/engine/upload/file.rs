@@ -174,7 +174,7 @@ impl<G: Guest, S: BlobStore> Upload<'_, G, S> {
     async fn large_file(&self, file: Opened, target: &RemotePath) -> Result<Summary, Error> {
         let name = self.object_name("first");
         let (place, ()) = tokio::join!(
-            script::look_for_file(self.guest, &target.path, target.into),
+            script::probe_for_file(self.guest, &target.path, target.into),
             self.store.presign_early(&name)
         );
         let place = place?;

@@ -7,13 +7,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::Upload;
 use super::file::one_file;
 use super::parts::Route;
-use super::{Upload, blocking};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 
 use crate::transfer::READINGS;
+use crate::transfer::blocking;
 use crate::transfer::disk::folder::{Folder, Meta};
 use crate::transfer::disk::pack::{Stop, holes};
 use crate::transfer::disk::range_checksums::checksum_ranges;
@@ -284,9 +285,9 @@ impl<G: Guest, S: BlobStore> Upload<'_, G, S> {
             let name = format!("{name}-{attempt}");
             let encoding = self.part_encoding(route.codec);
             let bytes = range.end - range.start;
-            let lane = limiter.acquire().await;
+            let permit = limiter.acquire().await;
             let sent = send(self.store, &self.object_name(&name), &encoding, bytes, make).await?;
-            drop(lane);
+            drop(permit);
             wire_bytes += sent.wire_bytes;
             let put = async {
                 let object = self

@@ -188,11 +188,3 @@ pub(in crate::transfer) fn parent_of(path: &str) -> &str {
         _ => "/",
     }
 }
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| Error::Worker(error.to_string()))?
-}

@@ -12,8 +12,9 @@ use tokio::sync::watch;
 use super::large_file::{LargeFile, Stability};
 use super::plan::{Batch, Plan, Task};
 use super::tree::{Archive, Portion, summarize};
-use super::{Upload, blocking, parent_of, questions};
+use super::{Upload, parent_of, questions};
 use crate::transfer::SMALL;
+use crate::transfer::blocking;
 use crate::transfer::disk::folder::{Folder, FolderStack, Kind};
 use crate::transfer::disk::pack::{self, Extent, Outcome, Results, Shard, Stop, trailer};
 use crate::transfer::disk::tree::{Entry, Tree, gone};
@@ -184,7 +185,7 @@ impl<G: Guest, S: BlobStore> Upload<'_, G, S> {
 }
 
 impl<G: Guest, S: BlobStore> TreeUpload<'_, G, S> {
-    /// Keeps as many shards in the air as make sense, until all have landed.
+    /// Runs as many shards at once as the limiter allows, until all have arrived.
     async fn run_all(&self, there: Vec<bool>) -> Result<(Vec<Outcome>, Traffic, u64), Error> {
         let whole = self.bytes_of(&there);
         let mut continued = whole;
@@ -301,12 +302,12 @@ impl<G: Guest, S: BlobStore> TreeUpload<'_, G, S> {
         loop {
             portion.name = format!("{number}-{attempt}");
             attempt += 1;
-            let lane = self.limiter.acquire().await;
+            let permit = self.limiter.acquire().await;
             let (ledger, archives) = self
                 .job
                 .archives(&self.tree, self.route.place, &portion)
                 .await?;
-            drop(lane);
+            drop(permit);
             wire += archives.iter().map(|sent| sent.wire_bytes).sum::<u64>();
             self.wait_until(Ready::Clear).await?;
             let members = ledger.sent() + above;

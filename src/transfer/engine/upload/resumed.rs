@@ -33,7 +33,7 @@ impl<G: Guest, S: BlobStore> Upload<'_, G, S> {
             parts: &parts,
             path: &large.shown.display().to_string(),
         };
-        let same = match script::adopt(self.guest, adopt).await {
+        let same = match script::reuse_ranges(self.guest, adopt).await {
             Ok(same) => same,
             Err(error @ Error::Remote(_)) => return Err(error),
             // What can't be looked at is sent again.

@@ -66,7 +66,7 @@ impl<G: Guest, S: BlobStore> Upload<'_, G, S> {
         input: Input,
         target: &RemotePath,
     ) -> Result<Summary, Error> {
-        let place = script::look_for_file(self.guest, &target.path, false).await?;
+        let place = script::probe_for_file(self.guest, &target.path, false).await?;
         let codec = place.tools.codec(self.settings.compression)?;
         let encoding = self.encoding(codec);
         let stage = self.stage(parent_of(&place.path));

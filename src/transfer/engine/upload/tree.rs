@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::plan::Plan;
-use super::{Upload, blocking, parent_of, stage};
+use super::{Upload, parent_of, stage};
+use crate::transfer::blocking;
 use crate::transfer::disk::folder;
 use crate::transfer::disk::pack::{self, Extent, Outcome, Results, Shard};
 use crate::transfer::disk::tree::{Position, Tree};
@@ -46,7 +47,7 @@ impl<G: Guest, S: BlobStore> Upload<'_, G, S> {
         let name = self.object_name("first");
         let (tree, place, ()) = tokio::join!(
             scan,
-            script::look(self.guest, target),
+            script::probe(self.guest, target),
             self.store.presign_early(&name)
         );
         let tree = Arc::new(tree?);

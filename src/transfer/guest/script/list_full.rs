@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 
 use super::probe::{absolute, kind};
-use super::reply::{Answer, broken};
+use super::reply::{Reply, broken};
 use super::{Call, Deadline, Kind as What};
 use crate::transfer::READINGS;
 use crate::transfer::disk::folder::Kind;
@@ -70,7 +70,7 @@ impl Scan {
 }
 
 /// Scans a place.
-pub(in crate::transfer) async fn scan(
+pub(in crate::transfer) async fn list_full(
     guest: &impl Guest,
     path: &str,
     shape: Shape,
@@ -81,7 +81,7 @@ pub(in crate::transfer) async fn scan(
         include_str!("base.sh"),
         include_str!("object.sh"),
         include_str!("follow.sh"),
-        include_str!("scan.sh")
+        include_str!("list_full.sh")
     );
     let (word, names) = match shape {
         Shape::Tree => ("tree", Vec::new()),
@@ -124,7 +124,7 @@ pub(in crate::transfer) async fn scan(
 }
 
 fn read(stdout: &[u8]) -> Result<Scan, Error> {
-    let (answer, _) = Answer::read(stdout, &["path"])?;
+    let (answer, _) = Reply::read(stdout, &["path"])?;
     let end = answer
         .rest
         .iter()

@@ -1,4 +1,4 @@
-# scan PATH SHAPE LINKS DEPTH NAME...: what is there, with all that a comparison asks.
+# list_full PATH SHAPE LINKS DEPTH NAME...: what is there, with all that a comparison asks.
 # SHAPE is tree: what is in the folder PATH. into: NAMEs in it, and what is in those. file: the file PATH, or if that is a folder, or 1 comes next, NAME in it; 1 after that follows a link.
 # source: the folder or file that PATH leads to. LINKS is -L to follow links. DEPTH is 0 to look no deeper than that.
 locate "$1"

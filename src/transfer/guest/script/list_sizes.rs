@@ -27,11 +27,11 @@ pub(in crate::transfer) struct ListedSize {
 }
 
 /// Surveys a folder, without sockets; folders come before what they hold.
-pub(in crate::transfer) async fn survey(
+pub(in crate::transfer) async fn list_sizes(
     guest: &impl Guest,
     path: &str,
 ) -> Result<Vec<ListedSize>, Error> {
-    let script = concat!(include_str!("base.sh"), include_str!("survey.sh"));
+    let script = concat!(include_str!("base.sh"), include_str!("list_sizes.sh"));
     let call = Call {
         script,
         arguments: vec![path.to_owned()],

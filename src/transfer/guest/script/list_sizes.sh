@@ -1,4 +1,4 @@
-# survey PATH: what is below a folder, without sockets and folders first of what they hold, in batches: their number, a line of numbers for each
+# list_sizes PATH: what is below a folder, without sockets and folders first of what they hold, in batches: their number, a line of numbers for each
 # (mode, size, blocks, names, device:inode, time), then the paths, each with a zero at its end.
 cd -- "$1" || exit 44
 time=%.9Y

@@ -7,9 +7,9 @@ mod list;
 mod list_full;
 mod list_sizes;
 mod probe;
+mod put;
 mod ranges;
 mod read_small;
-mod receive;
 mod reply;
 mod reuse_ranges;
 mod running;
@@ -20,17 +20,17 @@ pub use running::{is_running, running};
 pub(in crate::transfer) use apply::{Change, apply};
 pub(in crate::transfer) use hash::{Digest, hash};
 pub(in crate::transfer) use list::{Entry, Listed, list};
-pub(in crate::transfer) use list_full::{Depth, Scan, Shape, scan};
-pub(in crate::transfer) use list_sizes::{ListedSize, survey};
-pub(in crate::transfer) use probe::{Kind, Place, Tools, look, look_for_file};
+pub(in crate::transfer) use list_full::{Depth, Scan, Shape, list_full};
+pub(in crate::transfer) use list_sizes::{ListedSize, list_sizes};
+pub(in crate::transfer) use probe::{Kind, Place, Tools, probe, probe_for_file};
+pub(in crate::transfer) use put::{
+    Object, PutFile, PutTree, Relayed, Role, prepare, put_file, put_tree,
+};
 pub(in crate::transfer) use ranges::{
     Ask, FinishFile, PutRange, ask, begin, finish_file, put_range,
 };
-pub(in crate::transfer) use read_small::{Found, Inline, get};
-pub(in crate::transfer) use receive::{
-    Object, PutFile, PutTree, Relayed, Role, prepare, put_file, put_tree,
-};
-pub(in crate::transfer) use reuse_ranges::{ReuseRanges, adopt};
+pub(in crate::transfer) use read_small::{Found, Inline, read_small};
+pub(in crate::transfer) use reuse_ranges::{ReuseRanges, reuse_ranges};
 pub(in crate::transfer) use send::{
     ArchiveHeader, BLOCK, Made, SendTo, SendTree, Share, Status, piece, send_file, send_range,
     send_tree,

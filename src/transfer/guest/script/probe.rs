@@ -1,6 +1,6 @@
 //! What is at a path in the VM, and what the VM has.
 
-use super::reply::{Answer, broken};
+use super::reply::{Reply, broken};
 use super::{Call, Deadline, SMALL_OUTPUT};
 use crate::transfer::error::Error;
 use crate::transfer::format::codec::Codec;
@@ -78,7 +78,7 @@ impl Tools {
         Ok(codec)
     }
 
-    pub(super) fn read(answer: &Answer<'_>) -> Result<Self, Error> {
+    pub(super) fn read(answer: &Reply<'_>) -> Result<Self, Error> {
         let dialect = if answer.get("flavor")? == "gnu" {
             TarDialect::Gnu
         } else {
@@ -96,12 +96,12 @@ impl Tools {
 }
 
 /// Looks at a target.
-pub(in crate::transfer) async fn look(guest: &impl Guest, path: &str) -> Result<Place, Error> {
+pub(in crate::transfer) async fn probe(guest: &impl Guest, path: &str) -> Result<Place, Error> {
     ask(guest, path, Lone::No).await
 }
 
 /// Looks at the target of one file, unless it goes `into` that: a link to a file is followed.
-pub(in crate::transfer) async fn look_for_file(
+pub(in crate::transfer) async fn probe_for_file(
     guest: &impl Guest,
     path: &str,
     into: bool,
@@ -121,7 +121,7 @@ async fn ask(guest: &impl Guest, path: &str, lone: Lone) -> Result<Place, Error>
         include_str!("base.sh"),
         include_str!("tools.sh"),
         include_str!("follow.sh"),
-        include_str!("look.sh")
+        include_str!("probe.sh")
     );
     let call = Call {
         script,
@@ -133,7 +133,7 @@ async fn ask(guest: &impl Guest, path: &str, lone: Lone) -> Result<Place, Error>
         path,
     };
     let output = call.ask(guest).await?;
-    let (answer, _) = Answer::read(&output.stdout, &["path"])?;
+    let (answer, _) = Reply::read(&output.stdout, &["path"])?;
     Ok(Place {
         kind: kind(answer.get("kind")?)?,
         path: absolute(answer.rest)?,

@@ -1,4 +1,4 @@
-# look LONE PATH: what is there, and what the VM has. LONE is 1 when the path is to become one file. The path comes last in the answer, for
+# probe LONE PATH: what is there, and what the VM has. LONE is 1 when the path is to become one file. The path comes last in the answer, for
 # it may hold any byte.
 locate "$2"
 if [ "$1" = 1 ]; then

@@ -1,6 +1,6 @@
 //! Bringing a copy into its place in parts.
 
-use super::receive::{Object, done, octal, text};
+use super::put::{Object, done, octal, text};
 use super::{Call, Deadline, SMALL_OUTPUT};
 use crate::transfer::error::Error;
 use crate::transfer::format::codec::Codec;

@@ -1,8 +1,8 @@
 //! What a source in the VM is, and a small file whole.
 
 use super::probe::{Kind, Tools, absolute, kind};
-use super::receive::text;
-use super::reply::{Answer, broken};
+use super::put::text;
+use super::reply::{Reply, broken};
 use super::send::Status;
 use super::{Call, Deadline, SMALL_OUTPUT};
 use crate::transfer::error::Error;
@@ -40,7 +40,7 @@ pub(in crate::transfer) struct Inline {
 }
 
 /// Looks at a source; a file of at most `limit` bytes comes with the answer. Of a folder it can tell whether it is more than `most`.
-pub(in crate::transfer) async fn get(
+pub(in crate::transfer) async fn read_small(
     guest: &impl Guest,
     path: &str,
     limit: u64,
@@ -50,7 +50,7 @@ pub(in crate::transfer) async fn get(
         include_str!("base.sh"),
         include_str!("status.sh"),
         include_str!("tools.sh"),
-        include_str!("get.sh")
+        include_str!("read_small.sh")
     );
     let arguments = vec![path.to_owned(), limit.to_string(), text(most)];
     let output_limit = SMALL_OUTPUT + usize::try_from(limit).unwrap_or(usize::MAX / 2);
@@ -64,7 +64,7 @@ pub(in crate::transfer) async fn get(
         path,
     };
     let output = call.ask(guest).await?;
-    let (answer, end) = Answer::read(&output.stdout, &["data", "path"])?;
+    let (answer, end) = Reply::read(&output.stdout, &["data", "path"])?;
     if end == "data" {
         return inline(&answer, limit).map(Found::Inline);
     }
@@ -84,7 +84,7 @@ pub(in crate::transfer) async fn get(
     })
 }
 
-fn inline(answer: &Answer<'_>, limit: u64) -> Result<Inline, Error> {
+fn inline(answer: &Reply<'_>, limit: u64) -> Result<Inline, Error> {
     let before = Status::read(answer.get("status")?)?;
     // What shrank has its trailer earlier; then the numbers below don't fit, and the caller asks again.
     let size = usize::try_from(before.size.min(limit))
@@ -100,7 +100,7 @@ fn inline(answer: &Answer<'_>, limit: u64) -> Result<Inline, Error> {
             sum: None,
         });
     };
-    let (trailer, _) = Answer::read(trailer, &[""])?;
+    let (trailer, _) = Reply::read(trailer, &[""])?;
     Ok(Inline {
         bytes: bytes.to_vec(),
         before,

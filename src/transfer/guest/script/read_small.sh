@@ -1,4 +1,4 @@
-# get PATH LIMIT MOST: what is there; a file of at most LIMIT bytes is answered whole, between its status before and after. Of a folder it is
+# read_small PATH LIMIT MOST: what is there; a file of at most LIMIT bytes is answered whole, between its status before and after. Of a folder it is
 # said whether its files are more than MOST bytes, at a KiB a name; without MOST that is not looked at.
 locate "$1"
 if [ ! -e "$path" ]; then fail 41 "$path: no such file or folder"; fi

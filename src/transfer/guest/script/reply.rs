@@ -3,13 +3,13 @@
 use crate::transfer::error::Error;
 
 /// The lines of an answer.
-pub(super) struct Answer<'a> {
+pub(super) struct Reply<'a> {
     lines: Vec<(&'a str, &'a str)>,
     /// What follows the line that is the word asked for.
     pub(super) rest: &'a [u8],
 }
 
-impl<'a> Answer<'a> {
+impl<'a> Reply<'a> {
     /// Reads lines up to the first that is one of `ends` alone; the answer is refused without it.
     pub(super) fn read(stdout: &'a [u8], ends: &[&str]) -> Result<(Self, &'a str), Error> {
         let mut lines = Vec::new();

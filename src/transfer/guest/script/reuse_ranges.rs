@@ -20,11 +20,11 @@ pub(in crate::transfer) struct ReuseRanges<'a> {
 }
 
 /// Takes the file over if some of it is right; returns for each part whether it is. Nothing is answered where there is no file.
-pub(in crate::transfer) async fn adopt(
+pub(in crate::transfer) async fn reuse_ranges(
     guest: &impl Guest,
     adopt: ReuseRanges<'_>,
 ) -> Result<Vec<bool>, Error> {
-    let script = concat!(include_str!("base.sh"), include_str!("adopt.sh"));
+    let script = concat!(include_str!("base.sh"), include_str!("reuse_ranges.sh"));
     let mut arguments = vec![
         adopt.old.to_owned(),
         adopt.new.unwrap_or_default().to_owned(),

@@ -1,4 +1,4 @@
-# adopt OLD NEW (BLOCK SIZE SUM)...: a file that an earlier copy left, to where this one puts it together. For each part, at a place in blocks
+# reuse_ranges OLD NEW (BLOCK SIZE SUM)...: a file that an earlier copy left, to where this one puts it together. For each part, at a place in blocks
 # of 64 KiB, it is said whether the bytes are those of the checksum; if none are, the file stays where it is. Without NEW it is only looked at.
 old=$1 new=$2 same= answers=
 shift 2

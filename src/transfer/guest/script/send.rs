@@ -1,7 +1,7 @@
 //! Making the VM send files out.
 
 use super::list::Listed;
-use super::reply::{Answer, broken};
+use super::reply::{Reply, broken};
 use super::{Call, Deadline, SMALL_OUTPUT, line};
 use crate::secret::SignedUrl;
 use crate::transfer::error::Error;
@@ -76,7 +76,7 @@ pub(in crate::transfer) struct Made {
 }
 
 impl Made {
-    fn read(answer: &Answer<'_>, codec: Codec) -> Result<Self, Error> {
+    fn read(answer: &Reply<'_>, codec: Codec) -> Result<Self, Error> {
         let size = answer
             .get("size")
             .ok()
@@ -163,7 +163,7 @@ async fn send_content(
         path,
     };
     let output = call.run(guest).await?;
-    let (answer, _) = Answer::read(&output.stdout, &["done"])?;
+    let (answer, _) = Reply::read(&output.stdout, &["done"])?;
     Ok((
         Status::read(answer.get("before")?)?,
         Status::read(answer.get("after")?)?,
@@ -284,7 +284,7 @@ pub(in crate::transfer) async fn send_tree(
         path,
     };
     let output = call.run(guest).await?;
-    let (answer, end) = Answer::read(&output.stdout, &["done", "large"])?;
+    let (answer, end) = Reply::read(&output.stdout, &["done", "large"])?;
     if end == "large" {
         return Ok(None);
     }
