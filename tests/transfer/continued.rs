@@ -72,8 +72,10 @@ async fn the_parts_of_a_file_that_arrived_are_not_sent_twice() {
         cut_off(&world, "big", 6).await;
         let summary = once_more(&world, "big").await.unwrap();
         assert!(summary.continued_bytes >= 8 * 65536, "{kind}: {summary:?}");
+        // Fast gzip makes bytes that do not shrink longer by a sixteenth at most.
+        let rest = SIZE - summary.continued_bytes;
         assert!(
-            summary.wire_bytes < SIZE - summary.continued_bytes + 20_000,
+            summary.wire_bytes <= rest + rest / 16 + 1024,
             "{kind}: {summary:?}"
         );
         assert!(fs::read(world.remote("new")).unwrap() == noise(SIZE as usize));
