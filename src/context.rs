@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::api::{self, Client, Log};
 use crate::cli::GlobalOptions;
 use crate::config::key::KeySource;
 use crate::config::{self, Api, Environment, Paths, Remote, Settings};
 use crate::error::{Error, Kind};
 use crate::output::{Answer, Messages, Ui};
-use crate::secret::ApiKey;
+use fastvm_api::secret::ApiKey;
+use fastvm_api::{self as api, Client, Log};
 
 /// The surroundings of one command.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub struct Context {
     /// A request was sent that may have changed what there is.
     has_changed: Arc<AtomicBool>,
     #[cfg(target_os = "linux")]
-    engine: Option<crate::local::Engine>,
+    engine: Option<fastvm_engine::Engine>,
 }
 
 /// Where requests go and whose key they carry, for people to read.
@@ -183,8 +183,8 @@ impl Context {
 
     /// What the engine on this machine is started with. It is the same whatever the context.
     #[cfg(target_os = "linux")]
-    pub fn local_options(&self) -> Result<crate::local::Options, Error> {
-        use crate::local::{Egress, Options, quotas};
+    pub fn local_options(&self) -> Result<fastvm_engine::Options, Error> {
+        use fastvm_engine::{Egress, Options, quotas};
         let mut options = Options::new(&self.paths.local);
         options.egress = match config::egress(&self.environment)? {
             "none" => Egress::None,
@@ -275,7 +275,7 @@ impl Context {
 
     #[cfg(target_os = "linux")]
     fn local(&mut self) -> Result<Access, Error> {
-        let engine = crate::local::start(self.local_options()?)?;
+        let engine = fastvm_engine::start(self.local_options()?)?;
         let access = Access {
             base_url: engine.url().to_owned(),
             url_source: "the engine on this machine".to_owned(),

@@ -1,5 +1,9 @@
 //! One failure as the user sees it: kind, message, hint. Each room's own error becomes one of these.
 
+mod api;
+#[cfg(target_os = "linux")]
+mod engine;
+
 use std::fmt;
 
 use serde::Serialize;

@@ -16,7 +16,6 @@
 //! - [`output`]: everything that prints
 //! - [`error`], [`exit`]: one failure, and the code that the program ends with
 
-pub mod api;
 pub mod cli;
 pub mod commands;
 pub mod config;
@@ -25,18 +24,10 @@ pub mod console;
 pub mod context;
 pub mod error;
 pub mod exit;
-#[cfg(all(unix, any(test, fuzzing)))]
-#[doc(hidden)]
-pub mod fuzzing;
-#[cfg(target_os = "linux")]
-pub mod local;
 pub mod output;
 pub mod quantity;
 mod report;
-pub mod secret;
 pub mod signal;
-pub mod transfer;
-pub mod wire;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -52,7 +43,7 @@ use output::Ui;
 /// Runs the program with the arguments of this process.
 pub fn run() -> ExitCode {
     #[cfg(target_os = "linux")]
-    if let Some(code) = local::intercept() {
+    if let Some(code) = fastvm_engine::intercept() {
         return code;
     }
     report::install_panic_hook();

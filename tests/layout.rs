@@ -1,12 +1,17 @@
-//! The table of `docs/ARCHITECTURE.md` that says which rooms use which.
+//! What `docs/ARCHITECTURE.md` says of crates and folders: which uses which.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
-/// The code of a room without its comments.
-fn code_of(room: &Path, code: &mut String) {
-    let Ok(entries) = fs::read_dir(room) else {
+use serde_json::Value;
+
+const ARCHITECTURE: &str = include_str!("../docs/ARCHITECTURE.md");
+
+/// The code of a folder without its comments.
+fn code_of(folder: &Path, code: &mut String) {
+    let Ok(entries) = fs::read_dir(folder) else {
         return;
     };
     for entry in entries {
@@ -21,58 +26,95 @@ fn code_of(room: &Path, code: &mut String) {
     }
 }
 
-/// The names that follow `prefix` in the code of a room: a folder, a file or both.
-fn used_by(room: &str, prefix: &str) -> BTreeSet<String> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut code = fs::read_to_string(source.join(format!("{room}.rs"))).unwrap_or_default();
-    code_of(&source.join(room), &mut code);
-    assert!(!code.is_empty(), "there is no room {room}");
+/// The names that follow `crate::` in the code of a folder.
+fn used_by(folder: &str) -> BTreeSet<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let mut code = String::new();
+    code_of(&folder, &mut code);
+    assert!(!code.is_empty(), "there is no {}", folder.display());
     let name = |rest: &str| {
         let end = rest.find(|letter: char| !letter.is_ascii_lowercase() && letter != '_');
         rest[..end.unwrap_or(rest.len())].to_owned()
     };
-    let names = code.split(prefix).skip(1).map(name);
+    let names = code.split("crate::").skip(1).map(name);
     names.filter(|name| !name.is_empty()).collect()
 }
 
-#[test]
-fn each_room_uses_what_the_architecture_says() {
-    let text = include_str!("../docs/ARCHITECTURE.md");
-    let table = text.split("| room | uses of the rest |\n").nth(1).unwrap();
-    let rows: Vec<_> = table
-        .lines()
+/// The names between backquotes.
+fn quoted(text: &str) -> BTreeSet<String> {
+    text.split('`')
         .skip(1)
+        .step_by(2)
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The rows below a heading: what the first cell names, and the names in the second.
+fn rows(heading: &str) -> Vec<(String, BTreeSet<String>)> {
+    let table = ARCHITECTURE.split(heading).nth(1).unwrap();
+    let lines = table.lines().skip(2);
+    let rows: Vec<_> = lines
         .take_while(|line| line.starts_with('|'))
+        .map(|row| {
+            let mut cells = row.split('|').map(str::trim).skip(1);
+            let name = cells.next().unwrap().trim_matches('`').to_owned();
+            (name, quoted(cells.next().unwrap()))
+        })
         .collect();
-    assert!(rows.len() > 3);
-    for row in rows {
-        let mut cells = row.split('|').map(str::trim).skip(1);
-        let room = cells.next().unwrap().trim_matches('`');
-        let allowed = cells.next().unwrap();
-        let allowed: BTreeSet<String> = allowed
-            .split('`')
-            .skip(1)
-            .step_by(2)
-            .map(str::to_owned)
-            .collect();
-        let mut used = used_by(room, "crate::");
-        used.remove(room);
-        assert_eq!(used, allowed, "{room}");
+    assert!(!rows.is_empty(), "{heading}");
+    rows
+}
+
+#[test]
+fn each_crate_uses_the_crates_that_the_architecture_says() {
+    let metadata = Command::new(env!("CARGO"))
+        .args(["metadata", "--no-deps", "--format-version=1", "--locked"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert!(metadata.status.success(), "{metadata:?}");
+    let metadata: Value = serde_json::from_slice(&metadata.stdout).unwrap();
+    let mut found: Vec<_> = metadata["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|package| {
+            let uses = package["dependencies"].as_array().unwrap().iter();
+            let uses = uses.filter(|dependency| dependency["kind"].is_null());
+            let names = uses.map(|dependency| dependency["name"].as_str().unwrap().to_owned());
+            let ours = names.filter(|name| name.starts_with("fastvm"));
+            (
+                package["name"].as_str().unwrap().to_owned(),
+                ours.collect::<BTreeSet<_>>(),
+            )
+        })
+        .collect();
+    found.sort();
+    let mut said = rows("| crate | uses |");
+    said.sort();
+    assert_eq!(found, said);
+}
+
+#[test]
+fn each_folder_uses_what_the_architecture_says() {
+    for (folder, allowed) in rows("| folder of `src/` | uses of the rest |") {
+        let mut used = used_by(&format!("src/{folder}"));
+        used.remove(&folder);
+        assert_eq!(used, allowed, "{folder}");
     }
 }
 
 #[test]
 fn the_folders_of_a_transfer_use_those_before_them() {
-    let text = include_str!("../docs/ARCHITECTURE.md");
-    let list = text
-        .split("Inside `transfer` a folder uses")
+    let list = ARCHITECTURE
+        .split("Inside `crates/transfer/src` a folder uses")
         .nth(1)
         .unwrap();
     let list = list.split("\n\n").nth(1).unwrap();
     let folders: Vec<_> = list.split('`').skip(1).step_by(2).collect();
     assert!(folders.len() > 3, "{folders:?}");
     for (at, folder) in folders.iter().enumerate() {
-        let used = used_by(&format!("transfer/{folder}"), "crate::transfer::");
+        let used = used_by(&format!("crates/transfer/src/{folder}"));
         let later = folders[at + 1..]
             .iter()
             .find(|later| used.contains(**later));

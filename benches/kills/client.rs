@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use fastvm::local::sandbox::INIT_NAME;
+use fastvm_sandbox::INIT_NAME;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::Tally;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use fastvm::local::sandbox::{INIT_NAME, mark_of};
+use fastvm_sandbox::{INIT_NAME, mark_of};
 
 use crate::common::Home;
 

@@ -13,5 +13,5 @@ thread_local! {
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    GROUND.with(|ground| fastvm::fuzzing::archive_reader(ground.path(), bytes));
+    GROUND.with(|ground| fastvm_transfer::fuzzing::archive_reader(ground.path(), bytes));
 });

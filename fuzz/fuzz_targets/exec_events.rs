@@ -3,4 +3,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|bytes: &[u8]| fastvm::fuzzing::exec_events(bytes));
+fuzz_target!(|bytes: &[u8]| fastvm_api::fuzzing::exec_events(bytes));

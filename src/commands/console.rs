@@ -5,15 +5,15 @@ use std::time::Duration;
 use clap::Args;
 
 use super::shared::resolve_name;
-use crate::api::console::{Keys, Screen};
-use crate::api::{self, Client};
 use crate::console::{Broken, End, Escape, FarKeys, FarScreen, Keyboard, RawMode, pump};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
 use crate::output::control::visible;
 use crate::signal::Signals;
-use crate::wire::vm::status;
+use fastvm_api::console::{Keys, Screen};
+use fastvm_api::types::vm::status;
+use fastvm_api::{self as api, Client};
 
 /// How long the API may take to tell why a console ended.
 const STATUS_LIMIT: Duration = Duration::from_secs(3);

@@ -19,16 +19,16 @@ use self::plan::{Plan, plan};
 use self::remote::Remote;
 use self::watch::Watch;
 use super::shared::resolve_name;
-use crate::api::Client;
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
 use crate::output::human;
 use crate::quantity::{parse_size, whole_number};
 use crate::signal::Signals;
-use crate::transfer::engine::rate_limit::SLOWEST;
-use crate::transfer::sync::execute;
-use crate::transfer::{
+use fastvm_api::Client;
+use fastvm_transfer::engine::rate_limit::SLOWEST;
+use fastvm_transfer::sync::execute;
+use fastvm_transfer::{
     Cleanup, Compression, DownloadRequest, DownloadTarget, Filter, Incomplete, Links, Preview,
     RateLimit, RelayRequest, Settings, Shards, Summary, UploadRequest, UploadSource, clean_up,
     download, preview_download, preview_upload, relay, shown_guest_path, upload,
@@ -163,14 +163,14 @@ pub(crate) async fn run(context: &mut Context, args: CpArgs) -> Result<Exit, Err
         vm: source.as_ref().unwrap_or(&vm).id.clone(),
     };
     // What is missing is missing where it was to come from.
-    let about = |error: &crate::transfer::Error| match (error, &source) {
-        (crate::transfer::Error::RemoteMissing(_), Some(source)) => source.clone(),
+    let about = |error: &fastvm_transfer::Error| match (error, &source) {
+        (fastvm_transfer::Error::RemoteMissing(_), Some(source)) => source.clone(),
         _ => vm.clone(),
     };
     let is_down = matches!(&plan, Plan::Down { .. });
-    let explained = move |mut error: crate::transfer::Error| {
+    let explained = move |mut error: fastvm_transfer::Error| {
         let named = about(&error);
-        if let crate::transfer::Error::Conflict { path, .. } = &mut error
+        if let fastvm_transfer::Error::Conflict { path, .. } = &mut error
             && !is_down
         {
             path.push_str(&format!(" in VM {}", named.label()));
@@ -275,7 +275,7 @@ async fn preview(
     remote: &Remote,
     plan: Plan,
     settings: &Settings,
-) -> Result<Preview, crate::transfer::Error> {
+) -> Result<Preview, fastvm_transfer::Error> {
     match plan {
         Plan::Up {
             sources: UploadSource::Paths(paths),
@@ -298,7 +298,7 @@ async fn transfer(
     watch: Arc<Watch>,
     plan: Plan,
     settings: Settings,
-) -> Result<Summary, crate::transfer::Error> {
+) -> Result<Summary, fastvm_transfer::Error> {
     match plan {
         Plan::Up {
             sources, target, ..

@@ -37,15 +37,15 @@ pub(crate) use trailing::{Trailing, parse};
 pub(crate) use wrapper::PlaceOptions;
 
 use super::{shared::key_values, shared::resolve_name};
-use crate::api::Client;
-use crate::api::exec::{Ended, Event};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
 use crate::output::{Messages, StdoutWriter, human};
 use crate::quantity::parse_duration;
 use crate::signal::Signals;
-use crate::wire::exec::ExecRequest;
+use fastvm_api::Client;
+use fastvm_api::exec::{Ended, Event};
+use fastvm_api::types::exec::ExecRequest;
 
 #[derive(Debug, Args)]
 #[command(
@@ -307,7 +307,7 @@ async fn closed(
 /// Why a command could not be followed to its end.
 pub(crate) enum Lost {
     /// The API refused it, or the stream broke.
-    Request(crate::api::Error),
+    Request(fastvm_api::Error),
     /// Its output could not be written here.
     Output(Error),
 }

@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
-use crate::api::Client;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
+use fastvm_api::Client;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

@@ -10,7 +10,7 @@ use crate::config::{
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
-use crate::secret::ApiKey;
+use fastvm_api::secret::ApiKey;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

@@ -3,7 +3,7 @@
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::wire::quota::QuotaUsage;
+use fastvm_api::types::quota::QuotaUsage;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

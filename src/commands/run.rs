@@ -18,9 +18,6 @@ use super::shared::quota_hint;
 use super::shared::resolve_name::{self, Named};
 use super::shared::temporary_snapshot::TemporarySnapshot;
 use super::shared::ttl;
-use crate::api::vms::VmFilter;
-use crate::api::wait::Wait;
-use crate::api::{self, Client};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
@@ -28,9 +25,12 @@ use crate::output::control::visible;
 use crate::output::{Messages, StdoutWriter};
 use crate::quantity::parse_duration;
 use crate::signal::{Signal, Signals};
-use crate::wire::EnvVars;
-use crate::wire::Record;
-use crate::wire::vm::{LaunchRequest, Vm, status};
+use fastvm_api::types::EnvVars;
+use fastvm_api::types::Record;
+use fastvm_api::types::vm::{LaunchRequest, Vm, status};
+use fastvm_api::vms::VmFilter;
+use fastvm_api::wait::Wait;
+use fastvm_api::{self as api, Client};
 use lease::Lease;
 
 /// Marks the VM of one `run`, so that it can be found when the answer to its launch is lost.

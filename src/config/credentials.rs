@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::file::Source;
 use super::write::{self, IfBroken};
 use super::{Error, Paths, contexts};
-use crate::secret::ApiKey;
+use fastvm_api::secret::ApiKey;
 
 /// The key of one context.
 #[derive(Clone, Debug, PartialEq, Eq)]

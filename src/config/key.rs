@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::{Error, access, command};
-use crate::secret::ApiKey;
+use fastvm_api::secret::ApiKey;
 
 /// The most that is read of a file or command, in bytes.
 pub(super) const SIZE_LIMIT: u64 = 64 << 10;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::key::KeySource;
 use super::{BaseUrl, Error, Terminal};
 use crate::output::{self, Format, ProgressMode};
-use crate::secret::ApiKey;
+use fastvm_api::secret::ApiKey;
 
 /// Everything that options, environment and files say.
 #[derive(Clone, Debug)]

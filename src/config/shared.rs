@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::file::Source;
 use super::write::{self, IfBroken};
 use super::{Error, Paths, access};
-use crate::secret::ApiKey;
+use fastvm_api::secret::ApiKey;
 
 /// An entry of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

@@ -29,9 +29,9 @@ pub mod transfer_bar;
 pub mod ui;
 mod yaml;
 
-pub use crate::wire::Record;
 pub use confirm::Answer;
 pub use error::Error;
+pub use fastvm_api::types::Record;
 pub use human::Now;
 pub use messages::Messages;
 pub use settings::{ColorChoice, Format, Order, ProgressMode, Settings, Sort};

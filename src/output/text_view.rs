@@ -8,7 +8,7 @@ use super::control::visible;
 use super::settings::Format;
 use super::ui::Ui;
 use super::{Column, Error, Record, Table};
-use crate::wire::Deleted;
+use fastvm_api::types::Deleted;
 
 /// How deletions print where a format is asked for.
 /// What was deleted.

@@ -127,7 +127,7 @@ fn what_was_left_of_a_ttl_counts_on_from_the_next_boot_of_the_computer() {
         ]);
     }
     // As a computer leaves them that was switched off while they ran.
-    for init in fastvm::local::sandbox::find_inits(&home.join("local")).unwrap() {
+    for init in fastvm_sandbox::find_inits(&home.join("local")).unwrap() {
         init.kill().unwrap();
     }
     let database = rusqlite::Connection::open(home.join("local/state.db")).unwrap();

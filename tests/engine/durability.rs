@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use fastvm::local::start;
+use fastvm_engine::start;
 use serde_json::{Value, json};
 
 use super::recovery::{init_of, kill};

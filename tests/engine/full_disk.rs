@@ -241,7 +241,7 @@ async fn a_vm_that_outgrows_its_disk_is_paused_and_may_remove_files() {
         refused["error"].as_str().unwrap().contains(wanted),
         "{refused}"
     );
-    let told = fastvm::local::status(super::rig::options(rig.data.path())).unwrap();
+    let told = fastvm_engine::status(super::rig::options(rig.data.path())).unwrap();
     assert_eq!(told.notices, [format!("vm my dev is paused: {wanted}")]);
 
     let (_, resumed) = rig.send("POST", &format!("/v1/vms/{id}/resume"), "").await;
@@ -327,11 +327,11 @@ async fn a_keeper_watches_while_a_vm_runs_and_goes_after_the_last() {
     rig.engine.take().unwrap().stop();
     assert!(!has_keeper(&rig), "a VM that lived a moment needs none");
 
-    rig.engine = Some(fastvm::local::start(super::rig::options(rig.data.path())).unwrap());
+    rig.engine = Some(fastvm_engine::start(super::rig::options(rig.data.path())).unwrap());
     let id = rig.vm().await;
     rig.engine.take().unwrap().stop();
     assert!(has_keeper(&rig));
-    rig.engine = Some(fastvm::local::start(super::rig::options(rig.data.path())).unwrap());
+    rig.engine = Some(fastvm_engine::start(super::rig::options(rig.data.path())).unwrap());
     rig.send("DELETE", &format!("/v1/vms/{id}"), "").await;
     let gone = async {
         while has_keeper(&rig) {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use fastvm::local::sandbox::mark_of;
+use fastvm_sandbox::mark_of;
 
 use super::recovery::{init_of, kill};
 use super::rig::Rig;

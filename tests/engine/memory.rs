@@ -1,7 +1,7 @@
 //! What happens when the memory of a VM runs out.
 
-use fastvm::local::sandbox::LimitsSupport;
-use fastvm::local::status;
+use fastvm_engine::status;
+use fastvm_sandbox::LimitsSupport;
 
 use super::rig::{Rig, options};
 

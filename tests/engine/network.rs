@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fastvm::local::{Egress, Forward};
+use fastvm_engine::{Egress, Forward};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};

@@ -1,6 +1,6 @@
 //! A data folder has one user, and a disk one machine.
 
-use fastvm::local::{Error, reset, start, status};
+use fastvm_engine::{Error, reset, start, status};
 use serde_json::json;
 
 use super::rig::{Rig, options};

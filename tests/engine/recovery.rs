@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use fastvm::local::{Error, reset, start, status};
+use fastvm_engine::{Error, reset, start, status};
 use serde_json::{Value, json};
 
 use super::rig::{Rig, json as parse, options};
@@ -16,11 +16,8 @@ pub(super) fn init_of(data: &std::path::Path, id: &str) -> i32 {
         })
         .unwrap();
     let (id, nonce) = (id.parse().unwrap(), nonce.parse().unwrap());
-    let machine = fastvm::local::sandbox::Machine::connect(
-        &data.join("vms").join(format!("{id}")),
-        id,
-        nonce,
-    );
+    let machine =
+        fastvm_sandbox::Machine::connect(&data.join("vms").join(format!("{id}")), id, nonce);
     machine.unwrap().pid().unwrap()
 }
 
@@ -212,7 +209,7 @@ async fn a_vm_that_a_dying_engine_left_halted_goes_on() {
         .unwrap();
     let run = rig.data.path().join("vms").join(&id);
     let machine =
-        fastvm::local::sandbox::Machine::connect(&run, id.parse().unwrap(), nonce.parse().unwrap())
+        fastvm_sandbox::Machine::connect(&run, id.parse().unwrap(), nonce.parse().unwrap())
             .unwrap();
     machine.stop_all().unwrap();
     database.execute("UPDATE vms SET halted = 1", []).unwrap();

@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use fastvm::local::sandbox::Stray;
+use fastvm_sandbox::Stray;
 use serde_json::Value;
 
 use crate::common::Home;
@@ -71,7 +71,7 @@ fn strike(home: &Home, fate: Fate) {
 
 /// The processes that are called as the inits of a data folder are.
 fn inits(data: &Path) -> Vec<i32> {
-    let found = fastvm::local::sandbox::find_inits(data).unwrap();
+    let found = fastvm_sandbox::find_inits(data).unwrap();
     found.iter().map(Stray::pid).collect()
 }
 
@@ -87,7 +87,7 @@ fn remove_tree(path: &Path) {
 
 /// The control groups of the machines of a data folder.
 fn groups(data: &Path) -> Vec<PathBuf> {
-    let mark = fastvm::local::sandbox::mark_of(data);
+    let mark = fastvm_sandbox::mark_of(data);
     let mut found = Vec::new();
     let mut folders = vec![PathBuf::from("/sys/fs/cgroup")];
     while let Some(folder) = folders.pop() {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use fastvm::local::{Engine, Options};
+use fastvm_engine::{Engine, Options};
 use reqwest::RequestBuilder;
 use serde_json::{Value, json as value};
 use tempfile::TempDir;
@@ -38,7 +38,7 @@ impl Rig {
         let data = Arc::new(tempfile::tempdir().unwrap());
         let mut options = options(data.path());
         change(&mut options);
-        let engine = fastvm::local::start(options).unwrap();
+        let engine = fastvm_engine::start(options).unwrap();
         Self {
             engine: Some(engine),
             data,
@@ -48,7 +48,7 @@ impl Rig {
 
     /// Another engine on the data folder of a rig.
     pub(crate) fn beside(rig: &Self) -> Self {
-        let engine = fastvm::local::start(options(rig.data.path())).unwrap();
+        let engine = fastvm_engine::start(options(rig.data.path())).unwrap();
         Self {
             engine: Some(engine),
             data: rig.data.clone(),
@@ -135,7 +135,7 @@ impl Drop for Rig {
         }
         // The last one on the folder leaves nothing.
         if Arc::strong_count(&self.data) == 1 {
-            fastvm::local::reset(options(self.data.path())).unwrap();
+            fastvm_engine::reset(options(self.data.path())).unwrap();
         }
     }
 }

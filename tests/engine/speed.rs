@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use fastvm::local::start;
+use fastvm_engine::start;
 use serde_json::json;
 
 use super::rig::{Rig, options};

@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use fastvm::local::sandbox::{BootSpec, Machine, VolumeMount};
+use fastvm_sandbox::{BootSpec, Machine, VolumeMount};
 
 use crate::deadline::within_deadline;
 use crate::lab::Lab;

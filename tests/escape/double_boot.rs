@@ -1,6 +1,6 @@
 //! Two machines on one disk, which would destroy it: the kernel lets two overlays write to one upper.
 
-use fastvm::local::sandbox::BootSpec;
+use fastvm_sandbox::BootSpec;
 use uuid::Uuid;
 
 use crate::lab::{Guest, Lab};

@@ -9,7 +9,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-use fastvm::local::sandbox::{Host, HostOptions, Rootfs};
+use fastvm_sandbox::{Host, HostOptions, Rootfs};
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Timestamps, Uid, XattrFlags, openat};
 
 use crate::lab::{self, Guest, Lab, is_root};

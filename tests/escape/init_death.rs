@@ -1,7 +1,7 @@
 //! A machine that takes all of its memory: the kernel ends processes of it until there is enough. Init
 //! must be the last, as the machine ends with it.
 
-use fastvm::local::sandbox::{Exit, LimitsSupport};
+use fastvm_sandbox::{Exit, LimitsSupport};
 
 use crate::deadline::within_deadline;
 use crate::lab::{Guest, Lab, command};

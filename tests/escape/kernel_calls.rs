@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 use std::os::fd::AsFd;
 
-use fastvm::local::sandbox::Exit;
+use fastvm_sandbox::Exit;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use crate::lab::Lab;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use fastvm::local::sandbox::LimitsSupport;
+use fastvm_sandbox::LimitsSupport;
 use rustix::mount::{MountFlags, mount};
 use rustix::process::{Resource, Rlimit};
 use rustix::thread::CpuSet;

@@ -6,7 +6,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr as UnixAddress, UnixListener, UnixStream};
 use std::time::Duration;
 
-use fastvm::local::sandbox::Machine;
+use fastvm_sandbox::Machine;
 
 use crate::lab::Lab;
 use crate::probe::{self, Findings, Report, attack_inside, attack_outside, hold_inside};

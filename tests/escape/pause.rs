@@ -1,7 +1,7 @@
 //! Processes that do not want to stop when their machine is stopped.
 
 use crate::counters::{self, Counters};
-use fastvm::local::sandbox::LimitsSupport;
+use fastvm_sandbox::LimitsSupport;
 
 use crate::lab::Lab;
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use fastvm::local::sandbox::VolumeMount;
+use fastvm_sandbox::VolumeMount;
 use uuid::Uuid;
 
 use crate::lab::{Lab, mounts_below};

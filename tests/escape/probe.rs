@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use fastvm::local::sandbox::{BootSpec, ExecSpec, Exit, Machine, Process, Stdin, VolumeMount};
+use fastvm_sandbox::{BootSpec, ExecSpec, Exit, Machine, Process, Stdin, VolumeMount};
 
 use crate::counters;
 use crate::deadline::within_deadline;

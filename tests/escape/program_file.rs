@@ -12,9 +12,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use fastvm::local::sandbox::{
-    ExecSpec, Exit, Host, HostOptions, Process, Rootfs, Running, VolumeMount,
-};
+use fastvm_sandbox::{ExecSpec, Exit, Host, HostOptions, Process, Rootfs, Running, VolumeMount};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Timestamps, Uid, XattrFlags, openat};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};

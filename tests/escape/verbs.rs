@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use fastvm::local::sandbox::{Exit, Machine};
+use fastvm_sandbox::{Exit, Machine};
 
 use crate::deadline::within_deadline;
 use crate::lab::{Guest, command, run, shell};

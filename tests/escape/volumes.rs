@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-use fastvm::local::sandbox::{BootSpec, VolumeMount};
+use fastvm_sandbox::{BootSpec, VolumeMount};
 use rustix::fs::{CWD, FileType, Gid, Mode, Uid, XattrFlags, mknodat};
 
 use crate::lab::{Lab, is_root, mounts_below};

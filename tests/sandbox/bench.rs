@@ -22,7 +22,7 @@ fn report(what: &str, mut times: Vec<Duration>) {
 fn latency_of_boot_exec_and_kill() {
     let outer = Lab::new();
     let data = outer.folder.join("data");
-    let lab = Lab::at(fastvm::local::sandbox::Rootfs::Host, &data);
+    let lab = Lab::at(fastvm_sandbox::Rootfs::Host, &data);
     let (mut boot, mut exec, mut kill) = (Vec::new(), Vec::new(), Vec::new());
     let (mut detect, mut disk) = (Vec::new(), Vec::new());
     let timed = |times: &mut Vec<Duration>, work: &mut dyn FnMut()| {
@@ -32,10 +32,10 @@ fn latency_of_boot_exec_and_kill() {
     };
     for _ in 0..200 {
         timed(&mut detect, &mut || {
-            fastvm::local::sandbox::Host::detect(fastvm::local::sandbox::HostOptions {
+            fastvm_sandbox::Host::detect(fastvm_sandbox::HostOptions {
                 program: crate::lab::program(),
                 data: data.clone(),
-                rootfs: fastvm::local::sandbox::Rootfs::Host,
+                rootfs: fastvm_sandbox::Rootfs::Host,
             })
             .unwrap();
         });

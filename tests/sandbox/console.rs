@@ -1,7 +1,7 @@
 use std::fs::File;
 use std::io::{Read, Write};
 
-use fastvm::local::sandbox::Exit;
+use fastvm_sandbox::Exit;
 
 use crate::lab::{Lab, command, shell};
 

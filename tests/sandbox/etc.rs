@@ -2,7 +2,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use fastvm::local::sandbox::Rootfs;
+use fastvm_sandbox::Rootfs;
 use uuid::Uuid;
 
 use crate::lab::{Lab, is_root};

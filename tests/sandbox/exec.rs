@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-use fastvm::local::sandbox::{Exit, Stdin};
+use fastvm_sandbox::{Exit, Stdin};
 
 use crate::lab::{Lab, command, read, read_line, shell};
 

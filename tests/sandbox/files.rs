@@ -1,7 +1,7 @@
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 
-use fastvm::local::sandbox::Exit;
+use fastvm_sandbox::Exit;
 
 use crate::lab::Lab;
 

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use fastvm::local::sandbox::{Exit, Mode};
+use fastvm_sandbox::{Exit, Mode};
 
 use crate::lab::{Guest, Lab, command, is_root};
 

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use fastvm::local::sandbox::{BootSpec, ExecSpec, Exit, Host, HostOptions, Machine, Rootfs, Stdin};
+use fastvm_sandbox::{BootSpec, ExecSpec, Exit, Host, HostOptions, Machine, Rootfs, Stdin};
 use uuid::Uuid;
 
 /// Names a data folder that tests share, because base trees take long to make.

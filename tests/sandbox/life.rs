@@ -1,7 +1,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use fastvm::local::sandbox::{Error, Host, HostOptions, Machine, Rootfs, VolumeMount};
+use fastvm_sandbox::{Error, Host, HostOptions, Machine, Rootfs, VolumeMount};
 use uuid::Uuid;
 
 use crate::lab::{Lab, mounts_below, program, run, shell};
@@ -192,7 +192,7 @@ fn an_unpacked_tree_can_be_the_root() {
     let guest = lab.boot();
     // There is no shell in it and no library, which is a start failure of the program, not of the machine.
     let outcome = guest.run(&crate::lab::command(&["/bin/tool"]));
-    assert_eq!(outcome.exit, fastvm::local::sandbox::Exit::Code(127));
+    assert_eq!(outcome.exit, fastvm_sandbox::Exit::Code(127));
     let file = guest
         .machine
         .create_file(std::path::Path::new("/etc/made"))

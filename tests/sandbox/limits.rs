@@ -1,4 +1,4 @@
-use fastvm::local::sandbox::{Exit, LimitsSupport};
+use fastvm_sandbox::{Exit, LimitsSupport};
 
 use crate::lab::{Lab, read_line, shell};
 

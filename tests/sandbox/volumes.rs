@@ -2,7 +2,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 
-use fastvm::local::sandbox::{Exit, VolumeMount};
+use fastvm_sandbox::{Exit, VolumeMount};
 
 use crate::lab::{Lab, is_root};
 

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use fastvm::transfer::{
+use fastvm_transfer::{
     Error, Filter, Links, RateLimit, RemotePath, Settings, preview_download, preview_upload,
 };
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fastvm::transfer::{Error, Summary};
+use fastvm_transfer::{Error, Summary};
 
 use super::shards::with_journal;
 use super::world::{World, noise};

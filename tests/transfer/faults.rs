@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use fastvm::transfer::{Error, Incomplete, RemoteClass, Settings, SkipReason, clean_up};
+use fastvm_transfer::{Error, Incomplete, RemoteClass, Settings, SkipReason, clean_up};
 
 use super::world::{HANGS, KINDS, World, assert_same, noise, snapshot, whole_seconds};
 

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use fastvm::transfer::{DownloadTarget, Error, Settings, Summary, UploadSource};
+use fastvm_transfer::{DownloadTarget, Error, Settings, Summary, UploadSource};
 
 use super::world::{KINDS, World, noise};
 
@@ -265,8 +265,8 @@ async fn a_folder_to_a_stream_is_a_tar() {
 #[tokio::test]
 async fn files_without_a_size_are_read_to_their_end() {
     let world = World::new("gnu");
-    let request = fastvm::transfer::DownloadRequest {
-        sources: vec![fastvm::transfer::RemotePath {
+    let request = fastvm_transfer::DownloadRequest {
+        sources: vec![fastvm_transfer::RemotePath {
             path: "/proc/cpuinfo".to_owned(),
             into: false,
         }],
@@ -277,7 +277,7 @@ async fn files_without_a_size_are_read_to_their_end() {
         settings: Settings::default(),
     };
     let summary =
-        fastvm::transfer::download(&world.guest, &world.store, world.watch.clone(), request)
+        fastvm_transfer::download(&world.guest, &world.store, world.watch.clone(), request)
             .await
             .unwrap();
     assert!(summary.bytes > 0);

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use fastvm::transfer::{Error, Settings};
+use fastvm_transfer::{Error, Settings};
 
 use super::world::{World, assert_same, noise, snapshot};
 

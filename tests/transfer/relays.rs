@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
-use fastvm::transfer::{
+use fastvm_transfer::{
     Error, Incomplete, RelayRequest, RemotePath, Settings, SkipReason, Summary, relay,
 };
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
-use fastvm::transfer::{
+use fastvm_transfer::{
     Cleanup, Error, Incomplete, Journal, Settings, Shards, SkipReason, Skipped, Summary,
 };
 

@@ -6,10 +6,10 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
-use fastvm::transfer::sync::{
+use fastvm_transfer::sync::{
     CompareBy, Plan, SyncOptions, Take, execute, plan_download, plan_upload,
 };
-use fastvm::transfer::{Error, Filter, Incomplete, Links, Settings, SkipReason, Summary};
+use fastvm_transfer::{Error, Filter, Incomplete, Links, Settings, SkipReason, Summary};
 
 use crate::world::{KINDS, World, assert_same, snapshot, whole_seconds};
 

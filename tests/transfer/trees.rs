@@ -283,7 +283,7 @@ async fn kinds_that_clash_are_found_before_anything_moves() {
                 world.download(&["src"], "dst").await,
             ];
             for copy in copies {
-                let is_clash = matches!(copy, Err(fastvm::transfer::Error::Conflict { .. }));
+                let is_clash = matches!(copy, Err(fastvm_transfer::Error::Conflict { .. }));
                 assert!(is_clash, "{kind} {name}: {copy:?}");
             }
             assert_same(&snapshot(&world.remote("dst")), &before.0);

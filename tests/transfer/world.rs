@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use fastvm::secret::SignedUrl;
-use fastvm::transfer::{
+use fastvm_api::secret::SignedUrl;
+use fastvm_transfer::{
     BlobStore, Body, ByteStream, DownloadRequest, DownloadTarget, Error, Guest, GuestCommand,
     GuestOutput, Progress, RemoteClass, RemoteError, RemotePath, Settings, StagingObject, Summary,
     UploadRequest, UploadSource,
@@ -234,7 +234,7 @@ impl World {
             target: self.remote_path(target),
             settings,
         };
-        fastvm::transfer::upload(&self.guest, &self.store, self.watch.clone(), request).await
+        fastvm_transfer::upload(&self.guest, &self.store, self.watch.clone(), request).await
     }
 
     pub(crate) async fn download(&self, sources: &[&str], target: &str) -> Result<Summary, Error> {
@@ -269,7 +269,7 @@ impl World {
             target,
             settings,
         };
-        fastvm::transfer::download(&self.guest, &self.store, self.watch.clone(), request).await
+        fastvm_transfer::download(&self.guest, &self.store, self.watch.clone(), request).await
     }
 
     pub(crate) fn remote_path(&self, path: &str) -> RemotePath {

@@ -9,10 +9,10 @@ use reqwest::header::{HeaderName, HeaderValue};
 use serde_json::value::RawValue;
 
 use self::field_options::FieldOptions;
-use crate::api::raw::{RawAnswer, RawRequest};
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
+use fastvm_api::raw::{RawAnswer, RawRequest};
 
 #[derive(Debug, clap::Args)]
 #[command(

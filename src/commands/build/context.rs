@@ -8,8 +8,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::dockerignore::Rules;
-use crate::transfer::ByteStream;
-use crate::transfer::format::channel::{ChannelWriter, Piece, channel, stream};
+use fastvm_transfer::ByteStream;
+use fastvm_transfer::format::channel::{ChannelWriter, Piece, channel, stream};
 
 /// Begins to pack a folder. The stream ends with an error if the folder cannot be read to its end.
 pub(super) fn pack(folder: PathBuf, rules: Rules) -> ByteStream<io::Error> {

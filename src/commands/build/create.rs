@@ -10,8 +10,6 @@ use futures_util::StreamExt as _;
 use super::context;
 use super::dockerignore::Rules;
 use super::table::BUILDS;
-use crate::api::Client;
-use crate::api::wait::{Wait, Waited};
 use crate::cli::{Typed, context_parser};
 use crate::commands::shared::gib::gib;
 use crate::commands::shared::wait;
@@ -21,10 +19,12 @@ use crate::exit::Exit;
 use crate::output::control::visible;
 use crate::output::human;
 use crate::quantity::parse_duration;
-use crate::secret::SignedUrl;
 use crate::signal::Signals;
-use crate::wire::Record;
-use crate::wire::build::{Build, COMPLETED, CreateBuildRequest, FAILED};
+use fastvm_api::Client;
+use fastvm_api::secret::SignedUrl;
+use fastvm_api::types::Record;
+use fastvm_api::types::build::{Build, COMPLETED, CreateBuildRequest, FAILED};
+use fastvm_api::wait::{Wait, Waited};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

@@ -1,7 +1,7 @@
 //! How builds print.
 
 use crate::output::{Column, Shown, SortKey, Style, Table};
-use crate::wire::build::Build;
+use fastvm_api::types::build::Build;
 
 pub(crate) static BUILDS: Table<Build> = Table {
     noun: "build",

@@ -5,12 +5,12 @@ use std::ffi::OsStr;
 use clap_complete::engine::CompletionCandidate;
 
 use super::names;
-use crate::api::Client;
-use crate::api::exec::Event;
 use crate::commands::shared::resolve_name;
 use crate::error::Error;
-use crate::transfer::{Endpoint, System, parse};
-use crate::wire::exec::ExecRequest;
+use fastvm_api::Client;
+use fastvm_api::exec::Event;
+use fastvm_api::types::exec::ExecRequest;
+use fastvm_transfer::{Endpoint, System, parse};
 
 /// How many paths are offered at most.
 const MOST: usize = 500;

@@ -5,8 +5,6 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use super::{cache, typed};
-use crate::api::Client;
-use crate::api::vms::VmFilter;
 use crate::cli::GlobalOptions;
 use crate::commands::shared::resolve_name;
 use crate::config::contexts::Contexts;
@@ -14,6 +12,8 @@ use crate::config::{self, Environment, LOCAL_CONTEXT, Paths, Terminal};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::output::{Streams, Ui};
+use fastvm_api::Client;
+use fastvm_api::vms::VmFilter;
 
 /// How long a shell waits for an answer.
 const ANSWER_LIMIT: Duration = Duration::from_millis(800);

@@ -11,7 +11,7 @@ use super::names::{self, Noun};
 use super::{guest_paths, typed};
 use crate::cli::Cli;
 use crate::commands::prints::{self, Prints};
-use crate::wire::vm::status;
+use fastvm_api::types::vm::status;
 
 /// Machine types that are common; a server may have others.
 const MACHINE_TYPES: &[&str] = &["c1m1", "c1m2", "c2m4", "c4m8", "c8m16", "c16m32"];

@@ -6,7 +6,7 @@ use crate::config::shared::{Entry, Shared};
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::secret::ApiKey;
+use fastvm_api::secret::ApiKey;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

@@ -8,8 +8,8 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::output::control::visible;
-use crate::transfer::sync::PlanSummary;
-use crate::transfer::{Preview, shown_guest_path};
+use fastvm_transfer::sync::PlanSummary;
+use fastvm_transfer::{Preview, shown_guest_path};
 
 /// As JSON.
 #[derive(Serialize)]

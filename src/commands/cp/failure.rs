@@ -1,11 +1,11 @@
 //! What a failed copy means to the user.
 
-use crate::api;
 use crate::commands::shared::resolve_name::Named;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
 use crate::output::control::visible;
-use crate::transfer::{self, SkipReason, Summary};
+use fastvm_api as api;
+use fastvm_transfer::{self as transfer, SkipReason, Summary};
 
 /// A word that names no side of a copy.
 pub(super) fn usage(error: &transfer::Error) -> Error {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::plan::Plan;
 use crate::context::Context;
 use crate::error::{Error, Kind};
-use crate::transfer::{Cleanup, DownloadTarget, Journal, UploadSource};
+use fastvm_transfer::{Cleanup, DownloadTarget, Journal, UploadSource};
 
 /// The journal of this copy; none for what can't be taken up again, and when another process is at the same copy.
 pub(super) fn open(context: &Context, plan: &Plan, vm: &str) -> Option<Arc<Journal>> {

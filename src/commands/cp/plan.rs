@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use crate::error::Error;
-use crate::transfer::{
+use fastvm_transfer::{
     DownloadTarget, Endpoint, RemotePath, System, UploadSource, parse, shown_guest_path,
 };
 

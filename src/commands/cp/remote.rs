@@ -4,15 +4,15 @@ use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::api::exec::Event;
-use crate::api::{self, Client};
-use crate::secret::SignedUrl;
-use crate::transfer::{
+use fastvm_api::exec::Event;
+use fastvm_api::secret::SignedUrl;
+use fastvm_api::types::base64;
+use fastvm_api::types::exec::ExecRequest;
+use fastvm_api::{self as api, Client};
+use fastvm_transfer::{
     BlobStore, Body, ByteStream, Deadline, Guest, GuestCommand, GuestOutput, RemoteClass,
     RemoteError, StagingObject, is_running, running,
 };
-use crate::wire::base64;
-use crate::wire::exec::ExecRequest;
 
 /// The longest that a step in the VM may take, in seconds: a day, as a transfer has no limit of its own.
 const TRANSFER_LIMIT: i64 = 24 * 60 * 60;

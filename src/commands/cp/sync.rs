@@ -10,10 +10,10 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::output::control::visible;
 use crate::output::human;
-use crate::transfer::sync::{
+use fastvm_transfer::sync::{
     self, CompareBy, PlanSummary, SyncOptions, Take, plan_download, plan_upload,
 };
-use crate::transfer::{self, DownloadTarget, Settings, Summary, UploadSource};
+use fastvm_transfer::{self as transfer, DownloadTarget, Settings, Summary, UploadSource};
 
 /// Paths that are listed before a question.
 const LISTED: usize = 100;

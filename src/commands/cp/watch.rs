@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::output::control::visible;
 use crate::output::{TransferBar, Ui};
-use crate::transfer::{Progress, shown_guest_path};
+use fastvm_transfer::{Progress, shown_guest_path};
 
 /// Shows a transfer until it is closed. Threads of an interrupted transfer may speak on for a moment; nobody listens.
 #[derive(Debug)]

@@ -10,8 +10,8 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::output::control::visible;
-use crate::wire::Record;
-use crate::wire::credential::{CreateVolumeCredentialRequest, VolumeCredential};
+use fastvm_api::types::Record;
+use fastvm_api::types::credential::{CreateVolumeCredentialRequest, VolumeCredential};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

@@ -1,7 +1,7 @@
 //! How stored credentials print.
 
 use crate::output::{Column, Shown, SortKey, Table};
-use crate::wire::credential::VolumeCredential;
+use fastvm_api::types::credential::VolumeCredential;
 
 pub(crate) static CREDENTIALS: Table<VolumeCredential> = Table {
     noun: "credential",

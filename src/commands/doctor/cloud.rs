@@ -10,14 +10,14 @@ use tokio_tungstenite::tungstenite::http::Uri;
 
 use super::check::{Check, State};
 use super::room::room;
-use crate::api::raw::RawRequest;
-use crate::api::{self, Client};
 use crate::config::{Api, DEFAULT_CONTEXT, Remote};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::output::control::visible;
 use crate::output::human;
-use crate::wire::quota::QuotaUsage;
+use fastvm_api::raw::RawRequest;
+use fastvm_api::types::quota::QuotaUsage;
+use fastvm_api::{self as api, Client};
 
 /// Where a check says what it is about.
 const AREA: &str = "cloud";

@@ -3,7 +3,7 @@
 use super::check::{Check, State};
 use super::room::room;
 use crate::error::{Error, Kind};
-use crate::local::{self, Condition, Finding, Options};
+use fastvm_engine::{self as local, Condition, Finding, Options};
 
 pub(super) async fn examine(options: Options) -> Vec<Check> {
     let found = tokio::task::spawn_blocking(|| local::inspect(options)).await;

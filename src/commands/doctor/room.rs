@@ -1,7 +1,7 @@
 //! Whether quotas leave room for a VM.
 
 use super::check::{Check, State};
-use crate::wire::quota::QuotaUsage;
+use fastvm_api::types::quota::QuotaUsage;
 
 /// What the VM takes that `run` and `vm launch` make: vCPUs, and MiB of memory.
 const DEFAULT_VM: (i64, i64) = (1, 2048);

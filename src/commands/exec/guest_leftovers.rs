@@ -12,12 +12,12 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::staged_input::best_effort;
-use crate::api::Client;
 use crate::error::{Error, Kind};
 use crate::output::Messages;
 use crate::output::control::visible;
-use crate::secret::SignedUrl;
 use crate::signal::Signals;
+use fastvm_api::Client;
+use fastvm_api::secret::SignedUrl;
 
 /// How long a VM may take to finish what it was asked, and again to remove what it left.
 const CLEANUP_TIMEOUT: Duration = Duration::from_secs(5);

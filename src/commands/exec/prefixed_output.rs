@@ -9,11 +9,11 @@ use super::Output;
 use super::lines::Lines;
 use super::several_vms::Layout;
 use super::sink::{self, Whose, exit_event, output_event, unwritable};
-use crate::api::exec::Ended;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
 use crate::output::control::visible;
 use crate::output::{Format, Ui};
+use fastvm_api::exec::Ended;
 
 /// Colours of names, as codes of a terminal: not red, which is for failures, and not the ones that are hard to read.
 const COLORS: &[u8] = &[36, 33, 32, 35, 34, 96, 93, 92, 95, 94];

@@ -7,12 +7,12 @@ use super::guest_leftovers::{Folder, GuestLeftovers};
 use super::input::Input;
 use super::staged_input;
 use super::wrapper::{PlaceOptions, Wrapper};
-use crate::api::Client;
 use crate::error::Error;
-use crate::secret::SignedUrl;
-use crate::wire::EnvVars;
-use crate::wire::base64;
-use crate::wire::exec::ExecRequest;
+use fastvm_api::Client;
+use fastvm_api::secret::SignedUrl;
+use fastvm_api::types::EnvVars;
+use fastvm_api::types::base64;
+use fastvm_api::types::exec::ExecRequest;
 
 /// What is to run, wherever it runs.
 #[derive(Clone, Debug)]

@@ -7,10 +7,10 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use crate::api::exec::Event;
-use crate::api::{self, Client};
 use crate::signal::Signal;
-use crate::wire::exec::ExecRequest;
+use fastvm_api::exec::Event;
+use fastvm_api::types::exec::ExecRequest;
+use fastvm_api::{self as api, Client};
 
 const FIND: &str = include_str!("find.sh");
 /// By how much two clocks and two requests may differ.

@@ -12,7 +12,6 @@ use super::prepare::{Delivery, Plan};
 use super::running::{RunningCommands, StopSignal};
 use super::supervise::{pass, supervise};
 use super::{Errand, Lost, Scene, follow, judge};
-use crate::api::Client;
 use crate::commands::shared::batch;
 use crate::commands::shared::resolve_name::Named;
 use crate::context::Context;
@@ -22,6 +21,7 @@ use crate::output::control::visible;
 use crate::output::{Messages, StdoutWriter};
 use crate::quantity::whole_number;
 use crate::signal::Signal;
+use fastvm_api::Client;
 
 /// How many failures the summary names.
 const NAMED: usize = 10;

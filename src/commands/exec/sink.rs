@@ -5,11 +5,11 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::Output;
-use crate::api::exec::Ended;
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::output::{Format, Messages, StdoutWriter, Ui};
-use crate::wire::base64;
+use fastvm_api::exec::Ended;
+use fastvm_api::types::base64;
 
 /// Takes the output of one command.
 #[derive(Debug)]

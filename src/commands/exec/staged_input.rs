@@ -8,11 +8,11 @@ use futures_util::{Stream, StreamExt as _};
 
 use super::guest_leftovers::{Folder, GuestLeftovers};
 use super::input::Large;
-use crate::api::{self, Client};
 use crate::error::{Error, Kind};
 use crate::output::human;
-use crate::secret::SignedUrl;
-use crate::wire::exec::ExecRequest;
+use fastvm_api::secret::SignedUrl;
+use fastvm_api::types::exec::ExecRequest;
+use fastvm_api::{self as api, Client};
 
 /// How long a VM may take to pull the input, in seconds.
 const PULL_SECONDS: i64 = 3600;

@@ -2,11 +2,11 @@
 
 use clap::Args;
 
-use crate::api::Client;
 use crate::commands::shared::resolve_name::{self, Named};
 use crate::commands::shared::vm_filter::FilterOptions;
 use crate::error::{Error, Kind};
-use crate::wire::vm::{Vm, status};
+use fastvm_api::Client;
+use fastvm_api::types::vm::{Vm, status};
 
 // No doc comment: it would become the help of the command.
 #[derive(Clone, Debug, Default, Args)]

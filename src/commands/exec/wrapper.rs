@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::guest_leftovers::Folder;
 use crate::error::Error;
-use crate::wire::EnvVars;
+use fastvm_api::types::EnvVars;
 
 /// A shell forgets an interrupt that comes while it waits for a program of ours which does not die of it.
 const HEED_INTERRUPTS: &str = "trap 'exit 130' INT";

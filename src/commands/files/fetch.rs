@@ -11,8 +11,8 @@ use crate::exit::Exit;
 use crate::output::control::visible;
 use crate::output::human;
 use crate::quantity::parse_duration;
-use crate::secret::SignedUrl;
-use crate::wire::exec::ExecResponse;
+use fastvm_api::secret::SignedUrl;
+use fastvm_api::types::exec::ExecResponse;
 
 /// The most that is read of a URL on standard input, in bytes.
 const LONGEST_URL: u64 = 64 << 10;

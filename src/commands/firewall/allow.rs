@@ -4,7 +4,7 @@ use super::{change, rule};
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::wire::firewall::FirewallRule;
+use fastvm_api::types::firewall::FirewallRule;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

@@ -6,13 +6,13 @@ use serde_json::Value;
 
 use super::policy;
 use super::rule;
-use crate::api::serde_message;
 use crate::commands::shared::resolve_name::{self, Named};
 use crate::context::Context;
 use crate::error::{Error, Kind};
-use crate::wire::Record;
-use crate::wire::firewall::{FirewallPolicyPatch, FirewallRule, OPEN};
-use crate::wire::vm::Vm;
+use fastvm_api::serde_message;
+use fastvm_api::types::Record;
+use fastvm_api::types::firewall::{FirewallPolicyPatch, FirewallRule, OPEN};
+use fastvm_api::types::vm::Vm;
 
 /// Applies `change` to the rules that the VM has now. Nothing is sent where nothing changes.
 pub(super) async fn apply(

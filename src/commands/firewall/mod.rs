@@ -16,7 +16,7 @@ pub(crate) use policy::columns;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::wire::firewall::{OPEN, RESTRICTED};
+use fastvm_api::types::firewall::{OPEN, RESTRICTED};
 
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]

@@ -6,7 +6,7 @@ use crate::commands::shared::resolve_name;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::wire::firewall::{FirewallPolicyPatch, FirewallRule};
+use fastvm_api::types::firewall::{FirewallPolicyPatch, FirewallRule};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

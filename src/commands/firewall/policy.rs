@@ -10,9 +10,9 @@ use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::output::control::visible;
 use crate::output::{Column, Table};
-use crate::wire::Record;
-use crate::wire::firewall::{PolicyAnswer, RuleAnswer};
-use crate::wire::vm::Vm;
+use fastvm_api::types::Record;
+use fastvm_api::types::firewall::{PolicyAnswer, RuleAnswer};
+use fastvm_api::types::vm::Vm;
 
 /// Which of a VM's policies is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

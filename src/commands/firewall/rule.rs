@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use crate::wire::firewall::{FirewallRule, RuleAnswer};
+use fastvm_api::types::firewall::{FirewallRule, RuleAnswer};
 
 const HIGHEST_PORT: i64 = 65535;
 

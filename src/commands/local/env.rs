@@ -7,7 +7,7 @@ use crate::config::{DEFAULT_CONTEXT, Environment};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
-use crate::local::{self, serving};
+use fastvm_engine::{self as local, serving};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

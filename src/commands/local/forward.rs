@@ -5,14 +5,14 @@ use std::str::FromStr;
 
 use tokio::net::TcpListener;
 
-use crate::api::Client;
 use crate::commands::shared::resolve_name::{self, Named};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
-use crate::local::{self, Forward};
 use crate::output::control::visible;
 use crate::signal::Signals;
+use fastvm_api::Client;
+use fastvm_engine::{self as local, Forward};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

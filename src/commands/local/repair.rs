@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::local::{self, Repair, Thing};
+use fastvm_engine::{self as local, Repair, Thing};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

@@ -3,7 +3,7 @@
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::local;
+use fastvm_engine as local;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

@@ -7,8 +7,8 @@ use serde::Serialize;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::local::{self, Workers, serving};
 use crate::signal::Signals;
+use fastvm_engine::{self as local, Workers, serving};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -62,7 +62,7 @@ pub(crate) async fn run(context: &mut Context, args: ServeArgs) -> Result<Exit, 
 }
 
 /// The key of the options alone: one in the environment is for the cloud.
-async fn given_key(context: &Context) -> Result<Option<crate::secret::ApiKey>, Error> {
+async fn given_key(context: &Context) -> Result<Option<fastvm_api::secret::ApiKey>, Error> {
     let options = &context.options;
     if let Some(key) = &options.api_key {
         return Ok(Some(crate::config::key::check(key, "--api-key")?));

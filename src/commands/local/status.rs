@@ -5,8 +5,8 @@ use serde::Serialize;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::local::{self, serving};
 use crate::output::human;
+use fastvm_engine::{self as local, serving};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

@@ -35,7 +35,7 @@ pub(super) enum Target {
     Journal(PathBuf),
     /// What a repair set aside.
     #[cfg(target_os = "linux")]
-    SetAside(crate::local::Leftover),
+    SetAside(fastvm_engine::Leftover),
 }
 
 impl Candidate {

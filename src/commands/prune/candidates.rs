@@ -7,8 +7,6 @@ use jiff::Timestamp;
 
 use super::candidate::{Candidate, Target};
 use super::leftovers;
-use crate::api::Client;
-use crate::api::vms::VmFilter;
 use crate::commands::shared::batch::AT_ONCE;
 use crate::commands::shared::glob;
 use crate::commands::shared::launch_vms;
@@ -16,9 +14,11 @@ use crate::commands::shared::temporary_snapshot;
 use crate::config::Paths;
 use crate::error::Error;
 use crate::output::human;
-use crate::wire::snapshot::{self, Snapshot};
-use crate::wire::vm::{Vm, status};
-use crate::wire::volume::Volume;
+use fastvm_api::Client;
+use fastvm_api::types::snapshot::{self, Snapshot};
+use fastvm_api::types::vm::{Vm, status};
+use fastvm_api::types::volume::Volume;
+use fastvm_api::vms::VmFilter;
 
 /// Volumes that are on their way in or out.
 const UNSETTLED: [&str; 2] = ["provisioning", "deleting"];

@@ -42,7 +42,7 @@ pub(super) fn remove(target: &Target) -> Result<(), Error> {
             }
         }
         #[cfg(target_os = "linux")]
-        Target::SetAside(leftover) => Ok(crate::local::remove_leftover(leftover)?),
+        Target::SetAside(leftover) => Ok(fastvm_engine::remove_leftover(leftover)?),
         _ => Ok(()),
     }
 }
@@ -66,8 +66,8 @@ fn journal(path: PathBuf, rules: &Rules<'_>) -> Option<Candidate> {
 
 #[cfg(target_os = "linux")]
 fn set_aside(paths: &Paths) -> Vec<Candidate> {
-    let found = crate::local::leftovers(&paths.local).into_iter();
-    let candidate = |leftover: crate::local::Leftover| Candidate {
+    let found = fastvm_engine::leftovers(&paths.local).into_iter();
+    let candidate = |leftover: fastvm_engine::Leftover| Candidate {
         kind: "leftover",
         id: leftover.path.display().to_string(),
         name: leftover.what.to_owned(),

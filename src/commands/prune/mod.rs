@@ -13,13 +13,13 @@ pub(crate) use self::candidate::CANDIDATES;
 use self::candidate::{Candidate, Target};
 use self::candidates::Rules;
 use super::shared::batch::{self, AT_ONCE, Action, Failures};
-use crate::api::{self, Client};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
 use crate::output::control::visible;
 use crate::quantity::parse_duration;
-use crate::wire::{Deleted, Record};
+use fastvm_api::types::{Deleted, Record};
+use fastvm_api::{self as api, Client};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 
-use crate::api::{self, Client};
 use crate::output::Messages;
 use crate::output::control::visible;
 use crate::output::human;
-use crate::wire::vm::{Ttl, UpdateVmRequest, Vm};
+use fastvm_api::types::vm::{Ttl, UpdateVmRequest, Vm};
+use fastvm_api::{self as api, Client};
 
 /// The shortest time between two tries to renew a lease that could not be renewed.
 const SHORTEST_RETRY: Duration = Duration::from_millis(500);

@@ -6,7 +6,7 @@ use crate::commands::shared::resolve_name;
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
-use crate::wire::service::RegisterServiceRequest;
+use fastvm_api::types::service::RegisterServiceRequest;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

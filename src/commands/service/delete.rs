@@ -1,12 +1,12 @@
 //! `fastvm service delete`
 
 use super::name::name;
-use crate::api;
 use crate::commands::{shared::delete_many, shared::resolve_name};
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::wire::{Deleted, Record};
+use fastvm_api as api;
+use fastvm_api::types::{Deleted, Record};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

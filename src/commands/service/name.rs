@@ -1,6 +1,6 @@
 //! What a service may be called, and which ports it may have.
 
-use crate::wire::service::{LONGEST_NAME, LOWEST_PORT};
+use fastvm_api::types::service::{LONGEST_NAME, LOWEST_PORT};
 
 /// Reads a name: lower-case letters, digits and inner hyphens, as it becomes part of a host name.
 pub(super) fn name(text: &str) -> Result<String, String> {

@@ -1,11 +1,11 @@
 //! How services print.
 
-use crate::api::Client;
 use crate::commands::shared::resolve_name::Named;
 use crate::output::control::visible;
 use crate::output::{Column, SortKey, Table};
-use crate::wire::Record;
-use crate::wire::service::ServiceAnswer;
+use fastvm_api::Client;
+use fastvm_api::types::Record;
+use fastvm_api::types::service::ServiceAnswer;
 
 /// A service with the address that it has in public.
 #[derive(Clone, Debug)]

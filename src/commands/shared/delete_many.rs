@@ -4,11 +4,11 @@ use futures_util::{StreamExt as _, stream};
 
 use super::batch::{self, AT_ONCE, Action};
 use super::resolve_name::{Missing, Named};
-use crate::api;
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
-use crate::wire::{Deleted, Record};
+use fastvm_api as api;
+use fastvm_api::types::{Deleted, Record};
 
 /// The deed of deleting things of a noun.
 pub(crate) const fn of(one: &'static str, many: &'static str) -> Action {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Kind};
-use crate::wire::{EnvVars, Metadata};
+use fastvm_api::types::{EnvVars, Metadata};
 
 const MOST_LABELS: usize = 256;
 const LONGEST_KEY: usize = 256;

@@ -11,17 +11,17 @@ use super::new_name::kept;
 use super::resolve_name::{self, Named};
 use super::ttl::TtlText;
 use super::{key_values, quota_hint, wait};
-use crate::api::wait::{Wait, Waited};
-use crate::api::{self, Client};
 use crate::commands::firewall::{Mode, rule};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::output::control::visible;
 use crate::quantity::parse_duration;
 use crate::signal::Signals;
-use crate::wire::Record;
-use crate::wire::firewall::{FirewallPolicy, FirewallRule};
-use crate::wire::vm::{LaunchRequest, Vm, status};
+use fastvm_api::types::Record;
+use fastvm_api::types::firewall::{FirewallPolicy, FirewallRule};
+use fastvm_api::types::vm::{LaunchRequest, Vm, status};
+use fastvm_api::wait::{Wait, Waited};
+use fastvm_api::{self as api, Client};
 
 /// The machine type of a launch that names neither a type nor a snapshot.
 const DEFAULT_TYPE: &str = "c1m2";

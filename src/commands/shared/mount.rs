@@ -3,9 +3,9 @@
 use std::str::FromStr;
 
 use super::resolve_name;
-use crate::api::Client;
 use crate::error::Error;
-use crate::wire::vm::VolumeMount;
+use fastvm_api::Client;
+use fastvm_api::types::vm::VolumeMount;
 
 /// A mount as typed; the volume is still a word.
 #[derive(Clone, Debug, PartialEq, Eq)]

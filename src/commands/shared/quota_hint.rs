@@ -1,9 +1,9 @@
 //! A launch that a quota forbids: which one, and how much of it is left.
 
-use crate::api::Client;
 use crate::error::{Error, Kind};
-use crate::wire::quota::QuotaUsage;
-use crate::wire::vm::LaunchRequest;
+use fastvm_api::Client;
+use fastvm_api::types::quota::QuotaUsage;
+use fastvm_api::types::vm::LaunchRequest;
 
 /// Adds to a refusal what the quotas say. Any other failure stays as it is, and so does one whose quotas cannot be read.
 pub(crate) async fn explain(client: &Client, request: &LaunchRequest, error: Error) -> Error {
@@ -74,7 +74,7 @@ fn size_of(machine_type: &str) -> Option<(i64, i64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::quota::QuotaAnswer;
+    use fastvm_api::types::quota::QuotaAnswer;
 
     fn told(used: i64, machine_type: &str) -> String {
         let values = |vcpu, memory_mib| QuotaAnswer {

@@ -2,14 +2,14 @@
 
 use uuid::Uuid;
 
-use crate::api::vms::VmFilter;
-use crate::api::{self, Client};
 use crate::error::{Error, Kind};
 use crate::output::control::visible;
-use crate::wire::credential::VolumeCredential;
-use crate::wire::snapshot::Snapshot;
-use crate::wire::vm::Vm;
-use crate::wire::volume::Volume;
+use fastvm_api::types::credential::VolumeCredential;
+use fastvm_api::types::snapshot::Snapshot;
+use fastvm_api::types::vm::Vm;
+use fastvm_api::types::volume::Volume;
+use fastvm_api::vms::VmFilter;
+use fastvm_api::{self as api, Client};
 
 /// The shortest beginning of an id that is taken for one.
 const SHORTEST_PREFIX: usize = 4;

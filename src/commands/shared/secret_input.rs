@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::config::key;
 use crate::context::Context;
 use crate::error::{Error, Kind};
-use crate::secret::ApiKey;
+use fastvm_api::secret::ApiKey;
 
 /// The most that is read of a secret, in bytes.
 const LARGEST: u64 = 256 << 10;

@@ -6,14 +6,14 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::resolve_name::Named;
-use crate::api::{self, Client};
 use crate::commands::snapshot;
 use crate::error::{Error, Kind};
 use crate::output::control::visible;
 use crate::signal::Signals;
-use crate::wire::Record;
-use crate::wire::snapshot::{CreateSnapshotRequest, Snapshot};
-use crate::wire::vm::Vm;
+use fastvm_api::types::Record;
+use fastvm_api::types::snapshot::{CreateSnapshotRequest, Snapshot};
+use fastvm_api::types::vm::Vm;
+use fastvm_api::{self as api, Client};
 
 /// How the names begin of those that are deleted, and of those that the user keeps.
 const LEAVING: &str = "fork-";

@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::quantity::parse_duration;
-use crate::wire::vm::{LONGEST_TTL, Ttl};
+use fastvm_api::types::vm::{LONGEST_TTL, Ttl};
 
 /// What a timer does where nothing says it: the one that destroys nothing.
 const DEFAULT_ACTION: &str = "pause";

@@ -8,12 +8,12 @@ use jiff::Timestamp;
 
 use super::glob;
 use super::resolve_name::{self, Missing, Named};
-use crate::api::vms::VmFilter;
-use crate::api::{self, Client};
 use crate::error::Error;
 use crate::quantity::parse_duration;
-use crate::wire::Record;
-use crate::wire::vm::{Vm, status};
+use fastvm_api::types::Record;
+use fastvm_api::types::vm::{Vm, status};
+use fastvm_api::vms::VmFilter;
+use fastvm_api::{self as api, Client};
 
 // Conditions that must all hold. No doc comment, as it would become help.
 #[derive(Clone, Debug, Default, Args)]

@@ -3,11 +3,11 @@
 use std::future::Future;
 use std::time::Duration;
 
-use crate::api::wait::Late;
 use crate::error::{Error, Kind};
 use crate::output::control::visible;
 use crate::output::human;
 use crate::signal::Signals;
+use fastvm_api::wait::Late;
 
 /// The limit of a wait passed. `state` is the status in the last answer; `what` is how messages call the thing.
 pub(crate) fn late<T>(

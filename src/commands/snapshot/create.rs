@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use super::outcome::{self, state};
 use super::table::SNAPSHOTS;
-use crate::api::Client;
-use crate::api::wait::{Wait, Waited};
 use crate::commands::{shared::resolve_name, shared::wait};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
 use crate::output::control::visible;
 use crate::quantity::parse_duration;
-use crate::wire::Record;
-use crate::wire::snapshot::{CreateSnapshotRequest, READY, Snapshot};
+use fastvm_api::Client;
+use fastvm_api::types::Record;
+use fastvm_api::types::snapshot::{CreateSnapshotRequest, READY, Snapshot};
+use fastvm_api::wait::{Wait, Waited};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

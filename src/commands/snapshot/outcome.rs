@@ -2,7 +2,7 @@
 
 use crate::commands::shared::resolve_name::Named;
 use crate::output::control::visible;
-use crate::wire::snapshot::{READY, Snapshot};
+use fastvm_api::types::snapshot::{READY, Snapshot};
 
 /// `created golden (…), which is ready; launch from it with …`.
 pub(super) fn line(done: &str, snapshot: &Snapshot) -> String {

@@ -6,7 +6,7 @@ use crate::commands::shared::resolve_name::{self, Named};
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::wire::snapshot::UpdateSnapshotRequest;
+use fastvm_api::types::snapshot::UpdateSnapshotRequest;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

@@ -1,7 +1,7 @@
 //! How snapshots print.
 
 use crate::output::{Column, Shown, SortKey, Style, Table};
-use crate::wire::snapshot::Snapshot;
+use fastvm_api::types::snapshot::Snapshot;
 
 pub(crate) static SNAPSHOTS: Table<Snapshot> = Table {
     noun: "snapshot",

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::row::{Figures, Row};
 use super::sample::Sample;
-use crate::wire::vm::{Vm, status};
+use fastvm_api::types::vm::{Vm, status};
 
 /// How many shares of processors a sparkline shows.
 const HISTORY: usize = 12;

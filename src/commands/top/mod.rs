@@ -16,16 +16,16 @@ use self::board::Board;
 pub(crate) use self::row::ROWS;
 use self::sample::Sample;
 use super::shared::vm_filter::TargetOptions;
-use crate::api::exec::Event;
-use crate::api::{self, Client};
 use crate::commands::shared::launch_vms::poll_interval;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::output::Format;
 use crate::signal::{Signal, Signals};
-use crate::wire::exec::ExecRequest;
-use crate::wire::vm::Vm;
+use fastvm_api::exec::Event;
+use fastvm_api::types::exec::ExecRequest;
+use fastvm_api::types::vm::Vm;
+use fastvm_api::{self as api, Client};
 
 /// How many VMs are asked at once.
 const AT_ONCE: usize = 16;

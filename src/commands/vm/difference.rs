@@ -1,8 +1,8 @@
 //! What a VM that is reused has otherwise than a launch asked for.
 
 use crate::output::control::visible;
-use crate::wire::firewall::{PolicyAnswer, RuleAnswer};
-use crate::wire::vm::{LaunchRequest, Ttl, Vm, VolumeAttachment, VolumeMount};
+use fastvm_api::types::firewall::{PolicyAnswer, RuleAnswer};
+use fastvm_api::types::vm::{LaunchRequest, Ttl, Vm, VolumeAttachment, VolumeMount};
 
 /// The differences, each in a few words. Labels and variables that nobody asked for do not count, nor do figures that the
 /// answer leaves out. Values of variables may be secret and are not shown.

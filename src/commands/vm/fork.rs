@@ -7,9 +7,6 @@ use futures_util::{StreamExt as _, stream};
 use tokio::sync::watch;
 
 use super::{launch, outcome};
-use crate::api::vms::VmFilter;
-use crate::api::wait::Wait;
-use crate::api::{self, Client};
 use crate::commands::shared::batch::AT_ONCE;
 use crate::commands::shared::launch_vms::{self, GivenOptions, poll_interval};
 use crate::commands::shared::temporary_snapshot::TemporarySnapshot;
@@ -21,8 +18,11 @@ use crate::exit::Exit;
 use crate::output::control::visible;
 use crate::quantity::{parse_duration, whole_number};
 use crate::signal::{Signal, Signals};
-use crate::wire::Record;
-use crate::wire::vm::{LaunchRequest, Vm, status};
+use fastvm_api::types::Record;
+use fastvm_api::types::vm::{LaunchRequest, Vm, status};
+use fastvm_api::vms::VmFilter;
+use fastvm_api::wait::Wait;
+use fastvm_api::{self as api, Client};
 
 /// The escape sequence, which shows nothing, keeps clap from taking `{n}` for a line break.
 const COUNT_HELP: &str = "Launch this many copies; {\x1b[0mn} in the name counts them, and is put at its end where it is missing";

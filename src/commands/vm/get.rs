@@ -1,12 +1,12 @@
 //! `fastvm vm get`
 
-use crate::api::Client;
 use crate::commands::shared::resolve_name;
 use crate::commands::vm::VMS;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::wire::vm::Vm;
+use fastvm_api::Client;
+use fastvm_api::types::vm::Vm;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

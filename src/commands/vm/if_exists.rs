@@ -13,9 +13,6 @@ use jiff::Timestamp;
 use ring::digest::{SHA256, digest};
 
 use super::difference;
-use crate::api::Client;
-use crate::api::vms::VmFilter;
-use crate::api::wait::Wait;
 use crate::commands::shared::launch_vms::{self, WaitOptions};
 use crate::commands::shared::new_name::kept;
 use crate::commands::shared::resolve_name::Named;
@@ -24,8 +21,11 @@ use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::output::control::visible;
 use crate::signal::Signals;
-use crate::wire::Record;
-use crate::wire::vm::{LaunchRequest, Vm, status};
+use fastvm_api::Client;
+use fastvm_api::types::Record;
+use fastvm_api::types::vm::{LaunchRequest, Vm, status};
+use fastvm_api::vms::VmFilter;
+use fastvm_api::wait::Wait;
 
 /// How often to look whether another command has ended its launch.
 const LOCK_INTERVAL: Duration = Duration::from_millis(50);
@@ -210,7 +210,7 @@ impl Claim<'_> {
 
     async fn delete(&self, vm: &Vm) -> Result<(), Error> {
         match self.client.delete_vm(&vm.id).await {
-            Err(crate::api::Error::DryRun) | Ok(_) => Ok(()),
+            Err(fastvm_api::Error::DryRun) | Ok(_) => Ok(()),
             Err(error) if error.is_not_found() => Ok(()),
             Err(error) => Err(Named::vm(vm).explain(error)),
         }

@@ -5,7 +5,6 @@ use std::collections::HashSet;
 
 use futures_util::{StreamExt as _, stream};
 
-use crate::api::Client;
 use crate::commands::console::{self, EscapeOptions};
 use crate::commands::shared::batch::{self, AT_ONCE, Action};
 use crate::commands::shared::launch_vms::{self, LaunchOptions, WaitOptions};
@@ -18,8 +17,9 @@ use crate::error::{Error, Kind};
 use crate::exit::Exit;
 use crate::output::control::visible;
 use crate::quantity::whole_number;
-use crate::wire::Record;
-use crate::wire::vm::{LaunchRequest, Vm};
+use fastvm_api::Client;
+use fastvm_api::types::Record;
+use fastvm_api::types::vm::{LaunchRequest, Vm};
 
 /// The escape sequence, which shows nothing, keeps clap from taking `{n}` for a line break.
 const COUNT_HELP: &str = "Launch this many VMs; {\x1b[0mn} in the name counts them, and is put at its end where it is missing";

@@ -3,7 +3,7 @@
 use crate::commands::shared::launch_vms::state;
 use crate::commands::shared::resolve_name::Named;
 use crate::output::control::visible;
-use crate::wire::vm::{Vm, status};
+use fastvm_api::types::vm::{Vm, status};
 
 /// `launched dev (…); run a command in it with …`, with the status where it is not the one to expect.
 pub(crate) fn line(done: &str, vm: &Vm) -> String {

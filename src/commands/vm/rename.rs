@@ -6,7 +6,7 @@ use crate::commands::vm::VMS;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::wire::vm::UpdateVmRequest;
+use fastvm_api::types::vm::UpdateVmRequest;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::output::control::visible;
-use crate::wire::vm::status;
+use fastvm_api::types::vm::status;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

@@ -1,6 +1,5 @@
 //! Doing one thing to several VMs and printing what they are afterwards.
 
-use crate::api::Client;
 use crate::commands::shared::batch::{self, Action};
 use crate::commands::shared::resolve_name::Named;
 use crate::commands::shared::vm_filter::TargetOptions;
@@ -8,8 +7,9 @@ use crate::commands::vm::{VMS, outcome};
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::wire::Record;
-use crate::wire::vm::Vm;
+use fastvm_api::Client;
+use fastvm_api::types::Record;
+use fastvm_api::types::vm::Vm;
 
 /// Finds the VMs, does it to each, and prints the VMs it was done to: one object where one was named, else a list.
 pub(super) async fn change(

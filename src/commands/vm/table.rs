@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::commands::firewall::rule;
 use crate::output::human::{duration, size};
 use crate::output::{Column, Shown, SortKey, Style, Table};
-use crate::wire::vm::{Vm, VolumeAttachment};
+use fastvm_api::types::vm::{Vm, VolumeAttachment};
 
 pub(crate) static VMS: Table<Vm> = Table {
     noun: "VM",

@@ -2,7 +2,6 @@
 
 use serde::Deserialize;
 
-use crate::api::serde_message;
 use crate::commands::shared::key_values;
 use crate::commands::shared::new_name::new_name;
 use crate::commands::shared::resolve_name::{self, Named};
@@ -11,8 +10,9 @@ use crate::commands::vm::{VMS, outcome};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
-use crate::wire::vm::{Ttl, UpdateVmRequest, Vm};
-use crate::wire::{Metadata, Record};
+use fastvm_api::serde_message;
+use fastvm_api::types::vm::{Ttl, UpdateVmRequest, Vm};
+use fastvm_api::types::{Metadata, Record};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

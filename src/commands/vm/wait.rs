@@ -4,8 +4,6 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use crate::api::wait::{Late, Pace, Wait, Waited};
-use crate::api::{self, Client};
 use crate::commands::shared::batch::{self, Action};
 use crate::commands::shared::launch_vms::{poll_interval, state};
 use crate::commands::shared::resolve_name::{Missing, Named};
@@ -18,9 +16,11 @@ use crate::exit::Exit;
 use crate::output::control::visible;
 use crate::output::human;
 use crate::quantity::parse_duration;
-use crate::wire::exec::ExecRequest;
-use crate::wire::vm::{Vm, status};
-use crate::wire::{Deleted, Record};
+use fastvm_api::types::exec::ExecRequest;
+use fastvm_api::types::vm::{Vm, status};
+use fastvm_api::types::{Deleted, Record};
+use fastvm_api::wait::{Late, Pace, Wait, Waited};
+use fastvm_api::{self as api, Client};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

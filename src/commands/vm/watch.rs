@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::api::Client;
 use crate::commands::shared::vm_filter::FilterOptions;
 use crate::commands::vm::VMS;
 use crate::context::Context;
@@ -11,8 +10,9 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::output::Format;
 use crate::signal::Signals;
-use crate::wire::Record;
-use crate::wire::vm::Vm;
+use fastvm_api::Client;
+use fastvm_api::types::Record;
+use fastvm_api::types::vm::Vm;
 
 /// Moves the cursor to the corner and clears what is below it.
 const CLEAR: &[u8] = b"\x1b[H\x1b[2J\x1b[3J";

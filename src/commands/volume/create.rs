@@ -10,8 +10,8 @@ use crate::commands::shared::resolve_name::{self, Named};
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::wire::Record;
-use crate::wire::volume::{BYO_OBJECT, ByoObject, CreateVolumeRequest, NATIVE, Volume};
+use fastvm_api::types::Record;
+use fastvm_api::types::volume::{BYO_OBJECT, ByoObject, CreateVolumeRequest, NATIVE, Volume};
 
 const MAY_EXIST: &str =
     "the volume may exist all the same; check with `fastvm volume list` before you try again";

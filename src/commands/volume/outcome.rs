@@ -2,7 +2,7 @@
 
 use crate::commands::shared::resolve_name::Named;
 use crate::output::control::visible;
-use crate::wire::volume::{READY, Volume};
+use fastvm_api::types::volume::{READY, Volume};
 
 /// `created data (…); mount it with …`, with the status where the volume cannot be mounted.
 pub(super) fn line(done: &str, volume: &Volume) -> String {

@@ -2,7 +2,7 @@
 
 use crate::output::human::size;
 use crate::output::{Column, Shown, SortKey, Style, Table};
-use crate::wire::volume::{Volume, VolumeAttachmentRecord};
+use fastvm_api::types::volume::{Volume, VolumeAttachmentRecord};
 
 pub(crate) static VOLUMES: Table<Volume> = Table {
     noun: "volume",

@@ -4,7 +4,7 @@ use crate::config::contexts::{self, Entry};
 use crate::config::credentials::{self, Credential};
 use crate::config::{Api, KeySource, Remote, shared};
 use crate::output::{ColorChoice, Format, Order, ProgressMode};
-use crate::secret::ApiKey;
+use fastvm_api::secret::ApiKey;
 
 /// A home of its own, an environment and options to change.
 struct Case {

@@ -1,0 +1,42 @@
+//! Calls about builds.
+
+use bytes::Bytes;
+use futures_util::Stream;
+
+use super::Client;
+use super::error::Error;
+use super::request::Request;
+use crate::secret::SignedUrl;
+use crate::types::Record;
+use crate::types::build::{Build, CONTEXT_TYPE, CreateBuildRequest};
+use crate::types::file::FilePresignResponse;
+
+impl Client {
+    /// Starts a build, once. It runs in the background.
+    pub async fn create_build(&self, create: &CreateBuildRequest) -> Result<Record<Build>, Error> {
+        self.created(Request::post(["v1", "builds"]).once().json(create)?)
+            .await
+    }
+
+    pub async fn get_build(&self, id: &str) -> Result<Record<Build>, Error> {
+        self.thing(id, Request::get(["v1", "builds", id])).await
+    }
+
+    /// Signed URLs of a new staging object for a build context.
+    pub async fn presign_build_context(&self) -> Result<FilePresignResponse, Error> {
+        let request = Request::post(["v1", "build-contexts", "presign"]).once();
+        Ok(self.presigned(request).await?.value)
+    }
+
+    /// Uploads a build context, a `tar.gz` of unknown length.
+    pub async fn put_build_context<E>(
+        &self,
+        url: &SignedUrl,
+        body: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
+    ) -> Result<(), Error>
+    where
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+    {
+        self.put_typed(url, CONTEXT_TYPE, body, None).await
+    }
+}

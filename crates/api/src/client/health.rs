@@ -1,0 +1,14 @@
+//! Whether the API answers.
+
+use super::Client;
+use super::error::Error;
+use super::request::Request;
+use crate::types::Record;
+use crate::types::health::Health;
+
+impl Client {
+    /// Asks the API whether it is there. Needs no key.
+    pub async fn health(&self) -> Result<Record<Health>, Error> {
+        self.object(Request::get(["healthz"])).await
+    }
+}

@@ -1,0 +1,13 @@
+//! What the organisation may use, and what it uses.
+
+use super::Client;
+use super::error::Error;
+use super::request::Request;
+use crate::types::Record;
+use crate::types::quota::QuotaUsage;
+
+impl Client {
+    pub async fn quotas(&self) -> Result<Record<QuotaUsage>, Error> {
+        self.object(Request::get(["v1", "org", "quotas"])).await
+    }
+}

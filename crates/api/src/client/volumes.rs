@@ -1,0 +1,62 @@
+//! Calls about volumes.
+
+use reqwest::Method;
+use serde_json::value::RawValue;
+
+use super::Client;
+use super::error::Error;
+use super::request::Request;
+use crate::types::volume::{
+    CreateVolumeRequest, UpdateVolumeRequest, Volume, VolumeAttachmentRecord,
+};
+use crate::types::{Deleted, Record};
+
+impl Client {
+    pub async fn list_volumes(&self) -> Result<Vec<Record<Volume>>, Error> {
+        self.array(Request::get(["v1", "volumes"])).await
+    }
+
+    pub async fn get_volume(&self, id: &str) -> Result<Record<Volume>, Error> {
+        self.thing(id, Request::get(["v1", "volumes", id])).await
+    }
+
+    /// Asks for a volume, once. It may not be ready yet.
+    pub async fn create_volume(
+        &self,
+        create: &CreateVolumeRequest,
+    ) -> Result<Record<Volume>, Error> {
+        self.created(Request::post(["v1", "volumes"]).once().json(create)?)
+            .await
+    }
+
+    pub async fn update_volume(
+        &self,
+        id: &str,
+        change: &UpdateVolumeRequest,
+    ) -> Result<Record<Volume>, Error> {
+        self.thing(
+            id,
+            Request::new(Method::PATCH, ["v1", "volumes", id]).json(change)?,
+        )
+        .await
+    }
+
+    pub async fn delete_volume(&self, id: &str) -> Result<Record<Deleted>, Error> {
+        self.deletion(["v1", "volumes", id]).await
+    }
+
+    /// The VMs that a volume is mounted in.
+    pub async fn volume_attachments(
+        &self,
+        id: &str,
+    ) -> Result<Vec<Record<VolumeAttachmentRecord>>, Error> {
+        self.array(Request::get(["v1", "volumes", id, "attachments"]))
+            .await
+    }
+
+    /// An object of free form, for people.
+    pub async fn volume_diagnostics(&self, id: &str) -> Result<Box<RawValue>, Error> {
+        self.json(Request::get(["v1", "volumes", id, "diagnostics"]))
+            .await
+    }
+}

@@ -1,0 +1,15 @@
+//! Files and folders of this machine: what there is to send, packing and unpacking, putting in place.
+
+pub(crate) mod destination;
+pub mod filter;
+pub(crate) mod folder;
+#[cfg(test)]
+mod hostile;
+pub(crate) mod install;
+pub(crate) mod listing;
+pub(crate) mod pack;
+pub(crate) mod range_checksums;
+pub(crate) mod selection;
+pub(crate) mod stale_folders;
+pub(crate) mod tree;
+pub(crate) mod unpack;

@@ -1,5 +1,0 @@
-//! What a copy has made in the VM, at the storage and here, so that it can be removed, or taken up again.
-
-pub mod cleanup;
-pub mod journal;
-pub(in crate::transfer) mod staged_objects;
