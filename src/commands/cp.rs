@@ -4,7 +4,6 @@ mod dry_run;
 mod failure;
 mod journal;
 mod plan;
-mod remote;
 mod sync;
 mod watch;
 
@@ -16,7 +15,6 @@ use serde::Serialize;
 
 use self::failure::explain;
 use self::plan::{Plan, plan};
-use self::remote::Remote;
 use self::watch::Watch;
 use super::shared::resolve_name;
 use crate::context::Context;
@@ -30,7 +28,7 @@ use fastvm_transfer::engine::rate_limit::SLOWEST;
 use fastvm_transfer::sync::execute;
 use fastvm_transfer::{
     Cleanup, Compression, DownloadRequest, DownloadTarget, Filter, Incomplete, Links, Preview,
-    RateLimit, RelayRequest, Settings, Shards, Summary, UploadRequest, UploadSource, clean_up,
+    RateLimit, RelayRequest, Settings, Shards, Summary, UploadRequest, UploadSource, Vm, clean_up,
     download, preview_download, preview_upload, relay, shown_guest_path, upload,
 };
 
@@ -154,14 +152,8 @@ pub(crate) async fn run(context: &mut Context, args: CpArgs) -> Result<Exit, Err
             "--limit-rate has no effect on a copy from VM to VM",
         ));
     }
-    let remote = Remote {
-        client: client.clone(),
-        vm: vm.id.clone(),
-    };
-    let from = Remote {
-        client,
-        vm: source.as_ref().unwrap_or(&vm).id.clone(),
-    };
+    let remote = Vm::new(client.clone(), &vm.id);
+    let from = Vm::new(client, &source.as_ref().unwrap_or(&vm).id);
     // What is missing is missing where it was to come from.
     let about = |error: &fastvm_transfer::Error| match (error, &source) {
         (fastvm_transfer::Error::RemoteMissing(_), Some(source)) => source.clone(),
@@ -272,7 +264,7 @@ fn rate(text: &str) -> Result<u64, String> {
 }
 
 async fn preview(
-    remote: &Remote,
+    remote: &Vm,
     plan: Plan,
     settings: &Settings,
 ) -> Result<Preview, fastvm_transfer::Error> {
@@ -293,8 +285,8 @@ async fn preview(
 }
 
 async fn transfer(
-    remote: &Remote,
-    (from, source_cleanup): (&Remote, &Cleanup),
+    remote: &Vm,
+    (from, source_cleanup): (&Vm, &Cleanup),
     watch: Arc<Watch>,
     plan: Plan,
     settings: Settings,

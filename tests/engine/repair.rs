@@ -135,10 +135,8 @@ fn a_state_that_is_written_over_while_it_is_open_holds_nobody_up() {
     }
     let output = command.wait_with_output().unwrap();
     let told = String::from_utf8(output.stderr).unwrap();
-    assert!(
-        told.contains("state.db is damaged: it is too short"),
-        "{told}"
-    );
+    // Whoever has it open may have written pages behind the byte meanwhile.
+    assert!(told.contains("state.db is damaged: "), "{told}");
     // whoever closes it last may write its log back, and then the file is sound before the repair
     drop(open);
     home.ok(&["local", "repair"]);

@@ -21,7 +21,7 @@ fn functions(folder: &Path, names: &mut BTreeSet<String>) {
 fn every_fault_is_in_the_docs_and_every_test_named_there_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut names = BTreeSet::new();
-    for folder in ["src", "tests"] {
+    for folder in ["src", "crates", "tests"] {
         functions(&root.join(folder), &mut names);
     }
     let docs = fs::read_to_string(root.join("docs/faults.md")).unwrap();

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
+use rusqlite::ffi::SQLITE_IOERR_SHORT_READ;
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
@@ -220,11 +221,14 @@ fn is_io(error: &rusqlite::Error) -> bool {
 /// Returns whether a database is no good: SQLite says so, or what is in it is not what was written.
 fn is_damage(error: &rusqlite::Error) -> bool {
     match error {
-        rusqlite::Error::SqliteFailure(..) => {
-            matches!(
-                error.sqlite_error_code(),
-                Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt)
-            ) || error.to_string().contains("no such ")
+        rusqlite::Error::SqliteFailure(failure, _) => {
+            // A file that ends before it should.
+            failure.extended_code == SQLITE_IOERR_SHORT_READ
+                || matches!(
+                    error.sqlite_error_code(),
+                    Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt)
+                )
+                || error.to_string().contains("no such ")
                 || error.to_string().contains("already exists")
         }
         rusqlite::Error::SqlInputError { .. }

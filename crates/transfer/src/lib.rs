@@ -47,7 +47,7 @@ pub use guest::guest_path::shown as shown_guest_path;
 pub use guest::remote::{
     BlobStore, Body, Deadline, Guest, GuestCommand, GuestOutput, StagingObject,
 };
-pub use guest::script::{is_running, running};
+pub use guest::vm::Vm;
 pub use options::{Compression, Incomplete, Links};
 pub use progress::{Progress, Silent};
 pub use resume::cleanup::{Cleanup, clean_up};

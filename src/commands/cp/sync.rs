@@ -4,7 +4,6 @@ use clap::Args;
 
 use super::failure::explain;
 use super::plan::Plan;
-use super::remote::Remote;
 use crate::commands::shared::resolve_name::Named;
 use crate::context::Context;
 use crate::error::Error;
@@ -13,7 +12,7 @@ use crate::output::human;
 use fastvm_transfer::sync::{
     self, CompareBy, PlanSummary, SyncOptions, Take, plan_download, plan_upload,
 };
-use fastvm_transfer::{self as transfer, DownloadTarget, Settings, Summary, UploadSource};
+use fastvm_transfer::{self as transfer, DownloadTarget, Settings, Summary, UploadSource, Vm};
 
 /// Paths that are listed before a question.
 const LISTED: usize = 100;
@@ -93,7 +92,7 @@ impl SyncArgs {
 
 /// Looks at both ends.
 pub(super) async fn prepare(
-    remote: &Remote,
+    remote: &Vm,
     vm: &Named,
     plan: &Plan,
     choice: SyncOptions,

@@ -6,3 +6,4 @@ pub mod remote;
 pub(crate) mod retry;
 pub(crate) mod script;
 pub(crate) mod stderr;
+pub mod vm;

@@ -22,7 +22,7 @@ pub struct GuestCommand {
     /// Bytes of each output the caller has use for; more is a failure of the command.
     pub output_limit: usize,
     /// How long it may run.
-    pub patience: Deadline,
+    pub deadline: Deadline,
 }
 
 /// How long a command in the VM may run.

@@ -112,7 +112,7 @@ impl<'a> Batch<'a> {
             arguments,
             stdin,
             output_limit: SMALL_OUTPUT,
-            patience: Deadline::Transfer,
+            deadline: Deadline::Transfer,
             action: "bring the folder up to date",
             path: root,
         };

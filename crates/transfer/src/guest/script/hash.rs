@@ -69,7 +69,7 @@ async fn run(
         arguments: vec![folder.to_owned(), how.to_owned()],
         output_limit: stdin.len() + paths.len() * LINE_OVERHEAD + LINE_OVERHEAD,
         stdin,
-        patience: Deadline::Transfer,
+        deadline: Deadline::Transfer,
         action: "compute checksums",
         path: folder,
     };

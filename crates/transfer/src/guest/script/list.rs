@@ -39,7 +39,7 @@ pub(crate) async fn list(
         arguments: vec![path.to_owned(), links.option().to_owned()],
         stdin: Vec::new(),
         output_limit: MOST_OUTPUT_BYTES,
-        patience: Deadline::Transfer,
+        deadline: Deadline::Transfer,
         action: "list the folder",
         path,
     };

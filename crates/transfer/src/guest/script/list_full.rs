@@ -108,7 +108,7 @@ pub(crate) async fn list_full(
             arguments: arguments.clone(),
             stdin: Vec::new(),
             output_limit: MOST_OUTPUT_BYTES,
-            patience: Deadline::Transfer,
+            deadline: Deadline::Transfer,
             action: "list all that is there",
             path,
         };

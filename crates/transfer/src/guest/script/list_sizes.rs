@@ -34,7 +34,7 @@ pub(crate) async fn list_sizes(guest: &impl Guest, path: &str) -> Result<Vec<Lis
         arguments: vec![path.to_owned()],
         stdin: Vec::new(),
         output_limit: MOST_OUTPUT_BYTES,
-        patience: Deadline::Transfer,
+        deadline: Deadline::Transfer,
         action: "list the folder",
         path,
     };

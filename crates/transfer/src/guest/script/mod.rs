@@ -15,7 +15,7 @@ mod reuse_ranges;
 mod running;
 mod send;
 
-pub use running::{is_running, running};
+pub(crate) use running::{is_running, running};
 
 pub(crate) use apply::{Change, apply};
 pub(crate) use hash::{Digest, hash};
@@ -63,7 +63,7 @@ struct Call<'a> {
     arguments: Vec<String>,
     stdin: Vec<u8>,
     output_limit: usize,
-    patience: Deadline,
+    deadline: Deadline,
     /// What it does, as a verb phrase.
     action: &'a str,
     /// What it does it to.
@@ -97,7 +97,7 @@ impl Call<'_> {
             name,
             stdin: self.stdin,
             output_limit: self.output_limit,
-            patience: self.patience,
+            deadline: self.deadline,
         };
         let output = guest.exec(command).await?;
         check(output, self.action, self.path)
@@ -160,7 +160,7 @@ pub(crate) async fn remove(guest: &impl Guest, paths: &[String]) -> Result<(), E
         arguments: paths.to_vec(),
         stdin: Vec::new(),
         output_limit: SMALL_OUTPUT,
-        patience: Deadline::Brief,
+        deadline: Deadline::Brief,
         action: "remove what the copy left",
         path,
     };

@@ -128,7 +128,7 @@ async fn ask(guest: &impl Guest, path: &str, lone: Lone) -> Result<Place, Error>
         arguments: vec![u8::from(lone == Lone::Yes).to_string(), path.to_owned()],
         stdin: Vec::new(),
         output_limit: SMALL_OUTPUT,
-        patience: Deadline::Brief,
+        deadline: Deadline::Brief,
         action: "look at the target",
         path,
     };

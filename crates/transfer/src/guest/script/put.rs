@@ -82,7 +82,7 @@ pub(crate) async fn put_file(guest: &impl Guest, file: PutFile<'_>) -> Result<()
         arguments,
         stdin: file.object.stdin()?,
         output_limit: SMALL_OUTPUT,
-        patience: Deadline::Transfer,
+        deadline: Deadline::Transfer,
         action: "put the file in place",
         path: file.path,
     };
@@ -188,7 +188,7 @@ pub(crate) async fn put_tree(guest: &impl Guest, tree: PutTree<'_>) -> Result<()
         arguments,
         stdin,
         output_limit: SMALL_OUTPUT,
-        patience: Deadline::Transfer,
+        deadline: Deadline::Transfer,
         action: "unpack the copy",
         path: tree.path,
     };
@@ -203,7 +203,7 @@ pub(crate) async fn prepare(guest: &impl Guest, stage: &str) -> Result<(), Error
         arguments: vec![stage.to_owned()],
         stdin: Vec::new(),
         output_limit: SMALL_OUTPUT,
-        patience: Deadline::Brief,
+        deadline: Deadline::Brief,
         action: "make a folder",
         path: stage,
     };

@@ -23,7 +23,7 @@ pub(crate) async fn begin(
         arguments,
         stdin: Vec::new(),
         output_limit: SMALL_OUTPUT,
-        patience: Deadline::Brief,
+        deadline: Deadline::Brief,
         action: "make room for the copy",
         path,
     };
@@ -62,7 +62,7 @@ pub(crate) async fn ask(guest: &impl Guest, ask: Ask<'_>) -> Result<Vec<u8>, Err
         ],
         stdin: ask.object.stdin()?,
         output_limit: ask.output_limit.saturating_add(SMALL_OUTPUT),
-        patience: Deadline::Transfer,
+        deadline: Deadline::Transfer,
         action: "look at what is there",
         path: ask.folder,
     };
@@ -107,7 +107,7 @@ pub(crate) async fn put_range(guest: &impl Guest, range: PutRange<'_>) -> Result
         ],
         stdin: range.object.stdin()?,
         output_limit: SMALL_OUTPUT,
-        patience: Deadline::Transfer,
+        deadline: Deadline::Transfer,
         action: "write a part of the file",
         path: range.path,
     };
@@ -147,7 +147,7 @@ pub(crate) async fn finish_file(guest: &impl Guest, file: FinishFile<'_>) -> Res
         ],
         stdin: file.names,
         output_limit: SMALL_OUTPUT,
-        patience: Deadline::Transfer,
+        deadline: Deadline::Transfer,
         action: "put the file in place",
         path: file.folder,
     };

@@ -59,7 +59,7 @@ pub(crate) async fn read_small(
         arguments,
         stdin: Vec::new(),
         output_limit,
-        patience: Deadline::Transfer,
+        deadline: Deadline::Transfer,
         action: "read the file",
         path,
     };

@@ -39,7 +39,7 @@ pub(crate) async fn reuse_ranges(
         arguments,
         stdin: Vec::new(),
         output_limit: SMALL_OUTPUT + adopt.parts.len(),
-        patience: Deadline::Transfer,
+        deadline: Deadline::Transfer,
         action: "look at what an earlier try brought",
         path: adopt.path,
     };

@@ -3,7 +3,7 @@
 use super::{Deadline, GuestCommand, GuestOutput, SMALL_OUTPUT, argv};
 
 /// The question after the command of this name.
-pub fn running(name: &str) -> GuestCommand {
+pub(crate) fn running(name: &str) -> GuestCommand {
     let script = concat!(include_str!("base.sh"), include_str!("running.sh"));
     let own = crate::nonce();
     GuestCommand {
@@ -11,12 +11,12 @@ pub fn running(name: &str) -> GuestCommand {
         name: own,
         stdin: format!("{name}\n").into_bytes(),
         output_limit: SMALL_OUTPUT,
-        patience: Deadline::Brief,
+        deadline: Deadline::Brief,
     }
 }
 
 /// What was answered to [`running`]; `None` if the VM cannot tell.
-pub fn is_running(answer: &GuestOutput) -> Option<bool> {
+pub(crate) fn is_running(answer: &GuestOutput) -> Option<bool> {
     match answer.stdout.as_slice() {
         _ if answer.timed_out || answer.code != 0 => None,
         b"yes" => Some(true),

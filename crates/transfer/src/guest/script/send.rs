@@ -158,7 +158,7 @@ async fn send_content(
         arguments,
         stdin: way.stdin()?,
         output_limit: SMALL_OUTPUT,
-        patience: Deadline::Transfer,
+        deadline: Deadline::Transfer,
         action,
         path,
     };
@@ -279,7 +279,7 @@ pub(crate) async fn send_tree(
         arguments,
         stdin: tree.stdin()?,
         output_limit: 1024 * 1024,
-        patience: Deadline::Transfer,
+        deadline: Deadline::Transfer,
         action: "send the folder",
         path,
     };
@@ -323,7 +323,7 @@ pub(crate) async fn piece(
         arguments: vec![path.clone(), block.to_string(), count.to_string()],
         stdin: Vec::new(),
         output_limit: usize::try_from(limit).unwrap_or(usize::MAX),
-        patience: Deadline::Transfer,
+        deadline: Deadline::Transfer,
         action: "read the archive",
         path: &path,
     };

@@ -1,4 +1,4 @@
-//! The VM and its storage, through the API, as a transfer needs them.
+//! A VM and its storage, through the v1 API.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,16 +9,19 @@ use fastvm_api::secret::SignedUrl;
 use fastvm_api::types::base64;
 use fastvm_api::types::exec::ExecRequest;
 use fastvm_api::{self as api, Client};
-use fastvm_transfer::{
-    BlobStore, Body, ByteStream, Deadline, Guest, GuestCommand, GuestOutput, RemoteClass,
-    RemoteError, StagingObject, is_running, running,
+
+use crate::error::{RemoteClass, RemoteError};
+use crate::format::channel::ByteStream;
+use crate::guest::remote::{
+    BlobStore, Body, Deadline, Guest, GuestCommand, GuestOutput, StagingObject,
 };
+use crate::guest::script::{is_running, running};
 
 /// The longest that a step in the VM may take, in seconds: a day, as a transfer has no limit of its own.
 const TRANSFER_LIMIT: i64 = 24 * 60 * 60;
 const BRIEF_LIMIT: i64 = 30;
 /// How long the answer to a brief one may take: longer than the service gives it, so that its own word comes first.
-const BRIEF_PATIENCE: Duration = Duration::from_secs(45);
+const BRIEF_ANSWER_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// After so long without a word from a command that moves data, the VM is asked whether it is still there.
 const QUIET_PERIOD: Duration = Duration::from_secs(30);
@@ -31,16 +34,34 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// Slower than this, in bytes a second, the standard input of a command counts as stalled.
 const SLOWEST: u64 = 1024;
 
-/// One VM.
+/// A VM of the v1 API, and the storage that its URLs lead to.
 #[derive(Clone, Debug)]
-pub(super) struct Remote {
-    pub(super) client: Client,
-    pub(super) vm: String,
+pub struct Vm {
+    client: Client,
+    id: String,
 }
 
-impl Guest for Remote {
+impl Vm {
+    /// The VM with this id. Nothing is sent.
+    pub fn new(client: Client, id: impl Into<String>) -> Self {
+        let id = id.into();
+        Self { client, id }
+    }
+
+    /// The client that reaches it.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl Guest for Vm {
     async fn exec(&self, command: GuestCommand) -> Result<GuestOutput, RemoteError> {
-        match command.patience {
+        match command.deadline {
             Deadline::Brief => self.brief(&command).await,
             Deadline::Transfer => self.run(&command).await,
         }
@@ -49,7 +70,7 @@ impl Guest for Remote {
     async fn fetch(&self, url: &SignedUrl, path: &str) -> Result<GuestOutput, RemoteError> {
         let answer = self
             .client
-            .fetch(&self.vm, url, path, TRANSFER_LIMIT)
+            .fetch(&self.id, url, path, TRANSFER_LIMIT)
             .await
             .map_err(failed)?;
         Ok(GuestOutput {
@@ -61,9 +82,9 @@ impl Guest for Remote {
     }
 }
 
-impl BlobStore for Remote {
+impl BlobStore for Vm {
     async fn presign(&self, name: &str) -> Result<StagingObject, RemoteError> {
-        let answer = self.client.presign(&self.vm, name).await.map_err(failed)?;
+        let answer = self.client.presign(&self.id, name).await.map_err(failed)?;
         Ok(StagingObject {
             upload: SignedUrl::new(answer.upload_url),
             download: SignedUrl::new(answer.download_url),
@@ -91,12 +112,12 @@ impl BlobStore for Remote {
     }
 }
 
-impl Remote {
+impl Vm {
     /// A command that is over within half a minute, or has failed.
     async fn brief(&self, command: &GuestCommand) -> Result<GuestOutput, RemoteError> {
         let request = request(command, BRIEF_LIMIT);
         let run = async {
-            let mut stream = self.client.exec(&self.vm, &request).await.map_err(failed)?;
+            let mut stream = self.client.exec(&self.id, &request).await.map_err(failed)?;
             let mut output = GuestOutput::default();
             loop {
                 let event = stream.next().await.map_err(failed)?;
@@ -105,11 +126,11 @@ impl Remote {
                 }
             }
         };
-        let answer = tokio::time::timeout(BRIEF_PATIENCE, run).await;
+        let answer = tokio::time::timeout(BRIEF_ANSWER_TIMEOUT, run).await;
         answer.unwrap_or_else(|_| {
             Err(failed(api::Error::TimedOut {
                 server: self.client.server(),
-                limit: format!("{} s", BRIEF_PATIENCE.as_secs()),
+                limit: format!("{} s", BRIEF_ANSWER_TIMEOUT.as_secs()),
             }))
         })
     }
@@ -118,10 +139,10 @@ impl Remote {
     async fn run(&self, command: &GuestCommand) -> Result<GuestOutput, RemoteError> {
         let request = request(command, TRANSFER_LIMIT);
         let name = command.name.as_str();
-        let patience = QUIET_PERIOD + Duration::from_secs(command.stdin.len() as u64 / SLOWEST);
-        let begun = self.client.exec(&self.vm, &request);
+        let quiet = QUIET_PERIOD + Duration::from_secs(command.stdin.len() as u64 / SLOWEST);
+        let begun = self.client.exec(&self.id, &request);
         let silent = AtomicU64::new(0);
-        let begun = self.watched(begun, name, (patience, &silent)).await?;
+        let begun = self.watched(begun, name, (quiet, &silent)).await?;
         let mut stream = match begun {
             Ok(stream) => stream,
             Err(error) => return Err(self.settled(error, name).await),
@@ -176,16 +197,16 @@ impl Remote {
         &self,
         word: impl Future<Output = T>,
         name: &str,
-        (patience, heard): (Duration, &AtomicU64),
+        (quiet, heard): (Duration, &AtomicU64),
     ) -> Result<T, RemoteError> {
         tokio::pin!(word);
-        let mut patience = patience;
+        let mut quiet = quiet;
         loop {
             let before = heard.load(Ordering::Relaxed);
-            if let Ok(word) = tokio::time::timeout(patience, &mut word).await {
+            if let Ok(word) = tokio::time::timeout(quiet, &mut word).await {
                 return Ok(word);
             }
-            patience = QUIET_PERIOD;
+            quiet = QUIET_PERIOD;
             if heard.load(Ordering::Relaxed) > before {
                 continue;
             }
@@ -209,7 +230,7 @@ impl Remote {
     async fn is_running(&self, name: &str) -> Result<Option<bool>, RemoteError> {
         let apart = Self {
             client: self.client.apart().map_err(failed)?,
-            vm: self.vm.clone(),
+            id: self.id.clone(),
         };
         let mut failures = 0;
         loop {
