@@ -1,6 +1,6 @@
 //! Why an engine does not start or a data folder cannot be worked on.
 
-use std::io;
+use std::io::{self, Read as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -164,7 +164,7 @@ impl Error {
                 Some((file, error)) => return Self::at(file)(error),
                 None => {}
             }
-            if is_damage(&source) {
+            if is_damage(&source) || (is_io(&source) && !has_header(path)) {
                 return damaged(source.to_string());
             }
             Self::Store {
@@ -238,6 +238,13 @@ fn is_damage(error: &rusqlite::Error) -> bool {
         | rusqlite::Error::InvalidColumnType(..) => true,
         _ => false,
     }
+}
+
+/// Returns whether a file begins as every SQLite database does.
+fn has_header(path: &Path) -> bool {
+    let mut header = [0; 16];
+    let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut header));
+    read.is_ok() && header == *b"SQLite format 3\0"
 }
 
 fn has_no_room(path: &Path) -> bool {
