@@ -39,6 +39,7 @@ use context::Context;
 use error::Error;
 use exit::Exit;
 use output::Ui;
+use output::events::{self, EventFilter};
 
 /// Runs the program with the arguments of this process.
 pub fn run() -> ExitCode {
@@ -84,6 +85,11 @@ fn settle(cli: &Cli, path: &[&str], request_timeout: Option<Duration>) -> Result
     let output = settings.output();
     output.check()?;
     let ui = Ui::new(output);
+    let filter = match path {
+        ["local", "serve"] => EventFilter::by_a_server(settings.verbose),
+        _ => EventFilter::by_a_command(settings.verbose),
+    };
+    events::show(ui.messages(), filter);
     Ok(Context::new(options, settings, environment, paths, ui))
 }
 

@@ -78,6 +78,41 @@ fn serving_says_the_url_first_and_ends_on_a_signal_while_vms_live_on() {
 }
 
 #[test]
+fn serving_with_v_shows_each_request_and_no_signature() {
+    let home = Home::new();
+    let told = home.join("told");
+    let mut child = home
+        .command(&["local", "serve", "-v"])
+        .stdout(Stdio::piped())
+        .stderr(std::fs::File::create(&told).unwrap())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    stdout.read_line(&mut line).unwrap();
+    let mut serving = Running {
+        child,
+        first_line: line,
+    };
+    let url = serving.first_line.trim().strip_prefix("listening on ");
+    let key = home.run(&["local", "env", "--json"]).json();
+    let away = Home::new()
+        .set("FASTVM_BASE_URL", url.unwrap())
+        .set("FASTVM_API_KEY", key["FASTVM_API_KEY"].as_str().unwrap());
+    away.ok(&["launch", "-n", "dev", "--quiet"]);
+    std::fs::write(away.join("big"), vec![b'x'; 3_000_000]).unwrap();
+    let copy = away.ok(&["cp", "big", "dev:/root/big", "-vv"]);
+    assert_eq!(copy, "");
+    assert_eq!(away.run(&["vm", "get", "nowhere"]).code, 3);
+    assert_eq!(serving.end("INT"), 0);
+    let told = std::fs::read_to_string(&told).unwrap();
+    for part in ["POST /v1/vms 201 ", "PUT /blobs/", "GET /blobs/"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert!(!told.contains('?'), "{told}");
+}
+
+#[test]
 fn an_engine_that_ends_is_forgotten_and_the_other_one_is_found() {
     let home = Home::new();
     let serve = ["local", "serve", "-o", "json"];

@@ -110,6 +110,11 @@ impl Messages {
         }
     }
 
+    /// What a library told, whose level was looked at.
+    pub(super) fn event(&self, text: &str) {
+        self.say(Label::None, text);
+    }
+
     /// Bytes to stderr as they are, for what a command in a VM wrote there.
     ///
     /// # Errors

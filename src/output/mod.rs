@@ -8,6 +8,7 @@ pub mod control;
 mod csv;
 mod drawn;
 pub mod error;
+pub(crate) mod events;
 pub mod human;
 mod jq;
 pub mod json;

@@ -15,6 +15,7 @@ use tokio::runtime::{self, Handle, Runtime};
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 
+use crate::background::Background as _;
 use super::connections::{ConnectionLimits, raise_descriptor_limit};
 use super::engine::{Answer, Core, Guest};
 use super::options::{Options, Workers};
@@ -224,7 +225,7 @@ fn run(
         let tidying = tokio::spawn(tidy(Arc::downgrade(core)));
         let sweeper = core.clone();
         // What cannot be swept now is swept at the next start.
-        let sweeping = spawn_blocking(move || sweeper.sweep().ok());
+        let sweeping = spawn_blocking(move || sweeper.sweep().or_warn("sweep the data folder"));
         // The sender sends nothing: it is dropped.
         let stop = async { drop(stopped.await) };
         let router = http::router::for_callers(core.clone());
@@ -292,7 +293,7 @@ async fn tidy(core: Weak<Core>) {
         spawn_blocking(move || {
             core.forget_dead_machines();
             // What cannot be done now is tried again.
-            core.finish_verbs().ok();
+            core.finish_verbs().or_warn("finish what others began");
         })
         .await
         .ok();

@@ -18,6 +18,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::background::Background as _;
 use super::disk::{Space, disk_use};
 use super::disk_watch::{DiskKey, DiskWatch, Finding, WatchedDisk};
 use super::engine::Core;
@@ -206,7 +207,8 @@ impl Keeper {
         let unfinished = self.store.read(vms::unfinished).map_err(self.failed())?;
         if !unfinished.is_empty() {
             // What is not done now is found again.
-            self.engine().and_then(|core| Ok(core.finish_verbs()?)).ok();
+            let finished = self.engine().and_then(|core| Ok(core.finish_verbs()?));
+            finished.or_warn("finish what others began");
         }
         Ok(())
     }

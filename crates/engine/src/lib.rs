@@ -8,6 +8,7 @@
 #![cfg(target_os = "linux")]
 
 mod address;
+mod background;
 mod blobs;
 mod connections;
 mod disk;

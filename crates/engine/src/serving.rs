@@ -11,6 +11,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::background::Background as _;
 use super::Error;
 use super::folder::Folder;
 
@@ -77,7 +78,7 @@ fn now() -> u128 {
 fn remove_stale(folder: &Path) {
     for path in records(folder).filter(|path| !is_locked(path)) {
         // Another engine that starts may have been faster.
-        fs::remove_file(path).ok();
+        fs::remove_file(path).or_warn("remove the record of an engine");
     }
 }
 
@@ -103,7 +104,7 @@ fn is_locked(path: &Path) -> bool {
 impl Drop for Announcement {
     fn drop(&mut self) {
         // What stays is found to be stale by whoever reads it.
-        fs::remove_file(&self.path).ok();
+        fs::remove_file(&self.path).or_warn("remove the record of this engine");
     }
 }
 

@@ -1,5 +1,6 @@
 //! Removes trees in the background: a disk may hold millions of files, and nobody should wait for them.
 
+use crate::background::Background as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SendError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -89,7 +90,7 @@ impl DeferredRemoval {
         drop(queue);
         if let Err(SendError((path, awaited))) = sent {
             // The system gave no thread. What cannot be removed is tried again by the next process.
-            self.host.remove_tree(&path).ok();
+            self.host.remove_tree(&path).or_warn("remove a disk");
             self.waiting.done(awaited);
         }
     }
@@ -102,14 +103,14 @@ impl DeferredRemoval {
             for (path, awaited) in paths {
                 // Another process may be removing the same; what cannot be removed is tried again by the next one.
                 let path: PathBuf = path;
-                host.remove_tree(&path).ok();
+                host.remove_tree(&path).or_warn("remove a disk");
                 waiting.done(awaited);
             }
         };
         thread::Builder::new()
             .name("fastvm-trash".to_owned())
             .spawn(work)
-            .ok();
+            .or_warn("start a thread that removes disks");
         sender
     }
 }

@@ -12,6 +12,7 @@ use std::thread::{self, JoinHandle};
 
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx, syncfs};
 
+use crate::background::Background as _;
 use super::layers::try_lock_layer;
 use super::{Core, Error};
 use crate::store::snapshots::SnapshotRow;
@@ -80,7 +81,8 @@ impl Core {
     pub(super) fn make_ready(&self, mut snapshot: Unsynced) -> Result<SnapshotRow, Error> {
         if let Err(error) = snapshot.sync() {
             // One that cannot be deleted stays `creating`, and is tried again by the next engine.
-            self.delete_snapshot(&snapshot.id).ok();
+            self.delete_snapshot(&snapshot.id)
+                .or_warn("delete a snapshot that cannot be written");
             let what = format!("cannot write snapshot {} to the disk", snapshot.id);
             return Err(Error::file(what)(error));
         }

@@ -5,6 +5,7 @@ use std::fs::File;
 use rusqlite::Connection;
 use uuid::Uuid;
 
+use crate::background::Background as _;
 use super::clock;
 use super::machine_type::MachineType;
 use super::machines::fresh_nonce;
@@ -35,7 +36,8 @@ impl Core {
             Ok(running) => Ok(self.describe(&running)),
             Err(error) => {
                 // What cannot be undone here is found and undone at the next start.
-                self.abandon(&vm).ok();
+                self.abandon(&vm)
+                    .or_warn("undo a launch that failed");
                 Err(attachments::explain(&vm, error))
             }
         }

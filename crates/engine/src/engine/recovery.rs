@@ -3,6 +3,7 @@
 //! A verb notes in the row what it is about to do with a VM, and holds the VM alone. So whoever holds a VM with such a
 //! note knows that the process is gone.
 
+use crate::background::Background as _;
 use super::vm_lock::VmLock;
 use super::{Core, Error};
 use crate::store::vms::{self, VmRow};
@@ -22,7 +23,8 @@ impl Core {
         if !held.vm.needs_recovery() {
             return Ok(held);
         }
-        self.finish_verb(&held.vm).ok();
+        self.finish_verb(&held.vm)
+            .or_warn("finish what was begun with a VM");
         Ok(VmLock {
             vm: self.vm_row(&held.vm.id)?,
             ..held

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
+use crate::background::Background as _;
 use super::{Core, Error, clock};
 use crate::keeper;
 use crate::store::vms::VmRow;
@@ -95,7 +96,7 @@ impl Core {
     /// Where no keeper can be started, engines act on TTLs when they are asked for VMs.
     pub(super) fn keep_time(&self, vm: &VmRow) {
         if vm.expires_at_ms.is_some() {
-            keeper::ensure(&self.folder, self.host.program()).ok();
+            keeper::ensure(&self.folder, self.host.program()).or_warn("start the keeper");
         } else if vm.status == status::RUNNING {
             self.want_keeper();
         }
@@ -111,7 +112,7 @@ impl Core {
         let work = move || {
             thread::sleep(KEEPER_DELAY);
             is_wanted.store(false, Ordering::Relaxed);
-            keeper::ensure(&folder, &program).ok();
+            keeper::ensure(&folder, &program).or_warn("start the keeper");
         };
         let started = thread::Builder::new()
             .name("fastvm-keeper".to_owned())
@@ -125,7 +126,7 @@ impl Core {
     /// Starts a keeper if a VM runs, for when this engine has ended.
     pub(super) fn leave_to_keeper(&self) {
         if self.store.read(disks::any_runs).unwrap_or(false) {
-            keeper::ensure(&self.folder, self.host.program()).ok();
+            keeper::ensure(&self.folder, self.host.program()).or_warn("start the keeper");
         }
     }
 
@@ -136,7 +137,7 @@ impl Core {
             .store
             .read(|connection| timers::next(connection, &self.host_boot))?;
         if next.is_some() {
-            keeper::ensure(&self.folder, self.host.program()).ok();
+            keeper::ensure(&self.folder, self.host.program()).or_warn("start the keeper");
         } else if self.store.read(disks::any_runs)? {
             self.want_keeper();
         }

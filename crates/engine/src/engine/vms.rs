@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
+use crate::background::Background as _;
 use super::vm_lock::{VmLock, VmLocks};
 use super::{Core, Error, attachments, clock, firewall, labels, names, timers};
 use crate::store::vms::VmRow;
@@ -35,7 +36,7 @@ impl Core {
     /// The VMs that a filter takes, in the order of launch.
     pub(crate) fn list_vms(&self, filter: &VmFilter) -> Result<Vec<Vm>, Error> {
         // What cannot be done now is tried again, and is no reason not to look.
-        self.act_on_due().ok();
+        self.act_on_due().or_warn("act on what is due");
         let mut found = Vec::new();
         for vm in self.store.read(vms::all)? {
             let vm = match self.looked_after(vm) {
@@ -52,7 +53,7 @@ impl Core {
     /// One VM.
     pub(crate) fn get_vm(&self, id: &str) -> Result<Vm, Error> {
         // What cannot be done now is tried again, and is no reason not to look.
-        self.act_on_due().ok();
+        self.act_on_due().or_warn("act on what is due");
         let vm = self.looked_after(self.vm_row(id)?)?;
         Ok(self.describe(&vm))
     }

@@ -14,6 +14,7 @@ use axum::response::Response;
 use axum::{Extension, Json};
 use tokio::io::unix::AsyncFd;
 
+use crate::background::Background as _;
 use super::answer::{Failure, work};
 use super::auth::has_key;
 use super::id::Id;
@@ -63,7 +64,7 @@ pub(super) async fn open(
         .max_frame_size(LARGEST_MESSAGE)
         .on_upgrade(async |socket| {
             // A connection that breaks hangs the console up, as one that closes.
-            serve(socket, console).await.ok();
+            serve(socket, console).await.or_warn("serve a console");
         }))
 }
 

@@ -18,6 +18,7 @@ mod origin;
 mod query;
 mod quotas;
 mod range;
+mod request_log;
 pub(crate) mod router;
 mod services;
 mod snapshots;

@@ -10,7 +10,7 @@ use axum::routing::{any, delete, get, post, put};
 use super::answer::Failure;
 use super::{
     auth, builds, console, credentials, exec, files, firewall, health, mark, origin, quotas,
-    services, snapshots, storage, vms, volumes,
+    request_log, services, snapshots, storage, vms, volumes,
 };
 use crate::engine::Core;
 
@@ -94,6 +94,7 @@ fn finish(router: Router<Arc<Core>>, core: Arc<Core>) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(core.clone(), origin::refuse_foreign))
         .layer(from_fn(mark::mark))
+        .layer(from_fn(request_log::log))
         .with_state(core)
 }
 
