@@ -27,6 +27,7 @@ impl Retries {
         if self.failures >= TRIES || !again.contains(&error.class()) {
             return Err(error);
         }
+        tracing::info!("trying again after a failure: {error}");
         tokio::time::sleep(pause(self.failures)).await;
         Ok(())
     }
@@ -45,6 +46,7 @@ impl Retries {
             }
             error if script::lost_on_the_way(&error) && self.failures + 1 < TRIES => {
                 self.failures += 1;
+                tracing::info!("sending a part again: {error}");
                 tokio::time::sleep(pause(self.failures)).await;
                 Ok(())
             }
