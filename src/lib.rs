@@ -106,8 +106,7 @@ fn dispatch(cli: Cli, context: &mut Context) -> Exit {
     let result = match build_runtime() {
         Ok(runtime) => {
             let result = runtime.block_on(cli.command.run(context));
-            // Threads of an interrupted copy remove what they began; one that still reads standard input is not waited for.
-            runtime.shutdown_timeout(SHUTDOWN_GRACE);
+            clean_up(context, runtime);
             result
         }
         Err(error) => Err(Error::new(
@@ -115,7 +114,6 @@ fn dispatch(cli: Cli, context: &mut Context) -> Exit {
             format!("cannot start: {error}"),
         )),
     };
-    context.close();
     if context.has_changed() {
         commands::completion::forget_names(&context.paths);
     }
@@ -129,6 +127,18 @@ fn dispatch(cli: Cli, context: &mut Context) -> Exit {
         Err(error) if runs_a_command => report::failure(&context.ui, &error.of_a_command()),
         Err(error) => report::failure(&context.ui, &error),
     }
+}
+
+fn clean_up(context: &mut Context, runtime: tokio::runtime::Runtime) {
+    let work = || {
+        // Threads of an interrupted copy remove what they began; one that still reads standard input is not waited for.
+        runtime.shutdown_timeout(SHUTDOWN_GRACE);
+        context.close();
+    };
+    #[cfg(unix)]
+    signal::stuck::clean_up(work);
+    #[cfg(not(unix))]
+    work();
 }
 
 /// Makes the runtime. One thread is enough for a client, and starts faster; blocking work has threads of its own.

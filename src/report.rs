@@ -10,8 +10,8 @@ use clap::error::ErrorKind;
 
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
-use crate::output::Ui;
 use crate::output::control::{bytes_visible, visible_lines};
+use crate::output::{Ui, stdout};
 use wants_json::wants_json;
 
 /// Tells the user what failed and what to do, and returns the exit code.
@@ -47,7 +47,8 @@ pub(crate) fn before_settings(error: &Error) -> Exit {
 pub(crate) fn usage(error: &clap::Error) -> Exit {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            match error.print().and_then(|()| std::io::stdout().flush()) {
+            let print = || error.print().and_then(|()| std::io::stdout().flush());
+            match stdout::check().and_then(|()| print()) {
                 // A reader that went away has seen enough.
                 Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
                     let message = format!("cannot write to standard output: {error}");

@@ -1,6 +1,10 @@
 //! INT, TERM and HUP as an event to wait for, in the commands that must clean up or say something first.
 //!
-//! A command that does not listen is ended by the signal itself, as a shell expects.
+//! A command that does not listen is ended by the signal itself, as a shell expects. One that has listened is ended by a
+//! thread if it is stuck in a write to a terminal or pipe that nobody reads.
+
+#[cfg(unix)]
+pub(crate) mod stuck;
 
 use crate::error::{Error, Kind};
 
@@ -51,9 +55,16 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Starts to listen.
+    /// Starts to listen, on the main thread.
     #[cfg(unix)]
     pub fn listen() -> Result<Self, Error> {
+        let signals = Self::register()?;
+        stuck::watch();
+        Ok(signals)
+    }
+
+    #[cfg(unix)]
+    fn register() -> Result<Self, Error> {
         use tokio::signal::unix::{SignalKind, signal};
         let failed =
             |error| Error::new(Kind::LocalIo, format!("cannot listen for signals: {error}"));

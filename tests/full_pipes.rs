@@ -1,9 +1,14 @@
 //! Commands whose output nobody reads: signals end them all the same, and what was written stays whole.
 
-use std::io::{PipeReader, PipeWriter, Read as _};
+use std::fs::{self, File};
+use std::io::{PipeReader, PipeWriter, Read as _, Write as _};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
-use crate::common::Home;
+use crate::common::terminal::{self, Terminal};
+use crate::common::{Home, Ran, Served};
 
 /// The signals, and the exit codes that stand for them.
 const SIGNALS: [(&str, i32); 3] = [("INT", 130), ("TERM", 143), ("HUP", 129)];
@@ -142,4 +147,127 @@ fn a_slow_reader_gets_every_byte() {
     pipe.read_to_string(&mut said).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert!(said == expected && complaints.join().unwrap() == expected);
+}
+
+/// Waits until a program hears the signal that would end it.
+fn wait_until_it_listens(child: &Child) {
+    const TERMINATE: u32 = 15;
+    loop {
+        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        let caught = u64::from_str_radix(caught.unwrap().trim(), 16).unwrap();
+        if caught >> (TERMINATE - 1) & 1 == 1 {
+            return;
+        }
+        std::thread::yield_now();
+    }
+}
+
+/// Writes to a terminal until it takes no more.
+fn fill(terminal: &OwnedFd) {
+    let path = format!("/proc/self/fd/{}", terminal.as_raw_fd());
+    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits();
+    let mut options = File::options();
+    let options = options.write(true).custom_flags(nonblocking.cast_signed());
+    let mut end = options.open(path).unwrap();
+    while end.write_all(&[b'x'; 256]).is_ok() {}
+}
+
+#[test]
+fn a_signal_ends_what_shows_things_on_a_terminal_that_nobody_reads() {
+    let served = Served::start();
+    let home = served.client();
+    for words in [
+        &["top", "--interval", "500ms"][..],
+        &["top", "-o", "jsonl", "--interval", "500ms"],
+        &["ls", "--watch"],
+        &["ls", "--watch", "-o", "jsonl"],
+    ] {
+        for (name, code) in SIGNALS {
+            let (_master, slave) = terminal::ends();
+            fill(&slave);
+            let end = || Stdio::from(slave.try_clone().unwrap());
+            let mut command = home.command(words);
+            command.env("TERM", "xterm").stdin(end());
+            let mut child = command.stdout(end()).stderr(end()).spawn().unwrap();
+            wait_until_it_listens(&child);
+            signal(&child, name);
+            assert_eq!(child.wait().unwrap().code(), Some(code), "{words:?} {name}");
+        }
+    }
+}
+
+#[test]
+fn a_signal_ends_top_on_a_terminal_that_is_stopped_and_gives_it_back() {
+    let served = Served::start();
+    let home = served.client();
+    for (name, code) in SIGNALS {
+        let mut terminal = Terminal::run(&mut home.command(&["top", "--interval", "500ms"]));
+        terminal.wait_for("VMs answer");
+        terminal.type_in("\x13");
+        // Until it draws again, which it cannot now.
+        std::thread::sleep(Duration::from_secs(1));
+        signal(&terminal.child, name);
+        assert_eq!(terminal.end(), code, "{name}");
+        assert!(terminal.is_given_back(), "{name}");
+        terminal.wait_for_first_screen();
+    }
+}
+
+#[test]
+fn a_signal_ends_what_waits_to_print_that_something_was_made() {
+    let served = Served::start();
+    let home = served.client();
+    for (words, made) in [
+        (
+            &["volume", "create", "data", "--size-gib", "1"][..],
+            "volume",
+        ),
+        (&["snapshot", "create", "dev"], "snapshot"),
+    ] {
+        let (_reader, mut end) = narrow();
+        end.write_all(&[b'x'; 4096]).unwrap();
+        let mut child = home.command(words).stdout(end).spawn().unwrap();
+        while home.ok(&[made, "list", "-o", "id"]).is_empty() {}
+        // Until it has the answer, and prints.
+        std::thread::sleep(Duration::from_secs(1));
+        signal(&child, "TERM");
+        assert_eq!(child.wait().unwrap().code(), Some(143), "{words:?}");
+    }
+}
+
+#[test]
+fn data_without_a_standard_output_is_a_failure() {
+    let served = Served::start();
+    let home = served.client();
+    for (words, code) in [
+        (&["vm", "list"][..], 1),
+        (&["vm", "get", "dev", "-o", "json"], 1),
+        (&["quota"], 1),
+        (&["api", "/v1/vms"], 1),
+        (&["volume", "create", "data", "--size-gib", "1"], 1),
+        (&["cp", "dev:/etc/hostname", "-"], 1),
+        (&["exec", "dev", "echo hi"], 125),
+        (&["config", "path"], 1),
+        (&["completion", "bash"], 1),
+        (&["--help"], 1),
+        (&["vm", "--help"], 1),
+        (&["--version"], 1),
+        // Print nothing there.
+        (&["exec", "dev", "true"], 0),
+        (&["vm", "delete", "--yes", "nope", "--ignore-not-found"], 0),
+    ] {
+        for redirection in [">&-", "1</dev/null"] {
+            let fastvm = home.command(words);
+            let mut shell = Command::new("sh");
+            shell.args(["-c", &format!("\"$0\" \"$@\" {redirection}")]);
+            shell.arg(fastvm.get_program()).args(words).env_clear();
+            let set = fastvm.get_envs();
+            shell.envs(set.filter_map(|(name, value)| Some((name, value?))));
+            let ran = Ran::of(&shell.stdin(Stdio::null()).output().unwrap());
+            assert_eq!(ran.code, code, "{words:?} {redirection}\n{ran}");
+            let tells = ran.stderr.contains("output: Bad file descriptor");
+            assert_eq!(tells, code != 0, "{words:?} {redirection}\n{ran}");
+        }
+    }
 }

@@ -20,7 +20,7 @@ use super::shared::resolve_name;
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
-use crate::output::human;
+use crate::output::{human, stdout};
 use crate::quantity::{parse_size, whole_number};
 use crate::signal::Signals;
 use fastvm_api::Client;
@@ -146,6 +146,9 @@ pub(crate) async fn run(context: &mut Context, args: CpArgs) -> Result<Exit, Err
         return Err(Error::usage(
             "-o and -q have no effect on a copy to standard output, where the bytes go",
         ));
+    }
+    if to_stdout {
+        stdout::check().map_err(crate::output::Error::from)?;
     }
     if source.is_some() && args.limit_rate.is_some() {
         return Err(Error::usage(

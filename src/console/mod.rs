@@ -9,4 +9,4 @@ mod typed;
 pub use escape::Escape;
 pub use keyboard::Keyboard;
 pub use pump::{Broken, End, FarKeys, FarScreen, pump};
-pub use raw::{FullScreen, RawMode, restore};
+pub use raw::{FullScreen, RawMode, release, restore, restore_at_once};

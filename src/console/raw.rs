@@ -3,8 +3,9 @@
 use std::io::{self, Write as _};
 use std::sync::{Mutex, PoisonError};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::termios::{
-    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
+    InputModes, LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
 };
 
 /// The state to put back, for whoever ends the program, and what to write before.
@@ -80,15 +81,50 @@ impl Drop for RawMode {
 
 /// Puts the terminal back, if a console or a full screen has it. Safe to call at any time, also when the program panics.
 pub fn restore() {
-    let saved = SAVED
-        .try_lock()
-        .map_or_else(|_| None, |mut saved| saved.take());
-    if let Some((saved, farewell)) = saved {
+    if let Some((saved, farewell)) = saved() {
         // There is no better way left when these fail.
         let _ = io::stdout()
             .write_all(farewell)
             .and_then(|()| io::stdout().flush());
         let _ = tcsetattr(rustix::stdio::stdin(), OptionalActions::Drain, &saved);
+        forget();
+    }
+}
+
+/// Lets a terminal go on that was stopped by Ctrl-S, and returns whether a console or a full screen has it.
+pub fn release() -> bool {
+    let Some((mut changed, _)) = saved() else {
+        return false;
+    };
+    changed.input_modes -= InputModes::IXON;
+    // What a terminal that is gone refuses needs no release.
+    let _ = tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &changed);
+    true
+}
+
+/// As [`restore`], for another thread than the one that writes: waits neither for that thread nor for the terminal.
+pub fn restore_at_once() {
+    if let Some((saved, farewell)) = saved() {
+        let stdout = rustix::stdio::stdout();
+        let mut ends = [PollFd::new(&stdout, PollFlags::OUT)];
+        // There is no better way left when these fail.
+        if poll(&mut ends, Some(&Timespec::default())).is_ok_and(|ready| ready > 0) {
+            let _ = rustix::io::write(stdout, farewell);
+        }
+        let _ = tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &saved);
+        forget();
+    }
+}
+
+/// What puts the terminal back.
+fn saved() -> Option<(Termios, &'static [u8])> {
+    SAVED.try_lock().ok()?.clone()
+}
+
+/// Notes that the terminal was put back.
+fn forget() {
+    if let Ok(mut saved) = SAVED.try_lock() {
+        *saved = None;
     }
 }
 

@@ -19,6 +19,7 @@ mod print;
 pub mod settings;
 mod shared_buffer;
 pub mod spinner;
+pub(crate) mod stdout;
 pub mod stdout_writer;
 pub mod style;
 pub mod table;

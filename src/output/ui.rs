@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::human::Now;
 use super::messages::Messages;
 use super::settings::Settings;
+use super::stdout::Stdout;
 
 /// Everything that the program says. Talk (`status`, `warn`, `hint`, …) is reached through [`Messages`].
 pub struct Ui {
@@ -41,7 +42,7 @@ impl Ui {
     pub fn new(settings: Settings) -> Self {
         let streams = Streams {
             stdin: Box::new(io::BufReader::new(io::stdin())),
-            stdout: Box::new(io::stdout()),
+            stdout: Box::new(Stdout),
             stderr: Box::new(io::stderr()),
         };
         Self::with_streams(settings, streams)
