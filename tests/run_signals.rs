@@ -114,7 +114,8 @@ fn answer(line: &str, there: &Mutex<bool>, base: &str) -> String {
             *there.lock().unwrap() = true;
             vm("provisioning")
         }
-        "POST" if line.starts_with("POST /v1/volume") || line.starts_with("POST /v1/snapshots ") => {
+        "POST" if line.contains("/services ") => r#"{"name":"web","port":8080}"#.to_owned(),
+        "POST" if line.starts_with("POST /v1/builds ") || line.starts_with("POST /v1/volume") || line.starts_with("POST /v1/snapshots ") => {
             format!(r#"{{"id":"{ID}","name":"dev","orgId":"o","vmId":"{ID}","status":"ready","createdAt":"2026-01-02T03:04:05Z"}}"#)
         }
         "DELETE" => {
@@ -238,7 +239,7 @@ fn a_time_limit_of_timeout_which_signals_twice_leaves_no_vm() {
 }
 
 /// Commands whose first request makes something, and how to look whether it was made.
-const MAKING: [(&[&str], &str); 6] = [
+const MAKING: [(&[&str], &str); 9] = [
     (&["vm", "launch", "--no-wait", "-o", "id"], "fastvm vm list"),
     (&["launch", "-n", "dev"], "fastvm vm list --name dev"),
     (
@@ -246,6 +247,18 @@ const MAKING: [(&[&str], &str); 6] = [
         "fastvm vm list --name dev-1",
     ),
     (&["snapshot", "restore", ID, "--no-wait"], "fastvm vm list"),
+    (
+        &["snapshot", "create", ID, "--wait"],
+        "fastvm snapshot list",
+    ),
+    (
+        &["service", "add", ID, "web", "8080"],
+        "fastvm service list",
+    ),
+    (
+        &["build", "create", "--image", "python:3"],
+        "fastvm snapshot list",
+    ),
     (
         &["volume", "create", "data", "--size-gib", "1"],
         "fastvm volume list",
@@ -272,13 +285,19 @@ fn a_signal_while_something_is_made_says_what_was_made_or_how_to_look() {
             let home = Home::with_server(&server.url);
             std::fs::write(home.join("key"), "secret").unwrap();
             let once = signalled(&server, &home, words, (signal, 1), true);
-            let told = once.stderr.contains(&format!("delete {ID}`"));
+            let what = match words[0] {
+                _ if words[1] == "restore" => format!("`fastvm vm delete {ID}`"),
+                "service" => format!("`fastvm service delete {ID} web`"),
+                "build" => format!("`fastvm build get {ID}`"),
+                noun => format!("{} delete {ID}`", noun.replace("launch", "vm")),
+            };
+            let told = once.stderr.contains(&what);
             assert!(once.code == code && told, "{words:?} {signal}\n{once}");
             let server = Server::new(0, Stall::BeforeTheHead);
             let home = Home::with_server(&server.url);
             std::fs::write(home.join("key"), "secret").unwrap();
             let twice = signalled(&server, &home, words, (signal, 2), false);
-            let told = twice.stderr.contains(&format!("`{look}`"));
+            let told = twice.stderr.contains(&format!("`{look}"));
             assert!(twice.code == code && told, "{words:?} {signal}\n{twice}");
         }
     }

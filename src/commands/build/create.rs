@@ -12,7 +12,7 @@ use super::dockerignore::Rules;
 use super::table::BUILDS;
 use crate::cli::{Typed, context_parser};
 use crate::commands::shared::gib::gib;
-use crate::commands::shared::wait;
+use crate::commands::shared::{create_request, wait};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
@@ -25,6 +25,9 @@ use fastvm_api::secret::SignedUrl;
 use fastvm_api::types::Record;
 use fastvm_api::types::build::{Build, COMPLETED, CreateBuildRequest, FAILED};
 use fastvm_api::wait::{Wait, Waited};
+
+/// There is no list of builds; one that completes leaves a snapshot.
+const MAY_EXIST: &str = "the build may go on all the same; look for its snapshot with `fastvm snapshot list` before you try again";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -113,7 +116,15 @@ pub(super) async fn run(context: &mut Context, args: CreateArgs) -> Result<Exit,
         disk_gib: args.disk_gib,
         name: args.name.clone(),
     };
-    let build = client.create_build(&request).await?;
+    let creating = async {
+        let created = client.create_build(&request).await;
+        created.map_err(|error| match error.leaves_the_outcome_unknown() {
+            true => Error::from(error).hint(MAY_EXIST),
+            false => error.into(),
+        })
+    };
+    let left = |error, build: &Record<Build>| goes_on(error, &build.value.id);
+    let build = create_request::wait_for_answer(creating, MAY_EXIST, left).await?;
     let build = if args.wait {
         finished(context, &client, build, args.wait_timeout).await?
     } else {
@@ -279,12 +290,6 @@ async fn finished(
         limit,
         interval: Duration::from_secs(2),
     };
-    let goes_on = |error: Error| {
-        error.target(&id).hint(format!(
-            "the build goes on; see how far it is with `fastvm build get {}`",
-            visible(&id)
-        ))
-    };
     let mut signals = Signals::listen()?;
     let spinner = context.ui.spinner(&format!("building {}", visible(&id)));
     let seen = |build: &Build| {
@@ -292,16 +297,24 @@ async fn finished(
         spinner.set(&format!("building {id}: {phase}"));
     };
     let waited = tokio::select! {
-        waited = client.wait_for_build(&id, wait, seen) => waited.map_err(|error| goes_on(error.into()))?,
-        signal = signals.next() => return Err(goes_on(signal.error())),
+        waited = client.wait_for_build(&id, wait, seen) => waited.map_err(|error| goes_on(error.into(), &id))?,
+        signal = signals.next() => return Err(goes_on(signal.error(), &id)),
     };
     match waited {
         Waited::Ready(build) | Waited::Failed(build) => ended(build),
         Waited::TimedOut(late) => {
             let what = format!("build {}", visible(&id));
-            Err(goes_on(wait::late(&what, &late, limit, state)))
+            Err(goes_on(wait::late(&what, &late, limit, state), &id))
         }
     }
+}
+
+/// A failure while the build goes on: says so, and how to follow it.
+fn goes_on(error: Error, id: &str) -> Error {
+    let id = visible(id);
+    error.target(&*id).hint(format!(
+        "the build goes on; see how far it is with `fastvm build get {id}`"
+    ))
 }
 
 /// The status of a build in a sentence.

@@ -2,11 +2,12 @@
 
 use super::name::{name, port};
 use super::table::{SERVICES, line, public};
-use crate::commands::shared::resolve_name;
+use crate::commands::shared::{create_request, resolve_name};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
-use fastvm_api::types::service::RegisterServiceRequest;
+use fastvm_api::types::Record;
+use fastvm_api::types::service::{RegisterServiceRequest, ServiceAnswer};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -40,10 +41,9 @@ pub(super) async fn run(context: &mut Context, args: AddArgs) -> Result<Exit, Er
         port: args.port,
         h2c: args.h2c,
     };
-    let service = client
-        .register_service(&vm.id, &request)
-        .await
-        .map_err(|error| {
+    let adding = async {
+        let added = client.register_service(&vm.id, &request).await;
+        added.map_err(|error| {
             let error = vm.explain(error);
             if error.kind() != Kind::Conflict {
                 return error;
@@ -53,7 +53,19 @@ pub(super) async fn run(context: &mut Context, args: AddArgs) -> Result<Exit, Er
                 vm.id, args.name, args.port
             );
             error.hint(format!("change it with `{command}`"))
-        })?;
+        })
+    };
+    let look = format!(
+        "the service may exist all the same; look with `fastvm service list {}`",
+        vm.id
+    );
+    let left = |error: Error, _: &Record<ServiceAnswer>| {
+        error.target(&args.name).hint(format!(
+            "service {} was added; delete it with `fastvm service delete {} {}`",
+            args.name, vm.id, args.name
+        ))
+    };
+    let service = create_request::wait_for_answer(adding, look, left).await?;
     let service = public(&client, &vm.id, service);
     let line = line("added", &vm, &service.value);
     context.ui.outcome(service, &SERVICES, &line)?;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::outcome::{self, state};
 use super::table::SNAPSHOTS;
-use crate::commands::{shared::resolve_name, shared::wait};
+use crate::commands::shared::resolve_name::{self, Named};
+use crate::commands::shared::{create_request, wait};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
@@ -14,6 +15,9 @@ use fastvm_api::Client;
 use fastvm_api::types::Record;
 use fastvm_api::types::snapshot::{CreateSnapshotRequest, READY, Snapshot};
 use fastvm_api::wait::{Wait, Waited};
+
+const MAY_EXIST: &str =
+    "the snapshot may exist all the same; check with `fastvm snapshot list` before you try again";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -45,13 +49,17 @@ pub(crate) async fn run(context: &mut Context, args: CreateArgs) -> Result<Exit,
         vm_id: vm.id.clone(),
         name: args.name.clone(),
     };
-    let snapshot = client
-        .create_snapshot(&request)
-        .await
-        .map_err(|error| match error.leaves_the_outcome_unknown() {
-            true => vm.explain(error).hint("the snapshot may exist all the same; check with `fastvm snapshot list` before you try again"),
+    let creating = async {
+        let created = client.create_snapshot(&request).await;
+        created.map_err(|error| match error.leaves_the_outcome_unknown() {
+            true => vm.explain(error).hint(MAY_EXIST),
             false => vm.explain(error),
-        })?;
+        })
+    };
+    let left = |error, snapshot: &Record<Snapshot>| {
+        Named::snapshot(&snapshot.value).made_all_the_same(error)
+    };
+    let snapshot = create_request::wait_for_answer(creating, MAY_EXIST, left).await?;
     let snapshot = if args.wait {
         ready(&client, snapshot, args.wait_timeout).await?
     } else {
