@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 
 use crate::common::scripted::json;
-use crate::common::{Front, Home, Ran, Say, Served};
+use crate::common::{Front, Home, Ran, Say, Served, Serving};
 
 fn local(home: &Home, arguments: &[&str]) -> String {
     home.ok(&[&["--local"], arguments].concat())
@@ -65,7 +65,16 @@ fn a_snapshot_that_is_to_be_kept_is_kept() {
 #[test]
 fn copies_are_made_all_or_none() {
     let home = with_vm().set("FASTVM_LOCAL_QUOTAS", "vcpu=3");
-    let ran = home.run(&["--local", "vm", "fork", "dev", "--count", "5", "-n", "w"]);
+    let serving = Serving::start(&home);
+    // Without quotas to look at before, as some servers are.
+    let front = Front::new(&serving.url, "uploadUrl", |asked| {
+        match asked.line.ends_with("/quotas") {
+            true => Say::Answer(json("404 Not Found", r#"{"error":"no such route"}"#)),
+            false => Say::Pass,
+        }
+    });
+    let client = Home::with_server(front.url()).set("FASTVM_API_KEY", &serving.key);
+    let ran = client.run(&["vm", "fork", "dev", "--count", "5", "-n", "w"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (6, ""), "{ran}");
     assert!(
         ran.stderr.contains("error: with 2 of 5 copies launched: ")
@@ -73,6 +82,42 @@ fn copies_are_made_all_or_none() {
         "{ran}"
     );
     assert_eq!(things(&home, &["--local"]), "dev|", "{ran}");
+}
+
+#[test]
+fn copies_that_the_quotas_have_no_room_for_are_refused_before_anything_is_made() {
+    let home = with_vm();
+    for (quotas, words, hint) in [
+        (
+            "vcpu=3",
+            &["vm", "fork", "dev", "--count", "3"][..],
+            "2 of 3 vCPU left, 3 needed",
+        ),
+        (
+            "memoryMiB=4096,diskGiB=15",
+            &["vm", "fork", "dev", "--count", "2"],
+            "2048 of 4096 MiB of memory left, 4096 needed; 5 of 15 GiB of disk left, 20 needed",
+        ),
+        (
+            "diskGiB=15",
+            &["vm", "fork", "dev", "--disk-gib", "12"],
+            "5 of 15 GiB of disk left, 12 needed",
+        ),
+        (
+            "vcpu=1",
+            &["run", "--from", "dev", "true"],
+            "0 of 1 vCPU left, 1 needed",
+        ),
+    ] {
+        let mut limited = home.command(&[&["--local", "-vv"], words].concat());
+        let ran = Ran::of(&limited.env("FASTVM_LOCAL_QUOTAS", quotas).output().unwrap());
+        let code = if words[0] == "run" { 125 } else { 6 };
+        assert_eq!((ran.code, ran.stdout.as_str()), (code, ""), "{ran}");
+        let hint = format!("hint: {hint}; see all with `fastvm quota`\n");
+        assert!(ran.stderr.contains(&hint), "{ran}");
+        assert!(!ran.stderr.contains("POST"), "{ran}");
+        assert_eq!(things(&home, &["--local"]), "dev|", "{ran}");
+    }
 }
 
 /// The API answers with the same snapshot where a VM is saved twice in one pause.

@@ -152,6 +152,9 @@ pub(crate) async fn run(context: &mut Context, args: RunArgs) -> Result<Exit, Er
     if let Some(lease) = lease {
         launch.ttl = Some(lease.ttl());
     }
+    if let Some(vm) = &origin {
+        quota_hint::check_copies(&client, vm, std::slice::from_ref(&launch)).await?;
+    }
     let input = exec::read_input(source).await?;
     let mut signals = Signals::listen()?;
     let mut snapshot = match &origin {

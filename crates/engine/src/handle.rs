@@ -15,12 +15,12 @@ use tokio::runtime::{self, Handle, Runtime};
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 
-use crate::background::Background as _;
 use super::connections::{ConnectionLimits, raise_descriptor_limit};
 use super::engine::{Answer, Core, Guest};
 use super::options::{Options, Workers};
 use super::server::Callers;
 use super::{Error, egress, http, server};
+use crate::background::Background as _;
 use fastvm_api::secret::ApiKey;
 
 /// How long a stopping engine goes on removing the disks of deleted VMs; the next one does the rest.

@@ -18,7 +18,6 @@ use std::process::{Command, ExitCode, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::background::Background as _;
 use super::disk::{Space, disk_use};
 use super::disk_watch::{DiskKey, DiskWatch, Finding, WatchedDisk};
 use super::engine::Core;
@@ -29,6 +28,7 @@ use super::store::disks::DiskRow;
 use super::store::timers::{self, Moment};
 use super::store::{Store, disks, vms};
 use super::{Error, host_boot, maintenance, reserve};
+use crate::background::Background as _;
 use fastvm_sandbox::{self, Stray};
 
 /// How the keeper is called.

@@ -11,9 +11,9 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::background::Background as _;
 use super::Error;
 use super::folder::Folder;
+use crate::background::Background as _;
 
 /// Says that an engine serves, until it is dropped.
 #[derive(Debug)]

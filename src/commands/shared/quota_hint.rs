@@ -1,5 +1,6 @@
 //! A launch that a quota forbids: which one, and how much of it is left.
 
+use super::resolve_name::Named;
 use crate::error::{Error, Kind};
 use fastvm_api::Client;
 use fastvm_api::types::quota::QuotaUsage;
@@ -11,57 +12,127 @@ pub(crate) async fn explain(client: &Client, request: &LaunchRequest, error: Err
         return error;
     }
     match client.quotas().await {
-        Ok(quotas) => match left(&quotas.value, request) {
+        Ok(quotas) => match resources(&quotas.value, &Need::of(request)) {
             unknown if unknown.is_empty() => error,
-            left => error.hint(format!("{left}; see all with `fastvm quota`")),
+            resources => error.hint(hint(&resources)),
         },
         Err(_) => error,
     }
 }
 
-/// What is left of the resources that do not suffice; of all, where it cannot be told which do not.
-fn left(quotas: &QuotaUsage, request: &LaunchRequest) -> String {
-    let machine = request.machine_type.as_deref().and_then(size_of);
+/// Refuses copies of a VM that the quotas leave no room for. Where the quotas or the size of the VM are not known, the API decides.
+pub(crate) async fn check_copies(
+    client: &Client,
+    vm: &Named,
+    requests: &[LaunchRequest],
+) -> Result<(), Error> {
+    let (Ok(quotas), Ok(source)) = tokio::join!(client.quotas(), client.get_vm(&vm.id)) else {
+        return Ok(());
+    };
+    let source = source.value;
+    let count = i64::try_from(requests.len()).unwrap_or(i64::MAX);
+    let of_all = |each: Option<i64>| Some(each?.saturating_mul(count));
+    let disk = requests.iter().find_map(|request| request.disk_gib);
+    let need = Need {
+        vcpu: of_all(source.cpu.map(i64::from)),
+        memory_mib: of_all(source.memory_mib),
+        disk_gib: of_all(disk.or(source.disk_gib)),
+    };
+    let resources = resources(&quotas.value, &need);
+    if !resources
+        .iter()
+        .any(|one| one.need.is_some() && one.is_short())
+    {
+        return Ok(());
+    }
+    let what = match requests.len() {
+        1 => "a copy of it does not fit".to_owned(),
+        many => format!("{many} copies of it do not fit"),
+    };
+    let message = format!("VM {}: over quota: {what}", vm.label());
+    let error = Error::new(Kind::Quota, message).target(&vm.id);
+    Err(error.hint(hint(&resources)))
+}
+
+/// What is wanted of each resource, where that is known.
+struct Need {
+    vcpu: Option<i64>,
+    memory_mib: Option<i64>,
+    disk_gib: Option<i64>,
+}
+
+/// A resource that the server counts, and what is wanted of it.
+struct Resource {
+    name: &'static str,
+    used: i64,
+    limit: i64,
+    need: Option<i64>,
+}
+
+impl Resource {
+    fn left(&self) -> i64 {
+        self.limit.saturating_sub(self.used)
+    }
+
+    fn is_short(&self) -> bool {
+        self.left() < self.need.unwrap_or(1)
+    }
+}
+
+impl Need {
+    fn of(request: &LaunchRequest) -> Self {
+        let machine = request.machine_type.as_deref().and_then(size_of);
+        Self {
+            vcpu: machine.map(|(cpu, _)| cpu),
+            memory_mib: machine.map(|(_, memory)| memory),
+            disk_gib: request.disk_gib,
+        }
+    }
+}
+
+fn resources(quotas: &QuotaUsage, need: &Need) -> Vec<Resource> {
     let (usage, limits) = (&quotas.usage, &quotas.limits);
-    let resources = [
-        ("vCPU", usage.vcpu, limits.vcpu, machine.map(|(cpu, _)| cpu)),
+    let all = [
+        ("vCPU", usage.vcpu, limits.vcpu, need.vcpu),
         (
             "MiB of memory",
             usage.memory_mib,
             limits.memory_mib,
-            machine.map(|(_, memory)| memory),
+            need.memory_mib,
         ),
         (
             "GiB of disk",
             usage.disk_gib,
             limits.disk_gib,
-            request.disk_gib,
+            need.disk_gib,
         ),
     ];
-    let resources: Vec<_> = resources
-        .into_iter()
-        .filter_map(|(name, used, limit, need)| Some((name, used?, limit?, need)))
-        .collect();
-    let is_short =
-        |used: i64, limit: i64, need: Option<i64>| limit.saturating_sub(used) < need.unwrap_or(1);
-    let any = resources
-        .iter()
-        .any(|&(_, used, limit, need)| is_short(used, limit, need));
-    let told = resources
-        .into_iter()
-        .filter(|&(_, used, limit, need)| !any || is_short(used, limit, need));
+    let counted = all.into_iter().filter_map(|(name, used, limit, need)| {
+        Some(Resource {
+            name,
+            used: used?,
+            limit: limit?,
+            need,
+        })
+    });
+    counted.collect()
+}
+
+/// What is left of the resources that do not suffice; of all, where it cannot be told which do not.
+fn hint(resources: &[Resource]) -> String {
+    let any = resources.iter().any(Resource::is_short);
+    let told = resources.iter().filter(|one| !any || one.is_short());
     let parts: Vec<String> = told
-        .map(|(name, used, limit, need)| {
-            let needed = need
+        .map(|one| {
+            let needed = one
+                .need
                 .map(|need| format!(", {need} needed"))
                 .unwrap_or_default();
-            format!(
-                "{} of {limit} {name} left{needed}",
-                limit.saturating_sub(used).max(0)
-            )
+            let (left, limit, name) = (one.left().max(0), one.limit, one.name);
+            format!("{left} of {limit} {name} left{needed}")
         })
         .collect();
-    parts.join("; ")
+    format!("{}; see all with `fastvm quota`", parts.join("; "))
 }
 
 /// vCPUs and MiB of a machine type such as `c2m4`.
@@ -92,7 +163,10 @@ mod tests {
             machine_type: Some(machine_type.to_owned()),
             ..LaunchRequest::default()
         };
-        left(&quotas, &request)
+        let hint = hint(&resources(&quotas, &Need::of(&request)));
+        hint.strip_suffix("; see all with `fastvm quota`")
+            .unwrap()
+            .to_owned()
     }
 
     #[test]

@@ -67,6 +67,7 @@ pub(crate) async fn run(context: &mut Context, args: ForkArgs) -> Result<Exit, E
         Some(count) => launch::numbered(&request, count)?,
         None => vec![request],
     };
+    quota_hint::check_copies(&client, &vm, &requests).await?;
     let mut signals = Signals::listen()?;
     let spinner = context.ui.spinner(&format!("saving {}", vm.label()));
     let (limit, keeps) = (args.wait_timeout, args.keep_snapshot);

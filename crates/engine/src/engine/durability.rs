@@ -12,9 +12,9 @@ use std::thread::{self, JoinHandle};
 
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx, syncfs};
 
-use crate::background::Background as _;
 use super::layers::try_lock_layer;
 use super::{Core, Error};
+use crate::background::Background as _;
 use crate::store::snapshots::SnapshotRow;
 use crate::store::{snapshots, stacks};
 use fastvm_api::types::snapshot::CREATING;

@@ -5,11 +5,11 @@ use std::fs::File;
 use rusqlite::Connection;
 use uuid::Uuid;
 
-use crate::background::Background as _;
 use super::clock;
 use super::machine_type::MachineType;
 use super::machines::fresh_nonce;
 use super::{Core, Error, attachments, firewall, labels, names, timers};
+use crate::background::Background as _;
 use crate::store::vms::VmRow;
 use crate::store::{self, snapshots, stacks, vms};
 use fastvm_api::types::quota::QuotaValues;
@@ -36,8 +36,7 @@ impl Core {
             Ok(running) => Ok(self.describe(&running)),
             Err(error) => {
                 // What cannot be undone here is found and undone at the next start.
-                self.abandon(&vm)
-                    .or_warn("undo a launch that failed");
+                self.abandon(&vm).or_warn("undo a launch that failed");
                 Err(attachments::explain(&vm, error))
             }
         }

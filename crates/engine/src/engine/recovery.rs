@@ -3,9 +3,9 @@
 //! A verb notes in the row what it is about to do with a VM, and holds the VM alone. So whoever holds a VM with such a
 //! note knows that the process is gone.
 
-use crate::background::Background as _;
 use super::vm_lock::VmLock;
 use super::{Core, Error};
+use crate::background::Background as _;
 use crate::store::vms::{self, VmRow};
 use fastvm_api::types::vm::status;
 use fastvm_sandbox::{self, Machine};

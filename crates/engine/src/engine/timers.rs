@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
-use crate::background::Background as _;
 use super::{Core, Error, clock};
+use crate::background::Background as _;
 use crate::keeper;
 use crate::store::vms::VmRow;
 use crate::store::{disks, timers};

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use crate::background::Background as _;
 use super::vm_lock::{VmLock, VmLocks};
 use super::{Core, Error, attachments, clock, firewall, labels, names, timers};
+use crate::background::Background as _;
 use crate::store::vms::VmRow;
 use crate::store::{self, blobs, stacks, vms};
 use fastvm_api::types::Deleted;

@@ -14,11 +14,11 @@ use axum::response::Response;
 use axum::{Extension, Json};
 use tokio::io::unix::AsyncFd;
 
-use crate::background::Background as _;
 use super::answer::{Failure, work};
 use super::auth::has_key;
 use super::id::Id;
 use super::query::Parameters;
+use crate::background::Background as _;
 use crate::engine::Core;
 use crate::server::Caller;
 use fastvm_api::types::console::{ConsoleToken, Resize};
