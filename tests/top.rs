@@ -68,6 +68,7 @@ fn a_vm_that_runs_has_figures_and_one_that_does_not_has_none() {
         let ran = Ran::of(&top.env("LANG", locale).env("TERM", term).output().unwrap());
         assert!(ran.stdout.contains("busy"), "{ran}");
         assert_eq!(ran.stdout.contains(blocks), draws, "{locale} {term}\n{ran}");
+        assert_eq!(ran.stdout.is_ascii(), !draws, "{locale} {term}\n{ran}");
     }
 }
 

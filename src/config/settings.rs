@@ -32,6 +32,8 @@ pub struct Settings {
     pub draws: bool,
     /// Whether what reads stdout can show block characters.
     pub draws_blocks: bool,
+    /// Whether nothing but ASCII can be shown.
+    pub is_ascii: bool,
     /// Limit of one API request.
     pub timeout: Duration,
     pub connect_timeout: Duration,

@@ -28,13 +28,16 @@ impl State {
         }
     }
 
-    /// A character for people.
-    pub(super) fn sign(self) -> &'static str {
-        match self {
-            Self::Ok => "✓",
-            Self::Warning => "!",
-            Self::Failed => "✗",
-            Self::Skipped => "–",
+    /// A character for people, or its like where only ASCII can be shown.
+    pub(super) fn sign(self, is_ascii: bool) -> &'static str {
+        match (self, is_ascii) {
+            (Self::Ok, false) => "✓",
+            (Self::Ok, true) => "+",
+            (Self::Warning, _) => "!",
+            (Self::Failed, false) => "✗",
+            (Self::Failed, true) => "x",
+            (Self::Skipped, false) => "–",
+            (Self::Skipped, true) => "-",
         }
     }
 

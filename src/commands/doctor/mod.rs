@@ -102,6 +102,8 @@ async fn examine_engine(_context: &Context) -> Vec<Check> {
 }
 
 fn print(context: &mut Context, checks: &[Check], main: &str) -> Result<(), Error> {
+    let is_ascii = context.settings.is_ascii;
+    let arrow = if is_ascii { "->" } else { "→" };
     for (area, title) in [
         ("cloud", "Cloud"),
         ("settings", "Files of settings"),
@@ -113,11 +115,11 @@ fn print(context: &mut Context, checks: &[Check], main: &str) -> Result<(), Erro
         };
         context.ui.line(&format!("{title}{note}"))?;
         for check in checks.iter().filter(|check| check.area == area) {
-            let (sign, name) = (check.state.sign(), check.check);
+            let (sign, name) = (check.state.sign(is_ascii), check.check);
             let line = format!("  {sign} {name:NAME_WIDTH$} {}", check.detail);
             context.ui.line(&line)?;
             if let Some(fix) = &check.fix {
-                let line = format!("    {:NAME_WIDTH$} → {fix}", "");
+                let line = format!("    {:NAME_WIDTH$} {arrow} {fix}", "");
                 context.ui.line(&line)?;
             }
         }

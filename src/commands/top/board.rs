@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use super::row::{Figures, Row};
+use super::row::{Figures, Row, Signs};
 use super::sample::Sample;
 use fastvm_api::types::vm::{Vm, status};
 
@@ -10,14 +10,13 @@ use fastvm_api::types::vm::{Vm, status};
 const HISTORY: usize = 12;
 
 /// All VMs, in the order of the API's list.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Board {
     order: Vec<String>,
     vms: HashMap<String, Watched>,
     /// VMs that are being asked.
     asked: HashSet<String>,
-    /// Whether shares are drawn as blocks.
-    draws_blocks: bool,
+    signs: Signs,
 }
 
 #[derive(Debug)]
@@ -30,10 +29,12 @@ struct Watched {
 }
 
 impl Board {
-    pub(super) fn new(draws_blocks: bool) -> Self {
+    pub(super) fn new(signs: Signs) -> Self {
         Self {
-            draws_blocks,
-            ..Self::default()
+            order: Vec::new(),
+            vms: HashMap::new(),
+            asked: HashSet::new(),
+            signs,
         }
     }
 
@@ -82,9 +83,7 @@ impl Board {
     /// The rows to show: who works most comes first, who does not answer last.
     pub(super) fn rows(&self) -> Vec<Row> {
         let watched = self.order.iter().filter_map(|id| self.vms.get(id));
-        let mut rows: Vec<_> = watched
-            .map(|watched| watched.row(self.draws_blocks))
-            .collect();
+        let mut rows: Vec<_> = watched.map(|watched| watched.row(self.signs)).collect();
         let share = |row: &Row| row.figures.cpu_percent.unwrap_or(-1.0);
         rows.sort_by(|left, right| share(right).total_cmp(&share(left)));
         rows
@@ -131,7 +130,7 @@ impl Watched {
         }
     }
 
-    fn row(&self, draws_blocks: bool) -> Row {
+    fn row(&self, signs: Signs) -> Row {
         Row {
             id: self.vm.id.clone(),
             name: self.vm.name.clone().unwrap_or_default(),
@@ -139,7 +138,7 @@ impl Watched {
             answers: self.answers,
             figures: self.figures,
             history: self.history.iter().copied().collect(),
-            draws_blocks,
+            signs,
         }
     }
 }

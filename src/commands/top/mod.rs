@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 
 use self::board::Board;
 pub(crate) use self::row::ROWS;
+use self::row::Signs;
 use self::sample::Sample;
 use super::shared::vm_filter::TargetOptions;
 use crate::commands::shared::launch_vms::poll_interval;
@@ -74,7 +75,7 @@ pub(crate) async fn run(context: &mut Context, args: TopArgs) -> Result<Exit, Er
         ids: args.targets.ids(&client).await?,
         targets: &args.targets,
     };
-    let mut board = Board::new(context.settings.draws_blocks);
+    let mut board = Board::new(Signs::new(&context.settings));
     board.list(source.list().await?);
     if args.once {
         return once(context, &client, board, args.interval).await;

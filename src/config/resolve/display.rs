@@ -112,17 +112,25 @@ fn verbose(options: &GlobalOptions, environment: &Environment, notices: &mut Vec
 /// Returns whether block characters can be drawn: where the environment says UTF-8, or where a terminal is told nothing.
 /// Never on a dumb terminal.
 pub(super) fn draws_blocks(environment: &Environment, terminal: bool) -> bool {
+    !is_ascii(environment) && (locale(environment).is_some() || terminal)
+}
+
+/// Returns whether nothing but ASCII can be shown: where the environment says another encoding than UTF-8, and on a dumb terminal.
+pub(super) fn is_ascii(environment: &Environment) -> bool {
+    let is_utf8 = |locale: &OsString| {
+        let locale = locale.to_string_lossy().to_ascii_lowercase();
+        locale.contains("utf-8") || locale.contains("utf8")
+    };
+    is_dumb(environment) || locale(environment).is_some_and(|locale| !is_utf8(locale))
+}
+
+fn locale(environment: &Environment) -> Option<&OsString> {
     let locale = [
         &environment.lc_all,
         &environment.lc_ctype,
         &environment.lang,
     ];
-    let locale = locale.into_iter().flatten().next();
-    let is_utf8 = locale.map_or(terminal, |locale| {
-        let locale = locale.to_string_lossy().to_ascii_lowercase();
-        locale.contains("utf-8") || locale.contains("utf8")
-    });
-    is_utf8 && !is_dumb(environment)
+    locale.into_iter().flatten().next()
 }
 
 /// Returns whether the terminal can only print.

@@ -72,6 +72,7 @@ pub fn resolve(
         stderr_color: display.stderr_color,
         progress: display.progress,
         draws: display.terminal.stdout && !display::is_dumb(environment),
+        is_ascii: display::is_ascii(environment),
         draws_blocks: display::draws_blocks(environment, display.terminal.stdout),
         terminal: display.terminal,
         timeout: timeout.value,
