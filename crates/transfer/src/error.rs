@@ -38,8 +38,12 @@ pub enum Error {
         reason: String,
     },
     /// What stands at a destination path is of another kind than what should go there, and nothing may be removed.
-    #[error("cannot replace a folder with a file, or a file with a folder: {path}{}", more_paths(*.more))]
+    #[error("cannot replace {there} with {wanted}: {path}{}", more_paths(*.more))]
     OtherKind {
+        /// What is there, with its article.
+        there: &'static str,
+        /// What should go there, with its article.
+        wanted: &'static str,
         /// The first such path, below the destination.
         path: String,
         /// How many more there are.
@@ -198,8 +202,8 @@ fn count(number: usize) -> String {
 fn more_paths(number: usize) -> String {
     match number {
         0 => String::new(),
-        1 => ", and 1 more path".to_owned(),
-        _ => format!(", and {number} more paths"),
+        1 => ", and 1 more path is of another kind".to_owned(),
+        _ => format!(", and {number} more paths are of other kinds"),
     }
 }
 
@@ -237,7 +241,7 @@ mod tests {
         assert!(shown(11).ends_with("p9, …"), "{}", shown(11));
         assert!(shown(11).contains("11 paths "), "{}", shown(11));
         assert_eq!(more_paths(0), "");
-        assert_eq!(more_paths(1), ", and 1 more path");
-        assert_eq!(more_paths(2), ", and 2 more paths");
+        assert_eq!(more_paths(1), ", and 1 more path is of another kind");
+        assert_eq!(more_paths(2), ", and 2 more paths are of other kinds");
     }
 }

@@ -500,7 +500,7 @@ impl PartsInstall {
                 (Kind::Folder, Kind::Folder) => continue,
                 (Kind::Folder, _) => "a folder is in the way",
                 (_, Kind::Folder) => "not a folder",
-                (Kind::Special, _) => SPECIAL_IN_THE_WAY,
+                (Kind::Special(_), _) => SPECIAL_IN_THE_WAY,
                 _ => continue,
             };
             let at = self.target.join(path_bytes::shown(path.as_bytes()));
@@ -663,7 +663,7 @@ fn check(staged: &Folder, target: &Folder, at: &Path) -> Result<(), Error> {
             Some(_) if folder => {
                 return Err(conflict(&at.join(&name), "not a folder"));
             }
-            Some(Kind::Special) => {
+            Some(Kind::Special(_)) => {
                 return Err(conflict(&at.join(&name), SPECIAL_IN_THE_WAY));
             }
             _ => {}

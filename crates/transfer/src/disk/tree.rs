@@ -273,7 +273,7 @@ impl Tree {
             {
                 continue;
             }
-            if meta.kind == Kind::Special {
+            if meta.kind.is_special() {
                 let place = self.sources[source].place.join(inside.as_bytes());
                 self.special.push(place);
                 self.skipped.push(Skipped {
@@ -348,7 +348,7 @@ impl Tree {
         });
         if let Some(name) = name {
             let meta = folder.meta(&name).map_err(failed)?;
-            if meta.kind == Kind::Special {
+            if meta.kind.is_special() {
                 self.special.push(self.sources[next].place.clone());
                 self.skipped.push(Skipped {
                     path: shown,

@@ -161,7 +161,7 @@ fn same_content(
         return false;
     }
     match state.kind {
-        Kind::Folder | Kind::Special => true,
+        Kind::Folder | Kind::Special(_) => true,
         Kind::Link => state.link == there.link,
         Kind::File if state.size != there.size => false,
         Kind::File => match rules.take {

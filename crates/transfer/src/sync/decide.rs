@@ -88,10 +88,15 @@ pub(super) async fn decide(
     };
     match work.found.clashes.as_slice() {
         [] => Ok(work),
-        [first, rest @ ..] => Err(Error::OtherKind {
-            path: work.show(first).display().to_string(),
-            more: rest.len(),
-        }),
+        [first, rest @ ..] => {
+            let called = |side: &Listing| side.get(first).map_or("nothing", |at| at.kind.called());
+            Err(Error::OtherKind {
+                there: called(&work.target),
+                wanted: called(&work.source),
+                path: work.show(first).display().to_string(),
+                more: rest.len(),
+            })
+        }
     }
 }
 

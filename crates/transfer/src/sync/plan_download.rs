@@ -180,7 +180,7 @@ async fn tree(
     });
     let mut special = Vec::new();
     source.retain(|path, state| {
-        let copied = state.kind != folder::Kind::Special;
+        let copied = !state.kind.is_special();
         if !copied {
             special.push(path.clone());
         }

@@ -25,7 +25,48 @@ pub(crate) enum Kind {
     File,
     Folder,
     Link,
-    Special,
+    Special(Special),
+}
+
+/// What is neither file, folder nor link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Special {
+    Pipe,
+    Socket,
+    Device,
+    Unknown,
+}
+
+impl Kind {
+    /// What the bits of a mode say that tell kinds apart.
+    pub(crate) fn of_mode(mode: u32) -> Self {
+        match mode & 0o17_0000 {
+            0o10_0000 => Self::File,
+            0o04_0000 => Self::Folder,
+            0o12_0000 => Self::Link,
+            0o01_0000 => Self::Special(Special::Pipe),
+            0o14_0000 => Self::Special(Special::Socket),
+            0o02_0000 | 0o06_0000 => Self::Special(Special::Device),
+            _ => Self::Special(Special::Unknown),
+        }
+    }
+
+    pub(crate) fn is_special(self) -> bool {
+        matches!(self, Self::Special(_))
+    }
+
+    /// How a message calls one.
+    pub(crate) fn called(self) -> &'static str {
+        match self {
+            Self::File => "a file",
+            Self::Folder => "a folder",
+            Self::Link => "a link",
+            Self::Special(Special::Pipe) => "a pipe",
+            Self::Special(Special::Socket) => "a socket",
+            Self::Special(Special::Device) => "a device",
+            Self::Special(Special::Unknown) => "a special file",
+        }
+    }
 }
 
 /// Bits of a mode that say who may do what.

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::{Kind, Meta};
+use super::{Kind, Meta, Special};
 use crate::format::mtime::Mtime;
 
 /// A folder, by its full path.
@@ -230,7 +230,7 @@ fn meta(data: &Metadata) -> Meta {
     } else if data.is_file() {
         Kind::File
     } else {
-        Kind::Special
+        Kind::Special(Special::Unknown)
     };
     let modified = data.modified().map(moment).unwrap_or_default();
     Meta {

@@ -9,8 +9,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::Path;
 
 use rustix::fs::{
-    self, Access, AtFlags, FileType, FlockOperation, Mode, OFlags, Stat, Timespec, Timestamps,
-    UTIME_OMIT,
+    self, Access, AtFlags, FlockOperation, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT,
 };
 use rustix::process::{Gid, Uid};
 
@@ -253,12 +252,7 @@ fn times(modified: Mtime) -> Timestamps {
 
 fn meta(stat: &Stat) -> Meta {
     Meta {
-        kind: match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => Kind::File,
-            FileType::Directory => Kind::Folder,
-            FileType::Symlink => Kind::Link,
-            _ => Kind::Special,
-        },
+        kind: Kind::of_mode(u32::try_from(wide(stat.st_mode)).unwrap_or_default()),
         mode: u32::try_from(wide(stat.st_mode)).unwrap_or_default() & 0o1777,
         size: wide(stat.st_size),
         modified: Mtime {

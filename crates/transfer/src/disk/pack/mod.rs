@@ -173,7 +173,7 @@ impl<W: Write> Packer<'_, W> {
             Err(error) => return Err(failed("read", error)),
         };
         match meta.kind {
-            Kind::Special => Ok(Outcome::Special),
+            Kind::Special(_) => Ok(Outcome::Special),
             Kind::Folder if entry.kind == Kind::Folder => self.folder(place, meta),
             // Its content was never looked at.
             Kind::Folder => Ok(Outcome::Vanished),

@@ -97,7 +97,7 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
             let only: HashSet<_> = only.into_iter().map(|listed| listed.path).collect();
             entries.retain(|entry| only.contains(&entry.path));
         }
-        let special = entries.extract_if(.., |entry| entry.kind == Kind::Special);
+        let special = entries.extract_if(.., |entry| entry.kind.is_special());
         let special = special.map(|entry| Skipped {
             path: path_bytes::shown(entry.path.as_bytes()),
             reason: SkipReason::Special,
@@ -296,7 +296,7 @@ impl<G: Guest, S: BlobStore> TreeDownload<'_, G, S> {
                 path: self.entries[index].path.clone(),
                 kind: match self.entries[index].kind {
                     Kind::Folder => Entry::Folder,
-                    Kind::Special => Entry::Special,
+                    Kind::Special(_) => Entry::Special,
                     Kind::File | Kind::Link => Entry::File,
                 },
             })

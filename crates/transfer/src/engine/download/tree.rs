@@ -72,7 +72,7 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
                 kind: match picked.kind {
                     Kind::Folder => Entry::Folder,
                     Kind::File | Kind::Link => Entry::File,
-                    Kind::Special => Entry::Special,
+                    Kind::Special(_) => Entry::Special,
                 },
             };
             return Ok(Some(picked.iter().map(listed).collect()));

@@ -7,7 +7,7 @@ use super::probe::{absolute, kind};
 use super::reply::{Reply, broken};
 use super::{Call, Deadline, Kind as What};
 use crate::READINGS;
-use crate::disk::folder::Kind;
+use crate::disk::folder::{Kind, Special};
 use crate::disk::listing::{EntryState, Listing};
 use crate::error::Error;
 use crate::format::codec::Codec;
@@ -210,7 +210,10 @@ fn printed<R: Read>(fields: &mut Fields<R>) -> Result<Listing, Error> {
             Some("f") => Kind::File,
             Some("d") => Kind::Folder,
             Some("l") => Kind::Link,
-            _ => Kind::Special,
+            Some("p") => Kind::Special(Special::Pipe),
+            Some("s") => Kind::Special(Special::Socket),
+            Some("b" | "c") => Kind::Special(Special::Device),
+            _ => Kind::Special(Special::Unknown),
         };
         let mut state = numbers(&mut words, kind)?;
         let path = fields.path()?;
@@ -233,12 +236,7 @@ fn in_batches<R: Read>(fields: &mut Fields<R>) -> Result<Listing, Error> {
         for head in heads.lines() {
             let mut words = head.split(' ');
             let mode = words.next().ok_or_else(broken)?;
-            let kind = match u32::from_str_radix(mode, 16).map_err(|_| broken())? & 0o170_000 {
-                0o100_000 => Kind::File,
-                0o040_000 => Kind::Folder,
-                0o120_000 => Kind::Link,
-                _ => Kind::Special,
-            };
+            let kind = Kind::of_mode(u32::from_str_radix(mode, 16).map_err(|_| broken())?);
             entries.push((fields.path()?, numbers(&mut words, kind)?));
         }
         for (_, state) in entries

@@ -73,12 +73,7 @@ fn numbers(line: &str) -> Result<ListedSize, Error> {
     };
     let number = |word: &str| word.parse::<u64>().map_err(|_| broken());
     let mode = u32::from_str_radix(mode, 16).map_err(|_| broken())?;
-    let kind = match mode & 0o17_0000 {
-        0o10_0000 => Kind::File,
-        0o04_0000 => Kind::Folder,
-        0o12_0000 => Kind::Link,
-        _ => Kind::Special,
-    };
+    let kind = Kind::of_mode(mode);
     let size = if kind == Kind::File { number(size)? } else { 0 };
     Ok(ListedSize {
         path: MemberPath::default(),
