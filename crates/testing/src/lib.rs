@@ -74,7 +74,9 @@ impl TestEngine {
 
 impl Drop for TestEngine {
     fn drop(&mut self) {
-        self.engine.take().map(Engine::stop);
+        if let Some(engine) = self.engine.take() {
+            engine.stop();
+        }
         // What cannot be removed is for the next engine, once this process has ended.
         reset(Options::new(&self.data)).ok();
     }
