@@ -278,8 +278,14 @@ data,~/local,FASTVM_LOCAL_DIR
 egress,proxy,the default
 quotas,default,the default
 output,csv,--output
+color,false,the default
+progress,auto,the default
+log,off,the default
 timeout,60s,the default
+connect_timeout,10s,the default
 retries,2,the default
+no_input,false,the default
+custom_headers,none,the default
 --- stderr
 warning: cannot read ~/.config/fastvm/contexts.toml: line 1, column 11: string values must be quoted, expected literal string
 --- exit 0
@@ -464,13 +470,19 @@ CURRENT  NAME     URL                     KEY  OUTPUT
     assert_data_eq!(
         said(&home, &["context", "get", "-o", "table"]),
         str![[r#"
-SETTING   VALUE               FROM
-context   eu                  ~/.config/fastvm/contexts.toml
-base_url  https://eu.example  context eu
-api_key   none                -
-output    table               --output
-timeout   60s                 the default
-retries   2                   the default
+SETTING          VALUE               FROM
+context          eu                  ~/.config/fastvm/contexts.toml
+base_url         https://eu.example  context eu
+api_key          none                -
+output           table               --output
+color            false               the default
+progress         auto                the default
+log              off                 the default
+timeout          60s                 the default
+connect_timeout  10s                 the default
+retries          2                   the default
+no_input         false               the default
+custom_headers   none                the default
 --- exit 0
 "#]]
     );
@@ -521,13 +533,19 @@ warning: FASTVM_API_KEY is set and is used instead of what the context says
     assert_data_eq!(
         said(&home, &["--context", "default", "context", "show"]),
         str![[r#"
-SETTING   VALUE                   FROM
-context   default                 --context
-base_url  https://api.fastvm.org  the default
-api_key   none                    -
-output    table                   the default
-timeout   60s                     the default
-retries   2                       the default
+SETTING          VALUE                   FROM
+context          default                 --context
+base_url         https://api.fastvm.org  the default
+api_key          none                    -
+output           table                   the default
+color            false                   the default
+progress         auto                    the default
+log              off                     the default
+timeout          60s                     the default
+connect_timeout  10s                     the default
+retries          2                       the default
+no_input         false                   the default
+custom_headers   none                    the default
 --- stderr
 warning: --context default sets FASTVM_API_KEY aside
 --- exit 0
@@ -766,4 +784,41 @@ api_key set in ~/.config/fastvm/config.toml
         home.ok(&["config", "get", "api_key"]),
         "fv_0123456789abcdef"
     );
+}
+
+#[test]
+fn every_setting_is_shown_with_the_option_or_variable_that_set_it() {
+    let home = Home::new()
+        .set("FASTVM_LOG", "off")
+        .set("FASTVM_PROGRESS", "plain")
+        .set("FASTVM_TIMEOUT", "7s")
+        .set("FASTVM_NO_INPUT", "yes")
+        .set("FASTVM_CUSTOM_HEADERS", "x-team: secret\nx-trace: on");
+    let arguments = [
+        "context",
+        "show",
+        "-o",
+        "csv",
+        "--color",
+        "always",
+        "--connect-timeout",
+        "3s",
+        "--retries",
+        "0",
+    ];
+    let shown = home.ok(&arguments);
+    for line in [
+        "output,csv,--output",
+        "color,true,--color",
+        "progress,plain,FASTVM_PROGRESS",
+        "log,off,FASTVM_LOG",
+        "timeout,7s,FASTVM_TIMEOUT",
+        "connect_timeout,3s,--connect-timeout",
+        "retries,0,--retries",
+        "no_input,true,FASTVM_NO_INPUT",
+        "custom_headers,\"x-team, x-trace\",FASTVM_CUSTOM_HEADERS",
+    ] {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
+    assert!(!shown.contains("secret"), "{shown}");
 }

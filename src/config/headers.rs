@@ -22,6 +22,17 @@ pub(super) fn parse(text: &str) -> Result<Vec<(String, String)>, Error> {
         .collect()
 }
 
+/// The names of headers, whose values may be secrets.
+pub(super) fn names(headers: &[(String, String)]) -> String {
+    match headers {
+        [] => "none".to_owned(),
+        headers => {
+            let names: Vec<_> = headers.iter().map(|(name, _)| name.as_str()).collect();
+            names.join(", ")
+        }
+    }
+}
+
 fn header(line: &str) -> Result<(String, String), String> {
     let (name, value) = line.split_once(':').ok_or("write it as `Name: value`")?;
     let (name, value) = (name.trim(), value.trim());

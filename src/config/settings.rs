@@ -42,7 +42,8 @@ pub struct Settings {
     pub no_input: bool,
     /// For the API host alone.
     pub custom_headers: Vec<(String, String)>,
-    pub sources: Sources,
+    /// The settings that no context holds, and where each came from.
+    pub origins: Vec<Origin>,
     /// What to say once on stderr before the command begins.
     pub notices: Vec<String>,
 }
@@ -77,12 +78,12 @@ impl Settings {
     }
 }
 
-/// Where values came from, for `context show`.
+/// A setting as it is shown, and what the user would change to change it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sources {
-    pub format: String,
-    pub timeout: String,
-    pub retries: String,
+pub struct Origin {
+    pub setting: &'static str,
+    pub value: String,
+    pub source: String,
 }
 
 /// A value, and what the user would change to change it.

@@ -1,6 +1,5 @@
 //! `fastvm context show`
 
-use clap::ValueEnum as _;
 use serde::Serialize;
 
 use crate::commands::prints::{self, Columns};
@@ -8,7 +7,7 @@ use crate::config::{Api, Environment, KeySource, Remote, Settings};
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::output::{Column, Format, Table};
+use crate::output::{Column, Table};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -77,7 +76,8 @@ pub(crate) async fn run(context: &mut Context, args: ShowArgs) -> Result<Exit, E
         }
         Api::Remote(remote) => rows.extend(access(remote)),
     }
-    rows.extend(others(&settings));
+    let others = settings.origins.iter();
+    rows.extend(others.map(|origin| row(origin.setting, &origin.value, &origin.source)));
     context.ui.values(rows, &SETTINGS)?;
     Ok(Exit::SUCCESS)
 }
@@ -120,23 +120,6 @@ fn masked(source: &KeySource) -> String {
             format!("printed by {}", argv.first().map_or("", String::as_str))
         }
     }
-}
-
-fn others(settings: &Settings) -> [Row; 3] {
-    let sources = &settings.sources;
-    let format = settings.format.unwrap_or(Format::Table);
-    let format = format
-        .to_possible_value()
-        .map(|value| value.get_name().to_owned());
-    [
-        row("output", &format.unwrap_or_default(), &sources.format),
-        row(
-            "timeout",
-            &format!("{}s", settings.timeout.as_secs_f64()),
-            &sources.timeout,
-        ),
-        row("retries", &settings.retries.to_string(), &sources.retries),
-    ]
 }
 
 fn row(setting: &'static str, value: &str, from: &str) -> Row {

@@ -12,10 +12,11 @@ use crate::output::{self, ColorChoice, Format, ProgressMode, Sort};
 pub(super) struct Display {
     pub(super) format: Sourced<Option<Format>>,
     pub(super) sort: Option<Sort>,
-    pub(super) verbose: u8,
-    pub(super) stdout_color: bool,
+    pub(super) verbose: Sourced<u8>,
+    /// Of stdout.
+    pub(super) color: Sourced<bool>,
     pub(super) stderr_color: bool,
-    pub(super) progress: ProgressMode,
+    pub(super) progress: Sourced<ProgressMode>,
     pub(super) terminal: Terminal,
 }
 
@@ -28,9 +29,11 @@ pub(super) fn resolve(
     notices: &mut Vec<String>,
 ) -> Result<Display, Error> {
     let progress = match (options.progress, &environment.progress) {
-        (Some(progress), _) => progress,
-        (None, Some(text)) => choice(Environment::PROGRESS, text)?,
-        (None, None) => ProgressMode::Auto,
+        (Some(progress), _) => Sourced::new(progress, "--progress"),
+        (None, Some(text)) => {
+            Sourced::new(choice(Environment::PROGRESS, text)?, Environment::PROGRESS)
+        }
+        (None, None) => Sourced::new(ProgressMode::Auto, DEFAULT_SOURCE),
     };
     let columns = environment
         .columns
@@ -40,8 +43,8 @@ pub(super) fn resolve(
         format: format(options, environment, context)?,
         sort: options.sort.as_deref().map(sort).transpose()?,
         verbose: verbose(options, environment, notices),
-        stdout_color: color(options, environment, terminal.stdout),
-        stderr_color: color(options, environment, terminal.stderr),
+        color: color(options, environment, terminal.stdout),
+        stderr_color: color(options, environment, terminal.stderr).value,
         progress,
         terminal: Terminal {
             width: columns.filter(|width| *width > 0).or(terminal.width),
@@ -90,11 +93,18 @@ fn sort(text: &str) -> Result<Sort, Error> {
         .map_err(|error: output::Error| Error::value("--sort", error.to_string()))
 }
 
-fn verbose(options: &GlobalOptions, environment: &Environment, notices: &mut Vec<String>) -> u8 {
-    let Some(text) = environment.log.as_deref().filter(|_| options.verbose == 0) else {
-        return options.verbose;
+fn verbose(
+    options: &GlobalOptions,
+    environment: &Environment,
+    notices: &mut Vec<String>,
+) -> Sourced<u8> {
+    if options.verbose > 0 {
+        return Sourced::new(options.verbose, "--verbose");
+    }
+    let Some(text) = environment.log.as_deref() else {
+        return Sourced::new(0, DEFAULT_SOURCE);
     };
-    match text.trim().to_ascii_lowercase().as_str() {
+    let level = match text.trim().to_ascii_lowercase().as_str() {
         "off" | "error" | "warn" | "warning" => 0,
         "info" => 1,
         "debug" => 2,
@@ -106,7 +116,24 @@ fn verbose(options: &GlobalOptions, environment: &Environment, notices: &mut Vec
             ));
             0
         }
+    };
+    Sourced::new(level, Environment::LOG)
+}
+
+/// What [`Environment::LOG`] would say.
+pub(super) fn log_level(verbose: u8) -> &'static str {
+    match verbose {
+        0 => "off",
+        1 => "info",
+        2 => "debug",
+        _ => "trace",
     }
+}
+
+/// A value as the user types it.
+pub(super) fn name_of<T: ValueEnum>(value: T) -> String {
+    let value = value.to_possible_value();
+    value.map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
 /// Returns whether block characters can be drawn: where the environment says UTF-8, or where a terminal is told nothing.
@@ -142,18 +169,20 @@ pub(crate) fn is_dumb(environment: &Environment) -> bool {
 }
 
 /// The customs of no-color.org and bixense.com/clicolors, in their order.
-fn color(options: &GlobalOptions, environment: &Environment, terminal: bool) -> bool {
+fn color(options: &GlobalOptions, environment: &Environment, terminal: bool) -> Sourced<bool> {
     let is = |variable: &Option<OsString>, value: &str| {
         variable.as_deref().is_some_and(|text| text == value)
     };
+    let forced = environment.clicolor_force.is_some() && !is(&environment.clicolor_force, "0");
     match options.color {
-        Some(ColorChoice::Always) => true,
-        Some(ColorChoice::Never) => false,
-        Some(ColorChoice::Auto) | None => {
-            let forced =
-                environment.clicolor_force.is_some() && !is(&environment.clicolor_force, "0");
-            let plain = is(&environment.clicolor, "0") || is_dumb(environment);
-            environment.no_color.is_none() && (forced || terminal && !plain)
+        Some(ColorChoice::Always) => Sourced::new(true, "--color"),
+        Some(ColorChoice::Never) => Sourced::new(false, "--color"),
+        Some(ColorChoice::Auto) | None if environment.no_color.is_some() => {
+            Sourced::new(false, "NO_COLOR")
         }
+        _ if forced => Sourced::new(true, "CLICOLOR_FORCE"),
+        _ if is(&environment.clicolor, "0") => Sourced::new(false, "CLICOLOR"),
+        _ if is_dumb(environment) => Sourced::new(false, "TERM"),
+        _ => Sourced::new(terminal, DEFAULT_SOURCE),
     }
 }

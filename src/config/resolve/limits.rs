@@ -31,8 +31,13 @@ pub(super) fn timeout(
     Ok(limit)
 }
 
-pub(super) fn connect_timeout(option: Option<Duration>) -> Result<Duration, Error> {
-    above_zero("--connect-timeout", option.unwrap_or(CONNECT))
+pub(super) fn connect_timeout(option: Option<Duration>) -> Result<Sourced<Duration>, Error> {
+    let limit = match option {
+        Some(limit) => Sourced::new(limit, "--connect-timeout"),
+        None => Sourced::new(CONNECT, DEFAULT_SOURCE),
+    };
+    above_zero(&limit.source, limit.value)?;
+    Ok(limit)
 }
 
 pub(super) fn retries(
@@ -52,20 +57,24 @@ pub(super) fn retries(
     }
 }
 
-pub(super) fn no_input(environment: &Environment) -> Result<bool, Error> {
-    let Some(text) = &environment.no_input else {
-        return Ok(false);
-    };
-    match text.trim().to_ascii_lowercase().as_str() {
-        "1" | "true" | "yes" | "on" => Ok(true),
-        "0" | "false" | "no" | "off" => Ok(false),
-        _ => Err(Error::value(Environment::NO_INPUT, "give 1 or 0")),
+pub(super) fn no_input(option: bool, environment: &Environment) -> Result<Sourced<bool>, Error> {
+    if option {
+        return Ok(Sourced::new(true, "--no-input"));
     }
+    let Some(text) = &environment.no_input else {
+        return Ok(Sourced::new(false, DEFAULT_SOURCE));
+    };
+    let never_asks = match text.trim().to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => true,
+        "0" | "false" | "no" | "off" => false,
+        _ => return Err(Error::value(Environment::NO_INPUT, "give 1 or 0")),
+    };
+    Ok(Sourced::new(never_asks, Environment::NO_INPUT))
 }
 
-fn above_zero(setting: &str, limit: Duration) -> Result<Duration, Error> {
+fn above_zero(setting: &str, limit: Duration) -> Result<(), Error> {
     match limit.is_zero() {
         true => Err(Error::value(setting, "give more than 0")),
-        false => Ok(limit),
+        false => Ok(()),
     }
 }

@@ -6,9 +6,10 @@ mod limits;
 
 use std::time::Duration;
 
-use super::settings::Sources;
+use super::settings::Origin;
 use super::{Environment, Error, Paths, Settings, Terminal, access, headers};
 use crate::cli::GlobalOptions;
+use crate::output::Format;
 
 pub(crate) use api::egress;
 
@@ -25,6 +26,14 @@ impl<T> Sourced<T> {
         Self {
             value,
             source: source.to_owned(),
+        }
+    }
+
+    fn origin(&self, setting: &'static str, shown: impl FnOnce(&T) -> String) -> Origin {
+        Origin {
+            setting,
+            value: shown(&self.value),
+            source: self.source.clone(),
         }
     }
 }
@@ -56,7 +65,31 @@ pub fn resolve(
     let found = api::resolve(options, environment, files, &mut notices)?;
     let display = display::resolve(options, environment, terminal, found.output, &mut notices)?;
     let timeout = limits::timeout(request_timeout.or(options.timeout), environment)?;
+    let connect_timeout = limits::connect_timeout(options.connect_timeout)?;
     let retries = limits::retries(options.retries, environment)?;
+    let no_input = limits::no_input(options.no_input, environment)?;
+    let headers = match &environment.custom_headers {
+        Some(text) => Sourced::new(headers::parse(text)?, Environment::CUSTOM_HEADERS),
+        None => Sourced::new(Vec::new(), DEFAULT_SOURCE),
+    };
+    let seconds = |limit: &Duration| format!("{}s", limit.as_secs_f64());
+    let origins = vec![
+        display.format.origin("output", |format| {
+            display::name_of(format.unwrap_or(Format::Table))
+        }),
+        display.color.origin("color", ToString::to_string),
+        display
+            .progress
+            .origin("progress", |mode| display::name_of(*mode)),
+        display
+            .verbose
+            .origin("log", |level| display::log_level(*level).to_owned()),
+        timeout.origin("timeout", seconds),
+        connect_timeout.origin("connect_timeout", seconds),
+        retries.origin("retries", ToString::to_string),
+        no_input.origin("no_input", ToString::to_string),
+        headers.origin("custom_headers", |headers| headers::names(headers)),
+    ];
     Ok(Settings {
         context: found.context,
         api: found.api,
@@ -67,28 +100,21 @@ pub fn resolve(
         header: !options.no_header,
         truncate: !options.no_trunc,
         quiet: options.quiet,
-        verbose: display.verbose,
-        stdout_color: display.stdout_color,
+        verbose: display.verbose.value,
+        stdout_color: display.color.value,
         stderr_color: display.stderr_color,
-        progress: display.progress,
+        progress: display.progress.value,
         draws: display.terminal.stdout && !display::is_dumb(environment),
         is_ascii: display::is_ascii(environment),
         draws_blocks: display::draws_blocks(environment, display.terminal.stdout),
         terminal: display.terminal,
         timeout: timeout.value,
-        connect_timeout: limits::connect_timeout(options.connect_timeout)?,
+        connect_timeout: connect_timeout.value,
         retries: retries.value,
         yes: options.yes,
-        no_input: options.no_input || limits::no_input(environment)?,
-        custom_headers: match &environment.custom_headers {
-            Some(text) => headers::parse(text)?,
-            None => Vec::new(),
-        },
-        sources: Sources {
-            format: display.format.source,
-            timeout: timeout.source,
-            retries: retries.source,
-        },
+        no_input: no_input.value,
+        custom_headers: headers.value,
+        origins,
         notices,
     })
 }
