@@ -131,7 +131,7 @@ pub(super) fn log_level(verbose: u8) -> &'static str {
 }
 
 /// A value as the user types it.
-pub(super) fn name_of<T: ValueEnum>(value: T) -> String {
+pub(super) fn name_of(value: &impl ValueEnum) -> String {
     let value = value.to_possible_value();
     value.map_or_else(String::new, |value| value.get_name().to_owned())
 }

@@ -75,12 +75,10 @@ pub fn resolve(
     let seconds = |limit: &Duration| format!("{}s", limit.as_secs_f64());
     let origins = vec![
         display.format.origin("output", |format| {
-            display::name_of(format.unwrap_or(Format::Table))
+            display::name_of(&format.unwrap_or(Format::Table))
         }),
         display.color.origin("color", ToString::to_string),
-        display
-            .progress
-            .origin("progress", |mode| display::name_of(*mode)),
+        display.progress.origin("progress", display::name_of),
         display
             .verbose
             .origin("log", |level| display::log_level(*level).to_owned()),
