@@ -11,7 +11,7 @@ use crate::config::{self, Api, Environment, Paths, Remote, Settings};
 use crate::error::{Error, Kind};
 use crate::output::{Answer, Messages, Ui};
 use fastvm_api::secret::ApiKey;
-use fastvm_api::{self as api, Client, Log};
+use fastvm_api::{Client, Log};
 
 /// The surroundings of one command.
 #[derive(Debug)]
@@ -253,24 +253,29 @@ impl Context {
 
     fn client_for(&self, access: Access) -> Result<Client, Error> {
         let settings = &self.settings;
-        let log: Arc<dyn Log> = Arc::new(ClientLog {
-            messages: self.ui.messages(),
-            level: settings.verbose,
-            not_sent: self.not_sent.clone(),
-            has_changed: self.has_changed.clone(),
-        });
-        Ok(Client::new(api::Options {
-            base_url: access.base_url,
-            url_source: access.url_source,
-            key_source: access.key_source,
-            key: access.key,
-            timeout: settings.timeout,
-            connect_timeout: settings.connect_timeout,
-            retries: settings.retries,
-            headers: settings.custom_headers.clone(),
-            dry_run: self.options.dry_run,
-            log,
-        })?)
+        let mut builder = Client::builder(access.base_url)
+            .url_source(access.url_source)
+            .key_source(access.key_source)
+            .user_agent(concat!("fastvm/", env!("CARGO_PKG_VERSION")))
+            .timeout(settings.timeout)
+            .connect_timeout(settings.connect_timeout)
+            .retries(settings.retries)
+            .proxies_from_environment(true)
+            .certificates_from_environment(true)
+            .dry_run(self.options.dry_run)
+            .log(ClientLog {
+                messages: self.ui.messages(),
+                level: settings.verbose,
+                not_sent: self.not_sent.clone(),
+                has_changed: self.has_changed.clone(),
+            });
+        if let Some(key) = access.key {
+            builder = builder.api_key(key);
+        }
+        for (name, value) in &settings.custom_headers {
+            builder = builder.header(name, value);
+        }
+        Ok(builder.build()?)
     }
 
     #[cfg(target_os = "linux")]

@@ -44,7 +44,7 @@ use crate::output::{Messages, StdoutWriter, human};
 use crate::quantity::parse_duration;
 use crate::signal::Signals;
 use fastvm_api::Client;
-use fastvm_api::exec::{Ended, Event};
+use fastvm_api::exec::{Event, ExitStatus};
 use fastvm_api::types::exec::ExecRequest;
 
 #[derive(Debug, Args)]
@@ -345,7 +345,7 @@ pub(crate) async fn follow(
     errand: &Errand<'_>,
     output: &mut impl Output,
     writer: &StdoutWriter,
-) -> Result<Ended, Lost> {
+) -> Result<ExitStatus, Lost> {
     let Errand { client, vm, .. } = *errand;
     let entry = errand
         .running_commands
@@ -357,7 +357,7 @@ pub(crate) async fn follow(
     entry.running.note_answer();
     let mut is_first = true;
     loop {
-        match stream.next().await.map_err(Lost::Request)? {
+        match stream.next_event().await.map_err(Lost::Request)? {
             Event::Stdout(bytes) => {
                 if is_first {
                     errand.note_start();
@@ -374,7 +374,7 @@ pub(crate) async fn follow(
                 return Ok(ended);
             }
         }
-        let is_all = !stream.has_more();
+        let is_all = !stream.has_buffered_event();
         if is_all {
             output.flush().map_err(Lost::Output)?;
         }
@@ -387,7 +387,7 @@ pub(crate) async fn follow(
 /// Prints what prints at the end, and turns the command's end into ours.
 pub(crate) fn finish(
     sink: &mut Sink<'_>,
-    ended: Ended,
+    ended: ExitStatus,
     limit: Option<Duration>,
 ) -> Result<Exit, Error> {
     let messages = sink.messages();
@@ -396,7 +396,7 @@ pub(crate) fn finish(
 }
 
 /// The exit code of a command's end, and a warning about what was cut; `prefix` says whose it was.
-fn judge(messages: &Messages, ended: Ended, limit: Option<Duration>, prefix: &str) -> Exit {
+fn judge(messages: &Messages, ended: ExitStatus, limit: Option<Duration>, prefix: &str) -> Exit {
     if ended.truncated {
         messages.warn(&format!(
             "{prefix}the server dropped output over its limit of 4 MiB"

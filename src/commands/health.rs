@@ -48,7 +48,7 @@ async fn check_key(context: &Context, client: &Client) -> Result<(), Error> {
     match error.status().map(|status| status.as_u16()) {
         Some(401 | 403) => Err(error.into()),
         _ => {
-            let why = error.in_words();
+            let why = error.to_string();
             context
                 .ui
                 .warn(&format!("the key could not be checked: {why}"));

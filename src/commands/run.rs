@@ -360,8 +360,8 @@ impl Attempt<'_> {
 
 /// A launch without an answer may have made a VM all the same: finds it by its mark and deletes it.
 async fn unlaunched(client: &Client, error: api::Error, mark: &str) -> Error {
-    let unknown = error.leaves_the_outcome_unknown();
-    let is_lost = error.loses_the_answer();
+    let unknown = error.is_outcome_unknown();
+    let is_lost = error.is_answer_lost();
     let mut error = Error::from(error);
     if !unknown {
         return error;
@@ -409,7 +409,7 @@ async fn follow(
     leftovers: &GuestLeftovers,
     sink: &mut Sink<'_>,
     writer: &StdoutWriter,
-) -> Result<api::exec::Ended, Error> {
+) -> Result<api::exec::ExitStatus, Error> {
     let explain = |error: Error| {
         error
             .within(format!("VM {}", launch_vms::label(vm)))

@@ -118,7 +118,8 @@ fn without_scheme(text: &str) -> Refusal {
     }
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// Returns whether the host of a URL is this machine.
+pub(crate) fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let address = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost"

@@ -7,7 +7,7 @@ use super::{Error, Kind};
 
 impl From<ApiError> for Error {
     fn from(error: ApiError) -> Self {
-        let made = Self::new(kind_of(&error), error.in_words()).retryable(error.may_pass());
+        let made = Self::new(kind_of(&error), error.to_string()).retryable(error.may_pass());
         match error {
             ApiError::Redirect { .. } | ApiError::Unexpected { .. } => {
                 made.hint("check the base URL: fastvm context show")
@@ -37,11 +37,12 @@ fn kind_of(error: &ApiError) -> Kind {
         ApiError::Storage { .. } => Kind::Transfer,
         ApiError::NotTheApi { .. } => Kind::NotFound,
         ApiError::DryRun => Kind::DryRun,
-        ApiError::StreamLost => Kind::StreamLost,
-        ApiError::BadId(_) => Kind::Usage,
-        ApiError::SetUp(_) => Kind::LocalIo,
+        ApiError::StreamLost { .. } => Kind::StreamLost,
+        ApiError::InvalidId(_) => Kind::Usage,
+        ApiError::SetUp { .. } => Kind::LocalIo,
         ApiError::Status { .. } if error.is_over_quota() => Kind::Quota,
         ApiError::Status { status, .. } => kind_of_status(*status),
+        _ => Kind::Server,
     }
 }
 
@@ -73,13 +74,8 @@ mod tests {
     use super::*;
 
     fn status(code: u16, said: &str) -> Error {
-        Error::from(ApiError::Status {
-            status: StatusCode::from_u16(code).unwrap(),
-            message: said.to_owned(),
-            request_id: None,
-            retryable: false,
-            key_source: "k".to_owned(),
-        })
+        let status = StatusCode::from_u16(code).unwrap();
+        Error::from(ApiError::refused(status, said))
     }
 
     #[test]

@@ -12,12 +12,12 @@ impl ApiKey {
         Self(key.into())
     }
 
-    /// The key itself, for the one header that carries it.
+    /// Returns the key itself, for the one header that carries it.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// The last four characters, to tell keys apart, or nothing of a short key.
+    /// Returns the last four characters, to tell keys apart: of a short key only `…`.
     pub fn hint(&self) -> String {
         let characters: Vec<char> = self.0.chars().collect();
         match characters.len() {
@@ -29,6 +29,12 @@ impl ApiKey {
             ),
             _ => "…".to_owned(),
         }
+    }
+}
+
+impl<T: Into<String>> From<T> for ApiKey {
+    fn from(key: T) -> Self {
+        Self::new(key)
     }
 }
 
@@ -48,7 +54,7 @@ impl SignedUrl {
         Self(url.into())
     }
 
-    /// The URL itself, for the request that uses it.
+    /// Returns the URL itself, for the request that uses it.
     pub fn expose(&self) -> &str {
         &self.0
     }

@@ -235,7 +235,7 @@ async fn upload(
 ) -> Result<String, Error> {
     let shown = folder.display().to_string();
     let spinner = context.ui.spinner(&format!("sending {shown}"));
-    let object = client.presign_build_context().await?;
+    let object = client.presign_build_context().await?.value;
     let most = object
         .max_upload_bytes
         .and_then(|most| u64::try_from(most).ok())

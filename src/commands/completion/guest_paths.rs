@@ -8,7 +8,6 @@ use super::names;
 use crate::commands::shared::resolve_name;
 use crate::error::Error;
 use fastvm_api::Client;
-use fastvm_api::exec::Event;
 use fastvm_api::types::exec::ExecRequest;
 use fastvm_transfer::{Endpoint, System, parse};
 
@@ -73,13 +72,6 @@ async fn list(
         timeout_sec: Some(1),
         ..ExecRequest::default()
     };
-    let mut stream = client.exec(&vm.id, &request).await?;
-    let mut found = Vec::new();
-    loop {
-        match stream.next().await? {
-            Event::Stdout(bytes) => found.extend_from_slice(&bytes),
-            Event::Stderr(_) => {}
-            Event::Exit(_) => return Ok(found),
-        }
-    }
+    let stream = client.exec(&vm.id, &request).await?;
+    Ok(stream.output().await?.stdout)
 }

@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::http::Uri;
 
 use super::check::{Check, State};
 use super::room::room;
-use crate::config::{Api, DEFAULT_CONTEXT, Remote};
+use crate::config::{Api, DEFAULT_CONTEXT, Remote, is_loopback};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::output::control::visible;
@@ -101,7 +101,7 @@ async fn reach(context: &Context, remote: &Remote, checks: &mut Vec<Check>) -> O
 
 /// The proxy that requests to a URL go through, without its password: found as the HTTP client finds it.
 fn proxy_for(url: &Url) -> Option<String> {
-    if api::client::is_loopback(url) {
+    if is_loopback(url) {
         return None;
     }
     let uri: Uri = url.as_str().parse().ok()?;

@@ -13,7 +13,7 @@ use crate::error::{Error, Kind};
 use crate::exit::Exit;
 use crate::output::control::visible;
 use crate::output::{Format, Ui};
-use fastvm_api::exec::Ended;
+use fastvm_api::exec::ExitStatus;
 
 /// Colours of names, as codes of a terminal: not red, which is for failures, and not the ones that are hard to read.
 const COLORS: &[u8] = &[36, 33, 32, 35, 34, 96, 93, 92, 95, 94];
@@ -175,7 +175,7 @@ fn with_line_end(bytes: &[u8]) -> Vec<u8> {
 
 impl VmOutput<'_, '_> {
     /// Says how the command ended.
-    pub(super) fn end(&mut self, ended: Ended, exit: Exit) -> Result<(), Error> {
+    pub(super) fn end(&mut self, ended: ExitStatus, exit: Exit) -> Result<(), Error> {
         self.unfinished_lines()?;
         let (stdout, stderr) = (self.stdout.collected(), self.stderr.collected());
         let mut printer = self.printer.borrow_mut();

@@ -8,7 +8,6 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::signal::Signal;
-use fastvm_api::exec::Event;
 use fastvm_api::types::exec::ExecRequest;
 use fastvm_api::{self as api, Client};
 
@@ -159,15 +158,11 @@ impl Running {
             timeout_sec: Some(10),
             ..ExecRequest::default()
         };
-        let mut stream = self.client.exec(&self.vm, &request).await?;
-        loop {
-            if let Event::Exit(ended) = stream.next().await? {
-                return Ok(match ended.code {
-                    0 => SignalResult::Signalled,
-                    NOT_THERE => SignalResult::NotThere,
-                    _ => SignalResult::Unknown,
-                });
-            }
-        }
+        let stream = self.client.exec(&self.vm, &request).await?;
+        Ok(match stream.output().await?.status.code {
+            0 => SignalResult::Signalled,
+            NOT_THERE => SignalResult::NotThere,
+            _ => SignalResult::Unknown,
+        })
     }
 }

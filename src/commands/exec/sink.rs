@@ -8,7 +8,7 @@ use super::Output;
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::output::{Format, Messages, StdoutWriter, Ui};
-use fastvm_api::exec::Ended;
+use fastvm_api::exec::ExitStatus;
 use fastvm_api::types::base64;
 
 /// Takes the output of one command.
@@ -113,7 +113,7 @@ impl<'a> Sink<'a> {
     }
 
     /// Prints what the shape prints at the end.
-    pub(crate) fn end(&mut self, ended: Ended) -> Result<(), Error> {
+    pub(crate) fn end(&mut self, ended: ExitStatus) -> Result<(), Error> {
         match std::mem::replace(&mut self.shape, Shape::Events) {
             Shape::Raw => Ok(()),
             Shape::Events => Ok(self.ui.bytes(&exit_event(None, ended)?)?),
@@ -175,7 +175,7 @@ pub(super) fn output_event(
 }
 
 /// The last event of a command as a line of JSON.
-pub(super) fn exit_event(whose: Option<Whose<'_>>, ended: Ended) -> Result<Vec<u8>, Error> {
+pub(super) fn exit_event(whose: Option<Whose<'_>>, ended: ExitStatus) -> Result<Vec<u8>, Error> {
     line(&ExitEvent {
         whose,
         t: "x",
@@ -204,7 +204,7 @@ pub(super) fn whole(
     whose: Option<Whose<'_>>,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
-    ended: Ended,
+    ended: ExitStatus,
 ) -> Whole<'_> {
     let (stdout, stderr, encoding) = match (String::from_utf8(stdout), String::from_utf8(stderr)) {
         (Ok(stdout), Ok(stderr)) => (stdout, stderr, None),

@@ -24,7 +24,7 @@ pub(crate) async fn upload(
     input: Large,
     leftovers: &GuestLeftovers,
 ) -> Result<SignedUrl, Error> {
-    let object = client.presign(vm, "/tmp/fastvm-stdin").await?;
+    let object = client.presign(vm, "/tmp/fastvm-stdin").await?.value;
     // one that names no limit has none
     let most = object
         .max_upload_bytes
@@ -63,7 +63,7 @@ pub(super) async fn deliver(
     let path = format!("{}/input", folder.path());
     let (its, vm_id, url) = (client.clone(), vm.to_owned(), url.clone());
     let answer = folder
-        .unbroken(async move { Ok(its.fetch(&vm_id, &url, &path, PULL_SECONDS).await?) })
+        .unbroken(async move { Ok(its.fetch(&vm_id, &url, &path, PULL_SECONDS).await?.value) })
         .await?;
     if answer.exit_code.unwrap_or(0) == 0 && !answer.timed_out {
         return Ok(folder);
@@ -82,20 +82,13 @@ pub(super) async fn best_effort(client: &Client, vm: &str, command: &[&str]) -> 
         timeout_sec: Some(30),
         ..ExecRequest::default()
     };
-    let mut stream = client.exec(vm, &request).await?;
-    let mut said = Vec::new();
-    loop {
-        match stream.next().await? {
-            api::exec::Event::Stdout(_) => {}
-            api::exec::Event::Stderr(bytes) => said.extend_from_slice(&bytes),
-            api::exec::Event::Exit(ended) if ended.code == 0 => return Ok(()),
-            api::exec::Event::Exit(_) => {
-                let reason = String::from_utf8_lossy(&said);
-                let message = format!("the VM cannot take the standard input: {}", reason.trim());
-                return Err(Error::new(Kind::Transfer, message));
-            }
-        }
+    let output = client.exec(vm, &request).await?.output().await?;
+    if output.status.code == 0 {
+        return Ok(());
     }
+    let reason = String::from_utf8_lossy(&output.stderr);
+    let message = format!("the VM cannot take the standard input: {}", reason.trim());
+    Err(Error::new(Kind::Transfer, message))
 }
 
 const TOO_LARGE: &str = "more than the server takes";

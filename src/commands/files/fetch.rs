@@ -58,7 +58,7 @@ pub(super) async fn run(context: &mut Context, args: FetchArgs) -> Result<Exit, 
         .spinner(&format!("fetching {}", visible(&args.path)));
     let seconds = i64::try_from(args.timeout.as_secs()).unwrap_or(i64::MAX);
     let answer = client
-        .fetch_as_sent(&vm.id, &url, &args.path, seconds)
+        .fetch(&vm.id, &url, &args.path, seconds)
         .await
         .map_err(|error| vm.explain(error))?;
     drop(spinner);

@@ -38,7 +38,7 @@ pub(super) async fn run(context: &mut Context, args: PresignArgs) -> Result<Exit
     let client = context.client().await?;
     let vm = resolve_name::vm(&client, &args.vm).await?;
     let answer = client
-        .presign_as_sent(&vm.id, &args.path)
+        .presign(&vm.id, &args.path)
         .await
         .map_err(|error| vm.explain(error))?;
     if !context.ui.shows_tables() {

@@ -9,7 +9,7 @@ use super::rule;
 use crate::commands::shared::resolve_name::{self, Named};
 use crate::context::Context;
 use crate::error::{Error, Kind};
-use fastvm_api::serde_message;
+use fastvm_api::error::describe_json_error;
 use fastvm_api::types::Record;
 use fastvm_api::types::firewall::{FirewallPolicyPatch, FirewallRule, OPEN};
 use fastvm_api::types::vm::Vm;
@@ -95,7 +95,7 @@ fn unreadable(vm: &Named, error: &serde_json::Error) -> Error {
     let message = format!(
         "cannot read the present rules of VM {}: {}",
         vm.label(),
-        serde_message(&error.to_string())
+        describe_json_error(&error.to_string())
     );
     Error::new(Kind::Server, message)
         .target(&vm.id)

@@ -80,6 +80,7 @@ impl Lease {
             Err(error) => {
                 messages.warn(&format!(
                     "VM {id} is deleted in {length} unless you remove its timer: {error}",
+                    error = said(&error),
                     id = visible(&vm.id),
                     length = human::duration(self.0)
                 ));
@@ -93,7 +94,8 @@ impl Lease {
 fn unrenewed(vm: &Vm, length: Duration, error: &api::Error) -> String {
     let (id, length) = (visible(&vm.id), human::duration(length));
     format!(
-        "the timer of VM {id} could not be renewed, and deletes it {length} after it was set: {error}"
+        "the timer of VM {id} could not be renewed, and deletes it {length} after it was set: {}",
+        said(error)
     )
 }
 
@@ -117,7 +119,7 @@ const REFUSALS: [&str; 9] = [
 
 /// Returns whether the answer to a launch may mean that the API takes no timer. Nothing was launched then.
 pub(super) fn may_be_refused(error: &api::Error) -> bool {
-    let said = error.to_string().to_lowercase();
+    let said = said(error).to_lowercase();
     match error.status() {
         Some(StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY) => {
             REFUSALS.iter().any(|word| said.contains(word))
@@ -129,7 +131,13 @@ pub(super) fn may_be_refused(error: &api::Error) -> bool {
 
 /// What is said of a launch that the API took only without the timer.
 pub(super) fn refused(error: &api::Error) -> String {
-    without(&format!("the API refused the timer: {error}"))
+    without(&format!("the API refused the timer: {}", said(error)))
+}
+
+/// The server's own words, or what failed instead.
+fn said(error: &api::Error) -> String {
+    let said = error.server_message();
+    said.map_or_else(|| error.to_string(), str::to_owned)
 }
 
 /// Returns whether a later try would fail too: the VM has no timer or is gone, or the API has no such call.

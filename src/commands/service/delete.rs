@@ -5,8 +5,6 @@ use crate::commands::{shared::delete_many, shared::resolve_name};
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
-use fastvm_api as api;
-use fastvm_api::types::{Deleted, Record};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -52,19 +50,7 @@ pub(super) async fn run(context: &mut Context, args: DeleteArgs) -> Result<Exit,
         found,
         args.ignore_not_found,
         async |_| None,
-        async |name| {
-            client.delete_service(&vm.id, &name).await?;
-            deleted(name)
-        },
+        async |name| client.delete_service(&vm.id, &name).await,
     )
     .await
-}
-
-/// The answer has no body: this is what those of other things say.
-fn deleted(name: String) -> Result<Record<Deleted>, api::Error> {
-    let deleted = Deleted {
-        id: name,
-        deleted: Some(true),
-    };
-    Record::of(deleted).map_err(|error| api::Error::SetUp(error.to_string()))
 }

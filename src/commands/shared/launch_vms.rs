@@ -270,7 +270,7 @@ pub(crate) fn still_there(error: Error, vm: &Vm) -> Error {
 }
 
 fn lost_reply(error: api::Error) -> Error {
-    let lost = error.loses_the_answer();
+    let lost = error.is_answer_lost();
     let error = Error::from(error);
     if !lost {
         return error;

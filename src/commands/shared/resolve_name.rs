@@ -112,9 +112,9 @@ impl Named {
     /// Says on which thing a request failed.
     pub(crate) fn explain(&self, error: api::Error) -> Error {
         let not_found = error.is_not_found();
-        if self.noun == "VM" && error.says_paused() {
+        if self.noun == "VM" && error.is_vm_paused() {
             let status = error.status().map_or(409, |status| status.as_u16());
-            let said = error.in_words();
+            let said = error.to_string();
             // Why, where the server says so.
             let why = said
                 .split_once("not running: ")

@@ -163,7 +163,7 @@ impl TemporarySnapshot {
 
 /// A request without an answer may have made a snapshot all the same: finds it by its name and deletes it.
 async fn uncreated(client: &Client, vm: &Named, error: api::Error, name: &str) -> Error {
-    let is_unknown = error.leaves_the_outcome_unknown();
+    let is_unknown = error.is_outcome_unknown();
     let error = vm.explain(error);
     if !is_unknown {
         return error;

@@ -7,12 +7,12 @@ use crate::error::{Error, Kind};
 use crate::output::control::visible;
 use crate::output::human;
 use crate::signal::Signals;
-use fastvm_api::wait::Late;
+use fastvm_api::wait::WaitTimeout;
 
 /// The limit of a wait passed. `state` is the status in the last answer; `what` is how messages call the thing.
 pub(crate) fn late<T>(
     what: &str,
-    late: &Late<T>,
+    late: &WaitTimeout<T>,
     limit: Duration,
     state: impl Fn(&T) -> &str,
 ) -> Error {
@@ -25,7 +25,7 @@ pub(crate) fn late<T>(
         None => format!("the status of {what} is still unknown after {limit}"),
     };
     if let Some(error) = &late.unanswered {
-        message.push_str(&format!(": {}", error.in_words()));
+        message.push_str(&format!(": {}", error.to_string()));
     }
     Error::new(Kind::WaitTimeout, message).retryable(true)
 }

@@ -51,7 +51,7 @@ pub(crate) async fn run(context: &mut Context, args: CreateArgs) -> Result<Exit,
     };
     let creating = async {
         let created = client.create_snapshot(&request).await;
-        created.map_err(|error| match error.leaves_the_outcome_unknown() {
+        created.map_err(|error| match error.is_outcome_unknown() {
             true => vm.explain(error).hint(MAY_EXIST),
             false => vm.explain(error),
         })
@@ -92,7 +92,7 @@ pub(crate) async fn ready(
             visible(id)
         )
     };
-    let waiting = async { Ok(client.wait_until_ready(id, wait).await?) };
+    let waiting = async { Ok(client.wait_for_snapshot(id, wait).await?) };
     let waited = wait::supervise(waiting, || {
         format!("the snapshot is still being made; {}", look())
     });

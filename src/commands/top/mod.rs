@@ -279,7 +279,7 @@ async fn read(client: &Client, id: &str) -> Result<String, api::Error> {
     let mut stream = client.exec(id, &request).await?;
     let mut text = Vec::new();
     loop {
-        match stream.next().await? {
+        match stream.next_event().await? {
             Event::Stdout(bytes) if text.len() < LARGEST_ANSWER => text.extend(bytes),
             Event::Stdout(_) | Event::Stderr(_) => {}
             Event::Exit(_) => return Ok(String::from_utf8_lossy(&text).into_owned()),

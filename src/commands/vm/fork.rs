@@ -223,7 +223,7 @@ impl Copies<'_> {
     }
 
     async fn failed(&self, request: &LaunchRequest, error: api::Error) -> Error {
-        if error.leaves_the_outcome_unknown() {
+        if error.is_outcome_unknown() {
             self.set_lost();
         }
         let error = quota_hint::explain(self.client, request, error.into()).await;

@@ -10,7 +10,7 @@ use crate::commands::vm::{VMS, outcome};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
-use fastvm_api::serde_message;
+use fastvm_api::error::describe_json_error;
 use fastvm_api::types::vm::{Ttl, UpdateVmRequest, Vm};
 use fastvm_api::types::{Metadata, Record};
 
@@ -113,7 +113,7 @@ fn present_labels(vm: &Record<Vm>) -> Result<Metadata, Error> {
         let message = format!(
             "cannot read the present labels of VM {}: {}",
             vm.label(),
-            serde_message(&error.to_string())
+            describe_json_error(&error.to_string())
         );
         Error::new(Kind::Server, message)
             .target(&vm.id)

@@ -19,7 +19,7 @@ use crate::quantity::parse_duration;
 use fastvm_api::types::exec::ExecRequest;
 use fastvm_api::types::vm::{Vm, status};
 use fastvm_api::types::{Deleted, Record};
-use fastvm_api::wait::{Late, Pace, Wait, Waited};
+use fastvm_api::wait::{PollTimer, Wait, WaitTimeout, Waited};
 use fastvm_api::{self as api, Client};
 
 #[derive(Debug, clap::Args)]
@@ -123,12 +123,12 @@ async fn find(
     targets: &TargetOptions,
     wait: Wait,
 ) -> Result<Vec<Result<Named, Missing>>, Error> {
-    let mut pace = Pace::new(wait);
+    let mut timer = PollTimer::new(wait);
     loop {
         match targets.find(client).await {
             Err(error) if error.is_retryable() => {
-                client.tell_of_outage(&error);
-                if !pace.rest().await {
+                client.warn_of_outage(&error);
+                if !timer.sleep().await {
                     return Err(unfound(&error, wait));
                 }
             }
@@ -157,10 +157,10 @@ fn look_at_all() -> String {
 }
 
 async fn reach(client: &Client, vm: &Named, goal: Goal, wait: Wait) -> Result<SignalResult, Error> {
-    let pace = Pace::new(wait);
+    let timer = PollTimer::new(wait);
     let status = match goal {
         Goal::Deleted => {
-            return until_gone(client, vm, wait, pace)
+            return until_gone(client, vm, wait, timer)
                 .await
                 .map(SignalResult::Gone);
         }
@@ -180,7 +180,7 @@ async fn reach(client: &Client, vm: &Named, goal: Goal, wait: Wait) -> Result<Si
         }
     };
     if goal == Goal::Exec {
-        until_it_runs_commands(client, vm, wait, pace).await?;
+        until_it_runs_commands(client, vm, wait, timer).await?;
     }
     Ok(SignalResult::Vm(Box::new(record)))
 }
@@ -189,11 +189,11 @@ async fn until_gone(
     client: &Client,
     vm: &Named,
     wait: Wait,
-    mut pace: Pace,
+    mut timer: PollTimer,
 ) -> Result<Record<Deleted>, Error> {
     let mut last = None;
     loop {
-        let unanswered = match client.answer(&pace, client.get_vm(&vm.id)).await {
+        let unanswered = match client.poll_once(&timer, client.get_vm(&vm.id)).await {
             Ok(Ok(record)) if record.value.deleted_at.is_some() => break,
             Err(error) if error.is_not_found() => break,
             Ok(Ok(record)) => {
@@ -203,8 +203,11 @@ async fn until_gone(
             Ok(Err(error)) => Some(error),
             Err(error) => return Err(vm.explain(error)),
         };
-        if !pace.rest().await {
-            let (what, late) = (format!("VM {}", vm.label()), Late { last, unanswered });
+        if !timer.sleep().await {
+            let (what, late) = (
+                format!("VM {}", vm.label()),
+                WaitTimeout { last, unanswered },
+            );
             return Err(wait::late(&what, &late, wait.limit, state).target(&vm.id));
         }
     }
@@ -223,7 +226,7 @@ async fn until_it_runs_commands(
     client: &Client,
     vm: &Named,
     wait: Wait,
-    mut pace: Pace,
+    mut timer: PollTimer,
 ) -> Result<(), Error> {
     let command = ExecRequest {
         command: vec!["true".to_owned()],
@@ -231,27 +234,26 @@ async fn until_it_runs_commands(
         ..ExecRequest::default()
     };
     loop {
-        let limit = ONE_TRY.min(pace.left()).max(Duration::from_secs(1));
+        let limit = ONE_TRY.min(timer.remaining()).max(Duration::from_secs(1));
         let reason = match tokio::time::timeout(limit, runs(client, vm, &command)).await {
             Ok(Ok(0)) => return Ok(()),
             Ok(Ok(code)) => format!("`true` ended with {code}"),
             Ok(Err(error)) if is_final(&error) => return Err(vm.explain(error)),
-            Ok(Err(error)) => error.to_string(),
+            Ok(Err(error)) => {
+                let said = error.server_message();
+                said.map_or_else(|| error.to_string(), str::to_owned)
+            }
             Err(_) => "no answer".to_owned(),
         };
-        if !pace.rest().await {
+        if !timer.sleep().await {
             return Err(late(vm, &format!("not taking commands ({reason})"), wait));
         }
     }
 }
 
 async fn runs(client: &Client, vm: &Named, command: &ExecRequest) -> Result<i32, api::Error> {
-    let mut stream = client.exec(&vm.id, command).await?;
-    loop {
-        if let api::exec::Event::Exit(ended) = stream.next().await? {
-            return Ok(ended.code);
-        }
-    }
+    let stream = client.exec(&vm.id, command).await?;
+    Ok(stream.output().await?.status.code)
 }
 
 /// Returns whether waiting cannot help: the VM is gone, or the key is refused.

@@ -43,7 +43,7 @@ pub(super) async fn watch(
             }
             Err(error) if error.may_pass() => {
                 if !std::mem::replace(&mut is_away, true) {
-                    let why = error.in_words();
+                    let why = error.to_string();
                     context.ui.warn(&format!("{why}; still watching"));
                 }
             }

@@ -11,12 +11,12 @@ pub(crate) const NO_TLS: &str = "the server does not speak TLS";
 /// What the verifier calls a certificate that may sign others, where one of a server is due.
 const CA_AS_SERVER: &str = "CaUsedAsEndEntity";
 
-/// The TLS failure inside a failed request, in words.
-pub(crate) fn failure_in(error: &(dyn Error + 'static)) -> Option<String> {
+/// The TLS failure inside a failed request, in words. `names_variable` says whether `SSL_CERT_FILE` would help.
+pub(crate) fn failure_in(error: &(dyn Error + 'static), names_variable: bool) -> Option<String> {
     let mut cause = Some(error);
     while let Some(error) = cause {
         if let Some(failure) = error.downcast_ref::<rustls::Error>() {
-            return Some(words(failure));
+            return Some(words(failure, names_variable));
         }
         // An I/O error hides what it wraps from the chain of sources.
         let wrapped = error
@@ -30,7 +30,7 @@ pub(crate) fn failure_in(error: &(dyn Error + 'static)) -> Option<String> {
     None
 }
 
-fn words(error: &rustls::Error) -> String {
+fn words(error: &rustls::Error, names_variable: bool) -> String {
     let problem = match error {
         rustls::Error::InvalidCertificate(problem) => problem,
         // what another protocol begins with
@@ -47,14 +47,24 @@ fn words(error: &rustls::Error) -> String {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             "its certificate is for another name"
         }
-        CertificateError::UnknownIssuer => {
+        CertificateError::UnknownIssuer if names_variable => {
             "its certificate is signed by nobody that this machine trusts (see SSL_CERT_FILE)"
+        }
+        CertificateError::UnknownIssuer => {
+            "its certificate is signed by nobody that this machine trusts"
         }
         CertificateError::Revoked => "its certificate is revoked",
         CertificateError::BadEncoding => "its certificate cannot be read",
         CertificateError::BadSignature => "its certificate has a bad signature",
         CertificateError::Other(reason) if reason.to_string() == CA_AS_SERVER => {
-            "its certificate is that of a CA, as a self-signed one is; use one that a CA signed, and name the CA in SSL_CERT_FILE"
+            match names_variable {
+                true => {
+                    "its certificate is that of a CA, as a self-signed one is; use one that a CA signed, and name the CA in SSL_CERT_FILE"
+                }
+                false => {
+                    "its certificate is that of a CA, as a self-signed one is; use one that a CA signed"
+                }
+            }
         }
         other => return format!("its certificate is not accepted ({other})"),
     }
@@ -94,10 +104,16 @@ mod tests {
         ] {
             // as it comes: inside an I/O error
             let failure = rustls::Error::InvalidCertificate(problem);
-            let said = failure_in(&io::Error::other(failure)).unwrap();
+            let failure = io::Error::other(failure);
+            let said = failure_in(&failure, true).unwrap();
             assert!(said.starts_with("its certificate "), "{said}");
             assert!(said.contains(expected), "{said}");
+            let said = failure_in(&failure, false).unwrap();
+            assert!(
+                said.contains(expected) && !said.contains("SSL_CERT"),
+                "{said}"
+            );
         }
-        assert_eq!(failure_in(&io::Error::other("reset")), None);
+        assert_eq!(failure_in(&io::Error::other("reset"), true), None);
     }
 }

@@ -13,9 +13,9 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role};
 
 use super::error::{Error, text_of};
 use super::request::Request;
-use super::send::{read, transport_error};
+use super::send::read;
 use super::tls::Protocols;
-use super::{Client, builder, is_loopback, server_of};
+use super::{Client, server_of};
 use crate::types::console::{ConsoleToken, Resize};
 
 /// How long a server may take to open the socket.
@@ -25,11 +25,11 @@ const SHOWN: usize = 2000;
 
 type Socket = WebSocketStream<Upgraded>;
 
-/// What is typed.
+/// The side of a console that is typed on.
 #[derive(Debug)]
 pub struct Keys(SplitSink<Socket, Message>);
 
-/// What is shown.
+/// The side of a console that is shown.
 #[derive(Debug)]
 pub struct Screen {
     socket: SplitStream<Socket>,
@@ -39,16 +39,18 @@ pub struct Screen {
 }
 
 impl Client {
-    /// Opens a console of a VM.
+    /// Opens a console of a VM: a shell on a terminal of its own.
+    ///
+    /// # Errors
+    /// The VM is not there or does not run, or the socket cannot be opened.
     pub async fn console(&self, vm: &str) -> Result<(Keys, Screen), Error> {
         let request = Request::post(["v1", "vms", vm, "console-token"]).once();
         let token = self.object::<ConsoleToken>(request).await?.value;
         let url = self.console_url(&token)?;
         let socket = tokio::time::timeout(OPEN_LIMIT, self.open(url.clone()));
-        let socket = socket.await.map_err(|_| Error::TimedOut {
-            server: server_of(&url),
-            limit: format!("{} s", OPEN_LIMIT.as_secs()),
-        })??;
+        let socket = socket
+            .await
+            .map_err(|_| Error::timed_out(server_of(&url), OPEN_LIMIT))??;
         let (keys, screen) = socket.split();
         let server = server_of(&url);
         Ok((
@@ -91,17 +93,16 @@ impl Client {
 
     /// Shakes hands. The token in the URL is the only credential: no key goes along, nor any header of the user's.
     async fn open(&self, url: Url) -> Result<Socket, Error> {
-        let http = builder(OPEN_LIMIT, Protocols::Http1)?.http1_only();
-        let http = match is_loopback(&url) {
-            true => http.no_proxy(),
-            false => http,
-        };
-        let http = http
-            .build()
-            .map_err(|error| Error::SetUp(error.without_url().to_string()))?;
+        let transport = &self.0.transport;
+        let http = transport.build(
+            &url,
+            OPEN_LIMIT,
+            Protocols::Http1,
+            reqwest::ClientBuilder::http1_only,
+        )?;
         let key = generate_key();
         let accept = derive_accept_key(key.as_bytes());
-        let failed = |error: &reqwest::Error| transport_error(server_of(&url), OPEN_LIMIT, error);
+        let failed = |error| transport.failure(server_of(&url), OPEN_LIMIT, error);
         let response = http
             .get(url.clone())
             .header(CONNECTION, "Upgrade")
@@ -110,7 +111,7 @@ impl Client {
             .header("sec-websocket-key", key)
             .send()
             .await
-            .map_err(|error| failed(&error))?;
+            .map_err(failed)?;
         let status = response.status();
         if status != StatusCode::SWITCHING_PROTOCOLS {
             let body = read(response, SHOWN).await.unwrap_or_default();
@@ -119,50 +120,59 @@ impl Client {
                 message: self.without_key(text_of(status, &body)),
                 request_id: None,
                 retryable: false,
-                key_source: "the console's own token".to_owned(),
+                key_source: Some("the console's own token".to_owned()),
             });
         }
         let accepted = response.headers().get("sec-websocket-accept");
         if accepted.is_none_or(|value| value.as_bytes() != accept.as_bytes()) {
             return Err(self.unexpected("the console", &"a wrong Sec-WebSocket-Accept"));
         }
-        let upgraded = response.upgrade().await.map_err(|error| failed(&error))?;
+        let upgraded = response.upgrade().await.map_err(failed)?;
         Ok(WebSocketStream::from_raw_socket(upgraded, Role::Client, None).await)
     }
 }
 
 impl Keys {
     /// Types text.
+    ///
+    /// # Errors
+    /// [`Error::StreamLost`] if the connection broke. Not cancel-safe: part of the text may be sent.
     pub async fn text(&mut self, text: String) -> Result<(), Error> {
         self.send(Message::text(text)).await
     }
 
-    /// Tells the terminal's size.
+    /// Tells the terminal's size, in characters.
+    ///
+    /// # Errors
+    /// As [`Keys::text`].
     pub async fn size(&mut self, cols: u16, rows: u16) -> Result<(), Error> {
         let text = serde_json::to_string(&Resize { cols, rows })
-            .map_err(|error| Error::SetUp(error.to_string()))?;
+            .map_err(|error| Error::set_up(error.to_string()).caused_by(error))?;
         self.send(Message::text(text)).await
     }
 
-    /// Says goodbye; a server that is gone does not mind.
+    /// Closes the console. That the server is gone already is no failure.
     pub async fn close(&mut self) {
         // What is left to say is said by closing the connection.
         let _ = self.0.close().await;
     }
 
     async fn send(&mut self, message: Message) -> Result<(), Error> {
-        // The screen's side tells why the connection broke.
-        self.0.send(message).await.map_err(|_| Error::StreamLost)
+        let sent = self.0.send(message).await;
+        sent.map_err(|error| Error::lost().caused_by(error))
     }
 }
 
 impl Screen {
-    /// Why the server closed, where it said more than goodbye.
+    /// Returns why the server closed, or `None` if it has not, or gave no reason.
     pub fn reason(&self) -> Option<&str> {
         self.reason.as_deref()
     }
 
-    /// The next bytes to show; none when the server has closed.
+    /// Returns the next bytes to show, or `None` once the server has closed. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`Error::Broken`] if the connection broke.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
             match self.socket.next().await {
@@ -175,10 +185,8 @@ impl Screen {
                 None => return Ok(None),
                 Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
                 Some(Err(error)) => {
-                    return Err(Error::Broken {
-                        server: self.server.clone(),
-                        reason: error.to_string(),
-                    });
+                    let broken = Error::broken(self.server.clone(), error.to_string());
+                    return Err(broken.caused_by(error));
                 }
             }
         }

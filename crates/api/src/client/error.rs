@@ -1,60 +1,127 @@
 //! What can go wrong between this program and the API.
 
+use std::error::Error as StdError;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use reqwest::StatusCode;
 use serde_json::Value;
 
-/// A failed request. No variant holds a URL's query or the key.
+use super::redact;
+pub use super::serde_messages::describe_json_error;
+
+/// The error of the layer below, such as a [`std::io::Error`] further down its own chain of sources.
+pub type Source = Box<dyn StdError + Send + Sync>;
+
+/// A failed request.
+///
+/// Neither the text nor the sources of any variant hold the API key or the query of a URL.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// No connection could be made.
     #[error("cannot connect to {server}: {reason}")]
-    Connect { server: String, reason: String },
+    #[non_exhaustive]
+    Connect {
+        /// Scheme, host and port, and where they came from if the client knows.
+        server: String,
+        /// The innermost cause in words.
+        reason: String,
+        /// The failure of the HTTP client.
+        source: Option<Source>,
+    },
 
     /// The server's certificate or the TLS handshake failed.
     #[error("no secure connection to {server}: {reason}")]
-    Tls { server: String, reason: String },
+    #[non_exhaustive]
+    Tls {
+        /// Scheme, host and port, and where they came from if the client knows.
+        server: String,
+        /// What is wrong, in words.
+        reason: String,
+        /// The failure of the HTTP client.
+        source: Option<Source>,
+    },
 
     /// The connection broke before the answer was whole.
     #[error("the connection to {server} broke: {reason}")]
-    Broken { server: String, reason: String },
+    #[non_exhaustive]
+    Broken {
+        /// Scheme, host and port, and where they came from if the client knows.
+        server: String,
+        /// The innermost cause in words.
+        reason: String,
+        /// The failure of the HTTP client or of the WebSocket.
+        source: Option<Source>,
+    },
 
     /// The time limit of one request passed.
-    #[error("no answer from {server} within {limit}")]
-    TimedOut { server: String, limit: String },
+    #[error("no answer from {server} within {} s", limit.as_secs_f64())]
+    #[non_exhaustive]
+    TimedOut {
+        /// Scheme, host and port, and where they came from if the client knows.
+        server: String,
+        /// The limit.
+        limit: Duration,
+        /// The failure of the HTTP client, if it was its limit.
+        source: Option<Source>,
+    },
 
     /// Nothing moved on a stream for too long.
-    #[error("nothing moved between here and {server} for {limit}")]
-    Stalled { server: String, limit: String },
+    #[error("nothing moved between here and {server} for {} s", limit.as_secs_f64())]
+    #[non_exhaustive]
+    Stalled {
+        /// Scheme, host and port.
+        server: String,
+        /// How long nothing moved.
+        limit: Duration,
+    },
 
-    /// An answer with a status that is not 2xx.
-    #[error("{message}")]
+    /// The API refused: its answer has a status that is not 2xx.
+    #[error("{}", meaning(*status, message, key_source.as_deref()))]
+    #[non_exhaustive]
     Status {
+        /// The status of the answer.
         status: StatusCode,
+        /// What the server said.
         message: String,
+        /// The server's `x-request-id`, to ask its operator with.
         request_id: Option<String>,
+        /// Whether the same request may succeed later.
         retryable: bool,
-        /// Where the key of the request came from.
-        key_source: String,
+        /// Where the key of the request came from, if the client was told.
+        key_source: Option<String>,
     },
 
     /// A storage refused an object.
     #[error("the storage at {server} refused ({status}): {message}")]
+    #[non_exhaustive]
     Storage {
+        /// Scheme, host and port.
         server: String,
+        /// The status of the answer.
         status: StatusCode,
+        /// What the storage said.
         message: String,
     },
 
     /// A redirect that is not followed, as it would carry the key, or repeat a request, elsewhere.
     #[error("{server} redirects to {to}, which is not followed")]
-    Redirect { server: String, to: String },
+    #[non_exhaustive]
+    Redirect {
+        /// Scheme, host and port.
+        server: String,
+        /// Where the redirect leads.
+        to: String,
+    },
 
-    /// A 404 for a path that every FastVM API has.
+    /// A 404 for a path that every FastVM API has: most often the base URL leads elsewhere.
     #[error("{message}")]
+    #[non_exhaustive]
     NotTheApi {
+        /// Which path is missing where.
         message: String,
+        /// The server's `x-request-id`.
         request_id: Option<String>,
         /// What to look at.
         hint: String,
@@ -62,31 +129,117 @@ pub enum Error {
 
     /// A 2xx answer that is not what the contract says.
     #[error("unexpected answer from {server} to {what}: {reason}")]
+    #[non_exhaustive]
     Unexpected {
+        /// Scheme, host and port.
         server: String,
+        /// The request.
         what: String,
+        /// What is wrong with the answer.
         reason: String,
+        /// The failure of the JSON reader, unless it would repeat what the server said.
+        source: Option<Source>,
     },
 
     /// A streaming command ended without its exit event.
     #[error("the connection to the command was lost: its outcome is unknown")]
-    StreamLost,
+    #[non_exhaustive]
+    StreamLost {
+        /// The failure of the connection; `None` if it was closed.
+        source: Option<Source>,
+    },
+
+    /// What was waited for is not ready, see [`Waited::ready`](crate::wait::Waited::ready).
+    #[error("{message}")]
+    #[non_exhaustive]
+    NotReady {
+        /// What is not ready, and its last status.
+        message: String,
+        /// Why the last question got no answer, if it got none.
+        source: Option<Source>,
+    },
 
     /// An id that cannot be put into a path.
     #[error("{0:?} is not an id")]
-    BadId(String),
+    InvalidId(String),
 
     /// A dry run stops before what would change something.
     #[error("a dry run sends nothing that changes anything")]
     DryRun,
 
-    /// The client could not be set up.
-    #[error("cannot set up the HTTP client: {0}")]
-    SetUp(String),
+    /// The client or a request could not be made.
+    #[error("cannot set up the HTTP client: {reason}")]
+    #[non_exhaustive]
+    SetUp {
+        /// What is wrong, in words.
+        reason: String,
+        /// The cause, if another library found it.
+        source: Option<Source>,
+    },
 }
 
 impl Error {
-    /// The HTTP status, where there was one.
+    /// Returns the error of a request that `server` did not answer within `limit`.
+    pub fn timed_out(server: String, limit: Duration) -> Self {
+        Self::TimedOut {
+            server,
+            limit,
+            source: None,
+        }
+    }
+
+    /// Returns the error of a stream from `server` on which nothing moved for `limit`.
+    pub fn stalled(server: String, limit: Duration) -> Self {
+        Self::Stalled { server, limit }
+    }
+
+    /// Returns the error of an answer with this status, as if an API had given it: for tests of what handles errors.
+    pub fn refused(status: StatusCode, message: impl Into<String>) -> Self {
+        Self::Status {
+            status,
+            message: message.into(),
+            request_id: None,
+            retryable: false,
+            key_source: None,
+        }
+    }
+
+    pub(crate) fn set_up(reason: impl Into<String>) -> Self {
+        Self::SetUp {
+            reason: reason.into(),
+            source: None,
+        }
+    }
+
+    pub(crate) fn broken(server: String, reason: String) -> Self {
+        Self::Broken {
+            server,
+            reason,
+            source: None,
+        }
+    }
+
+    pub(crate) fn lost() -> Self {
+        Self::StreamLost { source: None }
+    }
+
+    /// Adds the cause to an error that can have one.
+    pub(crate) fn caused_by(mut self, cause: impl Into<Source>) -> Self {
+        if let Self::Connect { source, .. }
+        | Self::Tls { source, .. }
+        | Self::Broken { source, .. }
+        | Self::TimedOut { source, .. }
+        | Self::Unexpected { source, .. }
+        | Self::StreamLost { source }
+        | Self::NotReady { source, .. }
+        | Self::SetUp { source, .. } = &mut self
+        {
+            *source = Some(cause.into());
+        }
+        self
+    }
+
+    /// Returns the HTTP status with which the API refused, or `None` if it did not.
     pub fn status(&self) -> Option<StatusCode> {
         match self {
             Self::Status { status, .. } => Some(*status),
@@ -94,29 +247,28 @@ impl Error {
         }
     }
 
-    /// Returns whether the request may have been carried out all the same.
-    pub fn leaves_the_outcome_unknown(&self) -> bool {
+    /// Returns what the API said when it refused, without what its status means, or `None` if it did not refuse.
+    pub fn server_message(&self) -> Option<&str> {
         match self {
-            Self::Broken { .. } | Self::TimedOut { .. } | Self::Unexpected { .. } => true,
-            Self::Status { status, .. } => status.is_server_error(),
-            _ => false,
+            Self::Status { message, .. } => Some(message),
+            _ => None,
         }
     }
 
-    /// The message as a command reports it, with what the status means.
-    pub fn in_words(&self) -> String {
+    /// Returns the server's `x-request-id`, or `None` if there was no answer or none in it.
+    pub fn request_id(&self) -> Option<&str> {
         match self {
-            Self::Status {
-                status,
-                message,
-                key_source,
-                ..
-            } => meaning(*status, message, key_source),
-            other => other.to_string(),
+            Self::Status { request_id, .. } | Self::NotTheApi { request_id, .. } => {
+                request_id.as_deref()
+            }
+            _ => None,
         }
     }
 
     /// Returns whether the same request may succeed later: a server that is away or overloaded may come back.
+    ///
+    /// A client has tried again by itself, unless the request must not be repeated. See also
+    /// [`is_outcome_unknown`](Self::is_outcome_unknown).
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Connect { .. }
@@ -128,17 +280,22 @@ impl Error {
         }
     }
 
-    /// Returns whether it is an answer that no FastVM API gives.
-    pub fn is_unexpected(&self) -> bool {
-        matches!(self, Self::Unexpected { .. })
+    /// Returns whether the request may have been carried out all the same.
+    pub fn is_outcome_unknown(&self) -> bool {
+        self.is_answer_lost() || self.status().is_some_and(|status| status.is_server_error())
     }
 
-    /// Returns whether the answer may be lost to what was done all the same.
-    pub fn loses_the_answer(&self) -> bool {
+    /// Returns whether the request may have succeeded, and only its answer is lost or cannot be read.
+    pub fn is_answer_lost(&self) -> bool {
         matches!(
             self,
             Self::Broken { .. } | Self::TimedOut { .. } | Self::Unexpected { .. }
         )
+    }
+
+    /// Returns whether it is an answer that no FastVM API gives.
+    pub fn is_unexpected(&self) -> bool {
+        matches!(self, Self::Unexpected { .. })
     }
 
     /// Returns whether the thing is not there.
@@ -153,17 +310,22 @@ impl Error {
     }
 
     /// Returns whether a VM is paused, which forbids what was asked of it.
-    pub fn says_paused(&self) -> bool {
+    pub fn is_vm_paused(&self) -> bool {
         matches!(self, Self::Status { status, message, .. }
             if *status == StatusCode::CONFLICT && message.contains("paused"))
     }
 }
 
 /// What the status of an answer means, with what the server said.
-fn meaning(status: StatusCode, said: &str, key_source: &str) -> String {
+fn meaning(status: StatusCode, said: &str, key_source: Option<&str>) -> String {
     let code = status.as_u16();
     match code {
-        401 => format!("the API does not accept the key from {key_source} (401): {said}"),
+        401 => match key_source {
+            Some(source) => {
+                format!("the API does not accept the key from {source} (401): {said}")
+            }
+            None => format!("the API does not accept the key (401): {said}"),
+        },
         403 if names_a_quota(said) => said.to_owned(),
         403 => format!("the API forbids this (403): {said}"),
         404 | 409 => said.to_owned(),
@@ -192,7 +354,8 @@ pub(crate) fn text_of(status: StatusCode, body: &[u8]) -> String {
                     .map(str::to_owned)
             })
         });
-    said.unwrap_or_else(|| first_words(status, &String::from_utf8_lossy(body)))
+    let said = said.unwrap_or_else(|| first_words(status, &String::from_utf8_lossy(body)));
+    redact::queries(&said)
 }
 
 /// The first words of a text or HTML page, or the name of the status.
@@ -240,8 +403,8 @@ fn without_tags(html: &str) -> String {
     text
 }
 
-/// The innermost reason of a chain of errors: the one that says what happened.
-pub fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+/// Returns the innermost reason of a chain of errors, the one that says what happened, without the system's number.
+pub fn root_cause(error: &(dyn StdError + 'static)) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;
@@ -269,56 +432,32 @@ mod tests {
     #[test]
     fn an_error_says_whether_to_ask_again_and_whether_something_was_done() {
         let server = || "http://h".to_owned();
-        let status = |code, retryable| Error::Status {
-            status: StatusCode::from_u16(code).unwrap(),
-            message: "m".to_owned(),
-            request_id: None,
-            retryable,
-            key_source: "k".to_owned(),
+        let limit = Duration::from_secs(1);
+        let status = |code, may_pass| {
+            let status = StatusCode::from_u16(code).unwrap();
+            let mut error = Error::refused(status, "m");
+            if let Error::Status { retryable, .. } = &mut error {
+                *retryable = may_pass;
+            }
+            error
         };
-        let (reason, limit) = (server, server);
+        let connect = Error::Connect {
+            server: server(),
+            reason: server(),
+            source: None,
+        };
+        let tls = Error::Tls {
+            server: server(),
+            reason: server(),
+            source: None,
+        };
         for (error, may_pass, unknown) in [
-            (
-                Error::Connect {
-                    server: server(),
-                    reason: reason(),
-                },
-                true,
-                false,
-            ),
-            (
-                Error::Broken {
-                    server: server(),
-                    reason: reason(),
-                },
-                true,
-                true,
-            ),
-            (
-                Error::TimedOut {
-                    server: server(),
-                    limit: limit(),
-                },
-                true,
-                true,
-            ),
-            (
-                Error::Stalled {
-                    server: server(),
-                    limit: limit(),
-                },
-                true,
-                false,
-            ),
-            (
-                Error::Tls {
-                    server: server(),
-                    reason: reason(),
-                },
-                false,
-                false,
-            ),
-            (Error::StreamLost, false, false),
+            (connect, true, false),
+            (Error::broken(server(), server()), true, true),
+            (Error::timed_out(server(), limit), true, true),
+            (Error::stalled(server(), limit), true, false),
+            (tls, false, false),
+            (Error::lost(), false, false),
             (status(503, true), true, true),
             (status(500, false), false, true),
             (status(408, true), true, false),
@@ -329,7 +468,7 @@ mod tests {
             let shown = format!("{error:?}");
             assert_eq!(error.may_pass(), may_pass, "{shown}");
             assert!(!error.is_not_found(), "{shown}");
-            assert_eq!(error.leaves_the_outcome_unknown(), unknown, "{shown}");
+            assert_eq!(error.is_outcome_unknown(), unknown, "{shown}");
         }
         assert!(status(404, false).is_not_found());
     }

@@ -6,7 +6,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use serde::Deserialize as _;
 use serde_json::Value;
 
-use super::exec::{Ended, Event};
+use super::exec::{Event, ExitStatus};
 use crate::types::base64;
 use crate::types::exec::ExecEvent;
 
@@ -96,7 +96,7 @@ fn event(line: &[u8]) -> Result<Option<Event>, Fault> {
     Ok(match &*event.t {
         "o" => Some(Event::Stdout(data()?)),
         "e" => Some(Event::Stderr(data()?)),
-        "x" => Some(Event::Exit(Ended {
+        "x" => Some(Event::Exit(ExitStatus {
             code: event.c.unwrap_or(0),
             timed_out: event.to.unwrap_or(false),
             duration_ms: event.ms,
@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn what_is_odd_beside_a_code_that_is_known_does_not_count() {
         let exit = |code, timed_out, duration_ms| {
-            Event::Exit(Ended {
+            Event::Exit(ExitStatus {
                 code,
                 timed_out,
                 duration_ms,
@@ -184,7 +184,7 @@ mod tests {
             let lines = format!("{line}\n{}\n", r#"{"t":"x","c":4}"#);
             let events = read(&lines).unwrap();
             assert!(
-                matches!(events[..], [Event::Exit(Ended { code: 4, .. })]),
+                matches!(events[..], [Event::Exit(ExitStatus { code: 4, .. })]),
                 "{line}"
             );
         }

@@ -9,13 +9,11 @@ use crate::types::exec::ExecResponse;
 use crate::types::file::{FileFetchRequest, FilePresignRequest, FilePresignResponse};
 
 impl Client {
-    /// Signed URLs of a new staging object. The path only names it.
-    pub async fn presign(&self, vm: &str, path: &str) -> Result<FilePresignResponse, Error> {
-        Ok(self.presign_as_sent(vm, path).await?.value)
-    }
-
-    /// As [`Client::presign`], with the answer's own text.
-    pub async fn presign_as_sent(
+    /// Makes a staging object, and returns its signed URLs. The path only names it.
+    ///
+    /// # Errors
+    /// The VM is not there, or a failure of the request.
+    pub async fn presign(
         &self,
         vm: &str,
         path: &str,
@@ -47,29 +45,23 @@ impl Client {
         Ok(record)
     }
 
-    /// Makes the VM pull a staged object to a path. A non-zero exit code in the answer is a failed transfer.
+    /// Makes the VM pull a staged object to an absolute path, and returns how that ended.
+    ///
+    /// A non-zero exit code in the answer is a failed transfer.
+    ///
+    /// # Errors
+    /// The VM is not there or does not run, or a failure of the request.
     pub async fn fetch(
         &self,
         vm: &str,
         url: &SignedUrl,
         path: &str,
-        seconds: i64,
-    ) -> Result<ExecResponse, Error> {
-        Ok(self.fetch_as_sent(vm, url, path, seconds).await?.value)
-    }
-
-    /// As [`Client::fetch`], with the answer's own text.
-    pub async fn fetch_as_sent(
-        &self,
-        vm: &str,
-        url: &SignedUrl,
-        path: &str,
-        seconds: i64,
+        timeout_sec: i64,
     ) -> Result<Record<ExecResponse>, Error> {
         let body = FileFetchRequest {
             url: url.expose().to_owned(),
             path: path.to_owned(),
-            timeout_sec: Some(seconds),
+            timeout_sec: Some(timeout_sec),
         };
         let request = Request::post(["v1", "vms", vm, "files", "fetch"])
             .once()

@@ -10,7 +10,10 @@ use crate::types::firewall::{FirewallPolicy, FirewallPolicyPatch};
 use crate::types::vm::Vm;
 
 impl Client {
-    /// Replaces the whole policy.
+    /// Replaces the whole policy, and returns the VM.
+    ///
+    /// # Errors
+    /// The VM is not there, the policy is not valid, or a failure of the request.
     pub async fn set_firewall(
         &self,
         vm: &str,
@@ -20,7 +23,10 @@ impl Client {
         self.thing(vm, request.json(policy)?).await
     }
 
-    /// Changes the mode, the whole list of rules, or both.
+    /// Changes the mode, the whole list of rules, or both, and returns the VM.
+    ///
+    /// # Errors
+    /// As [`Client::set_firewall`].
     pub async fn patch_firewall(
         &self,
         vm: &str,

@@ -1,4 +1,4 @@
-//! Bodies as they may be shown with `-vvv`.
+//! What may be shown of bodies, and of what a server says.
 
 use serde_json::Value;
 
@@ -39,6 +39,19 @@ pub(crate) fn whole(bytes: &[u8]) -> String {
     }
 }
 
+/// A text with the query of each URL in it replaced, as that may be a signature.
+pub(crate) fn queries(text: &str) -> String {
+    let cut = |word: &str| match word.split_once('?') {
+        Some((address, query)) if address.contains("://") && !query.trim_end().is_empty() => {
+            let space = &query[query.trim_end().len()..];
+            format!("{address}?[redacted]{space}")
+        }
+        _ => word.to_owned(),
+    };
+    let words = text.split_inclusive(char::is_whitespace);
+    words.map(cut).collect()
+}
+
 fn hide(value: &mut Value) {
     match value {
         Value::Object(fields) => {
@@ -57,7 +70,23 @@ fn hide(value: &mut Value) {
 
 #[cfg(test)]
 mod tests {
-    use super::body;
+    use super::{body, queries};
+
+    #[test]
+    fn what_a_server_repeats_of_a_url_ends_at_its_query() {
+        for (said, shown) in [
+            (
+                "cannot get http://h/o?sig=s3cret: gone",
+                "cannot get http://h/o?[redacted] gone",
+            ),
+            ("(https://h/?a)\nnext", "(https://h/?[redacted]\nnext"),
+            ("is it https://h/? ü", "is it https://h/? ü"),
+            ("why? because", "why? because"),
+            ("", ""),
+        ] {
+            assert_eq!(queries(said), shown);
+        }
+    }
 
     #[test]
     fn secrets_are_replaced_at_any_depth() {

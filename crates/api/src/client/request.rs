@@ -59,8 +59,10 @@ impl Request {
     }
 
     pub(crate) fn json(mut self, body: &impl Serialize) -> Result<Self, Error> {
-        self.body =
-            Some(serde_json::to_vec(body).map_err(|error| Error::SetUp(error.to_string()))?);
+        self.body = Some(
+            serde_json::to_vec(body)
+                .map_err(|error| Error::set_up(error.to_string()).caused_by(error))?,
+        );
         Ok(self)
     }
 
@@ -86,11 +88,11 @@ impl Request {
             .iter()
             .find(|segment| ["", ".", ".."].contains(&segment.as_str()))
         {
-            return Err(Error::BadId(bad.clone()));
+            return Err(Error::InvalidId(bad.clone()));
         }
         let mut url = base.clone();
         url.path_segments_mut()
-            .map_err(|()| Error::SetUp("the base URL has no path".to_owned()))?
+            .map_err(|()| Error::set_up("the base URL has no path"))?
             .pop_if_empty()
             .extend(&self.path);
         if !self.query.is_empty() {

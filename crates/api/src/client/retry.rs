@@ -1,5 +1,6 @@
 //! What may be sent again, and when. The rules are those of the contract's protocol notes, section 4.
 
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::time::{Duration, SystemTime};
 
 use reqwest::StatusCode;
@@ -45,7 +46,8 @@ pub(crate) fn delay(attempt: u32, headers: Option<&HeaderMap>) -> Duration {
 
 /// A random number from 0 up to 1.
 pub(crate) fn random_fraction() -> f64 {
-    let bits = uuid::Uuid::new_v4().as_u128() as u32;
+    // Each of these hashers begins with random keys.
+    let bits = RandomState::new().build_hasher().finish() as u32;
     f64::from(bits) / (f64::from(u32::MAX) + 1.0)
 }
 
@@ -93,6 +95,14 @@ mod tests {
                 "{attempt}: {seconds}"
             );
         }
+    }
+
+    #[test]
+    fn no_two_waits_are_alike() {
+        let some: Vec<f64> = (0..64).map(|_| random_fraction()).collect();
+        assert!(some.iter().all(|fraction| (0.0..1.0).contains(fraction)));
+        assert!(some.iter().any(|fraction| *fraction < 0.5));
+        assert!(some.iter().any(|fraction| *fraction >= 0.5));
     }
 
     #[test]

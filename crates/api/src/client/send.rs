@@ -1,6 +1,6 @@
 //! The one way a request leaves for the API: headers, time limit, retries, redirects, errors.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, LOCATION};
 use reqwest::{Method, Response, StatusCode, Url};
@@ -8,10 +8,10 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::certificate;
-use super::error::{Error, root_cause, text_of};
+use super::error::{Error, text_of};
 use super::request::Request;
 use super::retry::{self, Retry};
-use super::serde_messages::serde_message;
+use super::serde_messages::describe_json_error;
 use super::{Client, is_loopback, server_of};
 use super::{curl, redact};
 use crate::types::error::ErrorBody;
@@ -44,7 +44,7 @@ impl Client {
         if !json.get().starts_with('{') {
             return Err(self.unexpected(&what, &"not a JSON object"));
         }
-        serde_json::from_str(json.get()).map_err(|error| self.unexpected(&what, &error))
+        serde_json::from_str(json.get()).map_err(|error| self.unreadable(&what, error))
     }
 
     /// As [`Client::object`], about a thing whose id is known: an answer need not tell it.
@@ -79,7 +79,7 @@ impl Client {
         if !json.get().starts_with('[') {
             return Err(self.unexpected(&what, &"not a JSON list"));
         }
-        serde_json::from_str(json.get()).map_err(|error| self.unexpected(&what, &error))
+        serde_json::from_str(json.get()).map_err(|error| self.unreadable(&what, error))
     }
 
     /// Sends a request to delete a thing. An answer without a body says that it is gone.
@@ -98,7 +98,7 @@ impl Client {
             }),
             text => serde_json::from_str(text),
         };
-        record.map_err(|error| self.unexpected(&what, &error))
+        record.map_err(|error| self.unreadable(&what, error))
     }
 
     /// Sends a request whose answer has no body that matters.
@@ -144,7 +144,10 @@ impl Client {
         }
         let wait = retry::delay(attempt, failure.headers.as_deref());
         self.log(1, || {
-            format!("{}; trying again in {} ms", failure.error, wait.as_millis())
+            let error = &failure.error;
+            let said = error.server_message();
+            let said = said.map_or_else(|| error.to_string(), str::to_owned);
+            format!("{said}; trying again in {} ms", wait.as_millis())
         });
         tokio::time::sleep(wait).await;
         Ok(())
@@ -160,7 +163,7 @@ impl Client {
         let body = read(response, LARGEST_ANSWER)
             .await
             .map_err(|error| match error {
-                Some(error) => Failure::passing(self.transport(&error)),
+                Some(error) => Failure::passing(self.transport(error)),
                 None => Failure::last(self.unexpected(&request.what(), &"the answer is too large")),
             })?;
         self.log(3, || format!("< {}", redact::body(&body)));
@@ -174,7 +177,8 @@ impl Client {
             return Ok(RawValue::NULL.to_owned());
         }
         serde_json::from_slice(&body).map_err(|error| {
-            Failure::last(self.unexpected(&request.what(), &format!("no JSON ({error})")))
+            let unexpected = self.unexpected(&request.what(), &format!("no JSON ({error})"));
+            Failure::last(unexpected.caused_by(error))
         })
     }
 
@@ -233,7 +237,7 @@ impl Client {
         let response = builder
             .send()
             .await
-            .map_err(|error| Failure::passing(self.transport(&error)))?;
+            .map_err(|error| Failure::passing(self.transport(error)))?;
         self.log(2, || {
             format!(
                 "< {} {url} {:?} in {} ms",
@@ -294,8 +298,8 @@ impl Client {
             ),
             request_id,
             hint: format!(
-                "check the base URL {} (from {}): {hint}",
-                self.0.base, self.0.url_source
+                "check the base URL {}: {hint}",
+                with_source(self.0.base.as_str(), self.0.url_source.as_deref())
             ),
         }
     }
@@ -319,26 +323,35 @@ impl Client {
         }
     }
 
-    pub(crate) fn transport(&self, error: &reqwest::Error) -> Error {
-        let server = format!("{} (from {})", self.server(), self.0.url_source);
-        let failure = transport_error(server, self.0.timeout, error);
-        match failure {
-            Error::Tls { server, reason }
-                if reason == certificate::NO_TLS && is_loopback(&self.0.base) =>
-            {
-                let plain = self.0.base.as_str().replacen("https://", "http://", 1);
-                let reason = format!("{reason}; try {plain}");
-                Error::Tls { server, reason }
-            }
-            other => other,
+    pub(crate) fn transport(&self, error: reqwest::Error) -> Error {
+        let server = with_source(&self.server(), self.0.url_source.as_deref());
+        let mut failure = self.0.transport.failure(server, self.0.timeout, error);
+        if let Error::Tls { reason, .. } = &mut failure
+            && reason == certificate::NO_TLS
+            && is_loopback(&self.0.base)
+        {
+            let plain = self.0.base.as_str().replacen("https://", "http://", 1);
+            *reason = format!("{reason}; try {plain}");
         }
+        failure
     }
 
     pub(crate) fn unexpected(&self, what: &str, reason: &dyn std::fmt::Display) -> Error {
         Error::Unexpected {
             server: self.server(),
             what: what.to_owned(),
-            reason: self.without_key(serde_message(&reason.to_string())),
+            reason: self.without_key(describe_json_error(&reason.to_string())),
+            source: None,
+        }
+    }
+
+    /// As [`Client::unexpected`], of an answer that the JSON reader complains of.
+    pub(crate) fn unreadable(&self, what: &str, error: serde_json::Error) -> Error {
+        let unexpected = self.unexpected(what, &error);
+        // What a value should have been is told beside the value, which may be a secret.
+        match error.is_data() {
+            true => unexpected,
+            false => unexpected.caused_by(error),
         }
     }
 
@@ -375,27 +388,12 @@ impl Failure {
     }
 }
 
-/// What a failed connection means, without the URL, which may be signed.
-pub(crate) fn transport_error(server: String, limit: Duration, error: &reqwest::Error) -> Error {
-    if let Some(reason) = certificate::failure_in(error) {
-        return Error::Tls { server, reason };
+/// An address, and where it came from if that is known.
+fn with_source(address: &str, source: Option<&str>) -> String {
+    match source {
+        Some(source) => format!("{address} (from {source})"),
+        None => address.to_owned(),
     }
-    let reason = root_cause(error);
-    if error.is_connect() {
-        let reason = if error.is_timeout() {
-            "no answer in time".to_owned()
-        } else {
-            reason
-        };
-        return Error::Connect { server, reason };
-    }
-    if error.is_timeout() {
-        return Error::TimedOut {
-            server,
-            limit: format!("{} s", limit.as_secs_f64()),
-        };
-    }
-    Error::Broken { server, reason }
 }
 
 /// Reads a whole body up to a size. `None` says that it is larger.

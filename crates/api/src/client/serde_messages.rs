@@ -1,7 +1,7 @@
 //! What a reader of JSON complains of, without the names that types have in our code.
 
-/// Puts words of JSON in place of types.
-pub fn serde_message(reason: &str) -> String {
+/// Returns what a JSON reader complains of in words of JSON, such as "a whole number", in place of Rust's types.
+pub fn describe_json_error(reason: &str) -> String {
     let mut words = Vec::new();
     let mut told = reason.split(' ').peekable();
     while let Some(word) = told.next() {
@@ -41,7 +41,7 @@ mod tests {
             ),
             ("missing field `name`", "missing field `name`"),
         ] {
-            assert_eq!(serde_message(said), plain);
+            assert_eq!(describe_json_error(said), plain);
         }
     }
 }

@@ -8,14 +8,14 @@ use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, RANGE};
 use reqwest::{Body, Response, StatusCode, Url};
 
 use super::error::{Error, text_of};
-use super::send::{read, transport_error};
+use super::send::read;
 use super::tls::Protocols;
-use super::{Client, builder, is_loopback, server_of};
+use super::{Client, server_of};
 use crate::secret::SignedUrl;
 
 /// Storage answers slower than an API: it may check an object first.
 const CONNECT_LIMIT: Duration = Duration::from_secs(15);
-/// Nothing moved for this long is a fault. There is no limit on the whole.
+/// A transfer on which nothing moves for this long fails. There is no limit on the whole.
 pub const STALL_LIMIT: Duration = Duration::from_secs(30);
 /// The type that every signed upload of a VM's file is signed for.
 const OCTET_STREAM: &str = "application/octet-stream";
@@ -23,7 +23,14 @@ const OCTET_STREAM: &str = "application/octet-stream";
 const SHOWN: usize = 2000;
 
 impl Client {
-    /// Uploads one object. A body that yields an error aborts the upload, so no half object can be taken for whole.
+    /// Uploads one object to the `uploadUrl` of [`Client::presign`].
+    ///
+    /// A body that yields an error aborts the upload, so no half object can be taken for whole. So does dropping the
+    /// future. `length` is the number of bytes, if it is known.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] if the storage refuses, [`Error::Stalled`] if nothing moves for [`STALL_LIMIT`], or a failure of
+    /// the connection, whose source is that of the body if that failed.
     pub async fn put_object<E>(
         &self,
         url: &SignedUrl,
@@ -76,12 +83,16 @@ impl Client {
                 },
             }
         };
-        let response = response.map_err(|error| self.storage_failure(&target, &error))?;
+        let response = response.map_err(|error| self.storage_failure(&target, error))?;
         self.log_answer(&target, &response, start);
         checked(&target, response).await.map(drop)
     }
 
-    /// Downloads one object from byte `from` on, as a stream. A connection that breaks, or on which nothing moves, yields an error.
+    /// Downloads one object from byte `from` on, as a stream.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] if the storage refuses. The stream yields an error, and ends, if the connection breaks or nothing
+    /// moves for [`STALL_LIMIT`].
     pub async fn get_object(
         &self,
         url: &SignedUrl,
@@ -96,7 +107,7 @@ impl Client {
         let answer = tokio::time::timeout(STALL_LIMIT, request.send()).await;
         let response = answer
             .map_err(|_| stalled(&target))?
-            .map_err(|error| self.storage_failure(&target, &error))?;
+            .map_err(|error| self.storage_failure(&target, error))?;
         self.log_answer(&target, &response, start);
         let response = checked(&target, response).await?;
         // Whoever knows no ranges sends the whole object, whose beginning is here already.
@@ -132,20 +143,14 @@ impl Client {
         if let Some(client) = self.0.storage.get() {
             return Ok(client);
         }
-        let builder = builder(CONNECT_LIMIT, Protocols::Http1)?;
-        let builder = if is_loopback(target) {
-            builder.no_proxy()
-        } else {
-            builder
-        };
-        let client = builder
-            .build()
-            .map_err(|error| Error::SetUp(error.without_url().to_string()))?;
+        let transport = &self.0.transport;
+        let client = transport.build(target, CONNECT_LIMIT, Protocols::Http1, |http| http)?;
         Ok(self.0.storage.get_or_init(|| client))
     }
 
-    fn storage_failure(&self, target: &Url, error: &reqwest::Error) -> Error {
-        transport_error(server_of(target), self.0.timeout, error)
+    fn storage_failure(&self, target: &Url, error: reqwest::Error) -> Error {
+        let transport = &self.0.transport;
+        transport.failure(server_of(target), self.0.timeout, error)
     }
 }
 
@@ -173,7 +178,7 @@ impl Download {
                     }
                 }
                 Ok(Ok(None)) => return None,
-                Ok(Err(error)) => break self.client.storage_failure(&self.target, &error),
+                Ok(Err(error)) => break self.client.storage_failure(&self.target, error),
                 Err(_) => break stalled(&self.target),
             }
         };
@@ -183,8 +188,9 @@ impl Download {
 }
 
 fn parsed(url: &SignedUrl) -> Result<Url, Error> {
-    Url::parse(url.expose())
-        .map_err(|error| Error::SetUp(format!("the API sent a bad storage URL: {error}")))
+    Url::parse(url.expose()).map_err(|error| {
+        Error::set_up(format!("the API sent a bad storage URL: {error}")).caused_by(error)
+    })
 }
 
 /// The query is the signature.
@@ -195,10 +201,7 @@ fn without_signature(target: &Url) -> String {
 }
 
 fn stalled(target: &Url) -> Error {
-    Error::Stalled {
-        server: server_of(target),
-        limit: format!("{} s", STALL_LIMIT.as_secs()),
-    }
+    Error::stalled(server_of(target), STALL_LIMIT)
 }
 
 async fn checked(target: &Url, response: Response) -> Result<Response, Error> {
@@ -211,6 +214,40 @@ async fn checked(target: &Url, response: Response) -> Result<Response, Error> {
     Err(Error::Storage {
         server: server_of(target),
         status,
-        message: text_of(status, &body),
+        message: without_values(target, text_of(status, &body)),
     })
+}
+
+/// What a storage says, without the signature that it may repeat.
+fn without_values(target: &Url, mut text: String) -> String {
+    /// A shorter value is part of many words, and no signature.
+    const SHORTEST: usize = 16;
+    let raw = target.query().unwrap_or_default();
+    let raw = raw.split('&').filter_map(|pair| pair.split_once('='));
+    let values = raw.map(|(_, value)| value.to_owned());
+    let read = target.query_pairs().map(|(_, value)| value.into_owned());
+    for value in values.chain(read) {
+        if value.len() >= SHORTEST {
+            text = text.replace(&value, "[redacted]");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_storage_that_repeats_the_signature_does_not_show_it() {
+        let url = "http://h/o?X-Signature=abcdefghijklmn%2Fop&partNumber=1";
+        let url = url.parse().unwrap();
+        for (said, shown) in [
+            ("wrong: abcdefghijklmn/op 1", "wrong: [redacted] 1"),
+            ("wrong: abcdefghijklmn%2Fop", "wrong: [redacted]"),
+            ("gone", "gone"),
+        ] {
+            assert_eq!(without_values(&url, said.to_owned()), shown);
+        }
+    }
 }

@@ -17,11 +17,15 @@ pub(crate) enum Protocols {
     Http1,
 }
 
-/// A client configuration that checks certificates against the system's roots.
-pub(crate) fn config(protocols: Protocols) -> Result<ClientConfig, rustls::Error> {
+/// A client configuration that checks certificates against the system's roots, or those that variables name.
+pub(crate) fn config(
+    protocols: Protocols,
+    from_environment: bool,
+) -> Result<ClientConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = Arc::new(SystemRoots {
         provider: provider.clone(),
+        from_environment,
         loaded: OnceLock::new(),
     });
     // "dangerous" names any verifier of one's own; this one delegates to WebPKI.
@@ -40,6 +44,8 @@ pub(crate) fn config(protocols: Protocols) -> Result<ClientConfig, rustls::Error
 #[derive(Debug)]
 struct SystemRoots {
     provider: Arc<CryptoProvider>,
+    /// Whether `SSL_CERT_FILE` and `SSL_CERT_DIR` count.
+    from_environment: bool,
     loaded: OnceLock<Result<Arc<WebPkiServerVerifier>, String>>,
 }
 
@@ -48,7 +54,7 @@ impl SystemRoots {
         self.loaded
             .get_or_init(|| {
                 WebPkiServerVerifier::builder_with_provider(
-                    Arc::new(roots()),
+                    Arc::new(roots(self.from_environment)),
                     self.provider.clone(),
                 )
                 .build()
@@ -60,9 +66,9 @@ impl SystemRoots {
 }
 
 /// The system's roots, or Mozilla's where the system has none (as in a bare container).
-fn roots() -> RootCertStore {
+fn roots(from_environment: bool) -> RootCertStore {
     let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(system_certificates());
+    roots.add_parsable_certificates(certificates(from_environment));
     if roots.is_empty() {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
@@ -70,13 +76,14 @@ fn roots() -> RootCertStore {
 }
 
 /// The bundle alone where it exists: reading the folder beside it as well costs four times as much for the same roots.
-fn system_certificates() -> Vec<CertificateDer<'static>> {
+fn certificates(from_environment: bool) -> Vec<CertificateDer<'static>> {
     const BUNDLES: &[&str] = &[
         "/etc/ssl/certs/ca-certificates.crt",
         "/etc/pki/tls/certs/ca-bundle.crt",
         "/etc/ssl/cert.pem",
     ];
-    let overridden = ["SSL_CERT_FILE", "SSL_CERT_DIR"]
+    // `load_native_certs` takes what these name instead of the system's, so they are looked at whoever asks.
+    let is_overridden = ["SSL_CERT_FILE", "SSL_CERT_DIR"]
         .iter()
         .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
     let bundle = BUNDLES
@@ -84,9 +91,10 @@ fn system_certificates() -> Vec<CertificateDer<'static>> {
         .map(PathBuf::from)
         .find(|path| path.is_file());
     match bundle {
-        Some(path) if !overridden => {
+        Some(path) if !(is_overridden && from_environment) => {
             rustls_native_certs::load_certs_from_paths(Some(&path), None).certs
         }
+        _ if is_overridden && !from_environment => Vec::new(),
         _ => rustls_native_certs::load_native_certs().certs,
     }
 }

@@ -11,13 +11,17 @@ use crate::types::{Deleted, Record};
 /// Which VMs a list holds. All conditions must hold.
 #[derive(Clone, Debug, Default)]
 pub struct VmFilter {
+    /// The status, see [`status`](crate::types::vm::status).
     pub status: Option<String>,
     /// Metadata that must be equal.
     pub metadata: Vec<(String, String)>,
 }
 
 impl Client {
-    /// All VMs that are not deleted.
+    /// Returns the VMs that match, without those that are deleted.
+    ///
+    /// # Errors
+    /// A failure of the request.
     pub async fn list_vms(&self, filter: &VmFilter) -> Result<Vec<Record<Vm>>, Error> {
         let mut request = Request::get(["v1", "vms"]);
         request.query.extend(
@@ -33,17 +37,31 @@ impl Client {
         self.array(request).await
     }
 
+    /// Returns a VM.
+    ///
+    /// # Errors
+    /// The VM is not there, or a failure of the request.
     pub async fn get_vm(&self, id: &str) -> Result<Record<Vm>, Error> {
         self.thing(id, Request::get(["v1", "vms", id])).await
     }
 
-    /// Asks for a VM, once: nothing lets a server recognise a repeat. It may not be running yet.
+    /// Asks for a VM, once: nothing lets a server recognise a repeat.
+    ///
+    /// It may not be running yet: [`Client::wait_until_running`] waits for that.
+    ///
+    /// # Errors
+    /// The request is not valid, a quota is used up, or a failure of the request. If
+    /// [`is_outcome_unknown`](Error::is_outcome_unknown) is true, there may be a VM all the same.
     pub async fn launch_vm(&self, launch: &LaunchRequest) -> Result<Record<Vm>, Error> {
         let names_nothing = launch.snapshot_id.is_none() && launch.volumes.is_none();
         let request = Request::post(["v1", "vms"]).once().json(launch)?;
         self.created(request.names_nothing(names_nothing)).await
     }
 
+    /// Changes a VM.
+    ///
+    /// # Errors
+    /// The VM is not there, the change is not valid, or a failure of the request.
     pub async fn update_vm(&self, id: &str, change: &UpdateVmRequest) -> Result<Record<Vm>, Error> {
         self.thing(
             id,
@@ -52,23 +70,36 @@ impl Client {
         .await
     }
 
+    /// Deletes a VM with its disk.
+    ///
+    /// # Errors
+    /// The VM is not there, or a failure of the request.
     pub async fn delete_vm(&self, id: &str) -> Result<Record<Deleted>, Error> {
         self.deletion(["v1", "vms", id]).await
     }
 
-    /// Saves the state and gives back the quota. Answers when done.
+    /// Saves the state of a VM and gives back its quota. Returns once that is done.
+    ///
+    /// # Errors
+    /// The VM is not there or cannot be paused now, or a failure of the request.
     pub async fn pause_vm(&self, id: &str) -> Result<Record<Vm>, Error> {
         self.thing(id, Request::post(["v1", "vms", id, "pause"]))
             .await
     }
 
-    /// Restores the state and takes the quota again. The VM may still wait for a place.
+    /// Restores the state of a VM and takes its quota again. It may not be running yet.
+    ///
+    /// # Errors
+    /// The VM is not there, a quota is used up, or a failure of the request.
     pub async fn resume_vm(&self, id: &str) -> Result<Record<Vm>, Error> {
         self.thing(id, Request::post(["v1", "vms", id, "resume"]))
             .await
     }
 
-    /// Begins a full cycle of the VM's timer. A VM without one is a conflict.
+    /// Begins a full cycle of a VM's timer.
+    ///
+    /// # Errors
+    /// The VM is not there or has no timer, or a failure of the request.
     pub async fn refresh_ttl(&self, id: &str) -> Result<Record<Vm>, Error> {
         self.thing(id, Request::post(["v1", "vms", id, "ttl", "refresh"]))
             .await

@@ -12,15 +12,26 @@ use crate::types::volume::{
 use crate::types::{Deleted, Record};
 
 impl Client {
+    /// Returns all volumes.
+    ///
+    /// # Errors
+    /// A failure of the request.
     pub async fn list_volumes(&self) -> Result<Vec<Record<Volume>>, Error> {
         self.array(Request::get(["v1", "volumes"])).await
     }
 
+    /// Returns a volume.
+    ///
+    /// # Errors
+    /// The volume is not there, or a failure of the request.
     pub async fn get_volume(&self, id: &str) -> Result<Record<Volume>, Error> {
         self.thing(id, Request::get(["v1", "volumes", id])).await
     }
 
     /// Asks for a volume, once. It may not be ready yet.
+    ///
+    /// # Errors
+    /// The request is not valid, a quota is used up, or a failure of the request.
     pub async fn create_volume(
         &self,
         create: &CreateVolumeRequest,
@@ -29,6 +40,10 @@ impl Client {
             .await
     }
 
+    /// Changes a volume.
+    ///
+    /// # Errors
+    /// The volume is not there, the change is not valid, or a failure of the request.
     pub async fn update_volume(
         &self,
         id: &str,
@@ -41,11 +56,18 @@ impl Client {
         .await
     }
 
+    /// Deletes a volume.
+    ///
+    /// # Errors
+    /// The volume is not there or in use, or a failure of the request.
     pub async fn delete_volume(&self, id: &str) -> Result<Record<Deleted>, Error> {
         self.deletion(["v1", "volumes", id]).await
     }
 
-    /// The VMs that a volume is mounted in.
+    /// Returns the VMs that a volume is mounted in.
+    ///
+    /// # Errors
+    /// The volume is not there, or a failure of the request.
     pub async fn volume_attachments(
         &self,
         id: &str,
@@ -54,7 +76,10 @@ impl Client {
             .await
     }
 
-    /// An object of free form, for people.
+    /// Returns what the server tells of a volume's state: an object of free form, for people.
+    ///
+    /// # Errors
+    /// The volume is not there, or a failure of the request.
     pub async fn volume_diagnostics(&self, id: &str) -> Result<Box<RawValue>, Error> {
         self.json(Request::get(["v1", "volumes", id, "diagnostics"]))
             .await

@@ -5,6 +5,8 @@ use std::future::Future;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use super::Client;
 use super::error::Error;
 use super::retry::random_fraction;
@@ -13,27 +15,100 @@ use crate::types::build::{self, Build};
 use crate::types::snapshot::{self, Snapshot};
 use crate::types::vm::{Vm, status};
 
-/// How long to wait, and how often to ask.
-#[derive(Clone, Copy, Debug)]
+/// How long to wait, and how often to ask: by default five minutes, every two seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wait {
+    /// How long to wait. One question is always asked.
     pub limit: Duration,
     /// Time between two questions once the first seconds are over; jittered by a tenth.
     pub interval: Duration,
 }
 
+impl Default for Wait {
+    fn default() -> Self {
+        Self {
+            limit: Duration::from_secs(300),
+            interval: Duration::from_secs(2),
+        }
+    }
+}
+
+impl Wait {
+    /// Returns the default with another limit.
+    pub fn up_to(limit: Duration) -> Self {
+        Self {
+            limit,
+            ..Self::default()
+        }
+    }
+}
+
 /// How a wait ended. The last state comes along.
 #[derive(Debug)]
+#[must_use = "what was waited for may not be ready"]
 pub enum Waited<T> {
+    /// It is ready.
     Ready(Record<T>),
     /// It will never be ready.
     Failed(Record<T>),
     /// The limit passed; it may still become ready.
-    TimedOut(Late<T>),
+    TimedOut(WaitTimeout<T>),
+}
+
+impl<T> Waited<T> {
+    /// Returns what is ready.
+    ///
+    /// # Errors
+    /// [`Error::NotReady`] if it will never be ready, or if the limit passed.
+    pub fn ready(self) -> Result<Record<T>, Error> {
+        let (message, cause) = match self {
+            Self::Ready(record) => return Ok(record),
+            Self::Failed(last) => {
+                let (what, status) = (id_of(&last), status_of(&last));
+                (
+                    format!("{what} will not be ready: its status is {status}"),
+                    None,
+                )
+            }
+            Self::TimedOut(late) => {
+                let message = match &late.last {
+                    Some(last) => {
+                        let (what, status) = (id_of(last), status_of(last));
+                        format!("{what} was not ready in time: its status is {status}")
+                    }
+                    None => "no status was told in time".to_owned(),
+                };
+                (message, late.unanswered)
+            }
+        };
+        let error = Error::NotReady {
+            message,
+            source: None,
+        };
+        Err(match cause {
+            Some(cause) => error.caused_by(cause),
+            None => error,
+        })
+    }
+}
+
+fn id_of<T>(record: &Record<T>) -> String {
+    member(record, "id").unwrap_or_else(|| "it".to_owned())
+}
+
+fn status_of<T>(record: &Record<T>) -> String {
+    member(record, "status").unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// A text among the members of an answer.
+fn member<T>(record: &Record<T>, name: &str) -> Option<String> {
+    let answer: Value = serde_json::from_str(record.json.get()).ok()?;
+    Some(answer.get(name)?.as_str()?.to_owned())
 }
 
 /// What is known when the limit of a wait passes.
 #[derive(Debug)]
-pub struct Late<T> {
+pub struct WaitTimeout<T> {
     /// The last state that the server told.
     pub last: Option<Record<T>>,
     /// Why the last question got no answer.
@@ -49,12 +124,37 @@ enum Verdict {
 }
 
 impl Client {
-    /// Asks about a VM until it runs, fails, or the limit passes. One question is always asked.
+    /// Waits until a VM runs, fails, or the limit passes. One question is always asked.
+    ///
+    /// A server that is away meanwhile does not end the wait.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let engine = fastvm_testing::TestEngine::start()?;
+    /// # let client = fastvm_api::Client::builder(engine.url()).api_key(engine.key().clone()).build()?;
+    /// # let launch = fastvm_api::types::vm::LaunchRequest::of_type("c1m2");
+    /// use std::time::Duration;
+    /// use fastvm_api::wait::Wait;
+    ///
+    /// let id = client.launch_vm(&launch).await?.value.id;
+    /// let wait = Wait::up_to(Duration::from_secs(60));
+    /// let vm = client.wait_until_running(&id, wait).await?.ready()?;
+    /// assert_eq!(vm.value.status.as_deref(), Some("running"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// A failure that waiting does not help, such as that the VM is not there.
     pub async fn wait_until_running(&self, id: &str, wait: Wait) -> Result<Waited<Vm>, Error> {
         self.wait_for_vm(id, status::RUNNING, wait).await
     }
 
-    /// As [`Client::wait_until_running`], for another status: `running` or `paused`.
+    /// Waits until a VM has a status, `running` or `paused`, fails, or the limit passes.
+    ///
+    /// # Errors
+    /// As [`Client::wait_until_running`].
     pub async fn wait_for_vm(
         &self,
         id: &str,
@@ -69,7 +169,10 @@ impl Client {
         poll(self, wait, judge, async || self.get_vm(id).await).await
     }
 
-    /// Asks about a build until it ends, or the limit passes. `seen` is told of each state.
+    /// Waits until a build ends, or the limit passes. `seen` is told of each state.
+    ///
+    /// # Errors
+    /// A failure that waiting does not help, such as that the build is not there.
     pub async fn wait_for_build(
         &self,
         id: &str,
@@ -87,8 +190,11 @@ impl Client {
         poll(self, wait, judge, async || self.get_build(id).await).await
     }
 
-    /// Asks about a snapshot until it is ready, fails, or the limit passes. One question is always asked.
-    pub async fn wait_until_ready(&self, id: &str, wait: Wait) -> Result<Waited<Snapshot>, Error> {
+    /// Waits until a snapshot is ready, fails, or the limit passes. One question is always asked.
+    ///
+    /// # Errors
+    /// A failure that waiting does not help, such as that the snapshot is not there.
+    pub async fn wait_for_snapshot(&self, id: &str, wait: Wait) -> Result<Waited<Snapshot>, Error> {
         let judge = |snapshot: &Snapshot| match snapshot.status.as_deref().unwrap_or_default() {
             snapshot::READY => Verdict::Ready,
             snapshot::ERROR => Verdict::Failed,
@@ -105,10 +211,10 @@ async fn poll<T>(
     judge: impl Fn(&T) -> Verdict,
     ask: impl AsyncFn() -> Result<Record<T>, Error>,
 ) -> Result<Waited<T>, Error> {
-    let mut pace = Pace::new(wait);
+    let mut timer = PollTimer::new(wait);
     let mut last = None;
     loop {
-        let unanswered = match client.answer(&pace, ask()).await? {
+        let unanswered = match client.poll_once(&timer, ask()).await? {
             Ok(record) => {
                 match judge(&record.value) {
                     Verdict::Ready => return Ok(Waited::Ready(record)),
@@ -119,48 +225,48 @@ async fn poll<T>(
             }
             Err(error) => Some(error),
         };
-        if !pace.rest().await {
-            return Ok(Waited::TimedOut(Late { last, unanswered }));
+        if !timer.sleep().await {
+            return Ok(Waited::TimedOut(WaitTimeout { last, unanswered }));
         }
     }
 }
 
 impl Client {
-    /// Waits for an answer while there is time left. Inside is a failure that may pass, which the user is told of once.
+    /// Asks one question of a wait of one's own, while there is time left.
+    ///
+    /// The inner result is a failure that may pass. The [`Log`](crate::Log) is warned of it once.
     ///
     /// # Errors
     /// A failure that waiting does not help.
-    pub async fn answer<T>(
+    pub async fn poll_once<T>(
         &self,
-        pace: &Pace,
+        timer: &PollTimer,
         question: impl Future<Output = Result<T, Error>>,
     ) -> Result<Result<T, Error>, Error> {
-        let limit = pace.left().max(SHORTEST_QUESTION);
+        let limit = timer.remaining().max(SHORTEST_QUESTION);
         let answer = tokio::time::timeout(limit, question).await;
         let answer = answer.unwrap_or_else(|_| {
-            Err(Error::TimedOut {
-                server: self.server(),
-                limit: format!("{} s", limit.as_secs()),
-            })
+            let seconds = Duration::from_secs(limit.as_secs());
+            Err(Error::timed_out(self.server(), seconds))
         });
         match answer {
             Ok(answer) => Ok(Ok(answer)),
             // What is between here and the API answers for it while it is away.
             Err(error) if error.may_pass() || error.is_unexpected() => {
-                self.tell_of_outage(&error.in_words());
+                self.warn_of_outage(&error);
                 Ok(Err(error))
             }
             Err(error) => Err(error),
         }
     }
 
-    /// Says what the user should know.
+    /// Hands a warning to the client's [`Log`](crate::Log), for code that has only the client.
     pub fn warn(&self, text: &str) {
         self.0.log.warn(text);
     }
 
-    /// Says once that questions get no answer, and that the wait goes on.
-    pub fn tell_of_outage(&self, error: &dyn Display) {
+    /// Warns the client's [`Log`](crate::Log), once, that questions get no answer and the wait goes on.
+    pub fn warn_of_outage(&self, error: &dyn Display) {
         if !self.0.told_of_outage.swap(true, Ordering::Relaxed) {
             let text = format!("{error}; still waiting until the time limit");
             self.0.log.warn(&text);
@@ -168,9 +274,9 @@ impl Client {
     }
 }
 
-/// The time between the questions of one wait.
+/// The time between the questions of one wait, for a wait of one's own. [`Client::poll_once`] asks.
 #[derive(Debug)]
-pub struct Pace {
+pub struct PollTimer {
     deadline: Instant,
     pause: Duration,
     interval: Duration,
@@ -181,8 +287,8 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
 /// How long a question may take although the limit passes, as one is always asked.
 const SHORTEST_QUESTION: Duration = Duration::from_secs(5);
 
-impl Pace {
-    /// Begins the time of a wait.
+impl PollTimer {
+    /// Starts the time of a wait.
     pub fn new(wait: Wait) -> Self {
         Self {
             deadline: deadline(wait.limit),
@@ -191,14 +297,16 @@ impl Pace {
         }
     }
 
-    /// The time until the limit.
-    pub fn left(&self) -> Duration {
+    /// Returns the time until the limit.
+    pub fn remaining(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    /// Sleeps until the next question is due. False at once where the limit has passed.
-    pub async fn rest(&mut self) -> bool {
-        let left = self.left();
+    /// Sleeps until the next question is due, and returns whether it is: `false` at once if the limit has passed.
+    ///
+    /// Cancel-safe.
+    pub async fn sleep(&mut self) -> bool {
+        let left = self.remaining();
         if left.is_zero() {
             return false;
         }

@@ -22,6 +22,25 @@ pub struct ExecRequest {
     pub timeout_sec: Option<i64>,
 }
 
+impl ExecRequest {
+    /// Returns a request to run a program with its arguments, without input or time limit.
+    pub fn new<S: Into<String>>(command: impl IntoIterator<Item = S>) -> Self {
+        Self {
+            command: command.into_iter().map(Into::into).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Adds all of the standard input.
+    #[must_use]
+    pub fn with_stdin(self, bytes: &[u8]) -> Self {
+        Self {
+            stdin: Some(super::base64::encode(bytes)),
+            ..self
+        }
+    }
+}
+
 /// A command's outcome, buffered.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

@@ -14,7 +14,7 @@ pub mod file;
 pub mod firewall;
 pub mod health;
 pub mod quota;
-pub mod record;
+pub(crate) mod record;
 pub mod service;
 pub mod snapshot;
 mod tolerant;

@@ -11,7 +11,9 @@ use super::tolerant;
 /// The JSON formats print `json`, so unknown fields, their order and numbers of any size survive; tables use `value`.
 #[derive(Clone, Debug)]
 pub struct Record<T> {
+    /// What the type knows of the answer.
     pub value: T,
+    /// The whole answer, as it was sent.
     pub json: Box<RawValue>,
 }
 
@@ -27,15 +29,19 @@ impl<T: Serialize> Record<T> {
 }
 
 /// A thing that is asked for by its id.
-pub trait Thing {
+#[cfg_attr(
+    not(feature = "client"),
+    expect(dead_code, reason = "only a client asks")
+)]
+pub(crate) trait Thing {
     /// Its id, empty where a server left it out.
     fn id(&mut self) -> &mut String;
 }
 
 impl<T: Thing> Record<T> {
     /// Puts in the id that was asked for where the answer has none.
-    #[must_use]
-    pub fn known_as(mut self, id: &str) -> Self {
+    #[cfg(feature = "client")]
+    pub(crate) fn known_as(mut self, id: &str) -> Self {
         let own = self.value.id();
         if own.trim().is_empty() {
             id.clone_into(own);

@@ -181,6 +181,24 @@ pub struct LaunchRequest {
     pub volumes: Option<Vec<VolumeMount>>,
 }
 
+impl LaunchRequest {
+    /// Returns a request to boot a VM of a machine type, such as `c1m2`.
+    pub fn of_type(machine_type: impl Into<String>) -> Self {
+        Self {
+            machine_type: Some(machine_type.into()),
+            ..Self::default()
+        }
+    }
+
+    /// Returns a request to restore a VM from a snapshot.
+    pub fn of_snapshot(id: impl Into<String>) -> Self {
+        Self {
+            snapshot_id: Some(id.into()),
+            ..Self::default()
+        }
+    }
+}
+
 /// A change of a VM: what is absent stays. `ttl` tells apart absent and null.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct UpdateVmRequest {

@@ -72,7 +72,8 @@ impl Guest for Vm {
             .client
             .fetch(&self.id, url, path, TRANSFER_LIMIT)
             .await
-            .map_err(failed)?;
+            .map_err(failed)?
+            .value;
         Ok(GuestOutput {
             code: answer.exit_code.unwrap_or(0),
             timed_out: answer.timed_out,
@@ -84,7 +85,12 @@ impl Guest for Vm {
 
 impl BlobStore for Vm {
     async fn presign(&self, name: &str) -> Result<StagingObject, RemoteError> {
-        let answer = self.client.presign(&self.id, name).await.map_err(failed)?;
+        let answer = self
+            .client
+            .presign(&self.id, name)
+            .await
+            .map_err(failed)?
+            .value;
         Ok(StagingObject {
             upload: SignedUrl::new(answer.upload_url),
             download: SignedUrl::new(answer.download_url),
@@ -120,7 +126,7 @@ impl Vm {
             let mut stream = self.client.exec(&self.id, &request).await.map_err(failed)?;
             let mut output = GuestOutput::default();
             loop {
-                let event = stream.next().await.map_err(failed)?;
+                let event = stream.next_event().await.map_err(failed)?;
                 if collect(&mut output, event, command.output_limit)? {
                     return Ok(output);
                 }
@@ -128,10 +134,8 @@ impl Vm {
         };
         let answer = tokio::time::timeout(BRIEF_ANSWER_TIMEOUT, run).await;
         answer.unwrap_or_else(|_| {
-            Err(failed(api::Error::TimedOut {
-                server: self.client.server(),
-                limit: format!("{} s", BRIEF_ANSWER_TIMEOUT.as_secs()),
-            }))
+            let server = self.client.server();
+            Err(failed(api::Error::timed_out(server, BRIEF_ANSWER_TIMEOUT)))
         })
     }
 
@@ -147,10 +151,10 @@ impl Vm {
             Ok(stream) => stream,
             Err(error) => return Err(self.settled(error, name).await),
         };
-        let heard = stream.heard();
+        let heard = stream.bytes_received();
         let mut output = GuestOutput::default();
         loop {
-            let event = self.watched(stream.next(), name, (QUIET_PERIOD, &heard));
+            let event = self.watched(stream.next_event(), name, (QUIET_PERIOD, &heard));
             match event.await? {
                 Err(error) => return Err(self.settled(error, name).await),
                 Ok(event) => {
@@ -166,7 +170,7 @@ impl Vm {
     async fn settled(&self, error: api::Error, name: &str) -> RemoteError {
         // Where there was no connection, nothing was begun.
         let may_be_at_work = match &error {
-            api::Error::StreamLost
+            api::Error::StreamLost { .. }
             | api::Error::Broken { .. }
             | api::Error::TimedOut { .. }
             | api::Error::Stalled { .. } => true,
@@ -218,10 +222,7 @@ impl Vm {
         }
         let last = tokio::time::timeout(LAST_WORD, word).await;
         last.map_err(|_| {
-            let error = api::Error::Stalled {
-                server: self.client.server(),
-                limit: format!("{} s", QUIET_PERIOD.as_secs()),
-            };
+            let error = api::Error::stalled(self.client.server(), QUIET_PERIOD);
             RemoteError::new(RemoteClass::Lost, error)
         })
     }
@@ -229,7 +230,7 @@ impl Vm {
     /// Returns whether a command is still there; `None` if the VM cannot tell. That a question fails says nothing about it.
     async fn is_running(&self, name: &str) -> Result<Option<bool>, RemoteError> {
         let apart = Self {
-            client: self.client.apart().map_err(failed)?,
+            client: self.client.with_own_connections().map_err(failed)?,
             id: self.id.clone(),
         };
         let mut failures = 0;
@@ -283,7 +284,7 @@ fn failed(error: api::Error) -> RemoteError {
         | api::Error::Broken { .. }
         | api::Error::TimedOut { .. }
         | api::Error::Stalled { .. } => RemoteClass::Retryable,
-        api::Error::StreamLost => RemoteClass::Lost,
+        api::Error::StreamLost { .. } => RemoteClass::Lost,
         api::Error::Storage { status, .. } if [400, 403].contains(&status.as_u16()) => {
             RemoteClass::Expired
         }
