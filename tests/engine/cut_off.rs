@@ -111,15 +111,34 @@ fn signal(process: &Child, name: &str) {
 #[test]
 fn a_vm_goes_on_and_no_copy_stays_when_the_command_that_made_its_snapshot_is_killed() {
     let dev = Dev::busy();
-    for (name, number) in [("-TERM", 15), ("-HUP", 1), ("-KILL", 9)] {
-        let mut command = dev.start(&["--local", "snapshot", "create", "dev"]);
+    let mut command = dev.start(&["--local", "snapshot", "create", "dev"]);
+    until("it copies", || dev.in_folder("copy").exists());
+    command.kill().unwrap();
+    command.wait().unwrap();
+    dev.goes_on();
+    dev.is_as_if_nothing_had_been();
+    assert_eq!(dev.home.ok(&["--local", "snapshot", "ls", "-o", "id"]), "");
+}
+
+#[test]
+fn a_vm_goes_on_and_the_snapshot_is_named_when_its_command_is_told_to_end() {
+    let dev = Dev::busy();
+    for (name, number) in [("-TERM", 15), ("-HUP", 1)] {
+        let mut create = dev.home.command(&["--local", "snapshot", "create", "dev"]);
+        let create = create.stdout(Stdio::null()).stderr(Stdio::piped());
+        let command = create.spawn().unwrap();
         until("it copies", || dev.in_folder("copy").exists());
         signal(&command, name);
-        assert_eq!(command.wait().unwrap().signal(), Some(number));
+        let output = command.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(128 + number), "{output:?}");
         dev.goes_on();
         dev.is_as_if_nothing_had_been();
+        let id = dev.home.ok(&["--local", "snapshot", "ls", "-o", "id"]);
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(!id.is_empty() && told.contains(&id), "{id}: {told}");
+        dev.home
+            .ok(&["--local", "snapshot", "delete", &id, "--yes"]);
     }
-    assert_eq!(dev.home.ok(&["--local", "snapshot", "ls", "-o", "id"]), "");
 }
 
 #[test]

@@ -118,7 +118,7 @@ pub(super) async fn run(context: &mut Context, args: CreateArgs) -> Result<Exit,
     };
     let creating = async {
         let created = client.create_build(&request).await;
-        created.map_err(|error| match error.leaves_the_outcome_unknown() {
+        created.map_err(|error| match error.is_outcome_unknown() {
             true => Error::from(error).hint(MAY_EXIST),
             false => error.into(),
         })
