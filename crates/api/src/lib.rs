@@ -9,6 +9,9 @@
 //! use fastvm_api::wait::Wait;
 //! use fastvm_api::{Client, Error};
 //!
+//! # #[cfg(not(target_os = "linux"))]
+//! # fn main() {}
+//! # #[cfg(target_os = "linux")]
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let engine = fastvm_testing::TestEngine::start()?;
@@ -50,7 +53,7 @@ pub mod types;
 
 #[cfg(feature = "client")]
 mod client;
-#[cfg(all(feature = "client", fuzzing))]
+#[cfg(all(feature = "client", any(test, fuzzing)))]
 pub use client::fuzzing;
 #[cfg(feature = "client")]
 pub use client::{

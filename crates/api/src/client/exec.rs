@@ -86,6 +86,9 @@ impl Client {
     /// Runs a command, once, and returns its output as it comes. There is no time limit here.
     ///
     /// ```
+    /// # #[cfg(not(target_os = "linux"))]
+    /// # fn main() {}
+    /// # #[cfg(target_os = "linux")]
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let engine = fastvm_testing::TestEngine::start()?;

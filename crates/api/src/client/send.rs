@@ -53,7 +53,12 @@ impl Client {
         id: &str,
         request: Request,
     ) -> Result<Record<T>, Error> {
-        Ok(self.object(request).await?.known_as(id))
+        let mut record = self.object::<T>(request).await?;
+        let own = record.value.id();
+        if own.trim().is_empty() {
+            id.clone_into(own);
+        }
+        Ok(record)
     }
 
     /// As [`Client::object`], about a thing that is made. Without an id nothing can be asked of it.

@@ -129,6 +129,9 @@ impl Client {
     /// A server that is away meanwhile does not end the wait.
     ///
     /// ```
+    /// # #[cfg(not(target_os = "linux"))]
+    /// # fn main() {}
+    /// # #[cfg(target_os = "linux")]
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let engine = fastvm_testing::TestEngine::start()?;
@@ -335,6 +338,27 @@ fn longer(pause: Duration, interval: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn vm(json: &str) -> Record<Vm> {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn what_is_not_ready_says_its_status_and_why_it_is_unknown() {
+        let last = || vm(r#"{"id":"i","status":"error"}"#);
+        assert!(Waited::Ready(last()).ready().is_ok());
+        let said = |waited: Waited<Vm>| waited.ready().unwrap_err().to_string();
+        let failed = said(Waited::Failed(last()));
+        assert_eq!(failed, "i will not be ready: its status is error");
+        let late = |last, unanswered| Waited::TimedOut(WaitTimeout { last, unanswered });
+        let pending = said(late(Some(vm("{}")), None));
+        assert_eq!(pending, "it was not ready in time: its status is unknown");
+        let stalled = Error::stalled("h".to_owned(), Duration::from_secs(1));
+        let error = late(None, Some(stalled)).ready().unwrap_err();
+        assert_eq!(error.to_string(), "no status was told in time");
+        let source = std::error::Error::source(&error).unwrap();
+        assert!(source.is::<Error>());
+    }
 
     #[test]
     fn pauses_grow_to_the_interval_and_stay_there() {

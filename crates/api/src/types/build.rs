@@ -28,13 +28,16 @@ pub struct Build {
     /// An open enumeration: `pending`, `running`, [`COMPLETED`] and [`FAILED`] are known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
+    /// Name of the snapshot that it makes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The present phase in words; gone once the build ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<String>,
+    /// The snapshot that it made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snapshot_id: Option<String>,
+    /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
@@ -53,15 +56,19 @@ impl Thing for Build {
     reason = "signed URLs must not be printable"
 )]
 pub struct CreateBuildRequest {
+    /// The image, as a registry names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_ref: Option<String>,
+    /// The text of a Dockerfile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dockerfile_content: Option<String>,
     /// The `downloadUrl` of an uploaded context.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context_download_url: Option<String>,
+    /// The machine that builds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine_type: Option<String>,
+    /// Size of the snapshot's disk.
     #[serde(rename = "diskGiB", default, skip_serializing_if = "Option::is_none")]
     pub disk_gib: Option<i64>,
     /// Name of the snapshot; the build's id where there is none.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 pub struct ConsoleToken {
     /// Good for one connection; a secret.
     pub token: String,
+    /// Life of the token, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_in_sec: Option<i32>,
     /// A path on the API host, or a whole `ws://` or `wss://` URL.
@@ -20,7 +21,9 @@ pub struct ConsoleToken {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "resize")]
 pub struct Resize {
+    /// Columns.
     pub cols: u16,
+    /// Rows.
     pub rows: u16,
 }
 

@@ -11,8 +11,10 @@ pub struct VolumeCredential {
     /// Empty where a server left it out.
     #[serde(deserialize_with = "super::tolerant::id")]
     pub id: String,
+    /// Name, as the user chose it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// What kind of secret it is.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// RFC 3339.
@@ -33,8 +35,11 @@ impl Thing for VolumeCredential {
     reason = "the secret must not be printable"
 )]
 pub struct CreateVolumeCredentialRequest {
+    /// Name, to tell secrets apart.
     pub name: String,
+    /// What kind of secret it is.
     #[serde(rename = "type")]
     pub kind: String,
+    /// The secret.
     pub data: String,
 }

@@ -48,11 +48,17 @@ pub struct ExecResponse {
     /// Unknown where a server left it out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
+    /// Standard output, as far as it was kept.
     pub stdout: String,
+    /// Standard error, as far as it was kept.
     pub stderr: String,
+    /// The server ended it at its time limit.
     pub timed_out: bool,
+    /// Standard output was longer than [`BUFFERED_LIMIT`].
     pub stdout_truncated: bool,
+    /// Standard error was longer than [`BUFFERED_LIMIT`].
     pub stderr_truncated: bool,
+    /// How long it ran.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<i64>,
 }
@@ -62,6 +68,7 @@ pub struct ExecResponse {
 /// `t` is `o` (stdout), `e` (stderr) or `x` (exit, always last). Clients skip lines with another `t`.
 #[derive(Debug, Deserialize)]
 pub struct ExecEvent<'a> {
+    /// Which kind of line it is.
     #[serde(borrow)]
     pub t: std::borrow::Cow<'a, str>,
     /// Base64 of raw bytes; absent means none.

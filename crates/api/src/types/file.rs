@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Asks for a staging object; the path only names it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FilePresignRequest {
+    /// An absolute path in the VM.
     pub path: String,
 }
 
@@ -16,7 +17,9 @@ pub struct FilePresignRequest {
     reason = "signed URLs must not be printable"
 )]
 pub struct FilePresignResponse {
+    /// Takes the object, by PUT.
     pub upload_url: String,
+    /// Gives the object, by GET.
     pub download_url: String,
     /// Life of both URLs, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -38,6 +41,7 @@ pub struct FileFetchRequest {
     pub url: String,
     /// Absolute target path in the VM.
     pub path: String,
+    /// How long the transfer may take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_sec: Option<i64>,
 }

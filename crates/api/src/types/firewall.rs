@@ -11,6 +11,7 @@ pub const RESTRICTED: &str = "restricted";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FirewallRule {
+    /// An open enumeration: `tcp` and `udp` are known.
     pub protocol: String,
     /// First port, inclusive.
     pub port_start: i32,
@@ -20,6 +21,7 @@ pub struct FirewallRule {
     /// Allowed sources as IPv6 CIDRs; none means any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_cidrs: Option<Vec<String>>,
+    /// A note for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
 }
@@ -27,7 +29,9 @@ pub struct FirewallRule {
 /// A whole policy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FirewallPolicy {
+    /// [`OPEN`] or [`RESTRICTED`].
     pub mode: String,
+    /// What may come in if the mode is [`RESTRICTED`].
     #[serde(default)]
     pub ingress: Vec<FirewallRule>,
 }
@@ -36,8 +40,10 @@ pub struct FirewallPolicy {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PolicyAnswer {
+    /// [`OPEN`] or [`RESTRICTED`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
+    /// What may come in if the mode is [`RESTRICTED`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ingress: Option<Vec<RuleAnswer>>,
 }
@@ -46,14 +52,19 @@ pub struct PolicyAnswer {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RuleAnswer {
+    /// As [`FirewallRule::protocol`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protocol: Option<String>,
+    /// As [`FirewallRule::port_start`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port_start: Option<i32>,
+    /// As [`FirewallRule::port_end`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port_end: Option<i32>,
+    /// As [`FirewallRule::source_cidrs`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source_cidrs: Option<Vec<String>>,
+    /// As [`FirewallRule::description`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
 }
@@ -82,8 +93,10 @@ impl From<FirewallRule> for RuleAnswer {
 /// A change of a policy: what is absent stays.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct FirewallPolicyPatch {
+    /// [`OPEN`] or [`RESTRICTED`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
+    /// The whole list of rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingress: Option<Vec<FirewallRule>>,
 }

@@ -6,5 +6,6 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Health {
+    /// What the server says of itself.
     pub status: String,
 }

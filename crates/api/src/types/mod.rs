@@ -40,6 +40,7 @@ pub struct Deleted {
     /// Empty where a server left it out.
     #[serde(deserialize_with = "tolerant::id")]
     pub id: String,
+    /// Whether it is gone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deleted: Option<bool>,
 }

@@ -38,18 +38,6 @@ pub(crate) trait Thing {
     fn id(&mut self) -> &mut String;
 }
 
-impl<T: Thing> Record<T> {
-    /// Puts in the id that was asked for where the answer has none.
-    #[cfg(feature = "client")]
-    pub(crate) fn known_as(mut self, id: &str) -> Self {
-        let own = self.value.id();
-        if own.trim().is_empty() {
-            id.clone_into(own);
-        }
-        self
-    }
-}
-
 /// Works from JSON text only (`serde_json::from_str`, `from_slice`), alone or inside a list. What does not fit `T` reads as
 /// absent.
 impl<'de, T: DeserializeOwned + Default> Deserialize<'de> for Record<T> {

@@ -25,8 +25,10 @@ pub struct Service {
 pub struct ServiceAnswer {
     /// Empty where a server left it out.
     pub name: String,
+    /// TCP port in the VM.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<i32>,
+    /// Whether the proxy speaks cleartext HTTP/2 to the VM.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub h2c: Option<bool>,
 }
@@ -44,8 +46,11 @@ impl From<Service> for ServiceAnswer {
 /// Registers a service. The same one again is accepted; another port or h2c under its name is a conflict.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RegisterServiceRequest {
+    /// The first part of the public host name, at most [`LONGEST_NAME`] characters.
     pub name: String,
+    /// TCP port in the VM, at least [`LOWEST_PORT`].
     pub port: i32,
+    /// Whether the proxy speaks cleartext HTTP/2 to the VM.
     #[serde(default)]
     pub h2c: bool,
 }
@@ -53,7 +58,9 @@ pub struct RegisterServiceRequest {
 /// Makes a service, or changes it. Without `h2c` the present value stays.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct UpdateServiceRequest {
+    /// TCP port in the VM, at least [`LOWEST_PORT`].
     pub port: i32,
+    /// Whether the proxy speaks cleartext HTTP/2 to the VM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub h2c: Option<bool>,
 }

@@ -9,13 +9,21 @@ use super::{EnvVars, Metadata};
 
 /// Known values of a VM's `status`, an open enumeration.
 pub mod status {
+    /// It is being made, or waits for a place.
     pub const PROVISIONING: &str = "provisioning";
+    /// It runs.
     pub const RUNNING: &str = "running";
+    /// It was stopped.
     pub const STOPPED: &str = "stopped";
+    /// Its state is being saved.
     pub const PAUSING: &str = "pausing";
+    /// Its state is saved, and uses no quota of processors and memory.
     pub const PAUSED: &str = "paused";
+    /// Its state is being restored.
     pub const RESUMING: &str = "resuming";
+    /// It is being deleted.
     pub const DELETING: &str = "deleting";
+    /// It could not be made, or is broken.
     pub const ERROR: &str = "error";
 
     /// All that the contract names.
@@ -50,10 +58,13 @@ pub struct Vm {
     /// Empty where a server left it out.
     #[serde(deserialize_with = "super::tolerant::id")]
     pub id: String,
+    /// Name, as the user chose it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// The organisation that it belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub org_id: Option<String>,
+    /// The machine as the server labels it: its type.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub machine_name: Option<String>,
     /// The snapshot or image that it came from; empty after a fresh boot.
@@ -65,18 +76,25 @@ pub struct Vm {
     /// The policy with one rule for each service added.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub effective_firewall: Option<PolicyAnswer>,
+    /// Labels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Metadata>,
+    /// Environment of its commands.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub env_vars: Option<EnvVars>,
+    /// The volumes that are mounted in it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub volumes: Option<Vec<VolumeAttachment>>,
+    /// Address in the public network.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub public_ipv6: Option<String>,
+    /// Processors.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu: Option<i32>,
+    /// Memory.
     #[serde(rename = "memoryMiB", skip_serializing_if = "Option::is_none")]
     pub memory_mib: Option<i64>,
+    /// Size of the disk.
     #[serde(rename = "diskGiB", skip_serializing_if = "Option::is_none")]
     pub disk_gib: Option<i64>,
     /// An open enumeration, see [`status`].
@@ -85,10 +103,13 @@ pub struct Vm {
     /// RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created_at: Option<String>,
+    /// RFC 3339. Only of a deleted VM.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deleted_at: Option<String>,
+    /// RFC 3339. Only while paused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paused_at: Option<String>,
+    /// The timer, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl: Option<Ttl>,
     /// Unix time in milliseconds at which the TTL acts. Only while running.
@@ -119,10 +140,13 @@ impl Vm {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SnapshotRestoreWarnings {
+    /// Services could not be registered again: always true.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub services_registration_failed: Option<bool>,
+    /// Why, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The services that are missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unregistered_services: Option<Vec<ServiceAnswer>>,
 }
@@ -131,17 +155,22 @@ pub struct SnapshotRestoreWarnings {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct VolumeAttachment {
+    /// The volume.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub volume_id: Option<String>,
+    /// Absolute path in the VM.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mount_path: Option<String>,
+    /// The VM cannot write to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub read_only: Option<bool>,
     /// `pending`, `mounted`, `failed`, `unmounted` or `rotationRequired`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mount_status: Option<String>,
+    /// What is wrong, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status_message: Option<String>,
+    /// The VM still uses older credentials.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rotation_required: Option<bool>,
 }
@@ -150,9 +179,11 @@ pub struct VolumeAttachment {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct VolumeMount {
+    /// The volume.
     pub volume_id: String,
     /// Absolute path in the VM.
     pub mount_path: String,
+    /// The VM cannot write to it.
     #[serde(default)]
     pub read_only: bool,
 }
@@ -161,22 +192,31 @@ pub struct VolumeMount {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LaunchRequest {
+    /// The machine type, such as `c1m2`, unless there is a snapshot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine_type: Option<String>,
+    /// The snapshot to restore from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot_id: Option<String>,
+    /// Name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// Labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Metadata>,
+    /// What may come in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub firewall: Option<FirewallPolicy>,
+    /// Environment of its commands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub env_vars: Option<EnvVars>,
+    /// Size of the disk.
     #[serde(rename = "diskGiB", default, skip_serializing_if = "Option::is_none")]
     pub disk_gib: Option<i64>,
+    /// The timer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl: Option<Ttl>,
+    /// The volumes to mount.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub volumes: Option<Vec<VolumeMount>>,
 }
@@ -202,8 +242,10 @@ impl LaunchRequest {
 /// A change of a VM: what is absent stays. `ttl` tells apart absent and null.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct UpdateVmRequest {
+    /// The new name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// All labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Metadata>,
     /// `Some(None)` removes the timer.

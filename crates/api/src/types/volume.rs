@@ -18,8 +18,10 @@ pub struct Volume {
     /// Empty where a server left it out.
     #[serde(deserialize_with = "super::tolerant::id")]
     pub id: String,
+    /// Name, as the user chose it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// The organisation that it belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub org_id: Option<String>,
     /// [`NATIVE`] or [`BYO_OBJECT`].
@@ -37,15 +39,19 @@ pub struct Volume {
     /// `provisioning`, `ready`, `error` or `deleting`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
+    /// What is wrong, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status_message: Option<String>,
+    /// In how many VMs it is mounted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attachment_count: Option<i32>,
+    /// The size that is paid for.
     #[serde(rename = "billableGiB", skip_serializing_if = "Option::is_none")]
     pub billable_gib: Option<i64>,
     /// RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created_at: Option<String>,
+    /// RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub updated_at: Option<String>,
 }
@@ -70,13 +76,18 @@ pub struct ByoObject {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CreateVolumeRequest {
+    /// Name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// [`NATIVE`] or [`BYO_OBJECT`].
     pub backend: String,
+    /// `rw` or `ro`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_mode: Option<String>,
+    /// Size of a native volume.
     #[serde(rename = "sizeGiB", default, skip_serializing_if = "Option::is_none")]
     pub size_gib: Option<i64>,
+    /// The bucket, if it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub byo_object: Option<ByoObject>,
 }
@@ -85,6 +96,7 @@ pub struct CreateVolumeRequest {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UpdateVolumeRequest {
+    /// The new name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The id of another credential, used by VMs launched from then on.
@@ -96,21 +108,28 @@ pub struct UpdateVolumeRequest {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct VolumeAttachmentRecord {
+    /// The VM.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vm_id: Option<String>,
+    /// The volume.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub volume_id: Option<String>,
+    /// Absolute path in the VM.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mount_path: Option<String>,
+    /// The VM cannot write to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub read_only: Option<bool>,
     /// `pending`, `mounted`, `failed`, `unmounted` or `rotationRequired`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mount_status: Option<String>,
+    /// What is wrong, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status_message: Option<String>,
+    /// The VM still uses older credentials.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rotation_required: Option<bool>,
+    /// RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created_at: Option<String>,
 }
