@@ -25,7 +25,7 @@ pub(crate) fn late<T>(
         None => format!("the status of {what} is still unknown after {limit}"),
     };
     if let Some(error) = &late.unanswered {
-        message.push_str(&format!(": {}", error.to_string()));
+        message.push_str(&format!(": {error}"));
     }
     Error::new(Kind::WaitTimeout, message).retryable(true)
 }
