@@ -1,6 +1,5 @@
 //! Verbs whose process is killed in the middle: the VM goes on, and nothing stays half made.
 
-use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
