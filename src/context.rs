@@ -265,7 +265,6 @@ impl Context {
             .dry_run(self.options.dry_run)
             .log(ClientLog {
                 messages: self.ui.messages(),
-                level: settings.verbose,
                 not_sent: self.not_sent.clone(),
                 has_changed: self.has_changed.clone(),
             });
@@ -321,20 +320,11 @@ fn without_key(remote: &Remote) -> Access {
 #[derive(Debug)]
 struct ClientLog {
     messages: Arc<Messages>,
-    level: u8,
     not_sent: Arc<Mutex<Vec<String>>>,
     has_changed: Arc<AtomicBool>,
 }
 
 impl Log for ClientLog {
-    fn wants(&self, level: u8) -> bool {
-        self.level >= level
-    }
-
-    fn line(&self, level: u8, text: &str) {
-        self.messages.verbose(level, text);
-    }
-
     fn changes(&self) {
         self.has_changed.store(true, Ordering::Relaxed);
     }

@@ -1,21 +1,12 @@
-//! Where the client says what it does.
+//! What the caller should hear of while a call is under way. What is done otherwise are events of `tracing`.
 
 use std::fmt;
 
-/// Hears what a client does. What an implementation leaves out is not told.
+/// Hears what concerns the user of a client. What an implementation leaves out is not told.
 ///
-/// Secrets are redacted before.
+/// Requests, answers and retries are not told here but with `tracing`: a retry as `INFO`, each request and answer as `DEBUG`,
+/// their headers and bodies as `TRACE`. Secrets are redacted in both.
 pub trait Log: Send + Sync + fmt::Debug {
-    /// Returns whether lines of this level are wanted at all.
-    ///
-    /// Level 1 is a request that is tried again, level 2 each request and answer, level 3 their headers and bodies.
-    fn wants(&self, _level: u8) -> bool {
-        false
-    }
-
-    /// Takes one line.
-    fn line(&self, _level: u8, _text: &str) {}
-
     /// Hears that a request is sent which may change what there is.
     fn changes(&self) {}
 

@@ -6,6 +6,7 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, LOCATION};
 use reqwest::{Method, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
+use tracing::Level;
 
 use super::certificate;
 use super::error::{Error, text_of};
@@ -148,12 +149,13 @@ impl Client {
             return Err(failure.error);
         }
         let wait = retry::delay(attempt, failure.headers.as_deref());
-        self.log(1, || {
+        if tracing::enabled!(Level::INFO) {
             let error = &failure.error;
             let said = error.server_message();
             let said = said.map_or_else(|| error.to_string(), str::to_owned);
-            format!("{said}; trying again in {} ms", wait.as_millis())
-        });
+            let said = self.without_key(said);
+            tracing::info!("{said}; trying again in {} ms", wait.as_millis());
+        }
         tokio::time::sleep(wait).await;
         Ok(())
     }
@@ -171,7 +173,7 @@ impl Client {
                 Some(error) => Failure::passing(self.transport(error)),
                 None => Failure::last(self.unexpected(&request.what(), &"the answer is too large")),
             })?;
-        self.log(3, || format!("< {}", redact::body(&body)));
+        self.trace(|| format!("< {}", redact::body(&body)));
         if is_html {
             let words = text_of(status, &body);
             return Err(Failure::last(
@@ -233,17 +235,17 @@ impl Client {
             builder = builder.body(request.body.clone().unwrap_or_default());
         }
         builder = builder.headers(request.headers.clone());
-        self.log(2, || format!("> {} {url}", request.method));
-        self.log(3, || format!("> {}", headers_text(&self.0.headers)));
+        self.debug(|| format!("> {} {url}", request.method));
+        self.trace(|| format!("> {}", headers_text(&self.0.headers)));
         if let Some(body) = &request.body {
-            self.log(3, || format!("> {}", redact::body(body)));
+            self.trace(|| format!("> {}", redact::body(body)));
         }
         let start = Instant::now();
         let response = builder
             .send()
             .await
             .map_err(|error| Failure::passing(self.transport(error)))?;
-        self.log(2, || {
+        self.debug(|| {
             format!(
                 "< {} {url} {:?} in {} ms",
                 response.status(),
@@ -251,7 +253,7 @@ impl Client {
                 start.elapsed().as_millis()
             )
         });
-        self.log(3, || format!("< {}", headers_text(response.headers())));
+        self.trace(|| format!("< {}", headers_text(response.headers())));
         Ok(response)
     }
 
@@ -265,7 +267,7 @@ impl Client {
         let may_pass = retry::status_may_pass(status, &headers);
         let body = tokio::time::timeout(self.0.timeout, read(response, LARGEST_ERROR)).await;
         let body = body.ok().and_then(Result::ok).unwrap_or_default();
-        self.log(3, || format!("< {}", redact::body(&body)));
+        self.trace(|| format!("< {}", redact::body(&body)));
         let request_id = headers
             .get("x-request-id")
             .and_then(|id| id.to_str().ok())
@@ -360,9 +362,17 @@ impl Client {
         }
     }
 
-    pub(super) fn log(&self, level: u8, text: impl FnOnce() -> String) {
-        if self.0.log.wants(level) {
-            self.0.log.line(level, &self.without_key(text()));
+    /// Tells of a request or an answer, without the key. The text is made only where somebody listens.
+    pub(super) fn debug(&self, text: impl FnOnce() -> String) {
+        if tracing::enabled!(Level::DEBUG) {
+            tracing::debug!("{}", self.without_key(text()));
+        }
+    }
+
+    /// As [`Client::debug`], for headers and bodies.
+    fn trace(&self, text: impl FnOnce() -> String) {
+        if tracing::enabled!(Level::TRACE) {
+            tracing::trace!("{}", self.without_key(text()));
         }
     }
 }

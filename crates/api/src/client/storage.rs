@@ -128,12 +128,12 @@ impl Client {
     }
 
     fn log_request(&self, method: &str, target: &Url) -> Instant {
-        self.log(2, || format!("> {method} {}", without_signature(target)));
+        self.debug(|| format!("> {method} {}", without_signature(target)));
         Instant::now()
     }
 
     fn log_answer(&self, target: &Url, response: &Response, start: Instant) {
-        self.log(2, || {
+        self.debug(|| {
             let (status, passed) = (response.status(), start.elapsed().as_millis());
             format!("< {status} {} in {passed} ms", without_signature(target))
         });
