@@ -115,6 +115,7 @@ struct Parts {
     status: Option<u16>,
     request_id: Option<String>,
     target: Option<String>,
+    id: Option<String>,
     retryable: bool,
     exit: Option<Exit>,
     failed: Vec<Failed>,
@@ -124,6 +125,8 @@ struct Parts {
 #[derive(Clone, Debug, Serialize)]
 struct Failed {
     target: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
     code: &'static str,
     message: String,
 }
@@ -152,6 +155,7 @@ impl Error {
             status: None,
             request_id: None,
             target: None,
+            id: None,
             retryable: false,
             exit: None,
             failed: Vec::new(),
@@ -188,7 +192,7 @@ impl Error {
         self
     }
 
-    /// Names the thing that the failure is about, for the JSON form.
+    /// Names the thing that the failure is about as the user typed it, for the JSON form.
     #[must_use]
     pub fn target(mut self, target: impl Into<String>) -> Self {
         self.0.target = Some(target.into());
@@ -203,6 +207,13 @@ impl Error {
         } else {
             self.target(target)
         }
+    }
+
+    /// Adds the id of the thing that the failure is about. It is the target, too, where none was typed.
+    #[must_use]
+    pub fn id(mut self, id: impl Into<String>) -> Self {
+        self.0.id = Some(id.into());
+        self
     }
 
     /// Says that the same command may succeed if it is run again.
@@ -223,7 +234,8 @@ impl Error {
     #[must_use]
     pub fn failed(mut self, failures: &[Self]) -> Self {
         let failed = failures.iter().map(|failure| Failed {
-            target: failure.0.target.clone(),
+            target: failure.target_text().map(str::to_owned),
+            id: failure.0.id.clone(),
             code: failure.kind().code(),
             message: failure.message().to_owned(),
         });
@@ -291,6 +303,10 @@ impl Error {
         self.0.status
     }
 
+    fn target_text(&self) -> Option<&str> {
+        self.0.target.as_deref().or(self.0.id.as_deref())
+    }
+
     /// The JSON form: one line, the last on stderr when a JSON format was asked for.
     pub fn to_json(&self) -> String {
         let parts = &self.0;
@@ -301,7 +317,8 @@ impl Error {
                 hint: parts.hint.as_deref(),
                 status: parts.status,
                 request_id: parts.request_id.as_deref(),
-                target: parts.target.as_deref(),
+                target: self.target_text(),
+                id: parts.id.as_deref(),
                 retryable: parts.retryable,
                 exit_code: self.exit().0,
                 failed: &parts.failed,
@@ -325,6 +342,8 @@ struct Body<'a> {
     status: Option<u16>,
     request_id: Option<&'a str>,
     target: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
     retryable: bool,
     exit_code: u8,
     #[serde(skip_serializing_if = "<[Failed]>::is_empty")]

@@ -365,7 +365,10 @@ fn a_command_that_fails_in_some_vms_names_them_in_json() {
         let failed = report["failed"].as_array().unwrap();
         assert_eq!(failed.len(), 2, "{ran}");
         let id = home.ok(&["--local", "vm", "get", "web-2", "-o", "id"]);
-        assert_eq!(failed[0]["target"], id, "{ran}");
+        assert_eq!(
+            (&failed[0]["target"], &failed[0]["id"]),
+            (&id.clone().into(), &id.clone().into())
+        );
         assert_eq!(failed[0]["code"], "command_failed", "{ran}");
         assert_eq!(
             failed[0]["message"],
@@ -395,6 +398,7 @@ fn a_command_that_fails_in_some_vms_names_them_in_json() {
         "{paused}"
     );
     assert_eq!(report["failed"][0]["code"], "conflict", "{paused}");
+    assert_eq!(report["failed"][0]["target"], "web-2", "{paused}");
     let fine = exec("json", "true");
     assert_eq!(
         (fine.code, fine.json().as_array().unwrap().len()),

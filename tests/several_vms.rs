@@ -118,7 +118,7 @@ error: VM dev (3f0c2a52-6a0f-4c8e-8a44-0b2b3a8a91d7): it is being deleted
 error: there is no VM named "nope"
 error: 2 of 2 VMs could not be paused
 hint: list them with `fastvm vm list`
-{"error":{"code":"all_failed","message":"2 of 2 VMs could not be paused","hint":"list them with `fastvm vm list`","status":null,"requestId":null,"target":null,"retryable":false,"exitCode":1,"failed":[{"target":"3f0c2a52-6a0f-4c8e-8a44-0b2b3a8a91d7","code":"conflict","message":"VM dev (3f0c2a52-6a0f-4c8e-8a44-0b2b3a8a91d7): it is being deleted"},{"target":"nope","code":"not_found","message":"there is no VM named /"nope/""}]}}
+{"error":{"code":"all_failed","message":"2 of 2 VMs could not be paused","hint":"list them with `fastvm vm list`","status":null,"requestId":null,"target":null,"retryable":false,"exitCode":1,"failed":[{"target":"dev","id":"3f0c2a52-6a0f-4c8e-8a44-0b2b3a8a91d7","code":"conflict","message":"VM dev (3f0c2a52-6a0f-4c8e-8a44-0b2b3a8a91d7): it is being deleted"},{"target":"nope","code":"not_found","message":"there is no VM named /"nope/""}]}}
 --- exit 1
 "#]]
     );

@@ -413,7 +413,7 @@ async fn follow(
     let explain = |error: Error| {
         error
             .within(format!("VM {}", launch_vms::label(vm)))
-            .target(&vm.id)
+            .id(&vm.id)
     };
     let delivery = Delivery::of(client, &vm.id, input, leftovers)
         .await
@@ -477,7 +477,7 @@ async fn remove(
         launch_vms::label(vm)
     );
     Err(Error::new(Kind::Server, message)
-        .target(&vm.id)
+        .id(&vm.id)
         .hint(delete_command(vm)))
 }
 

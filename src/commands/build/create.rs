@@ -312,7 +312,7 @@ async fn finished(
 /// A failure while the build goes on: says so, and how to follow it.
 fn goes_on(error: Error, id: &str) -> Error {
     let id = visible(id);
-    error.target(&*id).hint(format!(
+    error.id(&*id).hint(format!(
         "the build goes on; see how far it is with `fastvm build get {id}`"
     ))
 }
@@ -332,5 +332,5 @@ fn ended(build: Record<Build>) -> Result<Record<Build>, Error> {
         .as_deref()
         .unwrap_or("the API gives no reason");
     let message = format!("build {} failed: {reason}", visible(&build.value.id));
-    Err(Error::new(Kind::VmFailed, message).target(&build.value.id))
+    Err(Error::new(Kind::VmFailed, message).id(&build.value.id))
 }

@@ -268,9 +268,9 @@ impl Outcome {
                     Exit(code) => (Kind::CommandFailed, format!("ended with {code}")),
                 };
                 let message = format!("VM {}: the command {how}", named.label());
-                Some(Error::new(kind, message).target(&named.id).exits(*exit))
+                Some(named.about(Error::new(kind, message)).exits(*exit))
             }
-            Verdict::Failed(error) => Some(error.clone()),
+            Verdict::Failed(error) => Some(named.about(error.clone())),
         }
     }
 
@@ -287,7 +287,10 @@ impl Outcome {
 /// A VM in which the command was not started, or ended because of another's failure or a signal.
 fn left(named: &Named) -> Error {
     let message = format!("VM {}: not started, or ended early", named.label());
-    Error::new(Kind::Interrupted(Signal::Terminate.number()), message).target(&named.id)
+    named.about(Error::new(
+        Kind::Interrupted(Signal::Terminate.number()),
+        message,
+    ))
 }
 
 /// How many failed, and what they ended with.

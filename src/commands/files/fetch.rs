@@ -100,11 +100,12 @@ fn check(answer: &ExecResponse, args: &FetchArgs, vm: &Named) -> Result<(), Erro
     let what = format!("VM {} did not fetch {}", vm.label(), visible(&args.path));
     if answer.timed_out {
         let limit = human::duration(args.timeout);
-        return Err(
-            Error::new(Kind::CommandTimeout, format!("{what} within {limit}"))
-                .target(&vm.id)
-                .hint("give it more time with --timeout"),
-        );
+        return Err(vm
+            .about(Error::new(
+                Kind::CommandTimeout,
+                format!("{what} within {limit}"),
+            ))
+            .hint("give it more time with --timeout"));
     }
     // An answer without a code tells of no failure.
     let code = answer.exit_code.unwrap_or(0);
@@ -116,5 +117,5 @@ fn check(answer: &ExecResponse, args: &FetchArgs, vm: &Named) -> Result<(), Erro
         "" => format!("{what}: exit code {code}"),
         said => format!("{what}: {said}"),
     };
-    Err(Error::new(Kind::Transfer, message).target(&vm.id))
+    Err(vm.about(Error::new(Kind::Transfer, message)))
 }

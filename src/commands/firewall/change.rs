@@ -97,8 +97,7 @@ fn unreadable(vm: &Named, error: &serde_json::Error) -> Error {
         vm.label(),
         describe_json_error(&error.to_string())
     );
-    Error::new(Kind::Server, message)
-        .target(&vm.id)
+    vm.about(Error::new(Kind::Server, message))
         .hint("replace all rules with `fastvm firewall set`")
 }
 

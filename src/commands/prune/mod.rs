@@ -16,7 +16,6 @@ use super::shared::batch::{self, AT_ONCE, Action, Failures};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
-use crate::output::control::visible;
 use crate::quantity::parse_duration;
 use fastvm_api::types::{Deleted, Record};
 use fastvm_api::{self as api, Client};
@@ -228,11 +227,11 @@ fn outcome(
         Ok(answer) if !answer.value.is_refused() => Ok(true),
         Ok(_) => {
             let message = format!("the API says that {} is not deleted", candidate.label());
-            Err(Error::new(Kind::Server, message).target(&candidate.id))
+            Err(Error::new(Kind::Server, message).id(&candidate.id))
         }
         Err(error) if error.is_not_found() => Ok(false),
         Err(error) => Err(Error::from(error)
             .within(candidate.label())
-            .target(visible(&candidate.id))),
+            .id(&candidate.id)),
     }
 }

@@ -75,7 +75,7 @@ pub(crate) async fn each<T>(
     for (place, (named, result)) in results.into_iter().enumerate() {
         match result {
             Ok(value) => outcome.done.push((named, value)),
-            Err(error) => outcome.failures.push((place, error)),
+            Err(error) => outcome.failures.push((place, named.about(error))),
         }
     }
     outcome

@@ -91,5 +91,5 @@ fn refused(action: Action, named: &Named) -> Error {
         action.one,
         named.label()
     );
-    Error::new(Kind::Server, message).target(&named.id)
+    Error::new(Kind::Server, message)
 }

@@ -255,7 +255,7 @@ pub(crate) fn running(
                 "{what} will not run: its status is {}",
                 visible(state(&vm.value))
             );
-            Err(Error::new(Kind::VmFailed, message).target(&vm.value.id))
+            Err(Error::new(Kind::VmFailed, message).id(&vm.value.id))
         }
         Waited::TimedOut(late) => Err(wait::late(what, &late, limit, state)),
     }
@@ -263,7 +263,7 @@ pub(crate) fn running(
 
 /// A failure while the VM goes on existing: says so, and how to be rid of it.
 pub(crate) fn still_there(error: Error, vm: &Vm) -> Error {
-    error.target(&vm.id).hint(format!(
+    error.id(&vm.id).hint(format!(
         "the VM is still there; delete it with `fastvm vm delete {}`",
         visible(&vm.id)
     ))

@@ -50,7 +50,7 @@ pub(crate) async fn check_copies(
         many => format!("{many} copies of it do not fit"),
     };
     let message = format!("VM {}: over quota: {what}", vm.label());
-    let error = Error::new(Kind::Quota, message).target(&vm.id);
+    let error = vm.about(Error::new(Kind::Quota, message));
     Err(error.hint(hint(&resources)))
 }
 

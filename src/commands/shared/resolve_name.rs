@@ -25,6 +25,8 @@ pub(crate) struct Named {
     /// Unknown where the id was used without a look-up.
     pub(crate) name: Option<String>,
     noun: &'static str,
+    /// How the user called it. `None` where an option chose it.
+    typed: Option<String>,
 }
 
 /// A word that names nothing, or too much.
@@ -79,6 +81,7 @@ impl Named {
             id: vm.id.clone(),
             name: vm.name.clone(),
             noun: "VM",
+            typed: None,
         }
     }
 
@@ -88,6 +91,7 @@ impl Named {
             id: snapshot.id.clone(),
             name: snapshot.name.clone(),
             noun: "snapshot",
+            typed: None,
         }
     }
 
@@ -97,6 +101,7 @@ impl Named {
             id: volume.id.clone(),
             name: volume.name.clone(),
             noun: "volume",
+            typed: None,
         }
     }
 
@@ -106,6 +111,7 @@ impl Named {
             id: credential.id.clone(),
             name: credential.name.clone(),
             noun: "credential",
+            typed: None,
         }
     }
 
@@ -119,15 +125,13 @@ impl Named {
             let why = said
                 .split_once("not running: ")
                 .map_or(String::new(), |(_, why)| format!(": {why}"));
-            return Error::new(
-                Kind::Conflict,
-                format!("VM {} is paused{why}", self.label()),
-            )
-            .answered(status, None)
-            .target(&self.id)
-            .hint(format!("resume it with `fastvm vm resume {}`", self.word()));
+            let message = format!("VM {} is paused{why}", self.label());
+            let error = Error::new(Kind::Conflict, message).answered(status, None);
+            return self
+                .about(error)
+                .hint(format!("resume it with `fastvm vm resume {}`", self.word()));
         }
-        let error = self.named(Error::from(error)).target(&self.id);
+        let error = self.about(self.named(Error::from(error)));
         if !not_found {
             return error;
         }
@@ -145,7 +149,16 @@ impl Named {
             self.noun,
             visible(&self.id)
         );
-        error.target(&self.id).hint(hint)
+        self.about(error).hint(hint)
+    }
+
+    /// Says in the JSON form that a failure is about this thing.
+    pub(crate) fn about(&self, error: Error) -> Error {
+        let error = error.id(&self.id);
+        match &self.typed {
+            Some(word) => error.target(word),
+            None => error,
+        }
     }
 
     /// Begins a message with the thing. The server may have begun it so already, by the id alone.
@@ -275,6 +288,7 @@ pub(crate) fn service(word: &str, known: &[String]) -> Result<Named, Missing> {
             id: word.to_owned(),
             name: None,
             noun: "service",
+            typed: Some(word.to_owned()),
         });
     }
     let known: Vec<IdAndName> = known
@@ -327,6 +341,7 @@ fn full_id(noun: &'static str, word: &str) -> Option<Named> {
         id: word.to_lowercase(),
         name: None,
         noun,
+        typed: Some(word.to_owned()),
     })
 }
 
@@ -335,6 +350,7 @@ fn choose(noun: &'static str, word: &str, known: &[IdAndName]) -> Result<Named, 
         id: id.clone(),
         name: Some(name.clone()),
         noun,
+        typed: Some(word.to_owned()),
     };
     if let Some(found) = known.iter().find(|(id, _)| id == word) {
         return Ok(named(found));
@@ -445,6 +461,7 @@ mod tests {
             id: "1234".to_owned(),
             name: Some("data".to_owned()),
             noun: "credential",
+            typed: None,
         };
         for (said, shown) in [
             (

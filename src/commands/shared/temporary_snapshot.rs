@@ -133,7 +133,7 @@ impl TemporarySnapshot {
         };
         let message = format!("snapshot {} could not be deleted: {problem}", self.label());
         Err(Error::new(Kind::Server, message)
-            .target(&self.id)
+            .id(&self.id)
             .hint(self.delete_command()))
     }
 

@@ -96,10 +96,7 @@ pub(crate) async fn ready(
     let waited = wait::supervise(waiting, || {
         format!("the snapshot is still being made; {}", look())
     });
-    match waited
-        .await
-        .map_err(|error| error.target(id).or_hint(look))?
-    {
+    match waited.await.map_err(|error| error.id(id).or_hint(look))? {
         Waited::Ready(snapshot) => Ok(snapshot),
         Waited::Failed(last) => Err(Error::new(
             Kind::VmFailed,
@@ -108,9 +105,7 @@ pub(crate) async fn ready(
                 visible(state(&last.value))
             ),
         )
-        .target(id)),
-        Waited::TimedOut(late) => Err(wait::late(&what, &late, limit, state)
-            .target(id)
-            .hint(look())),
+        .id(id)),
+        Waited::TimedOut(late) => Err(wait::late(&what, &late, limit, state).id(id).hint(look())),
     }
 }

@@ -306,7 +306,7 @@ impl Copies<'_> {
         let label = launch_vms::label(vm);
         let message = format!("VM {label} could not be deleted: {problem}");
         let hint = format!("delete it with `fastvm vm delete {}`", visible(&vm.id));
-        Err(Error::new(Kind::Server, message).target(&vm.id).hint(hint))
+        Err(Error::new(Kind::Server, message).id(&vm.id).hint(hint))
     }
 }
 

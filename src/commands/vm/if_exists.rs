@@ -177,7 +177,7 @@ impl Claim<'_> {
                 visible(launch_vms::state(&vm.value))
             );
             return Err(Error::new(Kind::VmFailed, message)
-                .target(&vm.value.id)
+                .id(&vm.value.id)
                 .hint("replace it with --if-exists replace"));
         }
         Ok((vm, Came::Reused))
@@ -262,7 +262,7 @@ impl Claim<'_> {
     fn exists(&self, vm: &Vm) -> Error {
         let message = format!("VM {} already exists", launch_vms::label(vm));
         Error::new(Kind::Conflict, message)
-            .target(&vm.id)
+            .id(&vm.id)
             .hint("keep it with --if-exists reuse, or replace it with --if-exists replace")
     }
 
@@ -272,7 +272,7 @@ impl Claim<'_> {
             launch_vms::label(vm)
         );
         Error::new(Kind::Conflict, message)
-            .target(&vm.id)
+            .id(&vm.id)
             .hint("run the same command again to replace that VM")
             .retryable(true)
     }

@@ -44,7 +44,7 @@ pub(crate) async fn run(context: &mut Context, args: ResumeArgs) -> Result<Exit,
                 let waited = client.wait_until_running(&vm.id, wait).await;
                 launch_vms::running(&vm.label(), waited.map_err(explain)?, wait.limit).map_err(
                     |error| {
-                        error.target(&vm.id).hint(format!(
+                        vm.about(error).hint(format!(
                             "see its status with `fastvm vm get {}`",
                             visible(vm.word())
                         ))

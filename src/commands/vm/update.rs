@@ -115,8 +115,7 @@ fn present_labels(vm: &Record<Vm>) -> Result<Metadata, Error> {
             vm.label(),
             describe_json_error(&error.to_string())
         );
-        Error::new(Kind::Server, message)
-            .target(&vm.id)
+        vm.about(Error::new(Kind::Server, message))
             .hint("replace all labels with --clear-metadata")
     })
 }

@@ -176,7 +176,7 @@ async fn reach(client: &Client, vm: &Named, goal: Goal, wait: Wait) -> Result<Si
         }
         Waited::TimedOut(late) => {
             let what = format!("VM {}", vm.label());
-            return Err(wait::late(&what, &late, wait.limit, state).target(&vm.id));
+            return Err(vm.about(wait::late(&what, &late, wait.limit, state)));
         }
     };
     if goal == Goal::Exec {
@@ -208,7 +208,7 @@ async fn until_gone(
                 format!("VM {}", vm.label()),
                 WaitTimeout { last, unanswered },
             );
-            return Err(wait::late(&what, &late, wait.limit, state).target(&vm.id));
+            return Err(vm.about(wait::late(&what, &late, wait.limit, state)));
         }
     }
     let gone = Deleted {
@@ -274,5 +274,5 @@ fn late(vm: &Named, state: &str, wait: Wait) -> Error {
 }
 
 fn failure(kind: Kind, vm: &Named, message: &str) -> Error {
-    Error::new(kind, format!("VM {} {message}", vm.label())).target(&vm.id)
+    vm.about(Error::new(kind, format!("VM {} {message}", vm.label())))
 }
