@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use crate::common::Home;
+use crate::common::{Home, Served};
 
 fn home_with_vm() -> Home {
     let home = Home::new();
@@ -698,4 +698,50 @@ fn in_a_vm_a_link_is_followed_and_nothing_special_is_replaced() {
     let left = "test -p pipe && test -p folder/small && ls -A | tr '\\n' ' '";
     let left = home.ok(&["--local", "exec", "dev", left]);
     assert!(!left.contains(".fastvm-"), "{left}");
+}
+
+#[test]
+fn what_is_in_the_way_of_a_sync_is_named() {
+    let served = Served::start();
+    let home = served.client();
+    served.sh("mkdir -p /srv/t/folder && mkfifo /srv/t/pipe && echo x >/srv/t/file && ln -s x /srv/t/link");
+    for (name, is_folder, says) in [
+        ("pipe", false, "a pipe with a file"),
+        ("folder", false, "a folder with a file"),
+        ("file", true, "a file with a folder"),
+        ("link", true, "a link with a folder"),
+    ] {
+        let source = home.join(&format!("from-{name}"));
+        std::fs::create_dir(&source).unwrap();
+        match is_folder {
+            true => std::fs::create_dir(source.join(name)).unwrap(),
+            false => std::fs::write(source.join(name), "x").unwrap(),
+        }
+        let ran = home.run(&["cp", "--sync", &format!("from-{name}/"), "dev:/srv/t"]);
+        assert_eq!(ran.code, 5, "{ran}");
+        let says = format!("error: cannot replace {says}: {name}\n");
+        assert!(ran.stderr.starts_with(&says), "{ran}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_in_a_vm_is_told_in_our_own_words() {
+    let served = Served::start();
+    let home = served.client();
+    served.sh("mkdir -p /srv/t/open && echo x >/srv/t/open/file");
+    // As an ordinary user of the VM would meet it: root may read everything.
+    served.sh(
+        "printf '%s\\n' '#!/bin/sh' 'case $* in *-version*|/*) exec /usr/bin/find \"$@\";; esac' \
+         'echo \"find: '\"'./secret'\"': Permission denied\" >&2' 'exit 1' >/srv/tools/find && chmod +x /srv/tools/find",
+    );
+    let ran = home.run(&["cp", "--sync", "dev:/srv/t/", "here"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{ran}");
+    assert!(!ran.stderr.contains("find:"), "{ran}");
+    assert!(
+        ran.stderr
+            .contains("not everything can be read in VM dev (")
+            && ran.stderr.contains("/srv/t/secret: Permission denied")
+            && ran.stderr.contains("\nhint: "),
+        "{ran}"
+    );
 }

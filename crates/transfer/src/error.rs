@@ -83,6 +83,9 @@ pub enum Error {
         /// End of its standard error, with control characters and URL queries removed.
         stderr: String,
     },
+    /// Something in the VM cannot be read; nothing was copied.
+    #[error("not everything can be read in the VM: {0}")]
+    GuestUnreadable(String),
     /// A command in the VM reached its time limit.
     #[error("the VM did not {0} in time")]
     GuestTimeout(String),

@@ -20,6 +20,7 @@ pub(super) fn explain(error: transfer::Error, vm: &Named) -> Error {
         transfer::Error::RemoteMissing(_)
         | transfer::Error::ReadOnly(_)
         | transfer::Error::Guest { .. }
+        | transfer::Error::GuestUnreadable(_)
         | transfer::Error::GuestTimeout(_)
         | transfer::Error::GuestTool(_) => {
             text.replacen("the VM", &format!("VM {}", vm.label()), 1)
@@ -38,19 +39,23 @@ pub(super) fn explain(error: transfer::Error, vm: &Named) -> Error {
             Kind::BrokenPipe
         }
         transfer::Error::Local { .. } | transfer::Error::Stream { .. } => Kind::LocalIo,
+        transfer::Error::GuestUnreadable(_) => {
+            let hint = "let the user that commands run as in the VM read it, or copy what is beside it by itself";
+            return vm.about(Error::new(Kind::Transfer, text)).hint(hint);
+        }
         transfer::Error::Unreadable(_) => {
             return Error::new(Kind::LocalIo, text).hint("copy the rest with --keep-going");
         }
         transfer::Error::Remote(remote) => return of_remote(remote, vm),
         _ => Kind::Transfer,
     };
-    Error::new(kind, text).target(&vm.id)
+    vm.about(Error::new(kind, text))
 }
 
 fn of_remote(remote: transfer::RemoteError, vm: &Named) -> Error {
     match remote.into_source().downcast::<api::Error>() {
         Ok(error) => vm.explain(*error),
-        Err(other) => Error::new(Kind::Transfer, visible(&other.to_string())).target(&vm.id),
+        Err(other) => vm.about(Error::new(Kind::Transfer, visible(&other.to_string()))),
     }
 }
 

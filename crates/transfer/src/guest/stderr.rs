@@ -31,6 +31,23 @@ pub(crate) fn clean(stderr: &[u8]) -> String {
         .collect()
 }
 
+/// What `find` could not read below `root`: the first path with the reason, and how many more. `None` if it says nothing of that.
+pub(crate) fn unreadable(said: &str, root: &str) -> Option<String> {
+    let mut told = said.lines().filter_map(|line| line.strip_prefix("find: "));
+    let (path, reason) = told.next()?.rsplit_once(": ")?;
+    let path = path.trim_matches(['\'', '"', '`', '\u{2018}', '\u{2019}']);
+    let path = match path.strip_prefix("./") {
+        Some(below) => format!("{}/{below}", root.trim_end_matches('/')),
+        None if path == "." => root.to_owned(),
+        None => path.to_owned(),
+    };
+    Some(match told.count() {
+        0 => format!("{path}: {reason}"),
+        1 => format!("{path}: {reason}, and 1 more path"),
+        more => format!("{path}: {reason}, and {more} more paths"),
+    })
+}
+
 fn without_query(word: &str) -> String {
     match word.split_once('?') {
         Some((host, rest)) => format!(
@@ -53,6 +70,19 @@ fn hides(letter: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_find_cannot_read_is_told_without_its_name() {
+        let told = |said| unreadable(said, "/srv/");
+        let gnu = "find: './a b/x': Permission denied\nnot everything below /srv can be read";
+        assert_eq!(told(gnu).as_deref(), Some("/srv/a b/x: Permission denied"));
+        let busybox = "find: ./a: Permission denied\nfind: ./b: I/O error\nfailed: find=1";
+        assert_eq!(
+            told(busybox).as_deref(),
+            Some("/srv/a: Permission denied, and 1 more path")
+        );
+        assert_eq!(told("failed: tar=2"), None);
+    }
 
     #[test]
     fn shows_no_control_and_no_signature() {

@@ -125,6 +125,9 @@ pub(crate) fn check(output: GuestOutput, action: &str, path: &str) -> Result<Gue
     if let (LACKING, Some(program)) = (output.code, program) {
         return Err(Error::GuestTool(program));
     }
+    if let Some(what) = stderr::unreadable(&said, &path) {
+        return Err(Error::GuestUnreadable(what));
+    }
     Err(match output.code {
         MISSING => Error::RemoteMissing(path),
         CONFLICT => Error::Conflict { path, reason: said },
