@@ -57,14 +57,16 @@ pub(crate) fn of(path: &[&str]) -> Option<Prints> {
         ["snapshot", "get"] => One(names(&snapshot::SNAPSHOTS)),
         ["snapshot", "create" | "rename"] => Outcome(names(&snapshot::SNAPSHOTS)),
         ["service", "list"] => List(names(&service::SERVICES)),
-        ["service", "add" | "update"] => One(names(&service::SERVICES)),
+        ["service", "add" | "update"] => Outcome(names(&service::SERVICES)),
         ["volume", "list"] => List(names(&volume::VOLUMES)),
-        ["volume", "create" | "get" | "update"] => One(names(&volume::VOLUMES)),
+        ["volume", "get"] => One(names(&volume::VOLUMES)),
+        ["volume", "create" | "update"] => Outcome(names(&volume::VOLUMES)),
         ["volume", "attachments"] => List(names(&volume::ATTACHMENTS)),
         ["volume", "diagnostics"] | ["api"] => Json,
         ["credential", "list"] => List(names(&credential::CREDENTIALS)),
-        ["credential", "create"] => One(names(&credential::CREDENTIALS)),
-        ["build", "create" | "get"] => One(names(&build::BUILDS)),
+        ["credential", "create"] => Outcome(names(&credential::CREDENTIALS)),
+        ["build", "create"] => Outcome(names(&build::BUILDS)),
+        ["build", "get"] => One(names(&build::BUILDS)),
         ["prune"] => List(names(&prune::CANDIDATES)),
         ["top"] => List(names(&top::ROWS)),
         ["doctor"] => Report(names(&doctor::CHECKS)),
@@ -366,6 +368,22 @@ mod tests {
     use clap::{Command, CommandFactory as _};
 
     use super::*;
+
+    #[test]
+    fn what_makes_or_changes_one_thing_prints_an_outcome() {
+        for path in [
+            ["snapshot", "create"],
+            ["service", "add"],
+            ["service", "update"],
+            ["volume", "create"],
+            ["volume", "update"],
+            ["credential", "create"],
+            ["build", "create"],
+            ["vm", "update"],
+        ] {
+            assert!(matches!(of(&path), Some(Prints::Outcome(_))), "{path:?}");
+        }
+    }
 
     #[test]
     fn every_command_declares_what_it_prints() {
