@@ -822,3 +822,22 @@ fn every_setting_is_shown_with_the_option_or_variable_that_set_it() {
     }
     assert!(!shown.contains("secret"), "{shown}");
 }
+
+#[test]
+fn what_contradicts_the_engine_of_this_machine_is_refused_with_what_to_leave_out() {
+    let home = Home::new();
+    for (words, hint) in [
+        (
+            &["--local", "--base-url", "https://x.example", "ls"][..],
+            "leave out --base-url, or --local",
+        ),
+        (
+            &["--context", "local", "--api-key", "k", "ls"],
+            "leave out --api-key, or --context local",
+        ),
+    ] {
+        let ran = home.run(words);
+        assert_eq!(ran.code, 2, "{ran}");
+        assert!(ran.stderr.contains(&format!("hint: {hint}\n")), "{ran}");
+    }
+}

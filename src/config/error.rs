@@ -129,9 +129,8 @@ impl Error {
                     .to_owned(),
             ),
             Self::MissingKey { context } => Some(format!("run `fastvm login --context {context}`")),
-            Self::NotUtf8 { .. } | Self::Io { .. } | Self::Conflict { .. } | Self::Key { .. } => {
-                None
-            }
+            Self::Conflict { option, other } => Some(format!("leave out {option}, or {other}")),
+            Self::NotUtf8 { .. } | Self::Io { .. } | Self::Key { .. } => None,
         }
     }
 }
