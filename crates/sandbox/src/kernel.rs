@@ -285,7 +285,8 @@ pub(super) fn raise_loopback() -> io::Result<()> {
     let result = unsafe {
         libc::ioctl(
             socket.as_fd().as_raw_fd(),
-            libc::SIOCSIFFLAGS,
+            // Its type differs between C libraries.
+            libc::SIOCSIFFLAGS as libc::Ioctl,
             &raw const request,
         )
     };

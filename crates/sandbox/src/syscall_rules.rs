@@ -37,8 +37,11 @@ const FILTER_OPTION_6: i32 = 64;
 const FILTER_OPTIONS_6: u64 = !0b101;
 const FIRST_ROUTING_OPTION_6: i32 = 200;
 /// The flags of `personality` that `setarch` and debuggers set.
-const PERSONALITIES: [i32; 3] = [PER_LINUX32, libc::UNAME26, libc::ADDR_NO_RANDOMIZE];
+const PERSONALITIES: [i32; 3] = [PER_LINUX32, UNAME26, ADDR_NO_RANDOMIZE];
+/// Of `linux/personality.h`: not every C library has them all.
 const PER_LINUX32: i32 = 8;
+const UNAME26: i32 = 0x2_0000;
+const ADDR_NO_RANDOMIZE: i32 = 0x4_0000;
 const ASK_FOR_PERSONALITY: i32 = -1;
 /// The process whose limits and turn on the processor nobody inside may change, although it has the same user.
 const INIT: i32 = 1;
