@@ -16,16 +16,15 @@ const MOST_LINKS: usize = 40;
 pub(crate) enum Destination {
     /// A file, a folder, or nothing yet: no link.
     Place(PathBuf),
-    /// A character device, or a file that some program holds open, as `/dev/stdout` is one: others write there too.
-    Device,
-    Pipe,
+    /// A pipe, a character device, or a file that some program holds open, as `/dev/stdout` is one: others write there too.
+    Stream,
 }
 
 /// Looks where a target leads to. No file replaces a socket or a block device, and none goes where a link leads nowhere.
 pub(crate) fn find(target: &Path) -> Result<Destination, Error> {
     let is_link = fs::symlink_metadata(target).is_ok_and(|meta| meta.is_symlink());
     match fs::metadata(target) {
-        Ok(meta) if meta.is_file() && is_link && is_held_open(target) => Ok(Destination::Device),
+        Ok(meta) if meta.is_file() && is_link && is_held_open(target) => Ok(Destination::Stream),
         Ok(meta) if meta.is_file() && is_link => fs::canonicalize(target)
             .map(Destination::Place)
             .map_err(|error| Error::local("look at", target, error)),
@@ -41,7 +40,7 @@ pub(crate) fn find(target: &Path) -> Result<Destination, Error> {
 pub(crate) fn find_place(target: &Path) -> Result<PathBuf, Error> {
     match find(target)? {
         Destination::Place(place) => Ok(place),
-        Destination::Device | Destination::Pipe => Err(Error::Conflict {
+        Destination::Stream => Err(Error::Conflict {
             path: target.display().to_string(),
             reason: "not a regular file, so what is written there cannot be compared".to_owned(),
         }),
@@ -97,8 +96,7 @@ fn special(target: &Path, kind: fs::FileType) -> Result<Destination, Error> {
         })
     };
     match kind {
-        _ if kind.is_char_device() => Ok(Destination::Device),
-        _ if kind.is_fifo() => Ok(Destination::Pipe),
+        _ if kind.is_char_device() || kind.is_fifo() => Ok(Destination::Stream),
         _ if kind.is_socket() => refused("a socket, which no file replaces"),
         _ if kind.is_block_device() => refused("a block device, which no file replaces"),
         _ => Ok(Destination::Place(target.to_owned())),
@@ -110,35 +108,24 @@ fn special(target: &Path, _: fs::FileType) -> Result<Destination, Error> {
     Ok(Destination::Place(target.to_owned()))
 }
 
-impl Destination {
-    /// Opens what takes bytes as they come; `None` for a place. A pipe is waited for until somebody reads it.
+/// Opens what takes bytes as they come. A pipe is waited for until somebody reads it.
+pub(crate) async fn open_stream(
+    target: &Path,
+) -> Result<Box<dyn AsyncWrite + Send + Unpin>, Error> {
+    let failed = |error| Error::local("write", target, error);
     #[cfg(unix)]
-    pub(crate) async fn open(
-        &self,
-        target: &Path,
-    ) -> Result<Option<Box<dyn AsyncWrite + Send + Unpin>>, Error> {
-        let failed = |error| Error::local("write", target, error);
-        match self {
-            Self::Place(_) => Ok(None),
-            Self::Device => {
-                let mut options = tokio::fs::OpenOptions::new();
-                // To write to a terminal does not make it ours.
-                let no_terminal = rustix::fs::OFlags::NOCTTY.bits().cast_signed();
-                let opening = options.append(true).custom_flags(no_terminal).open(target);
-                Ok(Some(Box::new(opening.await.map_err(failed)?)))
-            }
-            Self::Pipe => Ok(Some(Box::new(open_pipe(target).await.map_err(failed)?))),
+    {
+        use std::os::unix::fs::FileTypeExt as _;
+        if fs::metadata(target).is_ok_and(|meta| meta.file_type().is_fifo()) {
+            return Ok(Box::new(open_pipe(target).await.map_err(failed)?));
         }
     }
-
-    /// Opens what takes bytes as they come; `None` for a place.
-    #[cfg(not(unix))]
-    pub(crate) async fn open(
-        &self,
-        _: &Path,
-    ) -> Result<Option<Box<dyn AsyncWrite + Send + Unpin>>, Error> {
-        Ok(None)
-    }
+    let mut options = tokio::fs::OpenOptions::new();
+    options.append(true);
+    // To write to a terminal does not make it ours.
+    #[cfg(unix)]
+    options.custom_flags(rustix::fs::OFlags::NOCTTY.bits().cast_signed());
+    Ok(Box::new(options.open(target).await.map_err(failed)?))
 }
 
 /// Opens a pipe once it has a reader. To wait in the system's own call would keep a signal from ending the program.

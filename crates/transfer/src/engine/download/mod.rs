@@ -176,9 +176,7 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
         if let Destination::Place(place) = destination {
             return Ok(FollowedTarget::To(place));
         }
-        let Some(output) = destination.open(target).await? else {
-            return Ok(FollowedTarget::To(target.to_owned()));
-        };
+        let output = destination::open_stream(target).await?;
         let written = self.stream(source, output).await;
         written
             .map(FollowedTarget::Written)
