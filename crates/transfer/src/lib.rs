@@ -7,6 +7,47 @@
 //! download   VM: pack, codec, PUT ─► GET ─► codec ─► archive ─► unpack beside, check, move into place
 //! ```
 //!
+//! [`Vm`] is a VM of the v1 API as a guest and as a storage:
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use fastvm_api::Client;
+//! use fastvm_transfer::{Error, RemotePath, Settings, Silent, UploadRequest, UploadSource, Vm, upload};
+//!
+//! async fn send(client: &Client, id: &str, folder: &str, into: &str) -> Result<(), Error> {
+//!     let vm = Vm::new(client.clone(), id);
+//!     let request = UploadRequest {
+//!         source: UploadSource::Paths(vec![folder.into()]),
+//!         target: RemotePath { path: into.to_owned(), into: true },
+//!         settings: Settings::default(),
+//!     };
+//!     let summary = upload(&vm, &vm, Arc::new(Silent), request).await?;
+//!     println!("{} files", summary.files);
+//!     Ok(())
+//! }
+//! # #[cfg(target_os = "linux")]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # use fastvm_api::{types::{exec::ExecRequest, vm::LaunchRequest}, wait::Wait};
+//! # let engine = fastvm_testing::TestEngine::start()?;
+//! # let client = Client::builder(engine.url()).api_key(engine.key().clone()).build()?;
+//! # let vm = client.launch_vm(&LaunchRequest::of_type("c1m2")).await?;
+//! # let id = &vm.value.id;
+//! # client.wait_until_running(id, Wait::default()).await?.ready()?;
+//! # let folder = tempfile::tempdir()?;
+//! # std::fs::create_dir(folder.path().join("src"))?;
+//! # std::fs::write(folder.path().join("src/file"), "hello")?;
+//! # let source = folder.path().join("src").display().to_string();
+//! # send(&client, id, &source, "/root/").await?;
+//! # let command = ExecRequest::new(["cat", "/root/src/file"]);
+//! # assert_eq!(client.exec(id, &command).await?.output().await?.stdout, b"hello");
+//! # Ok(())
+//! # }
+//! # #[cfg(not(target_os = "linux"))]
+//! # fn main() {}
+//! ```
+//!
 //! # Layout
 //! Each folder knows only those above it in this list, besides the files beside this one:
 //! - `format`: tar, compression, checksums
