@@ -2,19 +2,17 @@
 //!
 //! # Layout
 //!
-//! In reading order; data flows one way: arguments → commands → (api | transfer | local) → wire.
+//! In reading order; data flows one way: arguments → commands → the libraries, and back to output.
 //!
 //! - [`cli`]: the root of the command line, global options
 //! - [`config`]: files, environment and options, met in one place
 //! - [`context`]: what every command gets
 //! - [`commands`]: what the user types; a noun is a folder, a verb is a file
-//! - [`api`]: the client of the v1 API
-//! - [`transfer`]: the engine of `cp`, which knows neither screen nor HTTP
 //! - [`console`]: a terminal here on one elsewhere, which knows no WebSocket
-//! - [`local`]: the local engine, which serves the v1 API on this machine
-//! - [`wire`]: the contract as types, shared by client and engine
 //! - [`output`]: everything that prints
 //! - [`error`], [`exit`]: one failure, and the code that the program ends with
+//!
+//! The libraries are crates of their own: [`fastvm_api`], [`fastvm_transfer`], and on Linux `fastvm_engine`.
 
 pub mod cli;
 pub mod commands;

@@ -15,7 +15,7 @@ use fastvm_api::secret::SignedUrl;
 pub struct GuestCommand {
     /// Program and arguments, passed without a shell.
     pub argv: Vec<String>,
-    /// A word among the arguments that no other command has; [`running`](crate::running) looks for it.
+    /// A word among the arguments that no other command has; whoever asks whether it still runs looks for it.
     pub name: String,
     /// All of its standard input. It may hold signed URLs.
     pub stdin: Vec<u8>,
