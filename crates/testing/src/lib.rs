@@ -7,11 +7,13 @@
 #![cfg(target_os = "linux")]
 #![warn(missing_docs)]
 
-use std::fs;
+use std::fs::{self, DirEntry};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use fastvm_api::secret::ApiKey;
+use rustix::process::geteuid;
 use uuid::Uuid;
 
 pub use fastvm_engine::Error;
@@ -85,17 +87,31 @@ impl Drop for TestEngine {
 /// Removes what tests have left that were killed.
 fn remove_abandoned(parent: &Path) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let process = name
-            .to_str()
-            .and_then(|name| name.strip_prefix(PREFIX)?.split_once('-')?.0.parse().ok());
-        let Some(process) = process else { continue };
-        let process: u32 = process;
-        if !Path::new(&format!("/proc/{process}")).exists() {
-            // A folder of another user is left alone.
+        if is_abandoned(&entry) {
+            // What cannot be removed stays for the next engine.
             reset(Options::new(entry.path())).ok();
         }
     }
+}
+
+/// Returns whether a folder is that of a test engine of this user whose process has ended.
+///
+/// Anybody may write to the temporary folder: a link there, or a folder of another user, is none of ours.
+fn is_abandoned(entry: &DirEntry) -> bool {
+    let name = entry.file_name();
+    let process = name.to_str().and_then(|name| {
+        name.strip_prefix(PREFIX)?
+            .split_once('-')?
+            .0
+            .parse::<u32>()
+            .ok()
+    });
+    // That of the entry itself, whatever a link leads to.
+    let is_own_folder = entry
+        .metadata()
+        .is_ok_and(|meta| meta.is_dir() && meta.uid() == geteuid().as_raw());
+    is_own_folder
+        && process.is_some_and(|process| !Path::new("/proc").join(process.to_string()).exists())
 }
 
 /// Becomes the init of a VM, or another helper, where this process was started for that.

@@ -4,6 +4,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -70,6 +71,23 @@ fn engines_of_one_program_do_not_share_anything() {
     let (one, two) = (TestEngine::start().unwrap(), TestEngine::start().unwrap());
     launch(&one);
     assert_eq!(ask(&two, "GET /v1/vms", ""), Value::Array(Vec::new()));
+}
+
+/// Otherwise whoever may write to the temporary folder could have the data of another engine removed.
+#[test]
+fn a_link_with_the_name_of_what_a_test_left_is_not_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = TestEngine::start().unwrap();
+    // A folder that an engine has worked in, and works in no more.
+    let mine = folder.path().join("mine");
+    let options = fastvm_engine::Options::new(&mine);
+    fastvm_engine::start(options).unwrap().stop();
+    let link = std::env::temp_dir().join(format!("fastvm-test-{}-x", u32::MAX));
+    symlink(&mine, &link).unwrap();
+    let _next = TestEngine::start().unwrap();
+    fs::remove_file(&link).unwrap();
+    assert!(mine.join("key").exists());
+    assert!(running.data().exists());
 }
 
 const LEAVES: &str = "FASTVM_TEST_LEAVES";
