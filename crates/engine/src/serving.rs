@@ -77,8 +77,11 @@ fn now() -> u128 {
 /// Removes the records of engines that were killed.
 fn remove_stale(folder: &Path) {
     for path in records(folder).filter(|path| !is_locked(path)) {
-        // Another engine that starts may have been faster.
-        fs::remove_file(path).or_warn("remove the record of an engine");
+        match fs::remove_file(path) {
+            // Another engine that starts was faster.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            removed => removed.or_warn("remove the record of an engine"),
+        }
     }
 }
 
