@@ -31,5 +31,4 @@ pub(crate) use resolve::egress;
 pub use resolve::resolve;
 pub use settings::{Api, Named, Remote, Settings};
 pub use terminal::Terminal;
-pub(crate) use url::is_loopback;
 pub use url::{BaseUrl, DEFAULT_URL, PlainHttp};

@@ -1,5 +1,6 @@
 //! Where the API is: a URL that was checked, and where it came from.
 
+use fastvm_api::is_loopback;
 use reqwest::Url;
 
 use super::Error;
@@ -116,16 +117,6 @@ fn without_scheme(text: &str) -> Refusal {
         why: format!("it needs a scheme: try {scheme}://{host}"),
         hint: None,
     }
-}
-
-/// Returns whether the host of a URL is this machine.
-pub(crate) fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost"
-        || address
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

@@ -157,8 +157,8 @@ pub(crate) fn server_of(url: &Url) -> String {
     url.origin().ascii_serialization()
 }
 
-/// Returns whether the host of a URL is this machine.
-pub(crate) fn is_loopback(url: &Url) -> bool {
+/// Returns whether the host of a URL is this machine. What is sent there goes through no proxy, and needs no TLS.
+pub fn is_loopback(url: &Url) -> bool {
     let Some(host) = url.host_str() else {
         return false;
     };

@@ -57,7 +57,7 @@ mod client;
 pub use client::fuzzing;
 #[cfg(feature = "client")]
 pub use client::{
-    Client, ClientBuilder, Error, Log, console, error, exec, raw, storage, vms, wait,
+    Client, ClientBuilder, Error, Log, console, error, exec, is_loopback, raw, storage, vms, wait,
 };
 #[cfg(feature = "client")]
 pub use reqwest::StatusCode;

@@ -10,11 +10,12 @@ use tokio_tungstenite::tungstenite::http::Uri;
 
 use super::check::{Check, State};
 use super::room::room;
-use crate::config::{Api, DEFAULT_CONTEXT, Remote, is_loopback};
+use crate::config::{Api, DEFAULT_CONTEXT, Remote};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::output::control::visible;
 use crate::output::human;
+use fastvm_api::is_loopback;
 use fastvm_api::raw::RawRequest;
 use fastvm_api::types::quota::QuotaUsage;
 use fastvm_api::{self as api, Client};
