@@ -292,9 +292,19 @@ impl Context {
 
     #[cfg(not(target_os = "linux"))]
     fn local(&mut self) -> Result<Access, Error> {
-        Err(Error::new(Kind::Engine, "the local engine needs Linux")
-            .hint("run fastvm in a Linux container or in WSL, or use the cloud: fastvm login"))
+        Err(engine_needs_linux(std::env::consts::OS))
     }
+}
+
+/// The failure of what needs the engine on another system than Linux, with what to do there.
+#[cfg(any(test, not(target_os = "linux")))]
+pub(crate) fn engine_needs_linux(system: &str) -> Error {
+    let way = match system {
+        "windows" => "install WSL2 with `wsl --install` and run fastvm in it",
+        "macos" => "start a Linux VM with Lima (`limactl start`) and run fastvm in it",
+        _ => "run fastvm in a Linux VM",
+    };
+    Error::new(Kind::Engine, format!("the local engine needs Linux: {way}"))
 }
 
 async fn with_key(remote: &Remote) -> Result<Access, Error> {
@@ -336,5 +346,26 @@ impl Log for ClientLog {
     fn not_sent(&self, curl: &str) {
         let mut lines = self.not_sent.lock().unwrap_or_else(PoisonError::into_inner);
         lines.push(curl.to_owned());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn systems_without_the_engine_say_what_to_do_there_in_one_line() {
+        for (system, way) in [
+            ("windows", "wsl --install"),
+            ("macos", "limactl start"),
+            ("freebsd", "a Linux VM"),
+        ] {
+            let error = engine_needs_linux(system);
+            assert!(error.to_string().contains(way), "{error}");
+            assert_eq!(
+                (error.to_string().lines().count(), error.hint_text()),
+                (1, None)
+            );
+        }
     }
 }

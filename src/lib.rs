@@ -17,7 +17,6 @@
 pub mod cli;
 pub mod commands;
 pub mod config;
-#[cfg(unix)]
 pub mod console;
 pub mod context;
 pub mod error;
@@ -26,6 +25,7 @@ pub mod output;
 pub mod quantity;
 mod report;
 pub mod signal;
+mod utf8;
 
 use std::process::ExitCode;
 use std::time::Duration;

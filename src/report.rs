@@ -131,7 +131,6 @@ fn takes_secret(option: &str) -> bool {
 /// A bug ends the program with one line, not with a backtrace.
 pub(crate) fn install_panic_hook() {
     std::panic::set_hook(Box::new(|panic| {
-        #[cfg(unix)]
         crate::console::restore();
         let place = panic
             .location()

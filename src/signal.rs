@@ -1,10 +1,13 @@
-//! INT, TERM and HUP as an event to wait for, in the commands that must clean up or say something first.
+//! INT, TERM and HUP, and what Windows has in their place, as an event to wait for, in the commands that must clean up or say something first.
 //!
 //! A command that does not listen is ended by the signal itself, as a shell expects. One that has listened is ended by a
 //! thread if it is stuck in a write to a terminal or pipe that nobody reads.
 
 #[cfg(unix)]
 pub(crate) mod stuck;
+
+#[cfg(windows)]
+use tokio::signal::windows;
 
 use crate::error::{Error, Kind};
 
@@ -50,6 +53,14 @@ pub struct Signals {
     terminate: tokio::signal::unix::Signal,
     #[cfg(unix)]
     hangup: tokio::signal::unix::Signal,
+    #[cfg(windows)]
+    ctrl_c: windows::CtrlC,
+    #[cfg(windows)]
+    ctrl_break: windows::CtrlBreak,
+    #[cfg(windows)]
+    close: windows::CtrlClose,
+    #[cfg(windows)]
+    shutdown: windows::CtrlShutdown,
     #[cfg(unix)]
     last: Option<(Signal, std::time::Instant)>,
 }
@@ -77,9 +88,16 @@ impl Signals {
     }
 
     /// Starts to listen.
-    #[cfg(not(unix))]
+    #[cfg(windows)]
     pub fn listen() -> Result<Self, Error> {
-        Ok(Self {})
+        let failed =
+            |error| Error::new(Kind::LocalIo, format!("cannot listen for signals: {error}"));
+        Ok(Self {
+            ctrl_c: windows::ctrl_c().map_err(failed)?,
+            ctrl_break: windows::ctrl_break().map_err(failed)?,
+            close: windows::ctrl_close().map_err(failed)?,
+            shutdown: windows::ctrl_shutdown().map_err(failed)?,
+        })
     }
 
     /// Runs work to its end although a signal comes, and returns the first signal with the result.
@@ -121,12 +139,14 @@ impl Signals {
         }
     }
 
-    /// Waits for the next one.
-    #[cfg(not(unix))]
+    /// Waits for the next one. When the console is closed the system gives a program some seconds to end.
+    #[cfg(windows)]
     pub async fn next(&mut self) -> Signal {
-        match tokio::signal::ctrl_c().await {
-            Ok(()) => Signal::Interrupt,
-            Err(_) => std::future::pending().await,
+        tokio::select! {
+            _ = self.ctrl_c.recv() => Signal::Interrupt,
+            _ = self.ctrl_break.recv() => Signal::Terminate,
+            _ = self.shutdown.recv() => Signal::Terminate,
+            _ = self.close.recv() => Signal::Hangup,
         }
     }
 }

@@ -16,6 +16,8 @@ mod health;
 mod help;
 #[cfg(target_os = "linux")]
 mod local;
+#[cfg(not(target_os = "linux"))]
+mod local_elsewhere;
 mod login;
 mod logout;
 mod man;
@@ -147,6 +149,9 @@ Examples:
   eval \"$(fastvm local env)\"
   fastvm local status")]
     Local(Noun<local::Verb>),
+    /// The engine on this machine, which needs Linux
+    #[cfg(not(target_os = "linux"))]
+    Local(local_elsewhere::LocalArgs),
     /// Print the script that completes words of fastvm in a shell
     Completion(Leaf<completion::CompletionArgs>),
     /// Print manual pages
@@ -212,6 +217,8 @@ impl Command {
             Self::Logout(leaf) => logout::run(context, leaf.args).await,
             #[cfg(target_os = "linux")]
             Self::Local(noun) => noun.verb.run(context).await,
+            #[cfg(not(target_os = "linux"))]
+            Self::Local(args) => local_elsewhere::run(args),
             Self::Completion(leaf) => completion::run(context, leaf.args).await,
             Self::Man(leaf) => man::run(context, leaf.args).await,
             Self::Help(args) => help::run(context, args).await,
@@ -235,7 +242,6 @@ impl Command {
     pub fn changes_this_machine(&self) -> bool {
         match self {
             Self::Context(_) | Self::Config(_) | Self::Login(_) | Self::Logout(_) => true,
-            #[cfg(target_os = "linux")]
             Self::Local(_) => true,
             Self::Doctor(leaf) => leaf.args.fix,
             _ => false,

@@ -27,6 +27,7 @@ pub use env::Environment;
 pub use error::Error;
 pub use key::KeySource;
 pub use paths::Paths;
+#[cfg(target_os = "linux")]
 pub(crate) use resolve::egress;
 pub use resolve::resolve;
 pub use settings::{Api, Named, Remote, Settings};

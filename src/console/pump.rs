@@ -4,18 +4,22 @@ use std::future::Future;
 use std::io::{self, Write as _};
 
 use bytes::Bytes;
-use rustix::termios::tcgetwinsize;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::escape::Escape;
+use super::system::SizeChanges;
 use super::typed::Typed;
+use crate::config::Terminal;
+use crate::utf8;
 
 /// How much is read from the keyboard at once, in bytes.
 const READ: usize = 16 * 1024;
 /// How many messages may wait to be sent before no more keys are read, and so no escape is seen.
 const QUEUE: usize = 1024;
+
+/// Columns and lines of a terminal that does not know its size.
+const USUAL_SIZE: (u16, u16) = (80, 24);
 
 /// How a console ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,9 +83,9 @@ pub async fn pump<E>(
         // The reader says how it ended.
         std::future::pending::<Result<(), Broken<E>>>().await
     };
+    let mut stdout = utf8::for_console(io::stdout());
     let showing = async {
         while let Some(bytes) = screen.next().await.map_err(Broken::Far)? {
-            let mut stdout = io::stdout().lock();
             let shown = stdout.write_all(&bytes).and_then(|()| stdout.flush());
             shown.map_err(Broken::Near)?;
         }
@@ -101,7 +105,7 @@ async fn read(
     escape: Escape,
     queue: mpsc::Sender<Up>,
 ) -> io::Result<End> {
-    let mut changes = signal(SignalKind::window_change())?;
+    let mut changes = SizeChanges::watch()?;
     let mut typed = Typed::default();
     let mut buffer = vec![0; READ];
     loop {
@@ -111,7 +115,7 @@ async fn read(
                 count if escape.is_in(&buffer[..count]) => return Ok(End::Left),
                 count => typed.take(&buffer[..count]).into_iter().map(Up::Text).collect(),
             },
-            _ = changes.recv() => vec![Up::Size],
+            () = changes.next() => vec![Up::Size],
         };
         for up in ups {
             if queue.send(up).await.is_err() {
@@ -122,9 +126,6 @@ async fn read(
 }
 
 async fn size<E>(keys: &mut impl FarKeys<Error = E>) -> Result<(), Broken<E>> {
-    let size = tcgetwinsize(rustix::stdio::stdout()).map_err(|error| Broken::Near(error.into()))?;
-    // A terminal that does not know its size says 0; then the size of old counts.
-    let or = |known: u16, usual: u16| if known == 0 { usual } else { known };
-    let sent = keys.size(or(size.ws_col, 80), or(size.ws_row, 24)).await;
-    sent.map_err(Broken::Far)
+    let (columns, lines) = Terminal::size_now().unwrap_or(USUAL_SIZE);
+    keys.size(columns, lines).await.map_err(Broken::Far)
 }

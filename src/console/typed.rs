@@ -1,5 +1,7 @@
 //! Typed bytes as text: characters stay whole, however reads cut them.
 
+use crate::utf8;
+
 /// The most of one message, in bytes.
 const LONGEST: usize = 64 * 1024;
 
@@ -13,31 +15,12 @@ impl Typed {
     /// Takes bytes and gives back text, in pieces of a message each. What is no UTF-8 at all becomes U+FFFD.
     pub(super) fn take(&mut self, bytes: &[u8]) -> Vec<String> {
         self.held.extend_from_slice(bytes);
-        let whole = whole_characters(&self.held);
+        let whole = utf8::whole_characters(&self.held);
         let rest = self.held.split_off(whole);
         let text = String::from_utf8_lossy(&self.held).into_owned();
         self.held = rest;
         pieces(&text)
     }
-}
-
-/// How many bytes there are before an unfinished character at the end.
-fn whole_characters(bytes: &[u8]) -> usize {
-    let tail = bytes.len().saturating_sub(3);
-    for start in (tail..bytes.len()).rev() {
-        let needs = match bytes[start] {
-            0xc0..=0xdf => 2,
-            0xe0..=0xef => 3,
-            0xf0..=0xf7 => 4,
-            0x80..=0xbf => continue,
-            _ => break,
-        };
-        if bytes.len() - start < needs {
-            return start;
-        }
-        break;
-    }
-    bytes.len()
 }
 
 fn pieces(mut text: &str) -> Vec<String> {

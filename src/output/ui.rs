@@ -1,7 +1,7 @@
 //! The one way out: data to stdout, talk to stderr.
 
 use std::fmt;
-use std::io::{self, BufRead, BufWriter, Write};
+use std::io::{self, BufRead, BufWriter, IsTerminal as _, Write};
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use super::human::Now;
 use super::messages::Messages;
 use super::settings::Settings;
 use super::stdout::Stdout;
+use crate::utf8;
 
 /// Everything that the program says. Talk (`status`, `warn`, `hint`, …) is reached through [`Messages`].
 pub struct Ui {
@@ -42,8 +43,8 @@ impl Ui {
     pub fn new(settings: Settings) -> Self {
         let streams = Streams {
             stdin: Box::new(io::BufReader::new(io::stdin())),
-            stdout: Box::new(Stdout),
-            stderr: Box::new(io::stderr()),
+            stdout: utf8::for_console(Stdout, io::stdout().is_terminal()),
+            stderr: utf8::for_console(io::stderr(), io::stderr().is_terminal()),
         };
         Self::with_streams(settings, streams)
     }

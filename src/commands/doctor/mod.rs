@@ -96,8 +96,7 @@ async fn examine_engine(context: &Context) -> Vec<Check> {
 
 #[cfg(not(target_os = "linux"))]
 async fn examine_engine(_context: &Context) -> Vec<Check> {
-    let error = Error::new(Kind::Engine, "the local engine needs Linux")
-        .hint("run fastvm in a Linux container or in WSL");
+    let error = crate::context::engine_needs_linux(std::env::consts::OS);
     vec![Check::failed("engine", "system", &error)]
 }
 

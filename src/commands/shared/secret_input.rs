@@ -157,16 +157,74 @@ mod terminal {
     }
 }
 
-#[cfg(not(unix))]
+#[cfg(windows)]
 mod terminal {
-    //! No way here to keep a terminal from echoing.
+    //! A question at the console whose answer is not echoed.
 
-    use crate::error::Error;
+    use std::io::{self, Write as _};
+    use std::thread;
 
-    pub(super) async fn hidden_line(_question: &str) -> Result<String, Error> {
-        Err(
-            Error::usage("a secret cannot be asked for here without showing it")
-                .hint("give it on standard input: … < FILE"),
-        )
+    use tokio::sync::oneshot;
+    use winapi_util::HandleRef;
+    use winapi_util::console::{mode, set_mode};
+
+    use crate::error::{Error, Kind};
+    use crate::signal::Signals;
+
+    /// The bit of a console's mode that shows what is typed.
+    const ECHO_INPUT: u32 = 0x4;
+
+    pub(super) async fn hidden_line(question: &str) -> Result<String, Error> {
+        let failed = |error: io::Error| {
+            Error::new(Kind::LocalIo, format!("cannot ask at the console: {error}"))
+        };
+        let mut signals = Signals::listen()?;
+        let silence = Silence::begin().map_err(failed)?;
+        write(question).map_err(failed)?;
+        let (sender, answer) = oneshot::channel();
+        // a thread of its own, as nothing can end its wait for the console but the end of the program
+        thread::spawn(move || sender.send(read_line()));
+        let outcome = tokio::select! {
+            line = answer => line.unwrap_or_else(|_| Err(io::ErrorKind::UnexpectedEof.into())).map_err(failed),
+            signal = signals.next() => Err(signal.error()),
+        };
+        drop(silence);
+        // the line break of the answer was not echoed either
+        write("\n").map_err(failed)?;
+        outcome
+    }
+
+    /// Writes to the console, wherever stdout and stderr go.
+    fn write(text: &str) -> io::Result<()> {
+        std::fs::File::options()
+            .write(true)
+            .open("CONOUT$")?
+            .write_all(text.as_bytes())
+    }
+
+    fn read_line() -> io::Result<String> {
+        let mut line = String::new();
+        io::stdin().read_line(&mut line)?;
+        Ok(line.trim_end_matches(['\n', '\r']).to_owned())
+    }
+
+    /// No echo until it is dropped.
+    struct Silence {
+        before: u32,
+    }
+
+    impl Silence {
+        fn begin() -> io::Result<Self> {
+            let before = mode(HandleRef::stdin())?;
+            set_mode(HandleRef::stdin(), before & !ECHO_INPUT)?;
+            Ok(Self { before })
+        }
+    }
+
+    impl Drop for Silence {
+        fn drop(&mut self) {
+            // there is nothing else to try when the console is gone
+            let _ = set_mode(HandleRef::stdin(), self.before);
+        }
     }
 }

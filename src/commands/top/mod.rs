@@ -3,7 +3,6 @@
 mod board;
 mod row;
 mod sample;
-#[cfg(unix)]
 mod screen;
 
 use std::time::Duration;
@@ -82,18 +81,10 @@ pub(crate) async fn run(context: &mut Context, args: TopArgs) -> Result<Exit, Er
     }
     // Before the screen is taken: a signal must not leave it like that.
     let signals = Signals::listen()?;
-    #[cfg(unix)]
-    let screen = match lines {
-        true => None,
-        false => Some(screen::Screen::open(context)?),
+    let output = match lines {
+        true => Output::Lines,
+        false => Output::Screen(screen::Screen::open(context)?),
     };
-    #[cfg(unix)]
-    let output = match screen {
-        Some(screen) => Output::Screen(screen),
-        None => Output::Lines,
-    };
-    #[cfg(not(unix))]
-    let output = Output::Lines;
     let watch = Watch {
         source: &source,
         interval: args.interval,
@@ -105,7 +96,6 @@ pub(crate) async fn run(context: &mut Context, args: TopArgs) -> Result<Exit, Er
 
 /// Where rows go.
 enum Output {
-    #[cfg(unix)]
     Screen(screen::Screen),
     /// A line of JSON a VM and interval.
     Lines,
@@ -119,7 +109,6 @@ impl Output {
         problem: Option<&str>,
     ) -> Result<(), Error> {
         match self {
-            #[cfg(unix)]
             Self::Screen(screen) => screen.draw(context, board, problem),
             Self::Lines => {
                 if let Some(problem) = problem {
@@ -133,7 +122,6 @@ impl Output {
     /// Waits until the user leaves.
     async fn left(&mut self) -> Result<(), Error> {
         match self {
-            #[cfg(unix)]
             Self::Screen(screen) => screen.left().await,
             Self::Lines => std::future::pending().await,
         }
@@ -144,7 +132,7 @@ impl Output {
 fn check_terminal(context: &Context) -> Result<(), Error> {
     let terminal = context.settings.terminal;
     let draws = context.settings.draws && context.ui.shows_tables();
-    let is_possible = cfg!(unix) && terminal.stdin && draws;
+    let is_possible = terminal.stdin && draws;
     match is_possible {
         true => Ok(()),
         false => Err(Error::usage(

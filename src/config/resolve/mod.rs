@@ -11,6 +11,7 @@ use super::{Environment, Error, Paths, Settings, Terminal, access, headers};
 use crate::cli::GlobalOptions;
 use crate::output::Format;
 
+#[cfg(target_os = "linux")]
 pub(crate) use api::egress;
 
 const DEFAULT_SOURCE: &str = "the default";

@@ -8,16 +8,10 @@ use rustix::termios::{
     InputModes, LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
 };
 
+use super::super::{CALM, FIRST_SCREEN, OTHER_SCREEN};
+
 /// The state to put back, for whoever ends the program, and what to write before.
 static SAVED: Mutex<Option<(Termios, &'static [u8])>> = Mutex::new(None);
-
-/// Shows another screen without a cursor, and the way back.
-const OTHER_SCREEN: &[u8] = b"\x1b[?1049h\x1b[?25l";
-const FIRST_SCREEN: &[u8] = b"\x1b[?25h\x1b[?1049l";
-
-/// What programs over there may have switched on and not off: mouse, pasted text in brackets, colours, a hidden cursor.
-const CALM: &[u8] =
-    b"\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?2004l\x1b[?1l\x1b>\x1b[0m\x1b[?25h";
 
 /// Raw mode until it is dropped.
 #[derive(Debug)]
@@ -162,7 +156,7 @@ mod tests {
         let output = Command::new(std::env::current_exe().unwrap())
             .args([
                 "--exact",
-                "console::raw::tests::a_panic_gives_the_terminal_back",
+                "console::unix::raw::tests::a_panic_gives_the_terminal_back",
             ])
             .env(IN_A_CHILD, "yes")
             .stdin(terminal.try_clone().unwrap())

@@ -1,0 +1,25 @@
+//! The terminal of Unix systems.
+
+mod keyboard;
+mod raw;
+
+use std::io;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+pub use keyboard::Keyboard;
+pub use raw::{FullScreen, RawMode, release, restore, restore_at_once};
+
+/// Changes of the size of the terminal.
+#[derive(Debug)]
+pub(super) struct SizeChanges(Signal);
+
+impl SizeChanges {
+    pub(super) fn watch() -> io::Result<Self> {
+        signal(SignalKind::window_change()).map(Self)
+    }
+
+    pub(super) async fn next(&mut self) {
+        self.0.recv().await;
+    }
+}
