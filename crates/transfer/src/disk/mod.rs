@@ -3,7 +3,7 @@
 pub(crate) mod destination;
 pub mod filter;
 pub(crate) mod folder;
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod hostile;
 pub(crate) mod install;
 pub(crate) mod listing;
