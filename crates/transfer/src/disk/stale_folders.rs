@@ -105,7 +105,8 @@ fn is_of_ours(name: &OsStr) -> bool {
         })
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
     use std::fs;
