@@ -14,9 +14,11 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use crate::disk::install::{EarlierTries, TreeInstall};
+use crate::disk::local_names::LocalNames;
 use crate::disk::unpack::{Limits, unpack};
 use crate::format::archive::Fault;
 use crate::format::codec::Codec;
+use crate::options::Incomplete;
 use crate::progress::Silent;
 
 /// What an archive may hold here, in members and in bytes.
@@ -212,7 +214,14 @@ fn unpack_into(
         .decoder(archive)
         .map_err(|error| told(Fault::Stream(error)))?;
     let limits = Limits { members, bytes };
-    let unpacked = unpack(from, folder, limits, &Silent).map_err(told)?;
+    let unpacked = unpack(
+        from,
+        folder,
+        limits,
+        &LocalNames::new(false, Incomplete::Stop),
+        &Silent,
+    )
+    .map_err(told)?;
     install
         .place(&unpacked.folders)
         .map_err(|error| error.to_string())?;

@@ -69,6 +69,10 @@ pub enum SkipReason {
     Changed,
     /// There is something at the destination, and the request said to leave that.
     Existing,
+    /// This machine cannot have its name, or not beside another that differs only in case, and the request said to keep going.
+    Name,
+    /// A link that may not be made on this machine.
+    Link,
 }
 
 impl fmt::Display for SkipReason {
@@ -79,6 +83,8 @@ impl fmt::Display for SkipReason {
             Self::Unreadable => "cannot be read",
             Self::Changed => "changed while being read",
             Self::Existing => "already there",
+            Self::Name => "cannot have this name here",
+            Self::Link => "a link that may not be made here",
         })
     }
 }

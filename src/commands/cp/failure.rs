@@ -5,7 +5,7 @@ use crate::error::{Error, Kind};
 use crate::exit::Exit;
 use crate::output::control::visible;
 use fastvm_api as api;
-use fastvm_transfer::{self as transfer, SkipReason, Summary};
+use fastvm_transfer::{self as transfer, SkipReason, Skipped, Summary};
 
 /// A word that names no side of a copy.
 pub(super) fn usage(error: &transfer::Error) -> Error {
@@ -83,6 +83,11 @@ pub(super) fn left_out(summary: &Summary) -> Option<String> {
     let kinds = [
         (SkipReason::Special, "neither file, folder nor link"),
         (SkipReason::Vanished, "gone before it could be read"),
+        (SkipReason::Link, "a link that may not be made here"),
+        (
+            SkipReason::Name,
+            "of a name that this machine cannot have, or not beside another",
+        ),
     ];
     let parts: Vec<String> = kinds
         .into_iter()
@@ -106,10 +111,11 @@ fn some(paths: &[String], most: usize) -> String {
 
 /// A copy that left something out that was asked for ends with 1; special files are left out by rule.
 pub(super) fn of_skipped(summary: &Summary) -> Result<Exit, Error> {
-    let left_out = summary
-        .skipped
-        .iter()
-        .filter(|skipped| matches!(skipped.reason, SkipReason::Unreadable | SkipReason::Changed));
+    let was_asked_for = |skipped: &&Skipped| {
+        use SkipReason::{Changed, Name, Unreadable};
+        matches!(skipped.reason, Unreadable | Changed | Name)
+    };
+    let left_out = summary.skipped.iter().filter(was_asked_for);
     let paths: Vec<_> = left_out
         .map(|skipped| skipped.path.display().to_string())
         .collect();

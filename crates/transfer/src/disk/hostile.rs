@@ -8,16 +8,24 @@ use std::sync::Arc;
 
 use crate::disk::folder::Folder;
 use crate::disk::install::{EarlierTries, TreeInstall};
+use crate::disk::local_names::{LocalNames, NameRules};
 use crate::disk::unpack::{Limits, Unpacked, unpack};
 use crate::format::archive::Fault;
 use crate::format::header::{self, Head, Shape, TarDialect};
 use crate::format::mtime::Mtime;
+use crate::options::Incomplete;
 use crate::progress::Silent;
+use crate::summary::SkipReason;
 
 const LIMITS: Limits = Limits {
     members: 1000,
     bytes: 1_000_000,
 };
+
+/// Any names, as most file systems of Linux have them.
+fn any_name() -> LocalNames {
+    LocalNames::new(false, Incomplete::Stop)
+}
 
 /// An archive under construction.
 #[derive(Clone, Default)]
@@ -104,7 +112,7 @@ impl Ground {
 
     fn unpack(&self, archive: &[u8], limits: Limits) -> Result<Unpacked, Fault> {
         let into = Arc::new(Folder::open(&self.0.path().join("into")).unwrap());
-        unpack(archive, into, limits, &Silent)
+        unpack(archive, into, limits, &any_name(), &Silent)
     }
 
     fn assert_outside_is_as_it_was(&self) {
@@ -464,7 +472,7 @@ fn zeros_without_end_are_not_read_to_their_end() {
     let ground = Ground::new();
     let into = Arc::new(Folder::open(&ground.0.path().join("into")).unwrap());
     assert!(matches!(
-        unpack(archive, into, LIMITS, &Silent),
+        unpack(archive, into, LIMITS, &any_name(), &Silent),
         Err(Fault::Refused(_))
     ));
 }
@@ -506,7 +514,7 @@ fn damage_never_panics_hangs_or_leaves_the_folder() {
         let into = format!("into/{round}");
         fs::create_dir(ground.0.path().join(&into)).unwrap();
         let folder = Arc::new(Folder::open(&ground.0.path().join(&into)).unwrap());
-        taken += usize::from(unpack(&damaged[..], folder, LIMITS, &Silent).is_ok());
+        taken += usize::from(unpack(&damaged[..], folder, LIMITS, &any_name(), &Silent).is_ok());
         ground.0.path().join(&into).symlink_metadata().unwrap();
         Folder::open(&ground.0.path().join("into"))
             .unwrap()
@@ -531,6 +539,7 @@ fn a_link_in_the_target_is_not_followed() {
             .end()[..],
         install.open().unwrap(),
         LIMITS,
+        &any_name(),
         &Silent,
     )
     .unwrap();
@@ -582,7 +591,7 @@ fn swap(rounds: usize) {
         let Ok(done) = install
             .open()
             .map_err(Fault::from)
-            .and_then(|folder| unpack(&archive[..], folder, LIMITS, &Silent))
+            .and_then(|folder| unpack(&archive[..], folder, LIMITS, &any_name(), &Silent))
         else {
             continue;
         };
@@ -620,4 +629,52 @@ fn what_another_tar_packs_is_read() {
         formats.insert(format, done.members);
     }
     assert!(formats.values().all(|&members| members == 6), "{formats:?}");
+}
+
+#[test]
+fn names_that_this_machine_cannot_have_are_left_out_and_the_rest_arrives() {
+    let link = Shape::HardLink(b"./dir/MAKEFILE");
+    let archive = Tar::default()
+        .file("./dir/Makefile", b"first")
+        .file("./dir/MAKEFILE", b"second")
+        .add("./dir/other", link, b"")
+        .file("./DIR/deep/file", b"third")
+        .file("./aux", b"fourth")
+        .file("./last", b"fifth")
+        .end();
+    let names = |incomplete| {
+        let takes = crate::format::path_bytes::windows_takes;
+        let rules = NameRules {
+            takes,
+            folds_case: true,
+        };
+        LocalNames::with_rules(rules, incomplete)
+    };
+    let ground = Ground::new();
+    let into = || Arc::new(Folder::open(&ground.0.path().join("into")).unwrap());
+    let going_on = names(Incomplete::KeepGoing);
+    let done = unpack(&archive[..], into(), LIMITS, &going_on, &Silent).unwrap();
+    assert_eq!((done.files, done.members), (2, 6));
+    let left_out: Vec<_> = going_on
+        .left_out()
+        .into_iter()
+        .map(|one| one.path)
+        .collect();
+    let expected = ["DIR/deep/file", "aux", "dir/MAKEFILE", "dir/other"];
+    assert_eq!(left_out, expected.map(PathBuf::from));
+    assert_eq!(going_on.left_out()[0].reason, SkipReason::Name);
+    let there = |path: &str| fs::read(ground.0.path().join("into").join(path)).unwrap();
+    assert_eq!(there("dir/Makefile"), b"first");
+    assert_eq!(there("last"), b"fifth");
+    assert!(!ground.0.path().join("into/DIR").exists());
+    let ground = Ground::new();
+    let into = Arc::new(Folder::open(&ground.0.path().join("into")).unwrap());
+    let stopped = unpack(
+        &archive[..],
+        into,
+        LIMITS,
+        &names(Incomplete::Stop),
+        &Silent,
+    );
+    assert!(matches!(stopped, Err(Fault::Refused(_))));
 }

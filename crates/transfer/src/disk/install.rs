@@ -97,6 +97,12 @@ impl TempFolder {
         Ok(removed + remove_files(&root, &others).map_err(failed)?)
     }
 
+    /// Returns whether names that differ only in case are one here.
+    fn folds_case(&self) -> bool {
+        let other = self.name.to_ascii_uppercase();
+        self.parent.meta(&other).is_ok()
+    }
+
     /// Bytes free where the copy goes.
     fn free_bytes(&self) -> u64 {
         self.parent.free_bytes().unwrap_or(u64::MAX)
@@ -243,6 +249,11 @@ impl TreeInstall {
             .folder(OsStr::new(TREE))
             .map(Arc::new)
             .map_err(failed)
+    }
+
+    /// Returns whether names that differ only in case are one where the copy goes.
+    pub(crate) fn folds_case(&self) -> bool {
+        self.stage.folds_case()
     }
 
     /// Bytes free where the copy goes.

@@ -3,10 +3,12 @@
 pub(crate) mod destination;
 pub mod filter;
 pub(crate) mod folder;
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod hostile;
 pub(crate) mod install;
 pub(crate) mod listing;
+pub(crate) mod local_names;
 pub(crate) mod pack;
 pub(crate) mod range_checksums;
 pub(crate) mod selection;

@@ -9,13 +9,15 @@ use std::io::{Read, Seek as _, SeekFrom, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::disk::folder::{Folder, FolderStack};
+use crate::disk::folder::{Folder, FolderStack, refuses_links};
+use crate::disk::local_names::LocalNames;
 use crate::error::Error;
 use crate::format::archive::{Archive, Content, Fault, Member};
 use crate::format::member_path::MemberPath;
 use crate::format::mtime::Mtime;
 use crate::format::path_bytes;
 use crate::progress::Progress;
+use crate::summary::{SkipReason, Skipped};
 
 const CHUNK: usize = 128 * 1024;
 /// Content is looked at for zeros in pieces of at most this many bytes; what comes in smaller than a block is written out.
@@ -38,6 +40,8 @@ pub(crate) struct Unpacked {
     /// Modes and times for when everything is in place.
     pub(crate) folders: Vec<(MemberPath, u32, Mtime)>,
     pub(crate) special: Vec<PathBuf>,
+    /// What could not be made on this machine, for want of a name or a right.
+    pub(crate) left_out: Vec<Skipped>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,6 +57,7 @@ pub(crate) fn unpack(
     from: impl Read,
     into: Arc<Folder>,
     limits: Limits,
+    names: &LocalNames,
     progress: &dyn Progress,
 ) -> Result<Unpacked, Fault> {
     let mut archive = Archive::new(from);
@@ -60,6 +65,7 @@ pub(crate) fn unpack(
         descent: FolderStack::new(into.clone()),
         other: FolderStack::new(into),
         limits,
+        names,
         progress,
         seen: HashMap::from([(MemberPath::default(), Seen::Folder)]),
         links: Vec::new(),
@@ -86,6 +92,7 @@ struct Unpacker<'a> {
     /// A second way down, for the far end of a hard link.
     other: FolderStack,
     limits: Limits,
+    names: &'a LocalNames,
     progress: &'a dyn Progress,
     seen: HashMap<MemberPath, Seen>,
     links: Vec<(MemberPath, Vec<u8>, Mtime)>,
@@ -112,8 +119,11 @@ impl Unpacker<'_> {
                 }
             },
         };
+        let is_possible = self.names.admit(&member.path)?;
         if let Some((parent, _)) = member.path.split() {
-            self.ensure_folder(&parent)?;
+            if is_possible {
+                self.ensure_folder(&parent)?;
+            }
         } else if kind != Seen::Folder {
             return Err(refuse(&member.path, "it stands where the folder itself should").into());
         }
@@ -122,6 +132,9 @@ impl Unpacker<'_> {
             Some(_) => return Err(refuse(&member.path, "it is there twice").into()),
             None if kind != Seen::Folder => drop(self.seen.insert(member.path.clone(), kind)),
             None => {}
+        }
+        if !is_possible {
+            return Ok(());
         }
         match member.content {
             Content::Folder => {
@@ -208,7 +221,13 @@ impl Unpacker<'_> {
             let (own, text) = (system_name(&path, own)?, link_text(&path, &text)?);
             let failed = |error| local("make the link", &path, error);
             let folder = self.descent.to(&parent).map_err(failed)?;
-            folder.create_link(&own, &text).map_err(failed)?;
+            match folder.create_link(&own, &text) {
+                Err(error) if refuses_links(&error) => {
+                    self.names.leave_out(&path, SkipReason::Link);
+                    continue;
+                }
+                made => made.map_err(failed)?,
+            }
             folder.settle_link(&own, modified).map_err(failed)?;
             self.done.files += 1;
         }
@@ -217,6 +236,10 @@ impl Unpacker<'_> {
             else {
                 continue;
             };
+            if !self.names.admit(&to)? {
+                self.names.leave_out(&path, SkipReason::Name);
+                continue;
+            }
             let (own, to_own) = (system_name(&path, own)?, system_name(&to, to_own)?);
             let failed = |error| local("make the link", &path, error);
             let from = self.other.to(&to_parent).map_err(failed)?;

@@ -29,7 +29,7 @@ pub(crate) fn from_bytes(bytes: &[u8]) -> Option<OsString> {
 #[cfg(not(unix))]
 pub(crate) fn from_bytes(bytes: &[u8]) -> Option<OsString> {
     let text = std::str::from_utf8(bytes).ok()?;
-    windows_takes(text).then(|| OsString::from(text))
+    system_takes(bytes).then(|| OsString::from(text))
 }
 
 /// The bytes as a path to show.
@@ -43,9 +43,21 @@ pub(crate) fn shown(bytes: &[u8]) -> PathBuf {
     )
 }
 
+/// Returns whether this system would make a file of exactly this name.
+pub(crate) fn system_takes(name: &[u8]) -> bool {
+    if cfg!(windows) {
+        windows_takes(name)
+    } else {
+        // APFS takes text alone.
+        !cfg!(target_os = "macos") || std::str::from_utf8(name).is_ok()
+    }
+}
+
 /// Returns whether Windows would make a file of exactly this name: no device, no stream, nothing it trims.
-#[cfg(any(test, not(unix)))]
-pub(crate) fn windows_takes(name: &str) -> bool {
+pub(crate) fn windows_takes(name: &[u8]) -> bool {
+    let Ok(name) = std::str::from_utf8(name) else {
+        return false;
+    };
     let stem = name
         .split('.')
         .next()
@@ -73,10 +85,10 @@ mod tests {
         for name in [
             "aux", "AUX.txt", "a:b", "x.", "x ", "com1", "a\\b", "nul .txt", "a?",
         ] {
-            assert!(!windows_takes(name), "{name}");
+            assert!(!windows_takes(name.as_bytes()), "{name}");
         }
         for name in ["auxiliary", "com", "com10", ".hidden", "a b", "ü"] {
-            assert!(windows_takes(name), "{name}");
+            assert!(windows_takes(name.as_bytes()), "{name}");
         }
     }
 }

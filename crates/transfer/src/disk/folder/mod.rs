@@ -104,6 +104,15 @@ impl Meta {
     }
 }
 
+/// Returns whether an error of making a link says that none may be made there: by this user, or on this file system.
+pub(crate) fn refuses_links(error: &io::Error) -> bool {
+    /// What Windows says to a user who may make none.
+    const PRIVILEGE_NOT_HELD: i32 = 1314;
+    let is_refused = [io::ErrorKind::PermissionDenied, io::ErrorKind::Unsupported];
+    is_refused.contains(&error.kind())
+        || cfg!(windows) && error.raw_os_error() == Some(PRIVILEGE_NOT_HELD)
+}
+
 impl Folder {
     /// The parent of a path, and the name in it.
     pub(crate) fn open_parent(path: &Path) -> io::Result<(Self, OsString)> {
@@ -156,5 +165,23 @@ impl Folder {
                 return;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_that_may_not_be_made_are_told_from_other_failures() {
+        let refused = [io::ErrorKind::PermissionDenied, io::ErrorKind::Unsupported];
+        assert!(refused.into_iter().all(|kind| refuses_links(&kind.into())));
+        for other in [io::ErrorKind::StorageFull, io::ErrorKind::AlreadyExists] {
+            assert!(!refuses_links(&other.into()));
+        }
+        assert_eq!(
+            refuses_links(&io::Error::from_raw_os_error(1314)),
+            cfg!(windows)
+        );
     }
 }

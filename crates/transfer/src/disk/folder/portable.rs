@@ -83,15 +83,20 @@ impl Folder {
     }
 
     pub(crate) fn meta(&self, name: &OsStr) -> io::Result<Meta> {
-        Ok(meta(&fs::symlink_metadata(self.0.join(name))?))
+        let path = self.0.join(name);
+        let data = fs::symlink_metadata(&path)?;
+        Ok(match data.is_symlink() {
+            true => meta(&data, None),
+            false => meta(&data, Information::of_path(&path)),
+        })
     }
 
     pub(crate) fn own_meta(&self) -> io::Result<Meta> {
-        Ok(meta(&fs::metadata(&self.0)?))
+        Ok(meta(&fs::metadata(&self.0)?, Information::of_path(&self.0)))
     }
 
     pub(crate) fn file_meta(file: &File) -> io::Result<Meta> {
-        Ok(meta(&file.metadata()?))
+        Ok(meta(&file.metadata()?, Information::of_file(file)))
     }
 
     /// Reads at a place, whatever others do with the same file.
@@ -222,7 +227,33 @@ impl Folder {
     }
 }
 
-fn meta(data: &Metadata) -> Meta {
+/// Which file it is, and how many names it has; the standard library does not tell.
+struct Information {
+    identity: (u64, u64),
+    links: u64,
+}
+
+impl Information {
+    /// Follows links. `None` for what cannot be opened.
+    fn of_path(path: &Path) -> Option<Self> {
+        Self::of(winapi_util::Handle::from_path_any(path).ok()?)
+    }
+
+    fn of_file(file: &File) -> Option<Self> {
+        Self::of(winapi_util::HandleRef::from_file(file))
+    }
+
+    fn of(handle: impl winapi_util::AsHandleRef) -> Option<Self> {
+        let found = winapi_util::file::information(handle).ok()?;
+        Some(Self {
+            identity: (found.volume_serial_number(), found.file_index()),
+            links: found.number_of_links(),
+        })
+    }
+}
+
+fn meta(data: &Metadata, information: Option<Information>) -> Meta {
+    let (identity, links) = information.map_or(((0, 0), 1), |found| (found.identity, found.links));
     let kind = if data.is_symlink() {
         Kind::Link
     } else if data.is_dir() {
@@ -239,8 +270,8 @@ fn meta(data: &Metadata) -> Meta {
         size: data.len(),
         modified,
         changed: modified,
-        identity: (0, 0),
-        links: 1,
+        identity,
+        links,
         owner: (0, 0),
         allocated: data.len(),
     }

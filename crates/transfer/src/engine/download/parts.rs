@@ -20,6 +20,7 @@ use crate::READINGS;
 use crate::blocking;
 use crate::disk::folder::{Kind, Meta};
 use crate::disk::install::{PartsInstall, TreeInstall};
+use crate::disk::local_names::LocalNames;
 use crate::disk::unpack::{Limits, Unpacked, unpack};
 use crate::engine::receive::{Input, receive};
 use crate::engine::shards::Limiter;
@@ -47,6 +48,7 @@ struct TreeDownload<'a, G, S> {
     codec: Codec,
     entries: Arc<Vec<ListedSize>>,
     install: Arc<PartsInstall>,
+    names: Arc<LocalNames>,
     limiter: Limiter,
     numbers: AtomicUsize,
     /// All files are in their places.
@@ -103,15 +105,19 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
             reason: SkipReason::Special,
         });
         let special: Vec<_> = special.collect();
-        let entries = Arc::new(entries);
-        let bytes = entries.iter().map(|entry| entry.size).sum();
-        let data = entries.iter().map(|entry| entry.data).sum();
-        let files = entries.iter().filter(|entry| entry.kind != Kind::Folder);
-        self.progress.total(Some(bytes), Some(files.count() as u64));
-        let (nonce, planned, at) = (self.nonce.clone(), entries.clone(), target.clone());
+        let (nonce, at) = (self.nonce.clone(), target.clone());
+        let incomplete = self.settings.incomplete;
         let (noted, earlier) = (self.noted.clone(), self.earlier());
         let install = blocking(move || {
             let install = TreeInstall::prepare(&earlier, &at, &nonce)?;
+            let names = LocalNames::new(install.folds_case(), incomplete);
+            let mut planned = Vec::with_capacity(entries.len());
+            for entry in entries {
+                if names.admit(&entry.path)? {
+                    planned.push(entry);
+                }
+            }
+            let data = planned.iter().map(|entry| entry.data).sum();
             let mut install = install.begin(|made| {
                 let noted = noted.as_ref();
                 noted.map_or(made, |noted| noted.record_new_target(&at, made))
@@ -119,7 +125,8 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
             install.check(planned.iter().map(|entry| (&entry.path, entry.kind)))?;
             let Some(noted) = noted else {
                 check_space(install.free_bytes(), data, &at)?;
-                return Ok((install, vec![false; planned.len()], Vec::new()));
+                let there = vec![false; planned.len()];
+                return Ok(((install, names), planned, there, Vec::new()));
             };
             let there = there(&install, &planned, &noted);
             let begun = begun(&install, &planned, &there, &noted);
@@ -130,9 +137,13 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
             let arrived: u64 = arrived.map(|(entry, _)| entry.data).sum();
             let needed = data.saturating_sub(kept.saturating_add(arrived));
             check_space(install.free_bytes(), needed, &at)?;
-            Ok((install, there, begun))
+            Ok(((install, names), planned, there, begun))
         });
-        let (install, there, taken) = install.await?;
+        let ((install, names), entries, there, taken) = install.await?;
+        let bytes = entries.iter().map(|entry| entry.size).sum();
+        let files = entries.iter().filter(|entry| entry.kind != Kind::Folder);
+        self.progress.total(Some(bytes), Some(files.count() as u64));
+        let entries = Arc::new(entries);
         let mut begun = HashMap::new();
         for (index, file, earlier) in taken {
             let place = &entries[index].path;
@@ -148,6 +159,7 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
             codec,
             entries,
             install: Arc::new(install),
+            names: Arc::new(names),
             limiter: Limiter::new(self.settings.shards),
             numbers: AtomicUsize::new(0),
             files_installed,
@@ -164,6 +176,7 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
         let continued = arrival.entries.iter().zip(&there);
         let continued = continued.filter(|(_, there)| **there);
         summary.continued_bytes += continued.map(|(entry, _)| entry.size).sum::<u64>();
+        summary.skipped.extend(arrival.names.left_out());
         summary.skipped.splice(0..0, special);
         Ok(summary)
     }
@@ -387,8 +400,10 @@ impl<G: Guest, S: BlobStore> TreeDownload<'_, G, S> {
                     .saturating_add(bytes / 100)
                     .saturating_add(SLACK_BYTES),
             };
-            let (install, name, watch) = (self.install.clone(), name.to_owned(), progress.clone());
-            let unpack = move |input: Input| unpack(input, install.open(&name)?, limits, &*watch);
+            let (install, names) = (self.install.clone(), self.names.clone());
+            let (name, watch) = (name.to_owned(), progress.clone());
+            let unpack =
+                move |input: Input| unpack(input, install.open(&name)?, limits, &names, &*watch);
             let ready = transport.ready(&announced.made, self.path)?;
             let _permit = self.limiter.acquire().await;
             let (unpacked, wire) = receive(job.guest, job.store, ready, unpack).await?;

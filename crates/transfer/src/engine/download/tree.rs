@@ -9,6 +9,7 @@ use crate::READINGS;
 use crate::blocking;
 use crate::disk::folder::Kind;
 use crate::disk::install::{EarlierTries, TreeInstall};
+use crate::disk::local_names::LocalNames;
 use crate::disk::selection::Picked;
 use crate::disk::unpack::{Limits, unpack};
 use crate::engine::receive::{Input, receive};
@@ -153,10 +154,12 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
                 .saturating_add(bytes / 100)
                 .saturating_add(SLACK_BYTES),
         };
-        let progress = self.progress.clone();
+        let (progress, incomplete) = (self.progress.clone(), self.settings.incomplete);
         let unpack = move |input: Input| {
             let folder = install.open()?;
-            let unpacked = unpack(input, folder, limits, &*progress)?;
+            let names = LocalNames::new(install.folds_case(), incomplete);
+            let mut unpacked = unpack(input, folder, limits, &names, &*progress)?;
+            unpacked.left_out = names.left_out();
             Ok((install, unpacked))
         };
         let ready = transport.ready(&announced.made, path)?;
@@ -180,6 +183,7 @@ impl<G: Guest, S: BlobStore> Download<'_, G, S> {
         unpacked.files = unpacked.files.saturating_sub(left_out.await?);
         let changed = said.changed_paths(path);
         let mut skipped = said.skipped;
+        skipped.append(&mut unpacked.left_out);
         skipped.extend(unpacked.special.into_iter().map(|path| Skipped {
             path,
             reason: SkipReason::Special,
