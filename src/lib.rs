@@ -41,6 +41,31 @@ use output::events::{self, EventFilter};
 
 /// Runs the program with the arguments of this process.
 pub fn run() -> ExitCode {
+    // Windows gives the main thread 1 MiB, others 8.
+    match cfg!(windows) {
+        true => on_large_stack(program),
+        false => program(),
+    }
+}
+
+/// The stack of a main thread on Linux, in bytes.
+const LARGE_STACK: usize = 8 << 20;
+
+/// Runs the program on a thread of its own, and on this one where the system has none to give.
+fn on_large_stack(program: fn() -> ExitCode) -> ExitCode {
+    /// What the standard library ends a program with that panics.
+    const PANICKED: u8 = 101;
+    let thread = std::thread::Builder::new()
+        .name("main".to_owned())
+        .stack_size(LARGE_STACK)
+        .spawn(program);
+    match thread.map(std::thread::JoinHandle::join) {
+        Ok(ended) => ended.unwrap_or_else(|_| PANICKED.into()),
+        Err(_) => program(),
+    }
+}
+
+fn program() -> ExitCode {
     #[cfg(target_os = "linux")]
     if let Some(code) = fastvm_engine::intercept() {
         return code;
@@ -158,5 +183,20 @@ fn after_a_dry_run(context: &mut Context, result: Result<Exit, Error>) -> Result
     match (context.tell_what_was_not_sent()?, result) {
         (true, Err(error)) if error.kind() != error::Kind::Partial => Ok(Exit::SUCCESS),
         (_, result) => result,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_thread_of_the_program_has_the_stack_of_a_main_thread() {
+        fn uses_four_mebibytes() -> ExitCode {
+            let large = [1_u8; 4 << 20];
+            ExitCode::from(std::hint::black_box(&large)[7])
+        }
+        let code = on_large_stack(uses_four_mebibytes);
+        assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::from(1)));
     }
 }

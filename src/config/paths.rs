@@ -22,23 +22,29 @@ pub struct Paths {
 }
 
 impl Paths {
-    /// `$XDG_CONFIG_HOME/fastvm` or `~/.config/fastvm`, and so on; where XDG is not the custom, what the system says.
+    /// `$XDG_CONFIG_HOME/fastvm` or `~/.config/fastvm`, and so on. Settings are there on every system, as the official client
+    /// has them; the rest is on Windows where that system says.
     ///
     /// Fails without a home folder. A relative `XDG_*` counts as unset, as its specification asks.
     pub fn of(environment: &Environment) -> Result<Self, Error> {
-        let home = environment.home.clone().or_else(dirs::home_dir);
-        let under = |xdg: &Option<PathBuf>, custom: &str, system: fn() -> Option<PathBuf>| {
+        // A HOME of another shell is on Windows not what the official client takes.
+        let home = match cfg!(windows) {
+            true => dirs::home_dir().or_else(|| environment.home.clone()),
+            false => environment.home.clone().or_else(dirs::home_dir),
+        };
+        let folder = |xdg: &Option<PathBuf>, system: Option<PathBuf>| {
             xdg.clone()
                 .filter(|path| path.is_absolute())
-                .or_else(|| {
-                    if cfg!(unix) {
-                        home.as_ref().map(|home| home.join(custom))
-                    } else {
-                        system()
-                    }
-                })
+                .or(system)
                 .map(|folder| folder.join("fastvm"))
                 .ok_or(Error::NoHome)
+        };
+        let below_home = |custom: &str| home.as_ref().map(|home| home.join(custom));
+        let under = |xdg: &Option<PathBuf>, custom: &str, system: fn() -> Option<PathBuf>| match cfg!(
+            windows
+        ) {
+            true => folder(xdg, system()),
+            false => folder(xdg, below_home(custom)),
         };
         let local = match &environment.local_dir {
             Some(folder) => folder.clone(),
@@ -55,7 +61,7 @@ impl Paths {
             dirs::data_local_dir,
         )?;
         Ok(Self {
-            config: under(&environment.xdg_config_home, ".config", dirs::config_dir)?,
+            config: folder(&environment.xdg_config_home, below_home(".config"))?,
             local,
             cache: under(&environment.xdg_cache_home, ".cache", dirs::cache_dir)?,
             transfers: state.join("transfers"),
