@@ -69,12 +69,8 @@ pub(super) fn of(abi: &Abi, first_user: Option<u32>) -> io::Result<Rules> {
     for (call, process) in abi.of_process {
         add(call, libc::EPERM, vec![vec![(process, Eq, INIT)]])?;
     }
-    let [one, group, user] = [libc::PRIO_PROCESS, libc::PRIO_PGRP, libc::PRIO_USER];
-    add(
-        abi.setpriority,
-        libc::EPERM,
-        on_init(one as i32, group as i32, user as i32),
-    )?;
+    // `PRIO_PROCESS`, `PRIO_PGRP` and `PRIO_USER`, then the same of `ioprio_set`.
+    add(abi.setpriority, libc::EPERM, on_init(0, 1, 2))?;
     add(abi.ioprio_set, libc::EPERM, on_init(1, 2, 3))?;
     if first_user.is_none() {
         let other = |argument| SAME_OWNER.map(|same| (argument, Ne, same)).to_vec();
