@@ -25,7 +25,7 @@ pub mod output;
 pub mod quantity;
 mod report;
 pub mod signal;
-mod utf8;
+mod text;
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -11,7 +11,7 @@ use super::escape::Escape;
 use super::system::SizeChanges;
 use super::typed::Typed;
 use crate::config::Terminal;
-use crate::utf8;
+use crate::text;
 
 /// How much is read from the keyboard at once, in bytes.
 const READ: usize = 16 * 1024;
@@ -83,7 +83,7 @@ pub async fn pump<E>(
         // The reader says how it ended.
         std::future::pending::<Result<(), Broken<E>>>().await
     };
-    let mut stdout = utf8::for_console(io::stdout());
+    let mut stdout = text::for_console(io::stdout(), io::stdout().is_terminal());
     let showing = async {
         while let Some(bytes) = screen.next().await.map_err(Broken::Far)? {
             let shown = stdout.write_all(&bytes).and_then(|()| stdout.flush());

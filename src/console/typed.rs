@@ -1,6 +1,6 @@
 //! Typed bytes as text: characters stay whole, however reads cut them.
 
-use crate::utf8;
+use crate::text;
 
 /// The most of one message, in bytes.
 const LONGEST: usize = 64 * 1024;
@@ -15,7 +15,7 @@ impl Typed {
     /// Takes bytes and gives back text, in pieces of a message each. What is no UTF-8 at all becomes U+FFFD.
     pub(super) fn take(&mut self, bytes: &[u8]) -> Vec<String> {
         self.held.extend_from_slice(bytes);
-        let whole = utf8::whole_characters(&self.held);
+        let whole = text::whole_characters(&self.held);
         let rest = self.held.split_off(whole);
         let text = String::from_utf8_lossy(&self.held).into_owned();
         self.held = rest;

@@ -9,7 +9,7 @@ use super::human::Now;
 use super::messages::Messages;
 use super::settings::Settings;
 use super::stdout::Stdout;
-use crate::utf8;
+use crate::text;
 
 /// Everything that the program says. Talk (`status`, `warn`, `hint`, …) is reached through [`Messages`].
 pub struct Ui {
@@ -43,8 +43,8 @@ impl Ui {
     pub fn new(settings: Settings) -> Self {
         let streams = Streams {
             stdin: Box::new(io::BufReader::new(io::stdin())),
-            stdout: utf8::for_console(Stdout, io::stdout().is_terminal()),
-            stderr: utf8::for_console(io::stderr(), io::stderr().is_terminal()),
+            stdout: text::for_console(Stdout, io::stdout().is_terminal()),
+            stderr: text::for_console(io::stderr(), io::stderr().is_terminal()),
         };
         Self::with_streams(settings, streams)
     }
