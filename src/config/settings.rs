@@ -67,6 +67,7 @@ impl Settings {
             verbose: self.verbose,
             stdout_color: self.stdout_color,
             stderr_color: self.stderr_color,
+            is_ascii: self.is_ascii,
             stdin_terminal: self.terminal.stdin,
             stdout_terminal: self.terminal.stdout,
             stderr_terminal: self.terminal.stderr,

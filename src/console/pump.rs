@@ -1,7 +1,7 @@
 //! Keys up, bytes down, sizes when they change, until one side ends.
 
 use std::future::Future;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt as _};

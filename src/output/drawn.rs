@@ -64,20 +64,33 @@ fn show(messages: &Messages, stage: &Mutex<Stage>, line: Line) {
     if matches!(*stage, Stage::Waiting) {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
         let bar = messages.bars().add(bar);
-        bar.set_style(style(line));
+        bar.set_style(style(line, messages.is_ascii));
         bar.enable_steady_tick(REDRAW);
         *stage = Stage::Shown(bar);
     }
 }
 
-fn style(line: Line) -> ProgressStyle {
+fn style(line: Line, is_ascii: bool) -> ProgressStyle {
     let write = move |_: &ProgressState, out: &mut dyn fmt::Write| {
+        let line = line();
         // indicatif leaves no way to report this, and a string takes every text
-        let _ = out.write_str(&line());
+        let _ = match is_ascii {
+            true => out.write_str(&without_symbols(&line)),
+            false => out.write_str(&line),
+        };
     };
-    ProgressStyle::with_template("{spinner} {line}")
+    let style = ProgressStyle::with_template("{spinner} {line}")
         .unwrap_or_else(|_| ProgressStyle::default_spinner())
-        .with_key("line", write)
+        .with_key("line", write);
+    match is_ascii {
+        true => style.tick_chars("|/-\\ "),
+        false => style,
+    }
+}
+
+/// The line with ASCII in place of the symbols that we draw. Names of files stay as they are.
+fn without_symbols(line: &str) -> String {
+    line.replace('█', "#").replace('░', ".").replace('…', "~")
 }
 
 fn lock(stage: &Mutex<Stage>) -> MutexGuard<'_, Stage> {
@@ -99,6 +112,12 @@ mod tests {
     #[test]
     fn the_template_is_valid() {
         assert!(ProgressStyle::with_template("{spinner} {line}").is_ok());
+    }
+
+    #[test]
+    fn where_only_ascii_can_be_shown_bars_are_ascii() {
+        let line = "50%  ██░░  a/long/na…";
+        assert_eq!(without_symbols(line), "50%  ##..  a/long/na~");
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub struct Messages {
     quiet: bool,
     verbose: u8,
     color: bool,
+    pub(super) is_ascii: bool,
     width: Option<u16>,
 }
 
@@ -72,6 +73,7 @@ impl Messages {
             quiet: settings.quiet,
             verbose: settings.verbose,
             color: settings.stderr_color,
+            is_ascii: settings.is_ascii,
             width: settings.width,
         }
     }

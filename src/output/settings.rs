@@ -26,6 +26,8 @@ pub struct Settings {
     pub verbose: u8,
     pub stdout_color: bool,
     pub stderr_color: bool,
+    /// Whether progress is drawn with ASCII alone.
+    pub is_ascii: bool,
     pub stdin_terminal: bool,
     pub stdout_terminal: bool,
     pub stderr_terminal: bool,
@@ -52,6 +54,7 @@ impl Default for Settings {
             verbose: 0,
             stdout_color: false,
             stderr_color: false,
+            is_ascii: false,
             stdin_terminal: false,
             stdout_terminal: false,
             stderr_terminal: false,
