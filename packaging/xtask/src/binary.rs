@@ -7,7 +7,7 @@ use crate::std_source;
 use crate::target::{Compiler, Target};
 use crate::tool::{self, MINGW, output, run};
 use crate::workspace::{Workspace, cargo, write};
-use crate::{Error, about};
+use crate::Error;
 
 /// Fails if something is missing that the build needs.
 pub(crate) fn check_tools(target: &Target) -> Result<(), Error> {
@@ -169,7 +169,7 @@ fn write_script(path: &Path, text: &str) -> Result<(), Error> {
         write(path, text)?;
     }
     let executable = std::fs::Permissions::from_mode(0o755);
-    std::fs::set_permissions(path, executable).map_err(about(path))
+    std::fs::set_permissions(path, executable).map_err(crate::about(path))
 }
 
 #[cfg(not(unix))]
