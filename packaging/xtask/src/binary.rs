@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::Error;
 use crate::std_source;
 use crate::target::{Compiler, Target};
 use crate::tool::{self, MINGW, output, run};
 use crate::workspace::{Workspace, cargo, write};
-use crate::Error;
 
 /// Fails if something is missing that the build needs.
 pub(crate) fn check_tools(target: &Target) -> Result<(), Error> {

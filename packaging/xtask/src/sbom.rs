@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::tool::run;
-use crate::workspace::{Workspace, cargo};
+use crate::workspace::{self, Workspace, cargo, read_text};
 use crate::{Error, about};
 
 const NAME: &str = "fastvm-sbom";
@@ -26,6 +26,9 @@ pub(crate) fn write(workspace: &Workspace) -> Result<(), Error> {
         std::fs::remove_file(&path).map_err(about(&path))?;
     }
     let path = workspace.root.join(&name);
-    let artefact = workspace.artefact(&format!("fastvm-{}-sbom.cdx.json", workspace.version));
-    std::fs::rename(&path, artefact).map_err(about(&path))
+    // No path of this machine stays.
+    let text = read_text(&path)?.replace(&workspace.root.display().to_string(), "/fastvm");
+    std::fs::remove_file(&path).map_err(about(&path))?;
+    let artefact = format!("fastvm-{}-sbom.cdx.json", workspace.version);
+    workspace::write(&workspace.artefact(&artefact), text)
 }

@@ -35,7 +35,13 @@ fn folder(workspace: &Workspace) -> PathBuf {
 fn write_licences(workspace: &Workspace) -> Result<(), Error> {
     let path = folder(workspace).join(LICENCES);
     let mut command = Command::new(CARGO_ABOUT.program);
-    command.args(["generate", "--locked", "--fail", "--manifest-path"]);
+    command.args([
+        "generate",
+        "--locked",
+        "--offline",
+        "--fail",
+        "--manifest-path",
+    ]);
     command.arg(workspace.root.join("Cargo.toml"));
     command
         .arg("--config")
