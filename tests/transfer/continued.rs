@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fastvm_transfer::{Error, Summary};
+use fastvm_transfer::{Error, Settings, Summary};
 
 use super::shards::with_journal;
 use super::world::{World, noise};
@@ -15,6 +15,15 @@ const SIZE: u64 = 1_500_000;
 
 /// A copy that is gone, as by `kill -9`, once so many commands have run in the VM.
 async fn cut_off(world: &World, source: &str, commands: usize) {
+    cut_off_with(world, source, commands, |settings| settings).await;
+}
+
+pub(crate) async fn cut_off_with(
+    world: &World,
+    source: &str,
+    commands: usize,
+    change: fn(Settings) -> Settings,
+) {
     let (sender, receiver) = tokio::sync::oneshot::channel();
     let (mut sender, mut number) = (Some(sender), 0);
     *world.guest.after_exec.lock().unwrap() = Some(Box::new(move |_| {
@@ -30,7 +39,7 @@ async fn cut_off(world: &World, source: &str, commands: usize) {
     tokio::select! {
         biased;
         _ = receiver => {}
-        result = world.upload_with(&sources, "new", settings) => panic!("{result:?}"),
+        result = world.upload_with(&sources, "new", change(settings)) => panic!("{result:?}"),
     }
     drop(journal);
     *world.guest.after_exec.lock().unwrap() = None;
@@ -44,7 +53,16 @@ async fn cut_off(world: &World, source: &str, commands: usize) {
 }
 
 async fn once_more(world: &World, source: &str) -> Result<Summary, Error> {
+    once_more_with(world, source, |settings| settings).await
+}
+
+pub(crate) async fn once_more_with(
+    world: &World,
+    source: &str,
+    change: fn(Settings) -> Settings,
+) -> Result<Summary, Error> {
     let (settings, journal) = with_journal(world);
+    let settings = change(settings);
     let summary = world.upload_with(&[source], "new", settings).await?;
     journal.end();
     drop(journal);

@@ -9,6 +9,7 @@ mod files;
 #[path = "../common/limit.rs"]
 mod limit;
 mod matrix;
+mod modes;
 mod relays;
 mod shards;
 mod sync;

@@ -17,7 +17,7 @@ use super::world::{KINDS, World, assert_same, noise, snapshot, whole_seconds};
 const KIB: u64 = 1024;
 
 /// Shards of 64 KiB, so that a small tree is many.
-fn small() -> Settings {
+pub(crate) fn small() -> Settings {
     Settings {
         shards: Shards {
             parallel: None,

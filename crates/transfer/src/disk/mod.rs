@@ -8,6 +8,7 @@ pub(crate) mod folder;
 mod hostile;
 pub(crate) mod install;
 pub(crate) mod listing;
+pub mod local_modes;
 pub(crate) mod local_names;
 pub(crate) mod pack;
 pub(crate) mod range_checksums;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use crate::disk::filter::Filter;
 use crate::disk::folder::{Folder, Kind, Meta, PERMISSIONS};
+use crate::disk::local_modes::LocalModes;
 use crate::disk::selection::Selection;
 use crate::error::Error;
 use crate::format::member_path::{DEEPEST, MemberPath};
@@ -44,6 +45,7 @@ pub(crate) struct Tree {
 pub(crate) struct Chosen {
     pub(crate) filter: Filter,
     pub(crate) links: Links,
+    pub(crate) local_modes: LocalModes,
     pub(crate) only: Selection,
 }
 
@@ -162,6 +164,11 @@ impl Tree {
         }
     }
 
+    /// What the modes of the sources say.
+    pub(crate) fn local_modes(&self) -> LocalModes {
+        self.chosen.local_modes
+    }
+
     /// Forgets what a selection does not name.
     fn keep_chosen(&mut self) {
         let only = self.chosen.only.clone();
@@ -200,7 +207,9 @@ impl Tree {
                 lone_file: false,
             });
             if place.is_root() {
-                self.root = Some(folder.own_meta().map_err(fail)?);
+                let meta = folder.own_meta().map_err(fail)?;
+                let mode = self.chosen.local_modes.of_folder(meta.mode);
+                self.root = Some(Meta { mode, ..meta });
             } else {
                 self.entries.push(Entry::folder(source));
             }

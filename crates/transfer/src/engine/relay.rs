@@ -12,7 +12,7 @@ use crate::format::path_bytes;
 use crate::guest::remote::{BlobStore, Guest, StagingObject};
 use crate::guest::retry::Retries;
 use crate::guest::script::{
-    self, Entry, Found, Place, PutFile, PutTree, Relayed, SendTo, SendTree, Share, Tools,
+    self, Entry, FileMode, Found, Place, PutFile, PutTree, Relayed, SendTo, SendTree, Share, Tools,
 };
 use crate::options::Incomplete;
 use crate::progress::Progress;
@@ -158,7 +158,7 @@ impl<F: Guest, T: Guest, S: BlobStore> Relay<'_, F, T, S> {
                     nonce: &arrival.nonce,
                     size: before.size,
                     sum: made.sum,
-                    mode: Some(before.mode),
+                    mode: FileMode::Is(before.mode),
                     modified: Some(before.modified),
                     codec,
                     object,

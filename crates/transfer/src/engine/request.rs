@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::disk::filter::Filter;
+use crate::disk::local_modes::LocalModes;
 use crate::disk::selection::Selection;
 use crate::disk::tree::Chosen;
 use crate::engine::rate_limit::RateLimit;
@@ -101,6 +102,8 @@ pub struct Settings {
     pub filter: Filter,
     /// What becomes of symbolic links.
     pub links: Links,
+    /// What the modes of local files say.
+    pub local_modes: LocalModes,
     /// Which entries are copied, where that is decided beforehand.
     pub only: Selection,
     /// How fast bytes may go.
@@ -117,6 +120,7 @@ impl Settings {
         Chosen {
             filter: self.filter.clone(),
             links: self.links,
+            local_modes: self.local_modes,
             only: self.only.clone(),
         }
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::difference::Difference;
 use crate::disk::folder::Kind;
+use crate::disk::local_modes::LocalModes;
 use crate::format::member_path::MemberPath;
 use crate::format::mtime::Mtime;
 use crate::guest::script::Change;
@@ -42,7 +43,7 @@ pub(super) fn changes(
         if state.kind == Kind::Link {
             continue;
         }
-        if state.mode != there.mode {
+        if state.mode != there.mode && work.local_modes == LocalModes::Meaningful {
             modes.entry(state.mode).or_default().push(path.clone());
         }
         if !state.same_time(there) || found.touched.contains(path) {

@@ -36,8 +36,10 @@ pub(super) struct Rules<'a> {
     pub(super) delete: bool,
     /// Whether owners are kept.
     pub(super) owners: bool,
-    /// Whether both systems keep modes and times of everything.
+    /// Whether the destination can be given times, and modes, of everything.
     pub(super) metadata: bool,
+    /// Whether the modes of both ends say the same.
+    pub(super) modes: bool,
     /// Files of equal size whose bytes were compared and are equal.
     pub(super) same_bytes: &'a BTreeSet<MemberPath>,
     /// Paths at the destination that nobody may remove, with what is below them.
@@ -136,7 +138,8 @@ fn pair(
 ) {
     let same = same_content(path, state, there, rules);
     let metadata = state.kind != Kind::Link && rules.metadata;
-    let adjusted = metadata && (state.mode != there.mode || !state.same_time(there))
+    let other_mode = rules.modes && state.mode != there.mode;
+    let adjusted = metadata && (other_mode || !state.same_time(there))
         || rules.owners && state.owner != there.owner;
     if !same {
         if rules.take == Take::Absent {
@@ -264,6 +267,7 @@ mod tests {
             delete,
             owners: false,
             metadata: true,
+            modes: true,
             same_bytes: &BTreeSet::from([path("proved")]),
             spared: &spared,
         };

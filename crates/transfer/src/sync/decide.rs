@@ -11,6 +11,7 @@ use super::remote_side::RemoteSide;
 use crate::disk::filter::Filter;
 use crate::disk::folder::Kind;
 use crate::disk::listing::{EntryState, Listing};
+use crate::disk::local_modes::LocalModes;
 use crate::error::Error;
 use crate::format::member_path::MemberPath;
 use crate::guest::remote::Guest;
@@ -35,6 +36,7 @@ pub(super) struct Sides {
     pub(super) named: NamedTarget,
     /// What comes before a path that is shown; all of it for a lone file.
     pub(super) shown: PathBuf,
+    pub(super) local_modes: LocalModes,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +68,9 @@ pub(super) async fn decide(
         take: choice.take,
         delete: choice.delete,
         owners: choice.owners,
-        metadata: cfg!(unix),
+        // A VM keeps all of it.
+        metadata: cfg!(unix) || matches!(ends.here, LocalSide::Tree(_)),
+        modes: ends.local_modes == LocalModes::Meaningful,
         same_bytes: &same_bytes,
         spared: &spared,
     };
@@ -85,6 +89,7 @@ pub(super) async fn decide(
         found,
         lone: ends.lone,
         shown: ends.shown,
+        local_modes: ends.local_modes,
     };
     match work.found.clashes.as_slice() {
         [] => Ok(work),

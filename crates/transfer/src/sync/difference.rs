@@ -9,6 +9,7 @@ use super::plan::PlanSummary;
 use super::remote_side::RemoteSide;
 use crate::disk::folder::Kind;
 use crate::disk::listing::{EntryState, Listing};
+use crate::disk::local_modes::LocalModes;
 use crate::disk::selection::{Picked, Selection};
 use crate::format::member_path::MemberPath;
 use crate::format::path_bytes;
@@ -31,6 +32,7 @@ pub(super) struct Difference {
     pub(super) lone: Option<MemberPath>,
     /// What comes before a path that is shown; all of it for a lone file.
     pub(super) shown: PathBuf,
+    pub(super) local_modes: LocalModes,
 }
 
 impl Difference {

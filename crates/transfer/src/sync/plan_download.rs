@@ -79,7 +79,7 @@ pub async fn plan_download(
                     into: into || several,
                     follows: choice.take == Take::All,
                 };
-                file(side, &found, &target, position).await?
+                file(side, &found, &target, position, settings).await?
             }
             Kind::Folder => {
                 let contents = source.path == "." || source.path.ends_with("/.");
@@ -129,6 +129,7 @@ async fn file(
     found: &Scan,
     target: &Path,
     position: Position,
+    settings: &Settings,
 ) -> Result<(PathBuf, Sides), Error> {
     let target = if position.into || target.is_dir() {
         target.join(own_name(&found.path)?)
@@ -163,6 +164,7 @@ async fn file(
             .map(|own| MemberPath::default().join(own)),
         named: NamedTarget::No,
         shown: PathBuf::from(&found.path),
+        local_modes: settings.local_modes,
     };
     Ok((target, ends))
 }
@@ -203,6 +205,7 @@ async fn tree(
         lone: None,
         named: NamedTarget::No,
         shown: PathBuf::new(),
+        local_modes: settings.local_modes,
     })
 }
 

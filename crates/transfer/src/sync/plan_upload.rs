@@ -120,6 +120,7 @@ pub async fn plan_upload(
         } else {
             PathBuf::new()
         },
+        local_modes: settings.local_modes,
         here: LocalSide::Tree(Arc::new(tree)),
     };
     let work = decide(guest, ends, choice, &settings.filter).await?;

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use trailer::Counter;
 
 use crate::disk::folder::{Folder, FolderStack, Kind, Meta};
+use crate::disk::local_modes::LocalModes;
 use crate::disk::tree::{Tree, gone};
 use crate::error::Error;
 use crate::format::header::{self, Head, Shape, TarDialect};
@@ -95,7 +96,7 @@ pub(crate) fn pack(
             packer.head(
                 &in_tree(place),
                 Shape::Folder,
-                PRIVATE_MODE,
+                packer.first_mode(),
                 0,
                 Mtime::default(),
             )?;
@@ -204,7 +205,19 @@ impl<W: Write> Packer<'_, W> {
         }
     }
 
+    /// The mode of a folder that gets its own when everything is in place; where it may have to keep the one that it has in the VM, it
+    /// gets no other.
+    fn first_mode(&self) -> u32 {
+        self.local_modes().of_folder(PRIVATE_MODE)
+    }
+
+    fn local_modes(&self) -> LocalModes {
+        self.shard.tree.local_modes()
+    }
+
     fn folder(&mut self, place: MemberPath, meta: Meta) -> Result<Outcome, Stop> {
+        let mode = self.local_modes().of_folder(meta.mode);
+        let meta = Meta { mode, ..meta };
         match self.shard.extent {
             Extent::Folders => {}
             // It comes into its place long before the last part tells its mode.
@@ -213,13 +226,8 @@ impl<W: Write> Packer<'_, W> {
                 self.head(&in_tree(&place), Shape::Folder, mode, 0, meta.modified)?;
             }
             Extent::Whole | Extent::Repair => {
-                self.head(
-                    &in_tree(&place),
-                    Shape::Folder,
-                    PRIVATE_MODE,
-                    0,
-                    meta.modified,
-                )?;
+                let mode = self.first_mode();
+                self.head(&in_tree(&place), Shape::Folder, mode, 0, meta.modified)?;
             }
         }
         self.folders.push((place, meta));
@@ -249,6 +257,9 @@ impl<W: Write> Packer<'_, W> {
         if meta.kind != Kind::File {
             return Ok(Outcome::Special);
         }
+        let mode = self.local_modes().of_file(meta.mode, &file);
+        let mode = mode.map_err(failed)?;
+        let meta = Meta { mode, ..meta };
         let name = in_tree(place);
         self.members += 1;
         self.ledger.stamp(index, meta.size, meta.modified);
@@ -362,7 +373,9 @@ impl<W: Write> Packer<'_, W> {
             self.emptying_during(b"folders.tar", |out| {
                 trailer::folders(&folders, dialect, out)
             })?;
-            if dialect == TarDialect::Plain {
+            if self.local_modes() == LocalModes::Unknown {
+                self.emptying_during(b"folders.sh", |out| trailer::listed(&folders, out))?;
+            } else if dialect == TarDialect::Plain {
                 self.emptying_during(b"modes.sh", |out| trailer::modes(&folders, out))?;
             }
         }

@@ -49,22 +49,26 @@ pub(super) fn modes(folders: &[(MemberPath, Meta)], out: &mut dyn Write) -> io::
     Ok(())
 }
 
+/// Shell that names folders to a function.
+pub(super) fn listed(folders: &[(MemberPath, Meta)], out: &mut dyn Write) -> io::Result<()> {
+    let places: Vec<_> = folders.iter().map(|(place, _)| place.clone()).collect();
+    lines("listed", &places, out)
+}
+
 /// Shell that makes folders, unless they are there.
 pub(super) fn shared(places: &[MemberPath], out: &mut dyn Write) -> io::Result<()> {
-    for line in places.chunks(PATHS_PER_LINE) {
-        out.write_all(b"mkdir -p --")?;
-        for place in line {
-            quoted(place, out)?;
-        }
-        out.write_all(b" || exit 44\n")?;
-    }
-    Ok(())
+    lines("mkdir -p --", places, out)
 }
 
 /// Shell that removes files of the copy.
 pub(super) fn removals(places: &[MemberPath], out: &mut dyn Write) -> io::Result<()> {
+    lines("rm -f --", places, out)
+}
+
+/// A command on paths, some on each line.
+fn lines(command: &str, places: &[MemberPath], out: &mut dyn Write) -> io::Result<()> {
     for line in places.chunks(PATHS_PER_LINE) {
-        out.write_all(b"rm -f --")?;
+        out.write_all(command.as_bytes())?;
         for place in line {
             quoted(place, out)?;
         }

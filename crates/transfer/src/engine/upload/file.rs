@@ -19,7 +19,7 @@ use crate::format::codec::Codec;
 use crate::format::member_path::MemberPath;
 use crate::guest::remote::{BlobStore, Guest};
 use crate::guest::retry::Retries;
-use crate::guest::script::{self, Object, Place, PutFile};
+use crate::guest::script::{self, FileMode, Object, Place, PutFile};
 use crate::progress::{Progress, RetryProgress};
 use crate::summary::Summary;
 use crate::{READINGS, SMALL, nonce};
@@ -142,6 +142,13 @@ impl<G: Guest, S: BlobStore> Upload<'_, G, S> {
         self.large_file(file, target).await
     }
 
+    fn mode(&self, file: &Opened, meta: &Meta) -> Result<FileMode, Error> {
+        let modes = self.settings.local_modes;
+        let mode = modes.of_file(meta.mode, &file.file);
+        let mode = mode.map_err(|error| Error::local("read", &file.path, error))?;
+        Ok(FileMode::of(modes, mode))
+    }
+
     async fn small_file(
         &self,
         file: &Opened,
@@ -156,7 +163,7 @@ impl<G: Guest, S: BlobStore> Upload<'_, G, S> {
             nonce: &self.nonce,
             size,
             sum: Some(Checksum::of(&bytes)),
-            mode: Some(file.meta.mode),
+            mode: self.mode(file, &file.meta)?,
             modified: Some(file.meta.modified),
             codec: Codec::None,
             object: Object::Inline(bytes),
@@ -236,7 +243,7 @@ impl<G: Guest, S: BlobStore> Upload<'_, G, S> {
                     nonce: &nonce,
                     size: meta.size,
                     sum: sent.sum,
-                    mode: Some(meta.mode),
+                    mode: self.mode(&file, &meta)?,
                     modified: Some(meta.modified),
                     codec,
                     object,

@@ -24,7 +24,7 @@ use crate::error::Error;
 use crate::format::member_path::MemberPath;
 use crate::guest::remote::{BlobStore, Guest};
 use crate::guest::retry::Retries;
-use crate::guest::script::{self, BLOCK, FinishFile, PutRange};
+use crate::guest::script::{self, BLOCK, FileMode, FinishFile, PutRange};
 use crate::progress::{Progress, RetryProgress};
 use crate::summary::Summary;
 
@@ -319,13 +319,16 @@ impl<G: Guest, S: BlobStore> Upload<'_, G, S> {
     pub(super) async fn finish(&self, route: &Route<'_>, large: &LargeFile) -> Result<(), Error> {
         let mut retries = Retries::default();
         let temp = large.temp(&route.stage);
+        let modes = self.settings.local_modes;
+        let mode = modes.of_file(large.meta.mode, &large.file);
+        let mode = mode.map_err(|error| Error::local("read", &large.shown, error))?;
         loop {
             let file = FinishFile {
                 folder: &large.folder,
                 temp: &temp,
                 size: large.meta.size,
                 parts: large.parts(),
-                mode: large.meta.mode,
+                mode: FileMode::of(modes, mode),
                 modified: large.meta.modified,
                 names: large.names.clone(),
             };

@@ -16,6 +16,7 @@ use super::{Upload, parent_of, questions};
 use crate::SMALL;
 use crate::blocking;
 use crate::disk::folder::{Folder, FolderStack, Kind};
+use crate::disk::local_modes::LocalModes;
 use crate::disk::pack::{self, Extent, Outcome, Results, Shard, Stop, trailer};
 use crate::disk::tree::{Entry, Tree, gone};
 use crate::engine::send::Encoding;
@@ -367,6 +368,7 @@ impl<G: Guest, S: BlobStore> TreeUpload<'_, G, S> {
             root: root.map(|meta| (meta.mode, meta.modified)),
             dialect: place.tools.dialect,
             codec: self.route.codec,
+            local_modes: self.tree.local_modes(),
             role,
             archives,
         };
@@ -561,7 +563,12 @@ impl<G: Guest, S: BlobStore> TreeUpload<'_, G, S> {
                 nanos: 0,
                 ..entry.modified
             };
-            let is_as_noted = |time| stamp == Some((entry.size, time, entry.mode));
+            let is_as_noted = |noted| {
+                stamp.is_some_and(|(size, time, mode)| {
+                    let keeps = self.tree.local_modes() == LocalModes::Unknown;
+                    (size, time) == (entry.size, noted) && (keeps || mode == entry.mode)
+                })
+            };
             there[index] = [entry.modified, whole].into_iter().any(is_as_noted);
             if there[index] {
                 self.job.progress.advance(entry.size);

@@ -15,7 +15,7 @@ use crate::format::channel::{ChannelReader, Piece, channel};
 use crate::format::checksum::Checksum;
 use crate::format::codec::Codec;
 use crate::guest::remote::{BlobStore, Guest};
-use crate::guest::script::{self, Object, PutFile};
+use crate::guest::script::{self, FileMode, Object, PutFile};
 use crate::summary::Summary;
 
 const CHUNK: usize = 64 * 1024;
@@ -133,7 +133,7 @@ impl<G: Guest, S: BlobStore> Upload<'_, G, S> {
             nonce: &self.nonce,
             size,
             sum: None,
-            mode: None,
+            mode: FileMode::Is(0o644),
             modified: None,
             codec: Codec::None,
             object: Object::Inline(Vec::new()),

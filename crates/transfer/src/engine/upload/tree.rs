@@ -237,6 +237,7 @@ impl<G: Guest, S: BlobStore> Upload<'_, G, S> {
             root: root.map(|meta| (meta.mode, meta.modified)),
             dialect: place.tools.dialect,
             codec,
+            local_modes: self.settings.local_modes,
             role: Role::Whole,
             archives,
         };

@@ -19,10 +19,12 @@ done
 dd if=/dev/null of="$temp" bs=1 count=0 seek="$size" 2>/dev/null || fail 44 "the file can't be extended"
 got=$(wc -c <"$temp") || exit 44
 [ "$((got))" = "$size" ] || fail 43 "$((got)) bytes are there instead of $size"
-chmod "$mode" "$temp" || exit 44
+permit "$temp" "$mode" "$1"
 stamp "$temp" "$time"
+# Folders get their own mode at the end, unless they keep the one they have.
+case $mode in keep:*) hidden=022 ;; *) hidden=077 ;; esac
 for each do
-    (umask 077 && mkdir -p -- "${each%/*}") || exit 44
+    (umask "$hidden" && mkdir -p -- "${each%/*}") || exit 44
 done
 first=$1
 shift

@@ -23,7 +23,9 @@ pub(crate) use list::{Entry, Listed, list};
 pub(crate) use list_full::{Depth, Scan, Shape, list_full};
 pub(crate) use list_sizes::{ListedSize, list_sizes};
 pub(crate) use probe::{Kind, Place, Tools, probe, probe_for_file};
-pub(crate) use put::{Object, PutFile, PutTree, Relayed, Role, prepare, put_file, put_tree};
+pub(crate) use put::{
+    FileMode, Object, PutFile, PutTree, Relayed, Role, prepare, put_file, put_tree,
+};
 pub(crate) use ranges::{Ask, FinishFile, PutRange, ask, begin, finish_file, put_range};
 pub(crate) use read_small::{Found, Inline, read_small};
 pub(crate) use reuse_ranges::{ReuseRanges, reuse_ranges};

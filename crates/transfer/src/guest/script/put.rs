@@ -1,6 +1,7 @@
 //! Bringing files into their place in the VM.
 
 use super::{Call, Deadline, Place, SMALL_OUTPUT, line};
+use crate::disk::local_modes::LocalModes;
 use crate::error::Error;
 use crate::format::codec::Codec;
 use crate::format::header::TarDialect;
@@ -39,6 +40,32 @@ impl Object {
     }
 }
 
+/// The mode that a file gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FileMode {
+    Is(u32),
+    /// That of the file which it replaces, or this one.
+    KeptOr(u32),
+}
+
+impl FileMode {
+    /// Of a local file that would get this mode if it was new.
+    pub(crate) fn of(modes: LocalModes, mode: u32) -> Self {
+        match modes {
+            LocalModes::Meaningful => Self::Is(mode),
+            LocalModes::Unknown => Self::KeptOr(mode),
+        }
+    }
+
+    /// The script's word for it.
+    pub(super) fn word(self) -> String {
+        match self {
+            Self::Is(mode) => format!("{mode:o}"),
+            Self::KeptOr(mode) => format!("keep:{mode:o}"),
+        }
+    }
+}
+
 /// One file to its place.
 #[derive(Debug)]
 pub(crate) struct PutFile<'a> {
@@ -51,7 +78,7 @@ pub(crate) struct PutFile<'a> {
     pub(crate) nonce: &'a str,
     pub(crate) size: u64,
     pub(crate) sum: Option<u32>,
-    pub(crate) mode: Option<u32>,
+    pub(crate) mode: FileMode,
     pub(crate) modified: Option<Mtime>,
     pub(crate) codec: Codec,
     pub(crate) object: Object,
@@ -63,6 +90,7 @@ pub(crate) async fn put_file(guest: &impl Guest, file: PutFile<'_>) -> Result<()
         include_str!("base.sh"),
         include_str!("object.sh"),
         include_str!("follow.sh"),
+        include_str!("permit.sh"),
         include_str!("put_file.sh")
     );
     let arguments = vec![
@@ -72,7 +100,7 @@ pub(crate) async fn put_file(guest: &impl Guest, file: PutFile<'_>) -> Result<()
         file.nonce.to_owned(),
         file.size.to_string(),
         text(file.sum),
-        octal(file.mode),
+        file.mode.word(),
         text(file.modified),
         file.codec.name().to_owned(),
         file.object.word(),
@@ -103,6 +131,7 @@ pub(crate) struct PutTree<'a> {
     pub(crate) root: Option<(u32, Mtime)>,
     pub(crate) dialect: TarDialect,
     pub(crate) codec: Codec,
+    pub(crate) local_modes: LocalModes,
     pub(crate) role: Role,
     /// The archives: where each is, the members it says it holds, and a checksum when the codec has none.
     pub(crate) archives: Vec<(Object, u64, Option<u32>)>,
@@ -141,6 +170,7 @@ impl<'a> PutTree<'a> {
             root: None,
             dialect: place.tools.dialect,
             codec: relayed.codec,
+            local_modes: LocalModes::Meaningful,
             role: Role::Whole,
             archives: vec![(object, 0, relayed.sum)],
         }
@@ -163,6 +193,10 @@ pub(crate) async fn put_tree(guest: &impl Guest, tree: PutTree<'_>) -> Result<()
         Role::Part => "part",
         Role::Last => "last",
     };
+    let keep = match tree.local_modes {
+        LocalModes::Meaningful => "",
+        LocalModes::Unknown => "keep",
+    };
     let mut arguments = vec![
         tree.path.to_owned(),
         tree.stage.to_owned(),
@@ -172,6 +206,7 @@ pub(crate) async fn put_tree(guest: &impl Guest, tree: PutTree<'_>) -> Result<()
         text(tree.root.map(|(_, modified)| modified)),
         dialect.to_owned(),
         role.to_owned(),
+        keep.to_owned(),
     ];
     let mut stdin = Vec::new();
     for (object, members, sum) in tree.archives {

@@ -1,5 +1,5 @@
 # put_file PATH INTO NAME NONCE SIZE SUM MODE TIME CODEC FILE: one file to its place.
-# INTO is 1 when PATH is a folder to go into. SUM, MODE and TIME may be empty.
+# INTO is 1 when PATH is a folder to go into. SUM and TIME may be empty.
 locate "$1"
 if [ "$2" = 1 ] || [ -d "$path" ]; then
     [ -n "$3" ] || fail 42 "$path is a folder, and the copy has no name of its own"
@@ -44,7 +44,7 @@ else
 fi
 [ "$2" = "$size" ] || fail 43 "$2 bytes arrived instead of $size"
 [ -z "$sum" ] || [ "$1" = "$sum" ] || fail 43 "the checksum is $1 instead of $sum"
-chmod "${mode:-644}" "$temp" || exit 44
+permit "$temp" "$mode" "$path"
 [ -z "$time" ] || stamp "$temp" "$time"
 mv -f -- "$temp" "$path" || exit 44
 if [ "$file" = - ]; then stage=; fi

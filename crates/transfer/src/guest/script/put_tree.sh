@@ -1,11 +1,13 @@
-# put_tree PATH STAGE NONCE COUNT MODE TIME FLAVOR ROLE (CODEC FILE MEMBERS SUM)...: archives to a tree in its place.
+# put_tree PATH STAGE NONCE COUNT MODE TIME FLAVOR ROLE KEEP (CODEC FILE MEMBERS SUM)...: archives to a tree in its place.
 # ROLE is 'whole'; 'part' for some of a tree into PATH, which is there; 'last' for folders.tar alone, after the parts.
+# KEEP is empty, or 'keep' where the source has no modes: files keep that of what they replace, folders that are there keep theirs.
 # SUM is empty, or the checksum of an archive whose codec has none; it is looked at before anything is unpacked.
 # Each archive holds tree/, perhaps shared.sh (folders that other parts put something into as well), at its end the marker end-NONCE-NUMBER with its count of members, and perhaps folders.tar
 # and modes.sh (times and modes of folders, for when everything else is in place) and gone.sh (what must not be copied after all).
+# With KEEP there is folders.sh in place of modes.sh: the folders of folders.tar, as calls of 'listed'.
 # Without a NONCE another VM's tar made the archive: it holds the tree alone, with the modes of its folders. COUNT may be empty then.
-path=$1 stage=$2 nonce=$3 count=$4 mode=$5 time=$6 flavor=$7 role=$8
-shift 8
+path=$1 stage=$2 nonce=$3 count=$4 mode=$5 time=$6 flavor=$7 role=$8 keep=$9
+shift 9
 # Long reads, in blocks of 512 bytes, wake up those at the other end of a pipe less often.
 case $flavor in
     gnu) keep_links=--keep-directory-symlink long='-b 128' ;;
@@ -19,6 +21,10 @@ if [ -z "$nonce" ]; then
     bottom=$stage/tree
     mkdir -m 700 -- "$bottom" || exit 44
 fi
+
+# Folders get their own mode at the end, unless they keep the one they have.
+hidden=077
+[ -z "$keep" ] || hidden=022
 
 number=0
 while [ $# -gt 0 ]; do
@@ -75,6 +81,24 @@ fi
 
 if [ -s "$stage/clashes" ]; then fail 42 "$(cat -- "$stage/clashes")"; fi
 
+# stat and chmod for many at once, and chmod only for what is not as it should be: each program that is started takes its time.
+adopt='for each do
+    shift
+    if [ -f "$to/$each" ] && [ ! -L "$to/$each" ]; then set -- "$@" "$each"; fi
+done
+[ $# -gt 0 ] || exit 0
+had=$(cd "$to" && stat -c %a -- "$@") && got=$(stat -c %a -- "$@") || { echo failed; exit; }
+for mode in $had; do
+    case $mode in [2-7]???) mode=${mode#?} ;; esac
+    [ "$mode" = "${got%%[!0-7]*}" ] || chmod "$mode" "$1" || echo failed
+    got=${got#*[!0-7]}
+    shift
+done'
+if [ -n "$keep" ]; then
+    command -v stat >/dev/null 2>&1 || fail 45 stat
+    failed=$(cd "$stage/tree" && find . -type f -exec sh -c "$adopt" sh {} +) && [ -z "$failed" ] || exit 44
+fi
+
 # BusyBox mv refuses to replace a link that can't be followed for a reason other than that nothing is there.
 case $flavor in
     gnu) move='exec mv -f -- "$@" "$to/"' ;;
@@ -107,7 +131,7 @@ merge() (
     [ $# = 0 ] || sh -c "$move" sh "$@" || exit 44
     [ "$files" -lt 100 ] || find . ! -name . -prune ! -type d -exec sh -c "$move" sh {} + || exit 44
 )
-if [ -f "$stage/shared.sh" ]; then (umask 077 && cd "$path" && . "$stage/shared.sh") || exit 44; fi
+if [ -f "$stage/shared.sh" ]; then (umask "$hidden" && cd "$path" && . "$stage/shared.sh") || exit 44; fi
 new=
 if [ "$role" = last ]; then new=$mode
 elif [ -d "$path" ]; then
@@ -118,7 +142,15 @@ else
     mv -- "$stage/tree" "$path" || exit 44
     new=1
 fi
+if [ -n "$keep" ] && [ -f "$stage/folders.sh" ]; then
+    listed() { mkdir -p -- "$@" && stat -L -c %a -- "$@" >&3; }
+    (cd "$path" && . "$stage/folders.sh") 3>"$stage/modes" || exit 44
+fi
 if [ -f "$stage/folders.tar" ]; then (umask 077; tar -xop $keep_links -f "$stage/folders.tar" -C "$path" >&2) || exit 44; fi
+if [ -n "$keep" ] && [ -f "$stage/folders.sh" ]; then
+    listed() { for each do read -r had <&3 && { [ "$had" = 755 ] || chmod "$had" "$each"; } || return; done; }
+    (cd "$path" && . "$stage/folders.sh") 3<"$stage/modes" || exit 44
+fi
 if [ -f "$stage/modes.sh" ]; then (cd "$path" && . "$stage/modes.sh") || exit 44; fi
 if [ -n "$new" ] && [ -n "$nonce" ]; then
     # Where it is in the folder, the time of that would be the time of its going.

@@ -1,6 +1,6 @@
 //! Bringing a copy into its place in parts.
 
-use super::put::{Object, done, octal, text};
+use super::put::{FileMode, Object, done, octal, text};
 use super::{Call, Deadline, SMALL_OUTPUT};
 use crate::error::Error;
 use crate::format::codec::Codec;
@@ -122,7 +122,7 @@ pub(crate) struct FinishFile<'a> {
     pub(crate) temp: &'a str,
     pub(crate) size: u64,
     pub(crate) parts: u64,
-    pub(crate) mode: u32,
+    pub(crate) mode: FileMode,
     pub(crate) modified: Mtime,
     /// Its names as words of shell.
     pub(crate) names: Vec<u8>,
@@ -133,6 +133,7 @@ pub(crate) async fn finish_file(guest: &impl Guest, file: FinishFile<'_>) -> Res
     let script = concat!(
         include_str!("base.sh"),
         include_str!("follow.sh"),
+        include_str!("permit.sh"),
         include_str!("finish_file.sh")
     );
     let call = Call {
@@ -142,7 +143,7 @@ pub(crate) async fn finish_file(guest: &impl Guest, file: FinishFile<'_>) -> Res
             file.temp.to_owned(),
             file.size.to_string(),
             file.parts.to_string(),
-            octal(Some(file.mode)),
+            file.mode.word(),
             file.modified.to_string(),
         ],
         stdin: file.names,
