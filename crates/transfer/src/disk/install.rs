@@ -24,7 +24,7 @@ pub(crate) struct TempFolder {
     name: OsString,
     made: Vec<PathBuf>,
     /// As long as this is open, no other transfer takes the folder for abandoned.
-    held: Option<Folder>,
+    lock: Option<fs::File>,
 }
 
 impl TempFolder {
@@ -38,13 +38,13 @@ impl TempFolder {
     ) -> Result<Self, Error> {
         stale_folders::sweep(&parent, spared);
         let name = OsString::from(format!(".fastvm-{nonce}"));
-        let held = stale_folders::make_held(&parent, &name)
+        let lock = stale_folders::make_locked(&parent, &name)
             .map_err(|error| Error::local("write there", target, error))?;
         Ok(Self {
             parent,
             name,
             made,
-            held: Some(held),
+            lock: Some(lock),
         })
     }
 
@@ -153,9 +153,10 @@ pub(crate) struct EarlierTries {
     pub(crate) spared: Vec<String>,
 }
 
-/// What killed tries of the same copy left in a folder, by the names of their stages; a sweep leaves it alone as long as it is held.
+/// What killed tries of the same copy left in a folder, by the names of their stages; a sweep leaves it alone as long as it is locked.
 fn inherit(parent: &Folder, stages: &[String]) -> Vec<StaleFolder> {
-    let claim = |name: &String| StaleFolder::claim(parent.folder(OsStr::new(".")).ok()?, name);
+    let claim =
+        |name: &String| StaleFolder::claim(parent.folder(OsStr::new(".")).ok()?, name.as_ref());
     stages.iter().filter_map(claim).collect()
 }
 
@@ -166,7 +167,7 @@ const REMOVE_RETRY_DELAY: std::time::Duration = std::time::Duration::from_millis
 impl Drop for TempFolder {
     fn drop(&mut self) {
         // One open file less: they may have run out.
-        self.held.take();
+        self.lock.take();
         // Where they have run out, whoever holds the others lets go of some soon.
         for _ in 0..REMOVE_ATTEMPTS {
             self.parent.remove_tree(&self.name);

@@ -1,6 +1,7 @@
 //! Changing what is named below a folder here, every step on held folders.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,7 +22,7 @@ pub(super) struct Stage {
     name: OsString,
     path: PathBuf,
     /// As long as this is open, no other transfer takes the folder for abandoned.
-    held: Option<Folder>,
+    lock: Option<File>,
 }
 
 /// What is new in a stage.
@@ -34,12 +35,12 @@ impl Stage {
         let path = target.join(&name);
         let failed = |error| Error::local("make the folder", &path, error);
         let folder = Folder::open(target).map_err(failed)?;
-        let held = Some(stale_folders::make_held(&folder, &name).map_err(failed)?);
+        let lock = Some(stale_folders::make_locked(&folder, &name).map_err(failed)?);
         Ok(Self {
             folder,
             name,
             path,
-            held,
+            lock,
         })
     }
 
@@ -51,7 +52,7 @@ impl Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        self.held.take();
+        self.lock.take();
         self.folder.remove_tree(&self.name);
     }
 }

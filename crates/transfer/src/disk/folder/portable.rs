@@ -55,6 +55,14 @@ impl Folder {
         }
     }
 
+    /// As [`open_written`](Self::open_written), and makes the file if there is none.
+    pub(crate) fn open_or_create(&self, name: &OsStr) -> io::Result<File> {
+        match self.create_file(name) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.open_written(name),
+            made => made,
+        }
+    }
+
     /// No holes are made here.
     pub(crate) fn clear_part(_file: &File, _part: &Range<u64>) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
@@ -70,16 +78,6 @@ impl Folder {
 
     pub(crate) fn create_folder(&self, name: &OsStr) -> io::Result<()> {
         fs::create_dir(self.0.join(name))
-    }
-
-    /// Folders cannot be held here.
-    pub(crate) fn hold(&self) -> io::Result<()> {
-        self.try_hold()
-    }
-
-    /// Folders cannot be held here, so none is ever taken for abandoned.
-    pub(crate) fn try_hold(&self) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
     }
 
     pub(crate) fn meta(&self, name: &OsStr) -> io::Result<Meta> {

@@ -8,9 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::Path;
 
-use rustix::fs::{
-    self, Access, AtFlags, FlockOperation, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT,
-};
+use rustix::fs::{self, Access, AtFlags, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT};
 use rustix::process::{Gid, Uid};
 
 use super::{Kind, Meta};
@@ -23,6 +21,10 @@ pub(crate) struct Folder(OwnedFd);
 const OPEN_FOLDER: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::CLOEXEC);
+const OPEN_WRITTEN: OFlags = OFlags::RDWR
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::CLOEXEC)
+    .union(OFlags::NOCTTY);
 
 impl Folder {
     /// Opens a folder that the user named: links are followed.
@@ -54,8 +56,13 @@ impl Folder {
 
     /// Opens a file in this folder to go on writing it.
     pub(crate) fn open_written(&self, name: &OsStr) -> io::Result<File> {
-        let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
-        Ok(open_below(&self.0, name, flags, Mode::empty())?.into())
+        Ok(open_below(&self.0, name, OPEN_WRITTEN, Mode::empty())?.into())
+    }
+
+    /// As [`open_written`](Self::open_written), and makes the file for its owner alone if there is none.
+    pub(crate) fn open_or_create(&self, name: &OsStr) -> io::Result<File> {
+        let flags = OPEN_WRITTEN | OFlags::CREATE;
+        Ok(open_below(&self.0, name, flags, Mode::RUSR | Mode::WUSR)?.into())
     }
 
     /// Makes a hole of a part of a file; fails where the file system knows none.
@@ -73,19 +80,6 @@ impl Folder {
     /// Makes a folder for its owner alone.
     pub(crate) fn create_folder(&self, name: &OsStr) -> io::Result<()> {
         Ok(fs::mkdirat(&self.0, name, Mode::RWXU)?)
-    }
-
-    /// Waits until nobody else holds this folder, and holds it until it is closed.
-    pub(crate) fn hold(&self) -> io::Result<()> {
-        Ok(fs::flock(&self.0, FlockOperation::LockExclusive)?)
-    }
-
-    /// As [`hold`](Self::hold), but fails where somebody else holds it.
-    pub(crate) fn try_hold(&self) -> io::Result<()> {
-        Ok(fs::flock(
-            &self.0,
-            FlockOperation::NonBlockingLockExclusive,
-        )?)
     }
 
     pub(crate) fn meta(&self, name: &OsStr) -> io::Result<Meta> {
