@@ -2,6 +2,7 @@
 
 mod escape;
 mod pump;
+mod reading_thread;
 mod typed;
 #[cfg(unix)]
 mod unix;

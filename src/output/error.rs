@@ -40,11 +40,18 @@ pub enum Error {
 
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::BrokenPipe => Self::BrokenPipe,
-            _ => Self::Write(error),
+        if error.kind() == io::ErrorKind::BrokenPipe || is_left_pipe(&error) {
+            Self::BrokenPipe
+        } else {
+            Self::Write(error)
         }
     }
+}
+
+/// Returns whether Windows says that the other end of a pipe was closed, in words that the standard library does not know.
+fn is_left_pipe(error: &io::Error) -> bool {
+    const PIPE_NOT_CONNECTED: i32 = 233;
+    cfg!(windows) && error.raw_os_error() == Some(PIPE_NOT_CONNECTED)
 }
 
 impl Error {

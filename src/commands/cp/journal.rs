@@ -38,7 +38,7 @@ pub(super) fn open(context: &Context, plan: &Plan, vm: &str) -> Option<Arc<Journ
             let target = [target, vec![u8::from(*into)]];
             let key = [b"down".to_vec(), vm.into()];
             let key = key.into_iter().chain(target).chain(sources).collect();
-            (key, boot())
+            (key, Some(boot()))
         }
         _ => return None,
     };
@@ -50,10 +50,16 @@ pub(super) fn open(context: &Context, plan: &Plan, vm: &str) -> Option<Arc<Journ
         .map(Arc::new)
 }
 
-/// What tells this start of the system from others; `None` if the system does not say.
-fn boot() -> Option<String> {
-    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    Some(id.trim().to_owned())
+/// What tells this start of the system from others. Where the system does not say, each copy is taken for one of a new start: no file
+/// that came earlier is believed, only parts, which have checksums.
+fn boot() -> String {
+    let id = if cfg!(target_os = "linux") {
+        std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()
+    } else {
+        None
+    };
+    let id = id.map(|id| id.trim().to_owned());
+    id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string())
 }
 
 /// Leftovers that are written down where there is a journal.

@@ -35,10 +35,7 @@ impl EntryState {
         }
     }
 
-    /// Some tools and file systems keep whole seconds only; a time without a part is any in its second.
     pub(crate) fn same_time(&self, other: &Self) -> bool {
-        let (one, other) = (self.modified, other.modified);
-        one.seconds == other.seconds
-            && (one.nanos == other.nanos || one.nanos == 0 || other.nanos == 0)
+        self.modified.agrees_with(other.modified)
     }
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 
 const BILLION: u32 = 1_000_000_000;
+/// What Windows counts times in.
+const TICK_NANOS: u32 = 100;
 
 /// Seconds since 1970, rounded down, and the nanoseconds on top.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -12,6 +14,16 @@ pub(crate) struct Mtime {
 }
 
 impl Mtime {
+    /// Returns whether both are one time, as far as both systems keep it: some keep whole seconds only, some tenths of a microsecond.
+    pub(crate) fn agrees_with(self, other: Self) -> bool {
+        let is_kept_as = |one: u32, other: u32| {
+            other == 0 || other.is_multiple_of(TICK_NANOS) && one / TICK_NANOS == other / TICK_NANOS
+        };
+        let (one, two) = (self.nanos, other.nanos);
+        let agrees = one == two || is_kept_as(one, two) || is_kept_as(two, one);
+        self.seconds == other.seconds && agrees
+    }
+
     /// Reads a decimal number of seconds, as in a PAX record or from `stat`. Parts below a nanosecond are dropped.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (negative, digits) = text
@@ -53,6 +65,23 @@ impl fmt::Display for Mtime {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_agree_as_far_as_both_systems_keep_them() {
+        let at = |seconds, nanos| Mtime { seconds, nanos };
+        let full = at(4, 123_456_789);
+        for kept in [full, at(4, 123_456_700), at(4, 0)] {
+            assert!(full.agrees_with(kept) && kept.agrees_with(full));
+        }
+        for other in [
+            at(5, 123_456_789),
+            at(4, 123_456_780),
+            at(4, 123_456_800),
+            at(5, 0),
+        ] {
+            assert!(!full.agrees_with(other) && !other.agrees_with(full));
+        }
+    }
 
     #[test]
     fn reads_what_it_writes() {

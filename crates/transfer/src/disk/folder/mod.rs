@@ -92,9 +92,10 @@ pub(crate) struct Meta {
 
 impl Meta {
     /// Returns whether it is a file as it was noted, with these permissions where the system has any.
-    pub(crate) fn is_as(&self, stamp: (u64, Mtime), mode: u32) -> bool {
+    pub(crate) fn is_as(&self, (size, modified): (u64, Mtime), mode: u32) -> bool {
         let permitted = !cfg!(unix) || self.mode & PERMISSIONS == mode & PERMISSIONS;
-        self.kind == Kind::File && (self.size, self.modified) == stamp && permitted
+        let same = self.size == size && self.modified.agrees_with(modified);
+        self.kind == Kind::File && same && permitted
     }
 
     /// Returns whether nothing was written meanwhile. The disk it takes may change later: systems put off where content goes.

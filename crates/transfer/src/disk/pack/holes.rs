@@ -7,7 +7,7 @@ use std::io;
 pub(crate) type Part = (u64, u64);
 
 /// The parts that aren't holes, in order, as far as the system can tell.
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "macos"))]
 pub(crate) fn parts(file: &File, size: u64) -> io::Result<Vec<Part>> {
     use rustix::fs::{SeekFrom, seek};
     use rustix::io::Errno;
@@ -31,7 +31,7 @@ pub(crate) fn parts(file: &File, size: u64) -> io::Result<Vec<Part>> {
 }
 
 /// Elsewhere every file is taken to be whole.
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
 #[expect(
     clippy::unnecessary_wraps,
     reason = "the same shape as where it can fail"
