@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::difference::Difference;
-use super::local_side::{open, parent};
+use super::local_side::parent;
 use crate::disk::folder::{Folder, FolderStack, Kind};
 use crate::disk::stale_folders;
 use crate::error::Error;
@@ -137,7 +137,8 @@ fn settle(descent: &mut FolderStack, path: &MemberPath, work: &Difference) -> io
     if state.kind == Kind::Folder {
         return descent.to(path)?.settle(state.mode, state.modified);
     }
-    Folder::settle_file(&open(descent, path)?, state.mode, state.modified)
+    let (folder, own) = parent(descent, path)?;
+    Folder::settle_file(&folder.open_to_settle(&own)?, state.mode, state.modified)
 }
 
 fn give(

@@ -36,8 +36,6 @@ pub(super) struct Rules<'a> {
     pub(super) delete: bool,
     /// Whether owners are kept.
     pub(super) owners: bool,
-    /// Whether the destination can be given times, and modes, of everything.
-    pub(super) metadata: bool,
     /// Whether the modes of both ends say the same.
     pub(super) modes: bool,
     /// Files of equal size whose bytes were compared and are equal.
@@ -120,7 +118,7 @@ pub(super) fn compare(source: &Listing, target: &Listing, rules: &Rules<'_>) -> 
             }
         }
     }
-    settle(source, rules, found)
+    settle(source, found)
 }
 
 /// A lone file takes the place of a link as any copy does.
@@ -137,7 +135,7 @@ fn pair(
     found: &mut Comparison,
 ) {
     let same = same_content(path, state, there, rules);
-    let metadata = state.kind != Kind::Link && rules.metadata;
+    let metadata = state.kind != Kind::Link;
     let other_mode = rules.modes && state.mode != there.mode;
     let adjusted = metadata && (other_mode || !state.same_time(there))
         || rules.owners && state.owner != there.owner;
@@ -177,17 +175,15 @@ fn same_content(
 }
 
 /// Adds the folders above what is copied, so that they get their time again, and those in which something goes or is replaced.
-fn settle(source: &Listing, rules: &Rules<'_>, mut found: Comparison) -> Comparison {
+fn settle(source: &Listing, mut found: Comparison) -> Comparison {
     let folders = above(found.send.iter());
     found.send.extend(folders);
     let folders = above(found.replace.iter());
     found.replace.extend(folders);
-    if rules.metadata {
-        let touched = found.delete.keys().chain(&found.swaps);
-        let parents = touched.filter_map(|path| path.split().map(|(parent, _)| parent));
-        let parents = parents.filter(|parent| !parent.is_root() && source.contains_key(parent));
-        found.touched.extend(parents);
-    }
+    let touched = found.delete.keys().chain(&found.swaps);
+    let parents = touched.filter_map(|path| path.split().map(|(parent, _)| parent));
+    let parents = parents.filter(|parent| !parent.is_root() && source.contains_key(parent));
+    found.touched.extend(parents);
     found
 }
 
@@ -266,7 +262,6 @@ mod tests {
             take,
             delete,
             owners: false,
-            metadata: true,
             modes: true,
             same_bytes: &BTreeSet::from([path("proved")]),
             spared: &spared,

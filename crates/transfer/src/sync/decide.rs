@@ -68,8 +68,6 @@ pub(super) async fn decide(
         take: choice.take,
         delete: choice.delete,
         owners: choice.owners,
-        // A VM keeps all of it.
-        metadata: cfg!(unix) || matches!(ends.here, LocalSide::Tree(_)),
         modes: ends.local_modes == LocalModes::Meaningful,
         same_bytes: &same_bytes,
         spared: &spared,

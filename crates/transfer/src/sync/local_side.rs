@@ -121,7 +121,7 @@ impl LocalSide {
 }
 
 /// Opens a file below a held folder.
-pub(super) fn open(descent: &mut FolderStack, path: &MemberPath) -> io::Result<File> {
+fn open(descent: &mut FolderStack, path: &MemberPath) -> io::Result<File> {
     let (folder, own) = parent(descent, path)?;
     folder.open_file(&own)
 }

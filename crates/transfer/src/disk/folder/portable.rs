@@ -4,11 +4,16 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::ops::Range;
+use std::os::windows::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{Kind, Meta, Special};
 use crate::format::mtime::Mtime;
+
+/// What it takes to change the times of a folder, and to open it at all.
+const FILE_WRITE_ATTRIBUTES: u32 = 0x100;
+const FILE_FLAG_BACKUP_SEMANTICS: u32 = 0x0200_0000;
 
 /// A folder, by its full path.
 #[derive(Debug)]
@@ -176,14 +181,23 @@ impl Folder {
         fs::remove_dir(self.0.join(name))
     }
 
-    /// The system keeps no modes; a folder's time can't be set through the standard library.
-    #[expect(
-        clippy::unnecessary_wraps,
-        clippy::unused_self,
-        reason = "the same shape as where it can fail"
-    )]
-    pub(crate) fn settle(&self, _mode: u32, _modified: Mtime) -> io::Result<()> {
-        Ok(())
+    /// Opens a file in this folder to give it its time.
+    pub(crate) fn open_to_settle(&self, name: &OsStr) -> io::Result<File> {
+        match self.meta(name)?.kind {
+            Kind::File => File::options()
+                .access_mode(FILE_WRITE_ATTRIBUTES)
+                .open(self.0.join(name)),
+            _ => Err(io::ErrorKind::InvalidInput.into()),
+        }
+    }
+
+    /// Gives this folder its time; the system keeps no modes.
+    pub(crate) fn settle(&self, mode: u32, modified: Mtime) -> io::Result<()> {
+        let folder = File::options()
+            .access_mode(FILE_WRITE_ATTRIBUTES)
+            .custom_flags(FILE_FLAG_BACKUP_SEMANTICS)
+            .open(&self.0)?;
+        Self::settle_file(&folder, mode, modified)
     }
 
     /// Gives a file its time.

@@ -163,6 +163,11 @@ impl Folder {
         Ok(fs::unlinkat(&self.0, name, AtFlags::REMOVEDIR)?)
     }
 
+    /// Opens a file in this folder to give it its mode and time.
+    pub(crate) fn open_to_settle(&self, name: &OsStr) -> io::Result<File> {
+        self.open_file(name)
+    }
+
     /// Gives this folder its mode and time.
     pub(crate) fn settle(&self, mode: u32, modified: Mtime) -> io::Result<()> {
         settle(&self.0, mode, modified)
