@@ -14,6 +14,7 @@ mod dist;
 mod linux_packages;
 mod npm;
 mod options;
+mod picture;
 mod sbom;
 mod shared_files;
 mod std_source;
@@ -24,15 +25,19 @@ mod zip;
 
 use std::process::ExitCode;
 
+use workspace::Workspace;
+
 /// What went wrong, in words for the maintainer.
 type Error = Box<dyn std::error::Error>;
 
 const USAGE: &str = "\
 Usage: cargo xtask dist [OPTIONS] [TARGET...]
+       cargo xtask picture
 
-Makes what a release consists of, in target/distrib. Without a TARGET: all that this system can build.
+dist     Makes what a release consists of, in target/distrib. Without a TARGET: all that this system can build.
+picture  Draws docs/session.svg from what a debug build prints.
 
-Options:
+Options of dist:
       --no-build          Build nothing: only sums and what is made from the archives that are in target/distrib
       --profile NAME      Cargo's profile [default: dist]
       --repository URL    Where releases will be [default: `repository` of the package in Cargo.toml]
@@ -45,6 +50,10 @@ fn main() -> ExitCode {
             Some(options) => dist::run(&options),
             None => print_usage(),
         }),
+        Some("picture") => match words.next() {
+            Some(word) => Err(format!("`{word}` is too much\n\n{USAGE}").into()),
+            None => Workspace::read(None).and_then(|workspace| picture::draw(&workspace)),
+        },
         Some("-h" | "--help") => print_usage(),
         _ => Err(USAGE.into()),
     };
