@@ -9,17 +9,16 @@ use crate::tool::{output, run};
 use crate::workspace::{Workspace, cargo, empty_folder, write};
 
 /// What is typed.
-const SESSION: [&str; 7] = [
+const SESSION: [&str; 6] = [
     "fastvm --local vm launch --type c1m2 --name dev",
     "fastvm --local cp ./src dev:/root/src",
-    "fastvm --local exec dev 'wc -l /root/src/*.rs | tail -1; nproc; hostname'",
-    "fastvm --local snapshot create dev --name golden",
-    "fastvm --local vm launch --snapshot golden --name copy",
+    "fastvm --local exec dev 'ls /root/src/*.rs | wc -l; nproc; hostname'",
+    "fastvm --local vm fork dev --count 2 --name 'copy-{n}' -o name",
     "fastvm --local ls",
-    "fastvm --local rm dev copy --yes",
+    "fastvm --local rm --all --yes",
 ];
 
-const COLUMNS: usize = 92;
+const COLUMNS: usize = 104;
 /// In pixels, of a font of 14 pixels.
 const COLUMN: f64 = 8.43;
 const LINE: usize = 20;
