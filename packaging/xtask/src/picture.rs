@@ -10,7 +10,7 @@ use crate::workspace::{Workspace, cargo, empty_folder, write};
 
 /// What is typed.
 const SESSION: [&str; 6] = [
-    "fastvm --local vm launch --type c1m2 --name dev",
+    "fastvm --local vm launch --type c1m2 --name dev -o name",
     "fastvm --local cp ./src dev:/root/src",
     "fastvm --local exec dev 'ls /root/src/*.rs | wc -l; nproc; hostname'",
     "fastvm --local vm fork dev --count 2 --name 'copy-{n}' -o name",
@@ -18,7 +18,7 @@ const SESSION: [&str; 6] = [
     "fastvm --local rm --all --yes",
 ];
 
-const COLUMNS: usize = 104;
+const COLUMNS: usize = 84;
 /// In pixels, of a font of 14 pixels.
 const COLUMN: f64 = 8.43;
 const LINE: usize = 20;
