@@ -7,7 +7,7 @@ use crate::Error;
 use crate::std_source;
 use crate::target::{Compiler, Target};
 use crate::tool::{self, MINGW, output, run};
-use crate::workspace::{Workspace, cargo, write};
+use crate::workspace::{Workspace, cargo};
 
 /// Fails if something is missing that the build needs.
 pub(crate) fn check_tools(target: &Target) -> Result<(), Error> {
@@ -163,6 +163,8 @@ exec '{zig}' cc -target {zig_target} "$@"
 #[cfg(unix)]
 fn write_script(path: &Path, text: &str) -> Result<(), Error> {
     use std::os::unix::fs::PermissionsExt;
+
+    use crate::workspace::write;
 
     // Written anew, it would make cargo build anew what was built with it.
     if !std::fs::read(path).is_ok_and(|there| there == text.as_bytes()) {

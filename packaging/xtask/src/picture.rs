@@ -59,7 +59,9 @@ fn execute(workspace: &Workspace, folder: &Path, typed: &str) -> Result<String, 
     let programs = workspace.cargo_target.join("debug");
     shell.current_dir(&workspace.root);
     shell.env("PATH", format!("{}:{path}", programs.display()));
-    shell.env("HOME", folder).env("FASTVM_LOCAL_DIR", folder.join("vms"));
+    shell
+        .env("HOME", folder)
+        .env("FASTVM_LOCAL_DIR", folder.join("vms"));
     shell.env("CLICOLOR_FORCE", "1").env("LC_ALL", "C.UTF-8");
     output(shell.arg("-c").arg(format!("{typed} 2>&1")))
 }
@@ -156,7 +158,9 @@ text {{ font: 14px ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace;
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }
 
 #[cfg(test)]
