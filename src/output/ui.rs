@@ -1,7 +1,7 @@
 //! The one way out: data to stdout, talk to stderr.
 
 use std::fmt;
-use std::io::{self, BufRead, BufWriter, IsTerminal as _, Write};
+use std::io::{self, BufRead, BufWriter, Write};
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -43,8 +43,8 @@ impl Ui {
     pub fn new(settings: Settings) -> Self {
         let streams = Streams {
             stdin: Box::new(io::BufReader::new(io::stdin())),
-            stdout: text::for_console(Stdout, io::stdout().is_terminal()),
-            stderr: text::for_console(io::stderr(), io::stderr().is_terminal()),
+            stdout: text::for_console(Stdout, settings.stdout_terminal),
+            stderr: text::for_console(io::stderr(), settings.stderr_terminal),
         };
         Self::with_streams(settings, streams)
     }
