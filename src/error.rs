@@ -250,6 +250,17 @@ impl Error {
         self
     }
 
+    /// Replaces the message, the hint and the messages of what failed.
+    #[must_use]
+    pub fn map_text(mut self, map: impl Fn(&str) -> String) -> Self {
+        let parts = &mut *self.0;
+        let failed = parts.failed.iter_mut().map(|failed| &mut failed.message);
+        for text in failed.chain(&mut parts.hint).chain([&mut parts.message]) {
+            *text = map(text);
+        }
+        self
+    }
+
     /// Puts words before the message: `context: message`.
     #[must_use]
     pub fn within(mut self, context: impl fmt::Display) -> Self {

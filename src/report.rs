@@ -21,10 +21,12 @@ pub(crate) fn failure(ui: &Ui, error: &Error) -> Exit {
     }
     ui.error(error.message(), error.hint_text());
     if ui.settings().wants_json() {
+        let messages = ui.messages();
+        let error = error
+            .clone()
+            .map_text(|text| messages.repeat_api_option(text).into_owned());
         // There is nobody left to tell when stderr fails.
-        let _ = ui
-            .messages()
-            .bytes(format!("{}\n", error.to_json()).as_bytes());
+        let _ = messages.bytes(format!("{}\n", error.to_json()).as_bytes());
     }
     error.exit()
 }

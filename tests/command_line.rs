@@ -48,6 +48,26 @@ fn long(arg: &Arg) -> Option<OsString> {
 }
 
 #[test]
+fn commands_in_messages_repeat_the_option_that_chose_the_api() {
+    let home = Home::new();
+    let launched = home.run(&["--local", "vm", "launch", "-n", "dev"]);
+    assert!(
+        launched
+            .stderr
+            .contains("`fastvm --local exec dev COMMAND`"),
+        "{launched}"
+    );
+    let ran = home.run(&["--context", "local", "-o", "json", "vm", "get", "nobody"]);
+    let (text, json) = ran.stderr.split_once('{').unwrap();
+    for said in [text, json] {
+        assert!(said.contains("`fastvm --local vm list`"), "{ran}");
+    }
+    let mut command = home.command(&["vm", "get", "nobody"]);
+    let ran = Ran::of(&command.env("FASTVM_CONTEXT", "local").output().unwrap());
+    assert!(ran.stderr.contains("`fastvm vm list`"), "{ran}");
+}
+
+#[test]
 fn an_argument_that_is_not_utf8_is_refused_in_one_line_by_every_command() {
     let home = Home::new();
     for (path, command) in commands() {

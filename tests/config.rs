@@ -416,7 +416,7 @@ hint: fastvm login --context eu
         str![[r#"
 --- stderr
 error: the context eu already exists
-hint: remove it first: fastvm context delete eu
+hint: remove it first with `fastvm context delete eu`
 --- exit 2
 "#]]
     );

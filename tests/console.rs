@@ -118,7 +118,7 @@ fn without_a_terminal_a_console_is_wrong_usage() {
     assert_eq!(
         ran.to_string(),
         "--- stderr\nerror: a console needs a terminal on standard input and output\n\
-         hint: run a command instead: fastvm exec -i dev …\n--- exit 2"
+         hint: run a command instead with `fastvm exec -i dev COMMAND`\n--- exit 2"
     );
 }
 

@@ -72,8 +72,9 @@ pub(crate) async fn run(context: &mut Context, args: ConsoleArgs) -> Result<Exit
 
 /// A console was asked for where there is no terminal.
 pub(crate) fn impossible(vm: &str) -> Error {
-    Error::usage("a console needs a terminal on standard input and output")
-        .hint(format!("run a command instead: fastvm exec -i {vm} …"))
+    Error::usage("a console needs a terminal on standard input and output").hint(format!(
+        "run a command instead with `fastvm exec -i {vm} COMMAND`"
+    ))
 }
 
 /// Returns whether this process has a terminal for a console.

@@ -126,7 +126,7 @@ impl CommandOptions {
         }
         if self.detach {
             return Err(Error::usage("-d: fastvm waits for the command to end").hint(
-                "start it in the background of the VM: fastvm exec VM 'nohup COMMAND >/tmp/log 2>&1 &'",
+                "start it in the background of the VM with `fastvm exec VM 'nohup COMMAND >/tmp/log 2>&1 &'`",
             ));
         }
         Ok(())

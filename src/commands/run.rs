@@ -216,7 +216,7 @@ pub(crate) async fn run(context: &mut Context, args: RunArgs) -> Result<Exit, Er
         }
         messages.status(&format!("VM {} is kept", launch_vms::label(&vm)));
         messages.hint(&format!(
-            "fastvm exec {id} …, then fastvm vm delete {id}",
+            "run more in it with `fastvm exec {id} COMMAND`, then delete it with `fastvm vm delete {id}`",
             id = visible(&vm.id)
         ));
         return with_snapshot(outcome, snapshot, &client, &mut signals).await;

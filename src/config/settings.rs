@@ -40,6 +40,8 @@ pub struct Settings {
     pub retries: u32,
     pub yes: bool,
     pub no_input: bool,
+    /// The option that chose the context, as commands in messages repeat it.
+    pub api_option: output::ApiOption,
     /// For the API host alone.
     pub custom_headers: Vec<(String, String)>,
     /// The settings that no context holds, and where each came from.
@@ -75,6 +77,7 @@ impl Settings {
             progress: self.progress,
             yes: self.yes,
             no_input: self.no_input,
+            api_option: self.api_option.clone(),
         }
     }
 }

@@ -10,7 +10,7 @@ impl From<ApiError> for Error {
         let made = Self::new(kind_of(&error), error.to_string()).retryable(error.may_pass());
         match error {
             ApiError::Redirect { .. } | ApiError::Unexpected { .. } => {
-                made.hint("check the base URL: fastvm context show")
+                made.hint("check the base URL with `fastvm context show`")
             }
             ApiError::Storage { status, .. } => made.retryable(status.is_server_error()),
             ApiError::NotTheApi {

@@ -1,11 +1,13 @@
 //! The voice on stderr, shared by the Ui and whatever shows progress.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 
 use indicatif::{MultiProgress, ProgressDrawTarget};
 
+use super::ApiOption;
 use super::control::visible_lines;
 use super::json::{self, Hidden, Layout};
 use super::settings::{ProgressMode, Settings};
@@ -33,6 +35,7 @@ pub struct Messages {
     color: bool,
     pub(super) is_ascii: bool,
     width: Option<u16>,
+    api_option: ApiOption,
 }
 
 /// How progress appears.
@@ -75,6 +78,7 @@ impl Messages {
             color: settings.stderr_color,
             is_ascii: settings.is_ascii,
             width: settings.width,
+            api_option: settings.api_option.clone(),
         }
     }
 
@@ -173,8 +177,14 @@ impl Messages {
             .and_then(|()| self.bytes(&line));
     }
 
+    /// Returns the text as [`Messages`] would say it: its commands repeat the option that chose the API.
+    pub fn repeat_api_option<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        self.api_option.repeat_in(text)
+    }
+
     fn say(&self, label: Label, text: &str) {
         let text = visible_lines(text);
+        let text = self.repeat_api_option(&text);
         let line = match label.word() {
             None => format!("{text}\n"),
             Some((word, code)) if self.color => format!("\x1b[1;{code}m{word}:\x1b[0m {text}\n"),

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use super::ApiOption;
 use super::Error;
 use super::jq::Filter;
 
@@ -38,6 +39,8 @@ pub struct Settings {
     pub yes: bool,
     /// Every question is an error.
     pub no_input: bool,
+    /// What commands in messages repeat.
+    pub api_option: ApiOption,
 }
 
 /// Pipes, no colours, and a table with its header.
@@ -62,6 +65,7 @@ impl Default for Settings {
             progress: ProgressMode::Auto,
             yes: false,
             no_input: false,
+            api_option: ApiOption::default(),
         }
     }
 }

@@ -35,8 +35,11 @@ pub(crate) async fn run(context: &mut Context, args: CreateArgs) -> Result<Exit,
     let name = &args.name;
     contexts::check_name(name)?;
     if Contexts::load(&context.paths)?.get(name).is_ok() {
-        return Err(Error::usage(format!("the context {name} already exists"))
-            .hint(format!("remove it first: fastvm context delete {name}")));
+        return Err(
+            Error::usage(format!("the context {name} already exists")).hint(format!(
+                "remove it first with `fastvm context delete {name}`"
+            )),
+        );
     }
     let Some(url) = &context.options.base_url else {
         return Err(Error::usage("a context needs a URL")

@@ -46,7 +46,7 @@ fn built_in(name: &str) -> Error {
         "the context {name} is built in and cannot be deleted"
     ));
     match name {
-        DEFAULT_CONTEXT => error.hint("remove its key: fastvm logout --context default"),
+        DEFAULT_CONTEXT => error.hint("remove its key with `fastvm logout --context default`"),
         _ => error,
     }
 }

@@ -385,7 +385,7 @@ fn version(there: &[&str], missing: &[&str]) -> Check {
     if !there.contains(&"VMs") {
         let detail = "there are no VMs of version 1 at this URL";
         return Check::new(AREA, CHECK, State::Failed, detail)
-            .fix("check the base URL: fastvm context show");
+            .fix("check the base URL with `fastvm context show`");
     }
     let detail = format!("v1 with {}", there.join(", "));
     match missing {

@@ -10,6 +10,7 @@ use crate::config::{
     Api, BaseUrl, DEFAULT_CONTEXT, DEFAULT_URL, Environment, Error, LOCAL_CONTEXT, Named, Paths,
     Remote, credentials,
 };
+use crate::output::ApiOption;
 
 pub(super) struct Found {
     pub(super) context: Named,
@@ -24,6 +25,17 @@ enum Chosen {
     Option,
     Variable,
     File,
+}
+
+/// Returns the option that chose the context as it is typed, for commands in messages.
+pub(super) fn option(options: &GlobalOptions) -> ApiOption {
+    match options.context() {
+        Some((LOCAL_CONTEXT, _)) => ApiOption::new("--local"),
+        Some((name, _)) if contexts::is_built_in(name) || contexts::check_name(name).is_ok() => {
+            ApiOption::new(format!("--context {name}"))
+        }
+        _ => ApiOption::default(),
+    }
 }
 
 pub(super) fn resolve(

@@ -112,6 +112,7 @@ pub fn resolve(
         retries: retries.value,
         yes: options.yes,
         no_input: no_input.value,
+        api_option: api::option(options),
         custom_headers: headers.value,
         origins,
         notices,
