@@ -480,7 +480,8 @@ fn run_deletes_its_vm_unless_it_is_to_be_kept() {
     let kept = home.run(&["--local", "run", "--keep-on-failure", "false"]);
     assert_eq!(kept.code, 1);
     assert!(
-        kept.stderr.contains(&format!("fastvm vm delete {}", vms())),
+        kept.stderr
+            .contains(&format!("fastvm --local vm delete {}", vms())),
         "{kept}"
     );
     home.ok(&["--local", "run", "--keep", "true"]);

@@ -113,7 +113,7 @@ fn copies_that_the_quotas_have_no_room_for_are_refused_before_anything_is_made()
         let ran = Ran::of(&limited.env("FASTVM_LOCAL_QUOTAS", quotas).output().unwrap());
         let code = if words[0] == "run" { 125 } else { 6 };
         assert_eq!((ran.code, ran.stdout.as_str()), (code, ""), "{ran}");
-        let hint = format!("hint: {hint}; see all with `fastvm quota`\n");
+        let hint = format!("hint: {hint}; see all with `fastvm --local quota`\n");
         assert!(ran.stderr.contains(&hint), "{ran}");
         assert!(!ran.stderr.contains("POST"), "{ran}");
         assert_eq!(things(&home, &["--local"]), "dev|", "{ran}");

@@ -41,7 +41,7 @@ fn a_page_of_html_is_named_and_cut_to_its_words() {
         str![[r#"
 --- stderr
 error: unexpected answer from http://127.0.0.1:[..] to GET /v1/vms: an HTML page (Log in to the wifi)
-hint: check the base URL: fastvm context show
+hint: check the base URL with `fastvm context show`
 --- exit 1
 "#]]
     );

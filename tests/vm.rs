@@ -126,7 +126,7 @@ error: the API refused this (400): unknown machine type "huge": use cNmM, for ex
         str![[r#"
 --- stderr
 error: there is no VM named "nope"
-hint: list them with `fastvm vm list`
+hint: list them with `fastvm --local vm list`
 --- exit 3
 "#]]
     );
@@ -314,7 +314,7 @@ fn a_paused_vm_says_how_it_goes_on() {
         let ran = home.run(&[&["--local"], command].concat());
         assert!(
             ran.stderr
-                .contains(") is paused\nhint: resume it with `fastvm vm resume dev`\n"),
+                .contains(") is paused\nhint: resume it with `fastvm --local vm resume dev`\n"),
             "{ran}"
         );
     }

@@ -4,6 +4,7 @@ mod argv;
 mod guest_leftovers;
 mod input;
 mod lines;
+mod live;
 mod prefixed_output;
 mod prepare;
 mod running;
@@ -24,7 +25,10 @@ use clap::Args;
 use argv::{EXEC_EXAMPLE, Grammar};
 pub(crate) use argv::{Words, command_of};
 pub(crate) use guest_leftovers::GuestLeftovers;
-pub(crate) use input::{Input, InputOptions, read as read_input};
+use input::Source;
+pub(crate) use input::{Begun, Input, InputOptions};
+use live::Live;
+pub(crate) use live::{LiveErrand, follow as follow_live};
 pub(crate) use prepare::{Delivery, Plan};
 use running::Running;
 pub(crate) use running::RunningCommands;
@@ -40,7 +44,7 @@ use super::{shared::key_values, shared::resolve_name};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
-use crate::output::{Messages, StdoutWriter, human};
+use crate::output::{Format, Messages, StdoutWriter, human};
 use crate::quantity::parse_duration;
 use crate::signal::Signals;
 use fastvm_api::Client;
@@ -107,8 +111,8 @@ pub(crate) struct CommandOptions {
     #[arg(id = "timeout", long = "timeout", value_name = "DUR", value_parser = whole_seconds)]
     timeout: Option<Duration>,
 
-    /// A terminal for the command: refused with what to use instead
-    #[arg(short = 't', long, hide = true)]
+    /// Give the command a terminal; with -i what is typed here goes to it, and `~.` on a new line leaves
+    #[arg(short = 't', long)]
     tty: bool,
 
     /// Leave the command to itself: refused with what to use instead
@@ -119,15 +123,39 @@ pub(crate) struct CommandOptions {
 impl CommandOptions {
     /// Refuses what other programs of this kind have, with what there is here.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        if self.tty {
-            return Err(Error::usage("-t: a command in a VM has no terminal").hint(
-                "open a terminal in the VM with `fastvm console VM`; -i alone sends standard input",
-            ));
-        }
         if self.detach {
             return Err(Error::usage("-d: fastvm waits for the command to end").hint(
                 "start it in the background of the VM with `fastvm exec VM 'nohup COMMAND >/tmp/log 2>&1 &'`",
             ));
+        }
+        Ok(())
+    }
+
+    /// Reads the input as far as the command needs it to start.
+    pub(super) async fn begin(
+        &self,
+        context: &Context,
+        source: Option<Source>,
+        several: bool,
+    ) -> Result<Begun, Error> {
+        match (self.tty, several || context.options.dry_run) {
+            (true, false) => Ok(Begun::Live(input::typed(source))),
+            (false, false) => input::begin(source).await,
+            (_, true) => input::read(source).await.map(Begun::Whole),
+        }
+    }
+
+    /// Refuses what a terminal cannot have.
+    pub(crate) fn check_terminal(&self, context: &Context) -> Result<(), Error> {
+        let settings = context.ui.settings();
+        let has_form = settings.jq.is_some()
+            || settings.wants_json()
+            || matches!(settings.format, Some(Format::Yaml));
+        if self.tty && has_form {
+            return Err(Error::usage(
+                "-t passes on what a terminal shows, which has no other format",
+            )
+            .hint("leave out -t, or the option that asks for a format"));
         }
         Ok(())
     }
@@ -181,17 +209,24 @@ pub(crate) async fn run(context: &mut Context, args: ExecArgs) -> Result<Exit, E
         variables: key_values::environment(&args.env_file, &args.env)?,
         limit: args.options.timeout(),
     };
+    args.options.check_terminal(context)?;
+    let several = args.choose.any() || split.vms.len() > 1;
+    if several && args.options.tty {
+        return Err(Error::usage("-t is for a command in one VM"));
+    }
     let source = args.input.open()?;
     let client = context.client().await?;
     let mut unread = Unread::new(args.input.takes_stdin());
     unread.look(&context.ui);
-    let several = args.choose.any() || split.vms.len() > 1;
     let targets = match several {
         true => args.choose.targets(&client, &split.vms).await?,
         false => vec![resolve_name::vm(&client, &split.vms[0]).await?],
     };
     split.check_command()?;
-    let input = input::read(source).await?;
+    let (input, live) = match args.options.begin(context, source, several).await? {
+        Begun::Whole(input) => (input, None),
+        Begun::Live(live) => (None, Some(live)),
+    };
     let leftovers = GuestLeftovers::default();
     let mut signals = Signals::listen()?;
     let delivered = tokio::select! {
@@ -218,7 +253,7 @@ pub(crate) async fn run(context: &mut Context, args: ExecArgs) -> Result<Exit, E
     };
     let exit = match several {
         true => several_vms::run(context, &mut scene, &targets, &args.many).await,
-        false => one(context, &mut scene, &targets[0]).await,
+        false => one(context, &mut scene, &targets[0], live).await,
     };
     leftovers
         .sweep(&client, &mut signals, &context.ui.messages())
@@ -243,13 +278,29 @@ async fn one(
     context: &mut Context,
     scene: &mut Scene<'_>,
     vm: &resolve_name::Named,
+    live: Option<Live>,
 ) -> Result<Exit, Error> {
     let (client, plan, writer, leftovers) =
         (scene.client, scene.plan, scene.writer, scene.leftovers);
     let messages = context.ui.messages();
     let running_commands = RunningCommands::default();
     let mut sink = Sink::new(context);
+    let explained = |lost| match lost {
+        Lost::Request(error) => vm.explain(error),
+        Lost::Output(error) => error,
+    };
     let following = async {
+        if let Some(live) = live {
+            let errand = LiveErrand {
+                client,
+                vm: &vm.id,
+                plan,
+                running_commands: &running_commands,
+                leftovers,
+            };
+            let followed = live::follow(&errand, live, &mut sink, writer).await;
+            return followed.map_err(explained);
+        }
         let prepared = plan
             .prepare(client, &vm.id, scene.delivery, leftovers)
             .await?;
@@ -266,12 +317,7 @@ async fn one(
             staged: prepared.staged.as_deref(),
             leftovers,
         };
-        follow(&errand, &mut sink, writer)
-            .await
-            .map_err(|error| match error {
-                Lost::Request(error) => vm.explain(error),
-                Lost::Output(error) => error,
-            })
+        follow(&errand, &mut sink, writer).await.map_err(explained)
     };
     let followed = supervise(
         following,

@@ -9,8 +9,8 @@ use clap::Args;
 use uuid::Uuid;
 
 use super::exec::{
-    self, CommandOptions, Delivery, Errand, GuestLeftovers, InputOptions, Lost, PlaceOptions, Plan,
-    RunningCommands, Sink, Trailing, Unread,
+    self, Begun, CommandOptions, Delivery, Errand, GuestLeftovers, InputOptions, LiveErrand, Lost,
+    PlaceOptions, Plan, RunningCommands, Sink, Trailing, Unread,
 };
 use super::shared::create_request;
 use super::shared::launch_vms::{self, LaunchOptions};
@@ -125,6 +125,7 @@ impl RunArgs {
 pub(crate) async fn run(context: &mut Context, args: RunArgs) -> Result<Exit, Error> {
     args.options.check()?;
     args.place.check()?;
+    args.options.check_terminal(context)?;
     let plan = Plan {
         command: args
             .options
@@ -155,7 +156,7 @@ pub(crate) async fn run(context: &mut Context, args: RunArgs) -> Result<Exit, Er
     if let Some(vm) = &origin {
         quota_hint::check_copies(&client, vm, std::slice::from_ref(&launch)).await?;
     }
-    let input = exec::read_input(source).await?;
+    let begun = args.options.begin(context, source, false).await?;
     let mut signals = Signals::listen()?;
     let mut snapshot = match &origin {
         Some(vm) => Some(saved(context, &client, vm, &args, &mut launch, &mut signals).await?),
@@ -174,6 +175,9 @@ pub(crate) async fn run(context: &mut Context, args: RunArgs) -> Result<Exit, Er
         (Ok(launched), _) => launched,
         (Err(error), _) if error.kind() == Kind::DryRun => {
             drop(spinner);
+            let Begun::Whole(input) = begun else {
+                return Err(error);
+            };
             rehearse(&client, &plan, input, args.keep, snapshot).await?;
             return Err(error);
         }
@@ -199,7 +203,7 @@ pub(crate) async fn run(context: &mut Context, args: RunArgs) -> Result<Exit, Er
                     snapshot.delete(&client).await.unwrap_or_default();
                 }
                 let writer = sink.writer()?;
-                let ended = follow(&client, &vm, &plan, input, &leftovers, &mut sink, &writer).await;
+                let ended = follow(&client, &vm, &plan, begun, &leftovers, &mut sink, &writer).await;
                 let exit = ended.and_then(|ended| exec::finish(&mut sink, ended, plan.limit));
                 let written = sink.close(writer).await;
                 exit.and_then(|exit| written.map(|()| exit))
@@ -405,7 +409,7 @@ async fn follow(
     client: &Client,
     vm: &Vm,
     plan: &Plan,
-    input: Option<exec::Input>,
+    begun: Begun,
     leftovers: &GuestLeftovers,
     sink: &mut Sink<'_>,
     writer: &StdoutWriter,
@@ -415,6 +419,26 @@ async fn follow(
             .within(format!("VM {}", launch_vms::label(vm)))
             .id(&vm.id)
     };
+    let explained = |lost| match lost {
+        Lost::Request(error) => explain(error.into()),
+        Lost::Output(error) => error,
+    };
+    // Signals end the VM as a whole, so nobody asks what runs in it.
+    let running_commands = RunningCommands::default();
+    let input = match begun {
+        Begun::Whole(input) => input,
+        Begun::Live(live) => {
+            let errand = LiveErrand {
+                client,
+                vm: &vm.id,
+                plan,
+                running_commands: &running_commands,
+                leftovers,
+            };
+            let followed = exec::follow_live(&errand, live, sink, writer).await;
+            return followed.map_err(explained);
+        }
+    };
     let delivery = Delivery::of(client, &vm.id, input, leftovers)
         .await
         .map_err(explain)?;
@@ -422,8 +446,6 @@ async fn follow(
         .prepare(client, &vm.id, &delivery, leftovers)
         .await
         .map_err(explain)?;
-    // Signals end the VM as a whole, so nobody asks what runs in it.
-    let running_commands = RunningCommands::default();
     let errand = Errand {
         client,
         vm: &vm.id,
@@ -433,12 +455,7 @@ async fn follow(
         staged: prepared.staged.as_deref(),
         leftovers,
     };
-    exec::follow(&errand, sink, writer)
-        .await
-        .map_err(|lost| match lost {
-            Lost::Request(error) => explain(error.into()),
-            Lost::Output(error) => error,
-        })
+    exec::follow(&errand, sink, writer).await.map_err(explained)
 }
 
 /// Deletes the VM. A signal meanwhile stops waiting for it.

@@ -1,6 +1,7 @@
 //! A terminal here on a terminal elsewhere: what is typed, what is shown, and the state to put back. Knows no WebSocket.
 
 mod escape;
+mod leave_keys;
 mod pump;
 mod reading_thread;
 mod typed;
@@ -15,8 +16,9 @@ use unix as system;
 use windows as system;
 
 pub use escape::Escape;
-pub use pump::{Broken, End, FarKeys, FarScreen, pump};
-pub use system::{FullScreen, Keyboard, RawMode, restore};
+pub use leave_keys::LeaveKeys;
+pub use pump::{Broken, End, FarKeys, FarScreen, USUAL_SIZE, pump};
+pub use system::{FullScreen, Keyboard, RawMode, SizeChanges, restore};
 #[cfg(unix)]
 pub use unix::{release, restore_at_once};
 

@@ -19,7 +19,7 @@ const READ: usize = 16 * 1024;
 const QUEUE: usize = 1024;
 
 /// Columns and lines of a terminal that does not know its size.
-const USUAL_SIZE: (u16, u16) = (80, 24);
+pub const USUAL_SIZE: (u16, u16) = (80, 24);
 
 /// How a console ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

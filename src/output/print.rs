@@ -137,8 +137,10 @@ impl Ui {
         match self.settings.quiet {
             true => Ok(()),
             false => {
-                let written = self.line(&visible_lines(line));
-                written.map_err(|error| error.although(line))
+                let messages = self.messages.clone();
+                let line = messages.repeat_api_option(line);
+                let written = self.line(&visible_lines(&line));
+                written.map_err(|error| error.although(&line))
             }
         }
     }

@@ -184,7 +184,7 @@ echo "free: $(($(stat -f -c '%a * %S' disk) > 1024 * 1024 ? 0 : 1))"
     let reason = "the disk of this computer is nearly full";
     assert!(said.contains(reason), "{said}");
     assert!(
-        said.contains("remove files after `fastvm vm resume dev`"),
+        said.contains("remove files after `fastvm --local vm resume dev`"),
         "{said}"
     );
     let heads = said

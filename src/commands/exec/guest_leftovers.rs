@@ -18,6 +18,7 @@ use crate::output::control::visible;
 use crate::signal::Signals;
 use fastvm_api::Client;
 use fastvm_api::secret::SignedUrl;
+use fastvm_stream::Control;
 
 /// How long a VM may take to finish what it was asked, and again to remove what it left.
 const CLEANUP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -28,6 +29,8 @@ pub(crate) struct GuestLeftovers {
     folders: RefCell<Vec<Rc<Folder>>>,
     /// Where they were uploaded to.
     objects: RefCell<Vec<SignedUrl>>,
+    /// Streams to commands that run, or may.
+    streams: RefCell<Vec<Control>>,
 }
 
 /// A private folder in a VM. The wrapper of the command removes it before the command starts.
@@ -102,14 +105,31 @@ impl GuestLeftovers {
         self.objects.borrow_mut().push(upload.clone());
     }
 
+    /// Puts a stream on the list that is to be opened.
+    pub(super) fn note_stream(&self, control: &Control) {
+        self.streams.borrow_mut().push(control.clone());
+    }
+
+    /// Takes the streams off the list: their commands have ended and left nothing.
+    pub(super) fn streams_are_over(&self) {
+        self.streams.borrow_mut().clear();
+    }
+
     /// Removes all that is on the list. What cannot be removed, or not before a signal, is named with the command that
     /// does it.
     pub(crate) async fn sweep(&self, client: &Client, signals: &mut Signals, messages: &Messages) {
         let folders = self.folders.borrow().clone();
         let objects = self.objects.take();
-        if folders.is_empty() && objects.is_empty() {
+        let streams = self.streams.take();
+        if folders.is_empty() && objects.is_empty() && streams.is_empty() {
             return;
         }
+        let stopping = streams.iter().map(async |stream| {
+            let stopped = timeout(CLEANUP_TIMEOUT, stream.stop()).await;
+            if !matches!(stopped, Ok(Ok(()))) {
+                messages.warn("the command may still run in the VM; it is ended there within 90s");
+            }
+        });
         let removing = folders.iter().map(async |folder| {
             if folder.remove(client).await {
                 self.is_gone(folder);
@@ -117,7 +137,7 @@ impl GuestLeftovers {
         });
         let emptying = objects.iter().map(|object| empty(client, object));
         tokio::select! {
-            _ = async { tokio::join!(join_all(removing), join_all(emptying)) } => {}
+            _ = async { tokio::join!(join_all(stopping), join_all(removing), join_all(emptying)) } => {}
             _ = signals.next() => {}
         }
         for folder in self.folders.take() {

@@ -10,12 +10,16 @@ use futures_util::{Stream, StreamExt as _, stream};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio_util::io::ReaderStream;
 
+use super::live::Live;
+use crate::console::Keyboard;
 use crate::error::{Error, Kind};
 
 /// The most that travels in the request itself, in bytes.
 const SMALL: u64 = 1024 * 1024;
 /// How much is read at once, in bytes.
 const CHUNK: usize = 256 * 1024;
+/// How long input may take that still counts as there from the beginning.
+const AT_ONCE: Duration = Duration::from_millis(30);
 /// How long a source may be silent before its reader says that it still waits.
 const QUIET_PERIOD: Duration = Duration::from_secs(10);
 
@@ -36,6 +40,14 @@ pub(crate) struct Source {
     name: String,
     /// What is known to be left in it, in bytes.
     length: Option<u64>,
+    /// Somebody may write to it while the command runs.
+    may_go_on: bool,
+}
+
+/// The input of a command that is to start now.
+pub(crate) enum Begun {
+    Whole(Option<Input>),
+    Live(Live),
 }
 
 /// The input of a command.
@@ -61,11 +73,7 @@ impl InputOptions {
     /// Opens the source, so that a missing file is known before anything is done.
     pub(crate) fn open(&self) -> Result<Option<Source>, Error> {
         if self.takes_stdin() {
-            return Ok(Some(Source {
-                reader: Box::pin(tokio::io::stdin()),
-                name: "standard input".to_owned(),
-                length: None,
-            }));
+            return Source::stdin().map(Some);
         }
         self.stdin_file.as_deref().map(Source::file).transpose()
     }
@@ -79,7 +87,58 @@ pub(crate) async fn read(source: Option<Source>) -> Result<Option<Input>, Error>
     }
 }
 
+/// Reads a source, if there is one, to its end if that comes at once. What goes on is left to be read.
+pub(crate) async fn begin(source: Option<Source>) -> Result<Begun, Error> {
+    match source {
+        Some(source) if source.may_go_on => source.begin().await,
+        source => read(source).await.map(Begun::Whole),
+    }
+}
+
+/// Returns the source as what is typed at a terminal in the VM. Without one that terminal's input never ends.
+pub(crate) fn typed(source: Option<Source>) -> Live {
+    Live {
+        head: Vec::new(),
+        reader: source.map(|source| source.reader),
+        on_terminal: true,
+    }
+}
+
 impl Source {
+    fn stdin() -> Result<Self, Error> {
+        let name = "standard input".to_owned();
+        let may_go_on = !is_regular_file();
+        let reader: Pin<Box<dyn AsyncRead + Send>> = match may_go_on && watches_keyboard() {
+            true => Box::pin(Keyboard::open().map_err(|error| unreadable(&name, &error))?),
+            false => Box::pin(tokio::io::stdin()),
+        };
+        Ok(Self {
+            reader,
+            name,
+            length: None,
+            may_go_on,
+        })
+    }
+
+    async fn begin(mut self) -> Result<Begun, Error> {
+        let end = tokio::time::Instant::now() + AT_ONCE;
+        let mut head = Vec::new();
+        while head.len() as u64 <= SMALL {
+            let read = self.reader.read_buf(&mut head);
+            match tokio::time::timeout_at(end, read).await {
+                Ok(Ok(0)) => return Ok(Begun::Whole(Some(Input::Small(head)))),
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => return Err(unreadable(&self.name, &error)),
+                Err(_) => break,
+            }
+        }
+        Ok(Begun::Live(Live {
+            head,
+            reader: Some(self.reader),
+            on_terminal: false,
+        }))
+    }
+
     fn file(path: &Path) -> Result<Self, Error> {
         let name = path.display().to_string();
         let file = std::fs::File::open(path).map_err(|error| unreadable(&name, &error))?;
@@ -98,6 +157,7 @@ impl Source {
             reader,
             name,
             length,
+            may_go_on: false,
         })
     }
 
@@ -132,6 +192,24 @@ impl Large {
             Err(_) => Some((Ok(Bytes::new()), chunks)),
         })
     }
+}
+
+/// Whether standard input is a file on a disk, which is all there already.
+#[cfg(unix)]
+fn is_regular_file() -> bool {
+    rustix::fs::fstat(rustix::stdio::stdin())
+        .is_ok_and(|status| rustix::fs::FileType::from_raw_mode(status.st_mode).is_file())
+}
+
+#[cfg(not(unix))]
+fn is_regular_file() -> bool {
+    false
+}
+
+/// Whether standard input can be read without a thread that is left in a read at the end.
+fn watches_keyboard() -> bool {
+    use std::io::IsTerminal as _;
+    cfg!(unix) || std::io::stdin().is_terminal()
 }
 
 fn unreadable(name: &str, error: &std::io::Error) -> Error {

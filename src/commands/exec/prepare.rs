@@ -60,6 +60,12 @@ impl Delivery {
 }
 
 impl Plan {
+    /// The server's limit as a request has it.
+    pub(super) fn limit_sec(&self) -> Option<i64> {
+        let seconds = |limit: Duration| i64::try_from(limit.as_secs()).unwrap_or(i64::MAX);
+        self.limit.map(seconds)
+    }
+
     /// Makes the request for one VM, which has its input by then.
     pub(crate) async fn prepare(
         &self,
@@ -85,9 +91,7 @@ impl Plan {
             request: ExecRequest {
                 command: surroundings.around(&self.command),
                 stdin,
-                timeout_sec: self
-                    .limit
-                    .map(|limit| i64::try_from(limit.as_secs()).unwrap_or(i64::MAX)),
+                timeout_sec: self.limit_sec(),
             },
             staged,
         })

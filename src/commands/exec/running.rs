@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crate::signal::Signal;
 use fastvm_api::types::exec::ExecRequest;
 use fastvm_api::{self as api, Client};
+use fastvm_stream::Control;
 
 const FIND: &str = include_str!("find.sh");
 /// By how much two clocks and two requests may differ.
@@ -31,6 +32,8 @@ pub(super) struct Running {
     asked: Instant,
     answered: Cell<Option<Instant>>,
     is_over: Cell<bool>,
+    /// The way to a command that can be reached without a search.
+    stream: Option<Control>,
 }
 
 /// The commands that run at the moment, for whoever signals them all.
@@ -117,6 +120,15 @@ impl Running {
             asked: Instant::now(),
             answered: Cell::new(None),
             is_over: Cell::new(false),
+            stream: None,
+        }
+    }
+
+    /// A command whose input is a stream.
+    pub(super) fn of_stream(client: &Client, vm: &str, control: &Control) -> Self {
+        Self {
+            stream: Some(control.clone()),
+            ..Self::new(client, vm, &[])
         }
     }
 
@@ -127,6 +139,13 @@ impl Running {
 
     /// Signals the command in its VM.
     pub(super) async fn signal(&self, signal: StopSignal) -> Result<SignalResult, api::Error> {
+        if let Some(control) = &self.stream {
+            let is_there = control.signal(signal.name()).await?;
+            return Ok(match is_there {
+                true => SignalResult::Signalled,
+                false => SignalResult::NotThere,
+            });
+        }
         let mut slack = SLACK;
         for _ in 1..TRIES {
             let reached = self.try_signal(signal, slack).await?;

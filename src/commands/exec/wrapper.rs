@@ -83,6 +83,11 @@ pub(crate) struct PlaceOptions {
 }
 
 impl PlaceOptions {
+    /// The user that the command is to run as, if it was said.
+    pub(super) fn user(&self) -> Option<&str> {
+        self.user.as_deref()
+    }
+
     /// Refuses what no VM can have.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let is_bad = |text: &Option<String>| text.as_ref().is_some_and(String::is_empty);

@@ -12,14 +12,19 @@ pub use raw::{FullScreen, RawMode, release, restore, restore_at_once};
 
 /// Changes of the size of the terminal.
 #[derive(Debug)]
-pub(super) struct SizeChanges(Signal);
+pub struct SizeChanges(Signal);
 
 impl SizeChanges {
-    pub(super) fn watch() -> io::Result<Self> {
+    /// Begins to watch.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn watch() -> io::Result<Self> {
         signal(SignalKind::window_change()).map(Self)
     }
 
-    pub(super) async fn next(&mut self) {
+    /// Waits for the next.
+    pub async fn next(&mut self) {
         self.0.recv().await;
     }
 }

@@ -16,18 +16,23 @@ const SIZE_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Changes of the size of the console.
 #[derive(Debug)]
-pub(super) struct SizeChanges(Option<(u16, u16)>);
+pub struct SizeChanges(Option<(u16, u16)>);
 
 impl SizeChanges {
     #[expect(
         clippy::unnecessary_wraps,
         reason = "the same shape as where it can fail"
     )]
-    pub(super) fn watch() -> io::Result<Self> {
+    /// Begins to watch.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn watch() -> io::Result<Self> {
         Ok(Self(Terminal::size_now()))
     }
 
-    pub(super) async fn next(&mut self) {
+    /// Waits for the next.
+    pub async fn next(&mut self) {
         loop {
             tokio::time::sleep(SIZE_INTERVAL).await;
             let now = Terminal::size_now();

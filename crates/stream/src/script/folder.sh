@@ -1,0 +1,31 @@
+# Where a stream lives in the VM, and what more than one script does there. Sets and reads: name, folder.
+#
+# The folder holds:
+#   0, 1, 2, …   pieces of the input, whole; N.end in place of the piece N is the end of the input
+#   taken        how many pieces went to the command
+#   closed       the command reads no more
+#   sleeper      the process that the pump waits for; whoever brings something ends it
+#   command      the process of the command, with a `-` before it where it leads a group of its own
+#   ended        the command is not to start any more
+#   tty          the terminal of the command
+#   lease        changes as long as the client is there
+#   main         the process of run.sh
+parents="/dev/shm /tmp /var/tmp ${HOME:-/root}"
+
+find_folder() {
+  for parent in $parents; do
+    folder=$parent/$name
+    [ -d "$folder" ] && return
+  done
+  return 1
+}
+
+wake_pump() {
+  read -r sleeper <"$folder/sleeper" && kill "$sleeper"
+} 2>/dev/null
+
+# Both write one thing and look for the other's, in opposite order: the command starts and is ended, or does not start.
+end_command() {
+  : >"$folder/ended"
+  read -r process <"$folder/command" && kill -KILL "$process"
+} 2>/dev/null

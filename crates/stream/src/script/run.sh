@@ -1,0 +1,51 @@
+# Runs a command whose input other requests bring (ask.sh). Its output is this script's, and so is its exit code.
+# Arguments: name of the stream, pump.sh, watch.sh, start.sh, words for start.sh, then the command.
+name=$1 pump=$2 watch=$3 start=$4 line=$5 python=$6
+shift 6
+if find_folder; then
+  exit 125 # this request came twice
+fi
+for parent in $parents; do
+  # What streams left whose processes were all killed.
+  for old in "$parent"/.fastvm-stream-*; do
+    if read -r process <"$old/main" && ! kill -0 "$process"; then
+      rm -rf "$old"
+    fi
+  done 2>/dev/null
+done
+for parent in $parents; do
+  folder=$parent/$name
+  if mkdir -m 700 "$folder" 2>/dev/null; then
+    { echo 0 >"$folder/taken" && echo $$ >"$folder/main"; } 2>/dev/null && break
+    rm -rf "$folder"
+  elif [ -e "$folder" ]; then
+    exit 125
+  fi
+  folder=
+done
+if [ -z "$folder" ]; then
+  echo "fastvm: the VM has no room for the command's input in any of $parents" >&2
+  exit 125
+fi
+# A group of its own takes signals as one, and none that the server sends to this one.
+own_group= sign=
+if command -v setsid >/dev/null 2>&1; then
+  own_group=setsid sign=-
+fi
+# The shell's own words, such as `Killed`, are not the command's; where nobody reads they would end the shell.
+trap : HUP INT TERM QUIT PIPE
+$own_group sh -c "$watch" fastvm "$folder" $$ </dev/null >/dev/null 2>&1 &
+watcher=$!
+sh -c "$pump" fastvm "$folder" 2>/dev/null | {
+  trap : HUP INT TERM QUIT PIPE
+  $own_group sh -c "$start" fastvm "$folder" "$sign" "$line" "$python" "$@" 2>&3 3>&-
+  code=$?
+  exec </dev/null
+  read -r process <"$folder/pump" && kill -USR1 "$process"
+  exit $code
+} 3>&2 2>/dev/null
+code=$?
+kill "$watcher" 2>/dev/null
+# Under another name nothing is put into it any more.
+mv "$folder" "$folder.over" && rm -rf "$folder.over"
+exit $code

@@ -1,0 +1,24 @@
+# Ends a stream whose client is gone, or whose processes were killed.
+# Arguments: folder, process of run.sh.
+folder=$1 main=$2
+trap 'kill $!; exit' TERM
+trap '' HUP INT QUIT
+last= unchanged=0
+while [ -d "$folder" ] && [ $unchanged -lt 3 ]; do
+  sleep 20 &
+  wait $!
+  lease=
+  read -r lease <"$folder/lease"
+  if [ "$lease" = "$last" ]; then
+    unchanged=$((unchanged + 1))
+  else
+    last=$lease unchanged=0
+  fi
+  kill -0 "$main" || unchanged=3
+done
+if [ -d "$folder" ]; then
+  end_command
+  sleep 2
+  read -r process <"$folder/pump" && kill -USR1 "$process"
+  rm -rf "$folder"
+fi

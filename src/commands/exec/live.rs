@@ -1,0 +1,221 @@
+//! Input that goes on while the command runs, and a terminal for the command.
+
+use std::pin::{Pin, pin};
+
+use bytes::BytesMut;
+use fastvm_api::exec::{Event, ExitStatus};
+use fastvm_api::types::EnvVars;
+use fastvm_stream::{Command, Control, Stream, Terminal};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+
+use super::guest_leftovers::GuestLeftovers;
+use super::prepare::Plan;
+use super::running::{Running, RunningCommands};
+use super::wrapper::Wrapper;
+use super::{Lost, Output};
+use crate::config;
+use crate::console::{LeaveKeys, RawMode, SizeChanges, USUAL_SIZE};
+use crate::error::{Error, Kind};
+use crate::output::StdoutWriter;
+use fastvm_api::Client;
+
+/// How much is read at once, in bytes.
+const READ: usize = 256 * 1024;
+/// What the terminal is called where this machine does not say.
+const USUAL_TERM: &str = "xterm";
+
+/// Input that may go on while the command runs.
+pub(crate) struct Live {
+    /// What was read of it already.
+    pub(super) head: Vec<u8>,
+    /// The rest. `None` is input that never comes and never ends.
+    pub(super) reader: Option<Pin<Box<dyn AsyncRead + Send>>>,
+    /// The command gets a terminal.
+    pub(super) on_terminal: bool,
+}
+
+/// A command on its way to a VM, with the input that it gets.
+pub(crate) struct LiveErrand<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) vm: &'a str,
+    pub(crate) plan: &'a Plan,
+    pub(crate) running_commands: &'a RunningCommands,
+    pub(crate) leftovers: &'a GuestLeftovers,
+}
+
+/// Runs a command, sends its input as it comes, and hands its output on until it ends.
+pub(crate) async fn follow(
+    errand: &LiveErrand<'_>,
+    live: Live,
+    output: &mut impl Output,
+    writer: &StdoutWriter,
+) -> Result<ExitStatus, Lost> {
+    let raw = match live.is_typed() {
+        true => Some(RawMode::enter().map_err(|error| Lost::Output(terminal_failed(&error)))?),
+        false => None,
+    };
+    let command = command(errand.plan, live.on_terminal);
+    let stream = Stream::open(errand.client, errand.vm, &command);
+    errand.leftovers.note_stream(&stream.control);
+    let entry = errand.running_commands.enter(Running::of_stream(
+        errand.client,
+        errand.vm,
+        &stream.control,
+    ));
+    let ended = run(stream, live, output, writer).await;
+    if ended.as_ref().is_ok_and(|ended| !ended.timed_out) {
+        errand.leftovers.streams_are_over();
+    }
+    drop((entry, raw));
+    ended
+}
+
+async fn run(
+    stream: Stream,
+    live: Live,
+    output: &mut impl Output,
+    writer: &StdoutWriter,
+) -> Result<ExitStatus, Lost> {
+    let Stream {
+        input,
+        output: mut events,
+        control,
+    } = stream;
+    let sizes = tell_sizes(&control, live.on_terminal);
+    let feeding = feed(live, input);
+    let (mut feeding, mut sizes) = (pin!(feeding), pin!(sizes));
+    let mut is_fed = false;
+    loop {
+        let event = tokio::select! {
+            biased;
+            event = events.next_event() => event.map_err(lost)?,
+            fed = &mut feeding, if !is_fed => {
+                fed.map_err(Lost::Output)?;
+                is_fed = true;
+                continue;
+            }
+            error = &mut sizes => return Err(Lost::Output(error)),
+        };
+        match event {
+            Event::Stdout(bytes) => output.stdout(&bytes).map_err(Lost::Output)?,
+            Event::Stderr(bytes) => output.stderr(&bytes).map_err(Lost::Output)?,
+            Event::Exit(ended) => {
+                return Ok(ended);
+            }
+        }
+        let is_all = !events.has_buffered_event();
+        if is_all {
+            output.flush().map_err(Lost::Output)?;
+        }
+        if is_all || writer.is_full() {
+            writer.drain().await.map_err(Lost::Output)?;
+        }
+    }
+}
+
+impl Live {
+    /// Whether the input is typed at a terminal here, for one there.
+    fn is_typed(&self) -> bool {
+        use std::io::IsTerminal as _;
+        self.on_terminal && self.reader.is_some() && std::io::stdin().is_terminal()
+    }
+}
+
+/// What is to run, in its surroundings.
+fn command(plan: &Plan, on_terminal: bool) -> Command {
+    let mut variables = plan.variables.clone();
+    let terminal = on_terminal.then(|| {
+        add_term(&mut variables);
+        let (columns, rows) = config::Terminal::size_now().unwrap_or(USUAL_SIZE);
+        Terminal {
+            rows,
+            columns,
+            owner: plan.place.user().map(str::to_owned),
+        }
+    });
+    let surroundings = Wrapper {
+        place: &plan.place,
+        variables: &variables,
+        input: None,
+    };
+    Command {
+        argv: surroundings.around(&plan.command),
+        timeout_sec: plan.limit_sec(),
+        terminal,
+    }
+}
+
+/// Programs in the VM have to know what the terminal here understands.
+fn add_term(variables: &mut EnvVars) {
+    variables.entry("TERM".to_owned()).or_insert_with(|| {
+        let term = std::env::var("TERM").unwrap_or_default();
+        match term.as_str() {
+            "" | "dumb" => USUAL_TERM.to_owned(),
+            _ => term,
+        }
+    });
+}
+
+/// Sends input until it ends or the command takes no more.
+async fn feed(live: Live, input: fastvm_stream::Input) -> Result<(), Error> {
+    let is_typed = live.is_typed();
+    let Some(mut reader) = live.reader else {
+        return std::future::pending().await;
+    };
+    if !live.head.is_empty() && input.send(live.head).await.is_err() {
+        return Ok(());
+    }
+    let mut keys = LeaveKeys::default();
+    loop {
+        let mut buffer = BytesMut::with_capacity(READ);
+        let count = reader.read_buf(&mut buffer).await;
+        let count = count.map_err(|error| {
+            let message = format!("cannot read standard input: {error}");
+            Error::new(Kind::LocalIo, message)
+        })?;
+        if count == 0 {
+            // Whoever reads no more does not need to hear it.
+            return Ok(input.finish().await.unwrap_or_default());
+        }
+        let bytes = match is_typed {
+            true => keys.take(&buffer).ok_or_else(left)?,
+            false => buffer.freeze(),
+        };
+        if !bytes.is_empty() && input.send(bytes).await.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+/// Tells the command's terminal each new size of the one here.
+async fn tell_sizes(control: &Control, on_terminal: bool) -> Error {
+    if !on_terminal {
+        return std::future::pending().await;
+    }
+    let mut changes = match SizeChanges::watch() {
+        Ok(changes) => changes,
+        Err(error) => return terminal_failed(&error),
+    };
+    loop {
+        changes.next().await;
+        let (columns, rows) = config::Terminal::size_now().unwrap_or(USUAL_SIZE);
+        // The next change tells it again.
+        let _ = control.resize(rows, columns).await;
+    }
+}
+
+/// The user typed the keys that leave.
+fn left() -> Error {
+    Error::new(Kind::Interrupted(1), "left the command, which was ended")
+}
+
+fn terminal_failed(error: &std::io::Error) -> Error {
+    Error::new(Kind::LocalIo, format!("the terminal failed: {error}"))
+}
+
+fn lost(error: fastvm_stream::Error) -> Lost {
+    match error {
+        fastvm_stream::Error::Api(error) => Lost::Request(error),
+        error => Lost::Output(Error::new(Kind::StreamLost, error.to_string())),
+    }
+}
