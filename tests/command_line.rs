@@ -53,7 +53,7 @@ fn commands_in_messages_repeat_the_option_that_chose_the_api() {
     let launched = home.run(&["--local", "vm", "launch", "-n", "dev"]);
     assert!(
         launched
-            .stderr
+            .stdout
             .contains("`fastvm --local exec dev COMMAND`"),
         "{launched}"
     );
@@ -264,8 +264,8 @@ fn a_mistyped_option_launches_nothing_and_is_no_vm() {
         (&["exec", "x", "--tiemout", "5", "true"], "'--timeout'"),
         (&["vm", "exec", "--jsn", "x", "true"], "'--json'"),
         (&["exec", "gone", "--tiemout", "5"], "'--timeout'"),
-        (&["exec", "-it", "x", "sh"], "fastvm console"),
-        (&["run", "-t", "sh"], "fastvm console"),
+        (&["exec", "-it", "x", "y", "--", "sh"], "one VM"),
+        (&["run", "-t", "-o", "json", "sh"], "leave out -t"),
         (&["exec", "-d", "x", "sh"], "background"),
     ] {
         let ran = home.run(words);

@@ -1,6 +1,5 @@
 //! Large input that is interrupted on its way: whatever moment it is, nothing of ours stays in the VM.
 
-use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -39,18 +38,14 @@ fn signal(pid: u32, name: &str) {
 fn interrupted(served: &Served, at: usize, name: &str, times: usize) -> Ran {
     let (front, told, go_on) = held(served, at, Say::Pass);
     let home = Home::with_server(front.url());
+    std::fs::write(home.join("input"), vec![b'x'; 20_000_000]).unwrap();
     let mut child = home
         .command(&["exec", "-i", "dev", "sleep 4321"])
-        .stdin(Stdio::piped())
+        .stdin(std::fs::File::open(home.join("input")).unwrap())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let writer = std::thread::spawn(move || {
-        // A command that is interrupted does not read it all.
-        let _ = stdin.write_all(&vec![b'x'; 20_000_000]);
-    });
     told.recv().unwrap();
     for time in 0..times {
         if time > 0 {
@@ -70,7 +65,6 @@ fn interrupted(served: &Served, at: usize, name: &str, times: usize) -> Ran {
         }
     }
     let output = child.wait_with_output().unwrap();
-    writer.join().unwrap();
     Ran::of(&output)
 }
 

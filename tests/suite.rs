@@ -36,6 +36,7 @@ mod generated;
 mod if_exists;
 mod layout;
 mod lease;
+mod live;
 mod local;
 mod matrix;
 mod nouns;

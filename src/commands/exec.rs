@@ -285,6 +285,7 @@ async fn one(
     let messages = context.ui.messages();
     let running_commands = RunningCommands::default();
     let mut sink = Sink::new(context);
+    let on_terminal = live.as_ref().is_some_and(|live| live.on_terminal);
     let explained = |lost| match lost {
         Lost::Request(error) => vm.explain(error),
         Lost::Output(error) => error,
@@ -319,6 +320,13 @@ async fn one(
         };
         follow(&errand, &mut sink, writer).await.map_err(explained)
     };
+    if on_terminal {
+        // As where a terminal is closed: what runs on it ends. Ctrl-C there is a key like any other.
+        return tokio::select! {
+            ended = following => finish(&mut sink, ended?, plan.limit),
+            signal = scene.signals.next() => Err(signal.error()),
+        };
+    }
     let followed = supervise(
         following,
         &running_commands,

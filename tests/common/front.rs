@@ -12,6 +12,8 @@ use super::detour::Detour;
 pub(crate) enum Say {
     /// The engine gets it, and the client its answer.
     Pass,
+    /// The engine gets it twice, one after the other, and the client the second answer. For what is posted.
+    PassTwice,
     /// The client gets this, byte for byte, once its request is read; the engine gets nothing.
     Answer(String),
     /// The engine gets it, and the client nothing.
@@ -135,14 +137,17 @@ fn serve(mut client: TcpStream, behind: Behind) -> io::Result<()> {
             return client.read(&mut [0]).map(drop);
         }
         Say::Pass => false,
+        Say::PassTwice => {
+            let mut server = TcpStream::connect(behind.server)?;
+            write!(server, "{}\r\nconnection: close\r\n\r\n", kept(&head))?;
+            server.write_all(&rest)?;
+            io::copy(&mut server, &mut io::sink())?;
+            false
+        }
         Say::LoseAnswer | Say::HoldAnswer => true,
     };
     let mut server = TcpStream::connect(behind.server)?;
-    let kept: Vec<_> = head
-        .split("\r\n")
-        .filter(|line| !line.is_empty() && !line.to_lowercase().starts_with("connection:"))
-        .collect();
-    write!(server, "{}\r\nconnection: close\r\n\r\n", kept.join("\r\n"))?;
+    write!(server, "{}\r\nconnection: close\r\n\r\n", kept(&head))?;
     server.write_all(&rest)?;
     let (mut from, mut to) = (client.try_clone()?, server.try_clone()?);
     let body = thread::spawn(move || io::copy(&mut from, &mut to));
@@ -170,6 +175,15 @@ fn serve(mut client: TcpStream, behind: Behind) -> io::Result<()> {
     let _ = server.shutdown(Shutdown::Both);
     let _ = body.join();
     Ok(())
+}
+
+/// The lines of a head, but for what it says of the connection.
+fn kept(head: &str) -> String {
+    let lines = head.split("\r\n");
+    let kept: Vec<_> = lines
+        .filter(|line| !line.is_empty() && !line.to_lowercase().starts_with("connection:"))
+        .collect();
+    kept.join("\r\n")
 }
 
 /// The head of a request, and what came with it.

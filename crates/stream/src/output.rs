@@ -32,7 +32,8 @@ enum State {
 #[derive(Debug)]
 struct Sending {
     task: JoinHandle<()>,
-    failure: oneshot::Receiver<Error>,
+    /// `None` once it has ended as it should.
+    failure: Option<oneshot::Receiver<Error>>,
 }
 
 impl Drop for Sending {
@@ -107,15 +108,22 @@ fn send(control: &Control, messages: mpsc::Receiver<Portion>) -> Sending {
             let _ = told.send(error);
         }
     });
-    Sending { task, failure }
+    Sending {
+        task,
+        failure: Some(failure),
+    }
 }
 
 /// Waits for the sending to fail.
 async fn failure(sending: Option<&mut Sending>) -> Error {
     if let Some(sending) = sending
-        && let Ok(error) = (&mut sending.failure).await
+        && let Some(failure) = &mut sending.failure
     {
-        return error;
+        let told = failure.await;
+        sending.failure = None;
+        if let Ok(error) = told {
+            return error;
+        }
     }
     std::future::pending().await
 }

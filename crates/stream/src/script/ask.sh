@@ -80,7 +80,7 @@ case $verb in
       [ -d "$folder" ] || exit 0
       nap
     done
-    rm -rf "$folder"
+    remove_stream
     exit
     ;;
 esac

@@ -10,6 +10,8 @@
 #   tty          the terminal of the command
 #   lease        changes as long as the client is there
 #   main         the process of run.sh
+#   pump         the process of pump.sh
+#   watcher      the process of watch.sh
 parents="/dev/shm /tmp /var/tmp ${HOME:-/root}"
 
 find_folder() {
@@ -22,6 +24,13 @@ find_folder() {
 
 wake_pump() {
   read -r sleeper <"$folder/sleeper" && kill "$sleeper"
+} 2>/dev/null
+
+# For where run.sh was killed, which does all this at the end of the command.
+remove_stream() {
+  read -r process <"$folder/pump" && kill -USR1 "$process"
+  read -r process <"$folder/watcher" && kill "$process"
+  rm -rf "$folder"
 } 2>/dev/null
 
 # Both write one thing and look for the other's, in opposite order: the command starts and is ended, or does not start.

@@ -36,6 +36,7 @@ fi
 trap : HUP INT TERM QUIT PIPE
 $own_group sh -c "$watch" fastvm "$folder" $$ </dev/null >/dev/null 2>&1 &
 watcher=$!
+echo "$watcher" >"$folder/watcher"
 sh -c "$pump" fastvm "$folder" 2>/dev/null | {
   trap : HUP INT TERM QUIT PIPE
   $own_group sh -c "$start" fastvm "$folder" "$sign" "$line" "$python" "$@" 2>&3 3>&-

@@ -17,12 +17,5 @@ esac
 if command -v python3 >/dev/null 2>&1; then
   exec python3 -c "$python" "$@"
 fi
-case $(script --help 2>&1) in
-  *BusyBox*)
-    script -q -c "$line; echo \$? >\"\$FASTVM_STREAM/code\"" /dev/null
-    read -r code <"$folder/code" && exit "$code"
-    exit 125
-    ;;
-esac
 echo 'fastvm: a terminal needs `script` or `python3` in the VM, which has neither' >&2
 exit 126

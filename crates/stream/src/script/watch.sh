@@ -19,6 +19,6 @@ done
 if [ -d "$folder" ]; then
   end_command
   sleep 2
-  read -r process <"$folder/pump" && kill -USR1 "$process"
-  rm -rf "$folder"
+  trap '' TERM
+  remove_stream
 fi
