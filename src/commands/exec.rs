@@ -23,10 +23,10 @@ use std::time::Duration;
 use clap::Args;
 
 use argv::{EXEC_EXAMPLE, Grammar};
-pub(crate) use argv::{Words, command_of};
+pub(crate) use argv::{Words, command_of, texts};
 pub(crate) use guest_leftovers::GuestLeftovers;
 use input::Source;
-pub(crate) use input::{Begun, Input, InputOptions};
+pub(crate) use input::{Begun, Input, InputOptions, live_stdin};
 use live::Live;
 pub(crate) use live::{LiveErrand, follow as follow_live};
 pub(crate) use prepare::{Delivery, Plan};
@@ -261,6 +261,31 @@ pub(crate) async fn run(context: &mut Context, args: ExecArgs) -> Result<Exit, E
     let exit = closed(context, writer, exit, &mut signals).await;
     unread.look(&context.ui);
     exit
+}
+
+/// Runs a command in one VM with input that goes on.
+pub(crate) async fn run_live(
+    context: &mut Context,
+    client: &Client,
+    vm: &resolve_name::Named,
+    plan: &Plan,
+    live: Live,
+) -> Result<Exit, Error> {
+    let leftovers = GuestLeftovers::default();
+    let mut signals = Signals::listen()?;
+    let writer = StdoutWriter::open(&mut context.ui)?;
+    let mut scene = Scene {
+        client,
+        plan,
+        delivery: &Delivery::Nothing,
+        writer: &writer,
+        signals: &mut signals,
+        leftovers: &leftovers,
+    };
+    let exit = one(context, &mut scene, vm, Some(live)).await;
+    let messages = context.ui.messages();
+    leftovers.sweep(client, &mut signals, &messages).await;
+    closed(context, writer, exit, &mut signals).await
 }
 
 /// What a command needs to run in one VM or in several.

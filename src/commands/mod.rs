@@ -24,6 +24,7 @@ mod man;
 pub(crate) mod prints;
 mod prune;
 mod quota;
+mod rsh;
 mod run;
 mod service;
 pub(crate) mod shared;
@@ -97,6 +98,8 @@ Examples:
     Console(Leaf<console::ConsoleArgs>),
     /// Launch a VM, run a command in it, and delete it
     Run(run::RunArgs),
+    /// Run a command in a VM for a program that speaks through it, such as rsync or git
+    Rsh(rsh::RshArgs),
     /// Copy files and folders into a VM or out of it
     Cp(Leaf<cp::CpArgs>),
     /// Move files through signed URLs, step by step: what `cp` does by itself
@@ -198,6 +201,7 @@ impl Command {
             Self::Exec(args) => exec::run(context, args).await,
             Self::Console(leaf) => console::run(context, leaf.args).await,
             Self::Run(args) => run::run(context, args).await,
+            Self::Rsh(args) => rsh::run(context, args).await,
             Self::Cp(leaf) => cp::run(context, leaf.args).await,
             Self::Files(noun) => noun.verb.run(context).await,
             Self::Launch(leaf) => {
@@ -251,7 +255,7 @@ impl Command {
     /// Returns whether the command's failures are told apart from those of the command that it runs: by 125.
     pub fn runs_a_command(&self) -> bool {
         match self {
-            Self::Exec(_) | Self::Run(_) => true,
+            Self::Exec(_) | Self::Run(_) | Self::Rsh(_) => true,
             Self::Vm(noun) => matches!(noun.verb, vm::Verb::Exec(_)),
             _ => false,
         }

@@ -84,7 +84,7 @@ pub(crate) fn of(path: &[&str]) -> Option<Prints> {
         | ["config", "get" | "path"]
         | ["local", "serve" | "env" | "status" | "repair"] => Document,
         ["vm", "console"]
-        | ["console" | "login" | "logout" | "completion" | "man" | "help"]
+        | ["console" | "rsh" | "login" | "logout" | "completion" | "man" | "help"]
         | ["config", "set"]
         | ["context", "use" | "create" | "delete"]
         | ["local", "forward" | "reset"] => Text,

@@ -92,6 +92,14 @@ fn begins_with_dash(word: &OsStr) -> bool {
     word.as_encoded_bytes().starts_with(b"-")
 }
 
+/// Words as a request can carry them.
+pub(crate) fn texts(words: Words) -> Result<Vec<String>, Error> {
+    let texts = words.into_iter().map(OsString::into_string);
+    texts
+        .map(|word| word.map_err(|word| not_utf8(&word)))
+        .collect()
+}
+
 /// One word is a shell line, several are an argv; `--shell` says it outright. `example` is what is shown where there is
 /// no command.
 pub(crate) fn command_of(
@@ -99,10 +107,7 @@ pub(crate) fn command_of(
     words: Words,
     example: &str,
 ) -> Result<Vec<String>, Error> {
-    let words = words
-        .into_iter()
-        .map(|word| word.into_string().map_err(|word| not_utf8(&word)))
-        .collect::<Result<Vec<_>, _>>()?;
+    let words = texts(words)?;
     let line = match (shell, words.as_slice()) {
         (Some(_), [word, ..]) => {
             let message = format!("both --shell and the command {word:?} are given");

@@ -104,6 +104,14 @@ pub(crate) fn typed(source: Option<Source>) -> Live {
     }
 }
 
+/// Returns standard input as it comes, without a wait for its end.
+pub(crate) fn live_stdin(on_terminal: bool) -> Result<Live, Error> {
+    Ok(Live {
+        on_terminal,
+        ..typed(Some(Source::stdin()?))
+    })
+}
+
 impl Source {
     fn stdin() -> Result<Self, Error> {
         let name = "standard input".to_owned();

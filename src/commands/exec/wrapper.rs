@@ -83,6 +83,11 @@ pub(crate) struct PlaceOptions {
 }
 
 impl PlaceOptions {
+    /// The place of a command of this user.
+    pub(crate) fn of_user(user: Option<String>) -> Self {
+        Self { folder: None, user }
+    }
+
     /// The user that the command is to run as, if it was said.
     pub(super) fn user(&self) -> Option<&str> {
         self.user.as_deref()

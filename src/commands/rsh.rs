@@ -1,0 +1,70 @@
+//! `fastvm rsh`: the words of a remote shell, for programs that bring their own protocol: rsync, git, tar.
+
+use std::ffi::OsString;
+
+use clap::Args;
+
+use super::exec::{self, PlaceOptions, Plan};
+use super::shared::resolve_name;
+use crate::context::Context;
+use crate::error::Error;
+use crate::exit::Exit;
+use fastvm_api::types::EnvVars;
+
+/// Runs a line in the user's folder with the user's shell, as sshd does.
+const RUN_LINE: &str = r#"cd -- "${HOME:-/}" 2>/dev/null; exec "${SHELL:-/bin/sh}" -c "$1""#;
+/// Runs the user's shell.
+const RUN_SHELL: &str = r#"cd -- "${HOME:-/}" 2>/dev/null; exec "${SHELL:-/bin/sh}" -l"#;
+
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "fastvm rsh [OPTIONS] [USER@]<VM> [COMMAND]...",
+    after_long_help = "\
+The words of the command are joined with spaces and run by a shell in the VM, in the home folder, as ssh does it. Input and output pass byte for byte, and the exit code is the command's. Without a command it is the shell itself.
+
+Examples:
+  rsync -a -e 'fastvm rsh' ./src/ dev:/root/src/
+  GIT_SSH_COMMAND='fastvm rsh' git clone dev:/root/project.git
+  tar c . | fastvm rsh dev tar x -C /srv"
+)]
+pub struct RshArgs {
+    /// The user of the VM to run as, by name or number
+    #[arg(short = 'l', long = "user", value_name = "USER")]
+    user: Option<String>,
+
+    /// The VM, then the command
+    #[arg(value_name = "VM COMMAND", trailing_var_arg = true, required = true)]
+    words: Vec<OsString>,
+}
+
+pub(crate) async fn run(context: &mut Context, args: RshArgs) -> Result<Exit, Error> {
+    let mut command = exec::texts(args.words)?;
+    let target = command.remove(0);
+    let (user, name) = match target.rsplit_once('@') {
+        Some((user, name)) => (Some(user.to_owned()), name),
+        None => (args.user, target.as_str()),
+    };
+    let place = PlaceOptions::of_user(user);
+    place.check()?;
+    let has_terminal = command.is_empty() && super::console::is_possible(context);
+    let plan = Plan {
+        command: shell(&command.join(" ")),
+        place,
+        variables: EnvVars::new(),
+        limit: None,
+    };
+    let client = context.client().await?;
+    let vm = resolve_name::vm(&client, name).await?;
+    let live = exec::live_stdin(has_terminal)?;
+    exec::run_live(context, &client, &vm, &plan, live).await
+}
+
+fn shell(line: &str) -> Vec<String> {
+    let script = match line.is_empty() {
+        true => RUN_SHELL,
+        false => RUN_LINE,
+    };
+    ["sh", "-c", script, "fastvm", line]
+        .map(str::to_owned)
+        .to_vec()
+}
