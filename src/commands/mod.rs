@@ -12,6 +12,7 @@ mod doctor;
 mod exec;
 mod files;
 mod firewall;
+mod forward;
 mod health;
 mod help;
 #[cfg(target_os = "linux")]
@@ -100,6 +101,8 @@ Examples:
     Run(run::RunArgs),
     /// Run a command in a VM for a program that speaks through it, such as rsync or git
     Rsh(rsh::RshArgs),
+    /// Make ports of this machine lead into a VM
+    Forward(Leaf<forward::ForwardArgs>),
     /// Copy files and folders into a VM or out of it
     Cp(Leaf<cp::CpArgs>),
     /// Move files through signed URLs, step by step: what `cp` does by itself
@@ -201,6 +204,7 @@ impl Command {
             Self::Exec(args) => exec::run(context, args).await,
             Self::Console(leaf) => console::run(context, leaf.args).await,
             Self::Run(args) => run::run(context, args).await,
+            Self::Forward(leaf) => forward::run(context, leaf.args).await,
             Self::Rsh(args) => rsh::run(context, args).await,
             Self::Cp(leaf) => cp::run(context, leaf.args).await,
             Self::Files(noun) => noun.verb.run(context).await,

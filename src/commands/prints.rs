@@ -5,7 +5,8 @@ use crate::error::Error;
 use crate::output::{Format, Shown, Table};
 
 use super::{
-    build, context, credential, doctor, firewall, prune, service, snapshot, top, vm, volume,
+    build, context, credential, doctor, firewall, forward, prune, service, snapshot, top, vm,
+    volume,
 };
 
 /// The data that a command prints.
@@ -87,7 +88,11 @@ pub(crate) fn of(path: &[&str]) -> Option<Prints> {
         | ["console" | "rsh" | "login" | "logout" | "completion" | "man" | "help"]
         | ["config", "set"]
         | ["context", "use" | "create" | "delete"]
+        | ["forward"]
+        | ["forward", "stop"]
+        | ["local", "forward", "stop"]
         | ["local", "forward" | "reset"] => Text,
+        ["forward", "list"] | ["local", "forward", "list"] => List(names(&forward::FORWARDS)),
         _ => return None,
     })
 }

@@ -19,6 +19,8 @@ pub struct Paths {
     pub transfers: PathBuf,
     /// Locks of launches by name.
     pub launches: PathBuf,
+    /// Forwards in the background.
+    pub forwards: PathBuf,
 }
 
 impl Paths {
@@ -66,6 +68,7 @@ impl Paths {
             cache: under(&environment.xdg_cache_home, ".cache", dirs::cache_dir)?,
             transfers: state.join("transfers"),
             launches: state.join("launches"),
+            forwards: state.join("forwards"),
         })
     }
 
@@ -93,6 +96,7 @@ impl Paths {
             cache: folder.join("cache"),
             transfers: folder.join("transfers"),
             launches: folder.join("launches"),
+            forwards: folder.join("forwards"),
         }
     }
 }

@@ -42,12 +42,14 @@ mod input;
 mod output;
 mod script;
 mod sender;
+mod tunnel;
 
 pub use command::{Command, Terminal};
 pub use control::Control;
 pub use error::Error;
 pub use input::{Closed, Input};
 pub use output::Output;
+pub use tunnel::{TunnelError, tunnel};
 
 use fastvm_api::Client;
 

@@ -23,6 +23,10 @@ script!(/** Becomes the command. */ START, include_str!("script/start.sh"));
 script!(/** Becomes the command on its terminal. */ TERMINAL, include_str!("script/terminal.sh"));
 script!(/** Tells a stream something. */ ASK, with_folder!("script/ask.sh"));
 
+script!(/** Connects with a port. */ DIAL, include_str!("script/dial.sh"));
+
+/// Connects with a port, and tells of the end of either half.
+pub(crate) const DIAL_PROGRAM: &str = include_str!("script/dial.py");
 /// Makes a terminal where there is no `script`.
 pub(crate) const TERMINAL_PROGRAM: &str = include_str!("script/terminal.py");
 

@@ -1,7 +1,6 @@
 //! `fastvm local`: the engine on this machine, whatever the context.
 
 mod env;
-mod forward;
 mod repair;
 mod reset;
 mod serve;
@@ -22,8 +21,8 @@ pub enum Verb {
     Env(env::EnvArgs),
     /// Show what is there, and what this machine can do
     Status(status::StatusArgs),
-    /// Make a port of a VM one of this machine, until Ctrl-C
-    Forward(forward::ForwardArgs),
+    /// Make ports of this machine lead into a VM: `fastvm --local forward`
+    Forward(crate::commands::forward::ForwardArgs),
     /// Bring back what can be where the state of the engine is damaged
     Repair(repair::RepairArgs),
     /// Delete all local VMs, snapshots and files of the engine
@@ -36,7 +35,7 @@ impl Verb {
             Self::Serve(args) => serve::run(context, args).await,
             Self::Env(args) => env::run(context, &args),
             Self::Status(args) => status::run(context, args),
-            Self::Forward(args) => forward::run(context, args).await,
+            Self::Forward(args) => crate::commands::forward::run_locally(context, args).await,
             Self::Repair(args) => repair::run(context, args),
             Self::Reset(args) => reset::run(context, args),
         }
