@@ -194,18 +194,6 @@ fn another_key_than_the_one_given_is_refused() {
 }
 
 #[test]
-fn a_port_of_a_vm_is_forwarded_where_its_firewall_admits_it() {
-    let home = Home::new();
-    home.ok(&["--local", "launch", "-n", "web"]);
-    let refused = home.run(&["local", "forward", "web", "8000:0"]);
-    assert_eq!(refused.stdout, "", "{refused}");
-    let hint = "fastvm firewall allow web tcp:8000";
-    assert!(refused.stderr.contains(hint), "{refused}");
-    assert_ne!(refused.code, 0, "{refused}");
-    assert!(refused.stderr.contains("firewall"), "{refused}");
-}
-
-#[test]
 fn a_command_that_runs_in_a_killed_engine_leaves_a_vm_that_the_next_one_finds() {
     let home = Home::new();
     let mut serving = Running::start(&home, &["local", "serve"]);

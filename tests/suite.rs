@@ -31,6 +31,7 @@ mod exec_options;
 mod files;
 mod firewall;
 mod fork;
+mod forward;
 mod full_pipes;
 mod generated;
 mod if_exists;
