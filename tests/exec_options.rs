@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use snapbox::{assert_data_eq, str};
 
-use crate::common::{Home, Ran};
+use crate::common::{Home, Ran, guest_user};
 
 /// A home with running VMs of these names.
 fn home(names: &[&str]) -> Home {
@@ -151,12 +151,7 @@ error: cannot read nope: No such file or directory
 
 #[test]
 fn folder_user_and_variables_surround_the_command_word_by_word() {
-    // An ordinary user's VM has no user but root.
-    let user = if rustix::process::geteuid().is_root() {
-        "nobody"
-    } else {
-        "root"
-    };
+    let user = guest_user();
     let home = home(&["dev"]).set("FROM_HERE", "h e'r\"e");
     std::fs::write(home.join("vars"), "# comment\nFILE=$x \"q\"\nA=lost\n").unwrap();
     let out = home.ok(&[

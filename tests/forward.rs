@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use crate::common::{Home, Ran, Served, lacks};
+use crate::common::{Home, Ran, Served, guest_user, lacks};
 
 /// A server on the loopback of the VM: it sends back what it gets, in capitals, and the number of bytes once there is no more.
 const ECHO: &str = r#"
@@ -253,9 +253,9 @@ fn a_remote_shell_has_the_code_both_streams_and_the_folder_of_the_user() {
         (ran.stdout.as_str(), ran.stderr.as_str(), ran.code),
         ("/root\n", "/root\n", 7)
     );
-    let user = home.run(&["rsh", "-l", "nobody", "dev", "id", "-un"]);
-    assert_eq!(user.stdout, "nobody\n", "{user}");
-    assert_eq!(home.ok(&["rsh", "nobody@dev", "id -un"]), "nobody");
+    let user = guest_user();
+    assert_eq!(home.ok(&["rsh", "-l", user, "dev", "id", "-un"]), user);
+    assert_eq!(home.ok(&["rsh", &format!("{user}@dev"), "id -un"]), user);
     let refused = home.run(&["rsh", "-G", "dev"]);
     assert_eq!(refused.code, 2, "{refused}");
 }

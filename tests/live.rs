@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::common::terminal::{Terminal, resize};
-use crate::common::{Front, Home, Say, Served};
+use crate::common::{Front, Home, Say, Served, guest_user};
 
 /// Programs of BusyBox alone, in front of the VM's own.
 const BUSYBOX_ALONE: &str = "for name in sh cat setsid mv rm rmdir mkdir sleep wc kill stty tty; do ln -s \"$(command -v busybox)\" /srv/tools/$name; done";
@@ -228,9 +228,9 @@ fn busybox_alone_is_enough_and_so_is_an_ordinary_user() {
     if crate::common::lacks("busybox") {
         return;
     }
-    let user = ["exec", "-i", "-u", "nobody", "dev", "id -un; cat"];
-    let mut running = Running::start(&home, &user);
-    assert_eq!(running.line(), "nobody\n");
+    let user = guest_user();
+    let mut running = Running::start(&home, &["exec", "-i", "-u", user, "dev", "id -un; cat"]);
+    assert_eq!(running.line(), format!("{user}\n"));
     running.write("as a user");
     assert_eq!(running.end(), ("as a user".to_owned(), String::new(), 0));
 

@@ -249,7 +249,11 @@ fn recipe(path: &str) -> (Recipe, &'static str) {
         "local serve" => (Elsewhere(&["local", "serve", "--listen", "TAKEN"]), "name"),
         // It wants an engine that does not work.
         "local repair" => (Elsewhere(&["local", "repair"]), "name"),
-        "local forward" => (Nothing(&["local", "forward", "dev", "80"]), "name"),
+        "forward list" => (Run(&["forward", "list"]), "name"),
+        "local forward list" => (Run(&["local", "forward", "list"]), "name"),
+        "forward stop" => (Nothing(&["forward", "stop", "dev"]), "name"),
+        "local forward stop" => (Nothing(&["local", "forward", "stop", "dev"]), "name"),
+        "rsh" => (Nothing(&["rsh", "OPTION", "dev", "true"]), "name"),
         "local reset" => (Nothing(&["local", "reset"]), "name"),
         "completion" => (Nothing(&["completion", "bash"]), "name"),
         "man" => (Nothing(&["man"]), "name"),

@@ -33,12 +33,15 @@ pub struct RshArgs {
     user: Option<String>,
 
     /// The VM, then the command
-    #[arg(value_name = "VM COMMAND", trailing_var_arg = true, required = true)]
+    #[arg(value_name = "VM COMMAND", trailing_var_arg = true)]
     words: Vec<OsString>,
 }
 
 pub(crate) async fn run(context: &mut Context, args: RshArgs) -> Result<Exit, Error> {
     let mut command = exec::texts(args.words)?;
+    if command.is_empty() {
+        return Err(Error::usage("no VM is given").hint("fastvm rsh VM COMMAND"));
+    }
     let target = command.remove(0);
     let (user, name) = match target.rsplit_once('@') {
         Some((user, name)) => (Some(user.to_owned()), name),

@@ -47,6 +47,14 @@ pub(crate) fn skip(reason: &str) {
     std::io::stderr().write_all(line.as_bytes()).unwrap();
 }
 
+/// A user whom the VMs of this machine have: an engine without rights gives them root alone.
+pub(crate) fn guest_user() -> &'static str {
+    match rustix::process::geteuid().is_root() {
+        true => "nobody",
+        false => "root",
+    }
+}
+
 /// A home folder that no other test knows, with the engine's data in it. VMs that a test leaves are removed.
 #[derive(Debug)]
 pub(crate) struct Home {

@@ -14,10 +14,11 @@
 #   watcher      the process of watch.sh
 parents="/dev/shm /tmp /var/tmp ${HOME:-/root}"
 
+# Another user of the VM may see the name in `ps`, and make a folder of that name.
 find_folder() {
   for parent in $parents; do
     folder=$parent/$name
-    [ -d "$folder" ] && return
+    [ -d "$folder" ] && [ -O "$folder" ] && return
   done
   return 1
 }

@@ -8,6 +8,7 @@ fi
 for parent in $parents; do
   # What streams left whose processes were all killed.
   for old in "$parent"/.fastvm-stream-*; do
+    [ -O "$old" ] && [ ! -L "$old" ] || continue
     if read -r process <"$old/main" && ! kill -0 "$process"; then
       rm -rf "$old"
     fi

@@ -6,6 +6,10 @@ echo "$sign$$" >"$folder/command"
 if [ -e "$folder/ended" ]; then
   exit 125
 fi
+if ! command -v -- "$1" >/dev/null; then
+  echo "fastvm: $1: not found" >&2
+  exit 127
+fi
 if [ -z "$line" ]; then
   exec "$@"
 fi
