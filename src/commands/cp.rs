@@ -2,8 +2,10 @@
 
 mod dry_run;
 mod failure;
+mod interrupts;
 mod journal;
 mod plan;
+mod progress;
 mod sync;
 mod watch;
 
@@ -14,8 +16,10 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use self::failure::explain;
+use self::interrupts::{Interrupts, Leftovers};
 use self::plan::{Plan, plan};
-use self::watch::Watch;
+use self::progress::CopyProgress;
+use self::watch::{Batches, Watch};
 use super::shared::resolve_name;
 use crate::context::Context;
 use crate::error::{Error, Kind};
@@ -28,8 +32,8 @@ use fastvm_transfer::engine::rate_limit::SLOWEST;
 use fastvm_transfer::sync::execute;
 use fastvm_transfer::{
     Cleanup, Compression, DownloadRequest, DownloadTarget, Filter, Incomplete, Links, Preview,
-    RateLimit, RelayRequest, Settings, Shards, Summary, UploadRequest, UploadSource, Vm, clean_up,
-    download, preview_download, preview_upload, relay, shown_guest_path, upload,
+    RateLimit, RelayRequest, Settings, Shards, Summary, UploadRequest, UploadSource, Vm, download,
+    preview_download, preview_upload, relay, upload,
 };
 
 #[derive(Debug, Args)]
@@ -50,6 +54,7 @@ Examples:
   fastvm cp dev:/var/log ./log-backup
   fastvm cp --exclude target --exclude '*.log' . dev:/root/src
   fastvm cp --sync --delete ./src dev:/root/src
+  fastvm cp --watch --exclude target . dev:/root/src
   fastvm cp dev:/data other:/data
   fastvm cp dev:/etc/hosts -"
 )]
@@ -111,6 +116,10 @@ enum Compress {
 pub(crate) async fn run(context: &mut Context, args: CpArgs) -> Result<Exit, Error> {
     let plan = plan(&args.paths, context.environment.home.as_deref())?;
     args.sync.check(&plan)?;
+    if args.sync.is_watched() && context.options.dry_run {
+        let message = "--dry-run has no effect with --watch";
+        return Err(Error::usage(message).hint("see what --sync would do"));
+    }
     // A dry run of ours looks into the VM, by requests that a dry run of the API would not send.
     let dry_run = std::mem::take(&mut context.options.dry_run);
     let mut settings = args.settings()?;
@@ -172,9 +181,17 @@ pub(crate) async fn run(context: &mut Context, args: CpArgs) -> Result<Exit, Err
         }
         explain(error, &named)
     };
-    let prepared = match args.sync.choice() {
+    let choice = args.sync.choice();
+    let watch = match args.sync.is_watched() {
+        true => Some(Watch::prepare(context, &plan)?),
+        false => None,
+    };
+    let prepared = match choice {
         Some(choice) => {
-            let prepared = sync::prepare(&from, &vm, &plan, choice, &settings).await?;
+            let scope = watch.as_ref().map(Watch::everything).unwrap_or_default();
+            let prepared = sync::prepare(&from, &plan, choice, &settings, &scope).await;
+            let prepared = prepared.map_err(|error| sync::explain(error, &vm, choice))?;
+            watch.as_ref().map_or(Ok(()), Watch::check)?;
             if dry_run {
                 return dry_run::report_compared(context, prepared.summary());
             }
@@ -187,39 +204,66 @@ pub(crate) async fn run(context: &mut Context, args: CpArgs) -> Result<Exit, Err
         let preview = preview(&from, plan, &settings).await;
         return dry_run::report(context, &preview.map_err(explained)?);
     }
-    let watch = Arc::new(Watch::new(&context.ui));
+    let progress = Arc::new(CopyProgress::default());
+    progress.open(&context.ui);
     let journal = journal::open(context, &plan, &vm.id);
     settings.cleanup = journal::cleanup(journal.as_ref());
-    let cleanup = settings.cleanup.clone();
     let source_cleanup = Cleanup::default();
-    let mut signals = Signals::listen()?;
-    let result = tokio::select! {
-        result = async {
-            match prepared {
-                Some(prepared) => execute(&remote, &remote, watch.clone(), prepared, settings).await,
-                None => transfer(&remote, (&from, &source_cleanup), watch.clone(), plan, settings).await,
-            }
-        } => result,
-        signal = signals.next() => {
-            watch.close();
-            // What stands in the VM is removed, unless that takes long or a second signal comes.
-            tokio::select! {
-                cleaned = async { tokio::join!(clean_up(&remote, &from, &cleanup), clean_up(&from, &from, &source_cleanup)) } => drop(cleaned),
-                () = tokio::time::sleep(std::time::Duration::from_secs(5)) => {}
-                _ = signals.next() => {}
-            }
-            let error = left_behind(signal.error(), &cleanup.paths(), &vm.label());
-            let from = source.as_ref().unwrap_or(&vm).label();
-            let error = left_behind(error, &source_cleanup.paths(), &from);
-            return Err(journal::hint(error, journal.as_deref()));
-        }
+    let mut interrupts = Interrupts {
+        signals: Signals::listen()?,
+        progress: progress.clone(),
+        target: Leftovers {
+            vm: remote.clone(),
+            label: vm.label(),
+            cleanup: settings.cleanup.clone(),
+        },
+        source: Leftovers {
+            vm: from.clone(),
+            label: source.as_ref().unwrap_or(&vm).label(),
+            cleanup: source_cleanup.clone(),
+        },
+        journal: journal.clone(),
     };
-    watch.close();
+    let common = settings.clone();
+    let copied = interrupts.unless_interrupted(async {
+        match prepared {
+            Some(prepared) => execute(&remote, &remote, progress.clone(), prepared, settings).await,
+            None => {
+                transfer(
+                    &remote,
+                    (&from, &source_cleanup),
+                    progress.clone(),
+                    plan,
+                    settings,
+                )
+                .await
+            }
+        }
+    });
+    let result = copied.await?;
+    progress.close();
     let summary = result.map_err(|error| journal::hint(explained(error), journal.as_deref()))?;
-    if let Some(journal) = journal {
+    if let Some(journal) = &journal {
         journal.end();
     }
-    report(context, &summary, to_stdout)
+    let exit = report(context, &summary, to_stdout);
+    let (Some(watch), Some(choice)) = (watch, choice) else {
+        return exit;
+    };
+    if let Err(error) = exit {
+        context.ui.warn(error.message());
+    }
+    let batches = Batches {
+        vm: &vm,
+        choice,
+        settings: Settings {
+            incomplete: Incomplete::KeepGoing,
+            ..common
+        },
+        progress,
+        journal,
+    };
+    interrupts.follow(watch, context, batches, &summary).await
 }
 
 impl CpArgs {
@@ -290,7 +334,7 @@ async fn preview(
 async fn transfer(
     remote: &Vm,
     (from, source_cleanup): (&Vm, &Cleanup),
-    watch: Arc<Watch>,
+    progress: Arc<CopyProgress>,
     plan: Plan,
     settings: Settings,
 ) -> Result<Summary, fastvm_transfer::Error> {
@@ -301,7 +345,7 @@ async fn transfer(
             upload(
                 remote,
                 remote,
-                watch,
+                progress,
                 UploadRequest {
                     source: sources,
                     target,
@@ -317,7 +361,7 @@ async fn transfer(
                 from,
                 remote,
                 remote,
-                watch,
+                progress,
                 RelayRequest {
                     sources,
                     target,
@@ -333,7 +377,7 @@ async fn transfer(
             download(
                 remote,
                 remote,
-                watch,
+                progress,
                 DownloadRequest {
                     sources,
                     target,
@@ -422,12 +466,4 @@ fn report(context: &mut Context, summary: &Summary, to_stdout: bool) -> Result<E
         context.ui.value(&report)?;
     }
     failure::of_skipped(summary)
-}
-
-fn left_behind(error: Error, paths: &[String], vm: &str) -> Error {
-    if paths.is_empty() {
-        return error;
-    }
-    let paths = shown_guest_path(&paths.join(", ")).into_owned();
-    error.also(&format!("left in {vm}: {paths}"))
 }

@@ -73,6 +73,7 @@ pub mod sync;
 
 pub use disk::filter::Filter;
 pub use disk::local_modes::LocalModes;
+pub use disk::scope::{Observer, Scope};
 pub use disk::selection::Selection;
 pub use engine::preview::{Preview, preview_download, preview_upload};
 pub use engine::rate_limit::RateLimit;

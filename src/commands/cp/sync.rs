@@ -1,8 +1,8 @@
 //! Options of `cp` that look at both ends before anything moves.
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 
-use super::failure::explain;
+use super::failure;
 use super::plan::Plan;
 use crate::commands::shared::resolve_name::Named;
 use crate::context::Context;
@@ -10,26 +10,34 @@ use crate::error::Error;
 use crate::output::control::visible;
 use crate::output::human;
 use fastvm_transfer::sync::{
-    self, CompareBy, PlanSummary, SyncOptions, Take, plan_download, plan_upload,
+    self, CompareBy, PlanSummary, SyncOptions, Take, plan_download, plan_upload_of,
 };
-use fastvm_transfer::{self as transfer, DownloadTarget, Settings, Summary, UploadSource, Vm};
+use fastvm_transfer::{
+    self as transfer, DownloadTarget, Scope, Settings, Summary, UploadSource, Vm,
+};
 
 /// Paths that are listed before a question.
 const LISTED: usize = 100;
 
 // What is written here above the struct would be the help of the command.
 #[derive(Debug, Args)]
+#[group(skip)]
+#[command(group = ArgGroup::new("comparing").multiple(true))]
 pub(super) struct SyncArgs {
     /// Copy only what differs: by kind, size, time, mode, and what a link says
-    #[arg(long)]
+    #[arg(long, group = "comparing")]
     sync: bool,
 
-    /// With --sync, compare files of the same size by their sha256 instead of their time
-    #[arg(long, requires = "sync", conflicts_with = "no_clobber")]
+    /// Do what --sync does, then copy what changes here until Ctrl-C
+    #[arg(long, group = "comparing", conflicts_with = "no_clobber")]
+    watch: bool,
+
+    /// With --sync or --watch, compare files of the same size by their sha256 instead of their time
+    #[arg(long, requires = "comparing", conflicts_with = "no_clobber")]
     checksum: bool,
 
-    /// With --sync, delete at the destination what the source lacks, after asking
-    #[arg(long, requires = "sync")]
+    /// With --sync or --watch, delete at the destination what the source lacks, after asking
+    #[arg(long, requires = "comparing")]
     delete: bool,
 
     /// Leave files alone that are at the destination already
@@ -48,7 +56,8 @@ pub(super) struct SyncArgs {
 impl SyncArgs {
     /// What is asked for; nothing for a plain copy.
     pub(super) fn choice(&self) -> Option<SyncOptions> {
-        let take = match (self.no_clobber, self.sync, self.checksum) {
+        let compares = self.sync || self.watch;
+        let take = match (self.no_clobber, compares, self.checksum) {
             (true, ..) => Take::Absent,
             (_, true, true) => Take::Differing(CompareBy::Checksum),
             (_, true, false) => Take::Differing(CompareBy::Time),
@@ -61,6 +70,11 @@ impl SyncArgs {
             owners: self.owner,
         };
         (take != Take::All || choice.verify || choice.owners).then_some(choice)
+    }
+
+    /// Whether what changes later is copied as well.
+    pub(super) fn is_watched(&self) -> bool {
+        self.watch
     }
 
     /// Refuses what has no two ends to look at.
@@ -93,17 +107,20 @@ impl SyncArgs {
 /// Looks at both ends.
 pub(super) async fn prepare(
     remote: &Vm,
-    vm: &Named,
     plan: &Plan,
     choice: SyncOptions,
     settings: &Settings,
-) -> Result<sync::Plan, Error> {
-    let prepared = match plan {
+    scope: &Scope,
+) -> Result<sync::Plan, transfer::Error> {
+    match plan {
         Plan::Up {
             sources: UploadSource::Paths(paths),
             target,
             ..
-        } => plan_upload(remote, paths.clone(), target.clone(), choice, settings).await,
+        } => {
+            let (paths, target) = (paths.clone(), target.clone());
+            plan_upload_of(remote, paths, target, choice, settings, scope).await
+        }
         Plan::Down {
             sources,
             target: DownloadTarget::Path { path, into },
@@ -112,15 +129,22 @@ pub(super) async fn prepare(
             let sources = sources.clone();
             plan_download(remote, sources, path.clone(), *into, choice, settings).await
         }
-        _ => return Err(Error::usage("a stream cannot be compared")),
-    };
+        _ => Err(transfer::Error::Argument {
+            argument: "-".to_owned(),
+            reason: "a stream cannot be compared".to_owned(),
+        }),
+    }
+}
+
+/// Says why a comparison failed.
+pub(super) fn explain(error: transfer::Error, vm: &Named, choice: SyncOptions) -> Error {
     let gives_way = matches!(choice.take, Take::Differing(_)) && !choice.delete;
-    prepared.map_err(|error| match error {
+    match error {
         transfer::Error::OtherKind { .. } if gives_way => {
-            explain(error, vm).hint("replace it with --delete")
+            failure::explain(error, vm).hint("replace it with --delete")
         }
-        _ => explain(error, vm),
-    })
+        _ => failure::explain(error, vm),
+    }
 }
 
 /// Lists what would be deleted, and asks.

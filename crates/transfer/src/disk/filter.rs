@@ -1,10 +1,11 @@
 //! What of a source is left out on purpose.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
+use crate::disk::scope::member;
 use crate::error::Error;
 use crate::format::member_path::MemberPath;
 use crate::format::path_bytes;
@@ -54,6 +55,12 @@ impl Filter {
                     .matched(path_bytes::shown(bytes), is_folder)
                     .is_ignore()
             })
+    }
+
+    /// As [`Filter::leaves_out`], for a path of this system.
+    #[must_use]
+    pub fn hides(&self, path: &Path, is_folder: bool) -> bool {
+        member(path).is_some_and(|path| self.leaves_out(&path, is_folder))
     }
 
     pub(crate) fn is_empty(&self) -> bool {

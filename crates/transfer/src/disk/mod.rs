@@ -12,6 +12,7 @@ pub mod local_modes;
 pub(crate) mod local_names;
 pub(crate) mod pack;
 pub(crate) mod range_checksums;
+pub(crate) mod scope;
 pub(crate) mod selection;
 pub(crate) mod stale_folders;
 pub(crate) mod tree;

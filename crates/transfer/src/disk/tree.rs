@@ -1,6 +1,6 @@
 //! What there is to send: the entries below the sources, found before the first byte moves.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsStr;
 use std::fs;
 use std::hash::Hash;
@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::disk::filter::Filter;
 use crate::disk::folder::{Folder, Kind, Meta, PERMISSIONS};
 use crate::disk::local_modes::LocalModes;
+use crate::disk::scope::{Observer, names_to_visit};
 use crate::disk::selection::Selection;
 use crate::error::Error;
 use crate::format::member_path::{DEEPEST, MemberPath};
@@ -47,6 +48,9 @@ pub(crate) struct Chosen {
     pub(crate) links: Links,
     pub(crate) local_modes: LocalModes,
     pub(crate) only: Selection,
+    /// Paths below the sources, with all that is below them; everything without any. Not where links are followed.
+    pub(crate) changed: Option<BTreeSet<MemberPath>>,
+    pub(crate) observer: Option<Arc<dyn Observer>>,
 }
 
 /// One argument, or what a followed link leads to.
@@ -73,6 +77,15 @@ impl Source {
         match &self.root {
             Root::Held(folder) => Ok(folder.clone()),
             Root::At(path) => Folder::open(path).map(Arc::new),
+        }
+    }
+
+    /// Where what is in its folder goes below the target.
+    pub(crate) fn place_of(&self, path: &MemberPath) -> MemberPath {
+        if path.is_root() {
+            self.place.clone()
+        } else {
+            self.place.join(path.as_bytes())
         }
     }
 }
@@ -157,10 +170,10 @@ impl Tree {
     /// Where an entry goes below the target.
     pub(crate) fn place(&self, entry: &Entry) -> MemberPath {
         let source = &self.sources[entry.source];
-        if source.lone_file || entry.path.is_root() {
+        if source.lone_file {
             source.place.clone()
         } else {
-            source.place.join(entry.path.as_bytes())
+            source.place_of(&entry.path)
         }
     }
 
@@ -217,6 +230,7 @@ impl Tree {
             let root = MemberPath::default();
             return self.walk(source, &folder, &root, &root);
         }
+        self.observe(|observer| observer.file(&full));
         let (folder, name) = Folder::open_parent(&full).map_err(fail)?;
         let folder = Arc::new(folder);
         self.sources.push(Source {
@@ -252,10 +266,19 @@ impl Tree {
                 reason: "nested more than 256 folders deep".to_owned(),
             });
         }
-        let mut names = folder
-            .names()
-            .map_err(|error| Error::local("list the folder", &at, error))?;
-        names.sort_unstable();
+        let chosen = &self.chosen;
+        let place = self.sources[source].place_of(path);
+        let named = names_to_visit(&chosen.only, chosen.changed.as_ref(), &place, inner);
+        let is_listed = named.is_none();
+        let names = if let Some(names) = named {
+            names
+        } else {
+            self.observe(|observer| observer.folder(&at));
+            let names = folder.names();
+            let mut names = names.map_err(|error| Error::local("list the folder", &at, error))?;
+            names.sort_unstable();
+            names
+        };
         for name in names {
             let inside = path.join(bytes_of(&name, &at)?);
             let inner = inner.join(bytes_of(&name, &at)?);
@@ -263,10 +286,12 @@ impl Tree {
             let meta = match folder.meta(&name) {
                 Ok(meta) => meta,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    self.skipped.push(Skipped {
-                        path: shown(),
-                        reason: SkipReason::Vanished,
-                    });
+                    if is_listed {
+                        self.skipped.push(Skipped {
+                            path: shown(),
+                            reason: SkipReason::Vanished,
+                        });
+                    }
                     continue;
                 }
                 Err(error) => return Err(Error::local("read", shown(), error)),
@@ -312,6 +337,12 @@ impl Tree {
         Ok(())
     }
 
+    fn observe(&self, tell: impl FnOnce(&dyn Observer)) {
+        if let Some(observer) = &self.chosen.observer {
+            tell(&**observer);
+        }
+    }
+
     /// Notes what a link leads to in its place, as a source of its own.
     fn follow(
         &mut self,
@@ -333,6 +364,7 @@ impl Tree {
         let next = self.sources.len();
         let lone_file = !found.is_dir();
         let (folder, name) = if lone_file {
+            self.observe(|observer| observer.file(&full));
             let (folder, name) = Folder::open_parent(&full).map_err(failed)?;
             (folder, Some(name))
         } else {

@@ -122,6 +122,7 @@ impl Settings {
             links: self.links,
             local_modes: self.local_modes,
             only: self.only.clone(),
+            ..Chosen::default()
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::disk::folder::Kind;
 use crate::disk::listing::{EntryState, Listing};
 use crate::format::member_path::MemberPath;
+use crate::format::mtime::Mtime;
 
 /// Which entries of the source are copied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,8 +39,8 @@ pub(super) struct Rules<'a> {
     pub(super) owners: bool,
     /// Whether the modes of both ends say the same.
     pub(super) modes: bool,
-    /// Files of equal size whose bytes were compared and are equal.
-    pub(super) same_bytes: &'a BTreeSet<MemberPath>,
+    /// Files of equal size whose bytes were compared and are not equal.
+    pub(super) other_bytes: &'a BTreeSet<MemberPath>,
     /// Paths at the destination that nobody may remove, with what is below them.
     pub(super) spared: &'a BTreeSet<MemberPath>,
 }
@@ -67,13 +68,27 @@ pub(super) struct Comparison {
     pub(super) unchanged: u64,
 }
 
-/// Files whose size alone does not tell whether they differ.
-pub(super) fn doubtful(source: &Listing, target: &Listing) -> BTreeSet<MemberPath> {
+/// Files of which only the bytes tell whether they differ: where these count, all of the same size. Where the time counts, those of the
+/// same size and time that were changed at `since` or later.
+pub(super) fn doubtful(
+    source: &Listing,
+    target: &Listing,
+    by: CompareBy,
+    since: Option<Mtime>,
+) -> BTreeSet<MemberPath> {
+    let is_doubtful = |state: &EntryState, there: &EntryState| match by {
+        CompareBy::Checksum => true,
+        CompareBy::Time => {
+            since.is_some_and(|since| state.modified >= since) && state.same_time(there)
+        }
+    };
     let same_size = |(path, state): &(&MemberPath, &EntryState)| {
         let there = target.get(*path);
         state.kind == Kind::File
             && state.size > 0
-            && there.is_some_and(|there| there.kind == Kind::File && there.size == state.size)
+            && there.is_some_and(|there| {
+                there.kind == Kind::File && there.size == state.size && is_doubtful(state, there)
+            })
     };
     let doubtful = source.iter().filter(same_size);
     doubtful.map(|(path, _)| path.clone()).collect()
@@ -165,12 +180,8 @@ fn same_content(
         Kind::Folder | Kind::Special(_) => true,
         Kind::Link => state.link == there.link,
         Kind::File if state.size != there.size => false,
-        Kind::File => match rules.take {
-            Take::Differing(CompareBy::Checksum) => {
-                state.size == 0 || rules.same_bytes.contains(path)
-            }
-            _ => state.same_time(there),
-        },
+        Kind::File if rules.other_bytes.contains(path) => false,
+        Kind::File => rules.take == Take::Differing(CompareBy::Checksum) || state.same_time(there),
     }
 }
 
@@ -188,7 +199,7 @@ fn settle(source: &Listing, mut found: Comparison) -> Comparison {
 }
 
 /// The folders that a path lies in, innermost first, without the root.
-fn folders(path: &MemberPath) -> impl Iterator<Item = MemberPath> {
+pub(super) fn folders(path: &MemberPath) -> impl Iterator<Item = MemberPath> {
     let parent = |path: &MemberPath| {
         let (parent, _) = path.split()?;
         (!parent.is_root()).then_some(parent)
@@ -196,12 +207,12 @@ fn folders(path: &MemberPath) -> impl Iterator<Item = MemberPath> {
     std::iter::successors(parent(path), parent)
 }
 
-fn under(path: &MemberPath, some: &BTreeSet<MemberPath>) -> bool {
+pub(super) fn under(path: &MemberPath, some: &BTreeSet<MemberPath>) -> bool {
     !some.is_empty() && folders(path).any(|folder| some.contains(&folder))
 }
 
 /// All folders above some paths, without the root.
-fn above<'a>(paths: impl Iterator<Item = &'a MemberPath>) -> BTreeSet<MemberPath> {
+pub(super) fn above<'a>(paths: impl Iterator<Item = &'a MemberPath>) -> BTreeSet<MemberPath> {
     let mut all = BTreeSet::new();
     for path in paths {
         for folder in folders(path) {
@@ -216,7 +227,6 @@ fn above<'a>(paths: impl Iterator<Item = &'a MemberPath>) -> BTreeSet<MemberPath
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::mtime::Mtime;
 
     fn path(text: &str) -> MemberPath {
         MemberPath::parse(text.as_bytes()).unwrap()
@@ -263,7 +273,7 @@ mod tests {
             delete,
             owners: false,
             modes: true,
-            same_bytes: &BTreeSet::from([path("proved")]),
+            other_bytes: &BTreeSet::from([path("other")]),
             spared: &spared,
         };
         compare(&side(source), &side(target), &rules)
@@ -310,21 +320,29 @@ mod tests {
     #[test]
     fn a_checksum_decides_where_the_size_is_the_same() {
         let take = Take::Differing(CompareBy::Checksum);
-        let source = ["proved:f:7:1", "racy:f:7:1", "empty:f:0:1"];
-        let found = found(
-            &source,
-            &["proved:f", "racy:f:7:1", "empty:f:0:1"],
-            take,
-            false,
-            &[],
-        );
-        assert_eq!(names(&found.send), ["racy"]);
-        assert_eq!(names(&found.adjust), ["proved"], "its time is another");
-        let all = doubtful(
-            &side(&source),
-            &side(&["proved:f", "racy:f:8", "empty:f:0"]),
-        );
-        assert_eq!(names(&all), ["proved"]);
+        let source = ["same:f:7:1", "other:f:7:1", "empty:f:0:1"];
+        let target = ["same:f", "other:f:7:1", "empty:f:0:1"];
+        let by_checksum = found(&source, &target, take, false, &[]);
+        assert_eq!(names(&by_checksum.send), ["other"]);
+        assert_eq!(names(&by_checksum.adjust), ["same"], "its time is another");
+        let by_time = found(&source, &target, TIMES, false, &[]);
+        assert_eq!(names(&by_time.send), ["other", "same"]);
+        let (source, target) = (side(&source), side(&["same:f", "other:f:8", "empty:f:0"]));
+        let all = doubtful(&source, &target, CompareBy::Checksum, None);
+        assert_eq!(names(&all), ["same"]);
+    }
+
+    #[test]
+    fn of_the_same_size_and_time_only_what_changed_of_late_is_doubtful() {
+        let source = side(&["old:f:7:1", "new:f:7:3", "time:f:7:4", "size:f:7:5"]);
+        let target = side(&["old:f:7:1", "new:f:7:3", "time:f:7:2", "size:f:8:5"]);
+        let since = Mtime {
+            seconds: 2,
+            nanos: 0,
+        };
+        let late = doubtful(&source, &target, CompareBy::Time, Some(since));
+        assert_eq!(names(&late), ["new"]);
+        assert!(doubtful(&source, &target, CompareBy::Time, None).is_empty());
     }
 
     #[test]

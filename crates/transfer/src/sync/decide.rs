@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use super::compare::{self, CompareBy, Comparison, Rules, Take};
+use super::compare::{self, Comparison, Rules, Take};
 use super::difference::Difference;
 use super::local_side::LocalSide;
 use super::plan::SyncOptions;
@@ -14,6 +14,7 @@ use crate::disk::listing::{EntryState, Listing};
 use crate::disk::local_modes::LocalModes;
 use crate::error::Error;
 use crate::format::member_path::MemberPath;
+use crate::format::mtime::Mtime;
 use crate::guest::remote::Guest;
 use crate::guest::script::Digest;
 
@@ -51,25 +52,24 @@ pub(super) async fn decide(
     ends: Sides,
     choice: SyncOptions,
     filter: &Filter,
+    doubted_since: Option<Mtime>,
 ) -> Result<Difference, Error> {
     let everything = ends.fresh || choice.take == Take::All;
     let spared = spared(&ends, filter);
-    let same_bytes = if !everything && choice.take == Take::Differing(CompareBy::Checksum) {
-        let doubtful = compare::doubtful(&ends.source, &ends.target);
-        let (one, other) = hash(guest, &ends.here, &ends.there, doubtful).await?;
-        let same = one
-            .into_iter()
-            .filter(|(path, digest)| other.get(path) == Some(digest));
-        same.map(|(path, _)| path).collect()
-    } else {
-        BTreeSet::new()
+    let mut other_bytes = match choice.take {
+        Take::Differing(by) if !everything => {
+            compare::doubtful(&ends.source, &ends.target, by, doubted_since)
+        }
+        _ => BTreeSet::new(),
     };
+    let (ours, theirs) = hash(guest, &ends.here, &ends.there, other_bytes.clone()).await?;
+    other_bytes.retain(|path| !ours.contains_key(path) || ours.get(path) != theirs.get(path));
     let rules = Rules {
         take: choice.take,
         delete: choice.delete,
         owners: choice.owners,
         modes: ends.local_modes == LocalModes::Meaningful,
-        same_bytes: &same_bytes,
+        other_bytes: &other_bytes,
         spared: &spared,
     };
     let found = if everything {
@@ -110,6 +110,9 @@ pub(super) async fn hash(
     there: &RemoteSide,
     paths: BTreeSet<MemberPath>,
 ) -> Result<(BTreeMap<MemberPath, Digest>, BTreeMap<MemberPath, Digest>), Error> {
+    if paths.is_empty() {
+        return Ok(Default::default());
+    }
     let (here, ours) = (here.clone(), paths.clone());
     let (ours, theirs) = tokio::join!(
         tokio::task::spawn_blocking(move || here.hash(&ours)),

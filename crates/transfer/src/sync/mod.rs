@@ -31,4 +31,4 @@ pub use compare::{CompareBy, Take};
 pub use execute::execute;
 pub use plan::{Plan, PlanSummary, SyncOptions};
 pub use plan_download::plan_download;
-pub use plan_upload::plan_upload;
+pub use plan_upload::{plan_upload, plan_upload_of};

@@ -69,7 +69,7 @@ pub async fn plan_download(
             Depth::All,
         );
         let mut found = found.await?;
-        check_programs(&found, choice)?;
+        check_programs(&found, choice, false)?;
         let side = std::mem::take(&mut found.side);
         let (target, ends) = match found.kind {
             Kind::Missing => return Err(Error::RemoteMissing(source.path)),
@@ -100,7 +100,7 @@ pub async fn plan_download(
             reason: SkipReason::Special,
         });
         outlook.skipped.extend(skipped);
-        let work = decide(guest, ends, choice, &settings.filter).await?;
+        let work = decide(guest, ends, choice, &settings.filter, None).await?;
         work.tell(&mut outlook);
         downs.push(DownloadPlan {
             source,

@@ -1,21 +1,26 @@
 //! Comparing for an upload.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::compare::Take;
+use super::compare::{self, Take};
 use super::decide::{NamedTarget, Sides, decide};
 use super::difference::Difference;
 use super::local_side::{self, LocalSide};
 use super::plan::{Direction, Plan, PlanSummary, SyncOptions};
 use super::remote_side::RemoteSide;
 use super::verify::check_programs;
-use crate::disk::listing::EntryState;
-use crate::disk::tree::{Position, Tree, own_name};
+use crate::blocking;
+use crate::disk::folder as disk;
+use crate::disk::listing::{EntryState, Listing};
+use crate::disk::scope::Scope;
+use crate::disk::tree::{Chosen, Position, Tree, own_name};
 use crate::engine::request::{RemotePath, Settings};
 use crate::error::Error;
+use crate::format::member_path::MemberPath;
 use crate::guest::guest_path;
 use crate::guest::remote::Guest;
 use crate::guest::script::{self, Depth, Kind, Shape};
@@ -41,27 +46,65 @@ pub async fn plan_upload(
     choice: SyncOptions,
     settings: &Settings,
 ) -> Result<Plan, Error> {
+    plan_upload_of(guest, paths, target, choice, settings, &Scope::default()).await
+}
+
+/// As [`plan_upload`], for a part of what there is. All is compared where there is no source folder to name a part of, where a part may be
+/// seen in several places because links are followed or a file has several names, and where nothing is at the target.
+///
+/// # Errors
+/// As [`plan_upload`].
+pub async fn plan_upload_of(
+    guest: &impl Guest,
+    paths: Vec<PathBuf>,
+    target: RemotePath,
+    choice: SyncOptions,
+    settings: &Settings,
+    scope: &Scope,
+) -> Result<Plan, Error> {
     let started = Instant::now();
     let (shape, position) = shape(&paths, &target, choice.take)?;
+    let lone = matches!(shape, Shape::File { .. });
+    let is_one_folder = paths.len() == 1 && !lone;
+    let changed = (scope.paths()).filter(|_| is_one_folder && settings.links == Links::Keep);
     let depth = if choice.take == Take::All {
         Depth::Surface
     } else {
         Depth::All
     };
-    let chosen = settings.chosen();
+    let chosen = Chosen {
+        changed: changed.clone(),
+        observer: scope.observer.clone(),
+        ..settings.chosen()
+    };
     let (sources, at) = (paths.clone(), position);
-    let scanned = tokio::task::spawn_blocking(move || {
+    let scanned = blocking(move || {
         let tree = Tree::scan(&sources, at, chosen)?;
         let side = local_side::of_tree(&tree)?;
-        Ok::<_, Error>((tree, side))
+        Ok((tree, side))
     });
-    let (scanned, found) = tokio::join!(
-        scanned,
-        script::list_full(guest, &target.path, shape.clone(), Links::Keep, depth)
-    );
-    let (tree, source) = scanned.map_err(|error| Error::Worker(error.to_string()))??;
-    let (found, mut choice) = (found?, choice);
-    let lone = matches!(shape, Shape::File { .. });
+    let (tree, source, found) = if let Some(changed) = changed {
+        let (tree, source) = scanned.await?;
+        let deep = to_compare(&tree, &source, changed);
+        let named = compare::above(deep.iter()).union(&deep).cloned().collect();
+        let found = script::list_named(guest, &target.path, named, &deep).await?;
+        let has_other_names = tree.entries.iter().any(|entry| entry.one_of.is_some());
+        if found.kind == Kind::Missing || has_other_names {
+            let everything = Scope {
+                changed: None,
+                ..scope.clone()
+            };
+            let all = plan_upload_of(guest, paths, target, choice, settings, &everything);
+            return Box::pin(all).await;
+        }
+        (tree, source, found)
+    } else {
+        let listed = script::list_full(guest, &target.path, shape, Links::Keep, depth);
+        let (scanned, found) = tokio::join!(scanned, listed);
+        let (tree, source) = scanned?;
+        (tree, source, found?)
+    };
+    let mut choice = choice;
     let conflict = match (lone, found.kind) {
         (true, Kind::Folder) => Some("a folder is in the way"),
         (false, Kind::File | Kind::Other) => Some("not a folder"),
@@ -73,7 +116,7 @@ pub async fn plan_upload(
             reason: reason.to_owned(),
         });
     }
-    check_programs(&found, choice)?;
+    check_programs(&found, choice, scope.observer.is_some())?;
 
     let mut outlook = PlanSummary {
         target: format!("{} in the VM", found.path),
@@ -123,7 +166,7 @@ pub async fn plan_upload(
         local_modes: settings.local_modes,
         here: LocalSide::Tree(Arc::new(tree)),
     };
-    let work = decide(guest, ends, choice, &settings.filter).await?;
+    let work = decide(guest, ends, choice, &settings.filter, scope.since()).await?;
     work.tell(&mut outlook);
     let up = UploadPlan {
         paths,
@@ -136,6 +179,27 @@ pub async fn plan_upload(
         outlook,
         took: started.elapsed(),
     })
+}
+
+/// Where what changed goes below the target. Where a folder above it is no folder any more, that has changed, with all that was below.
+fn to_compare(
+    tree: &Tree,
+    source: &Listing,
+    changed: BTreeSet<MemberPath>,
+) -> BTreeSet<MemberPath> {
+    let is_folder = |path: &&MemberPath| {
+        let here = source.get(*path);
+        here.is_some_and(|here| here.kind == disk::Kind::Folder)
+    };
+    let topmost = |path: MemberPath| {
+        let place = tree.sources[0].place_of(&path);
+        let above: Vec<_> = compare::folders(&place).collect();
+        let gone = above.iter().rev().find(|folder| !is_folder(folder));
+        gone.cloned().unwrap_or(place)
+    };
+    let all: BTreeSet<_> = changed.into_iter().map(topmost).collect();
+    let is_apart = |path: &&MemberPath| !compare::under(path, &all);
+    all.iter().filter(is_apart).cloned().collect()
 }
 
 /// What of the target is looked at, and how the sources go there.

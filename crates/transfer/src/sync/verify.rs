@@ -13,8 +13,13 @@ use crate::guest::script::Scan;
 const MOST_NAMED: usize = 10;
 
 /// Says what the VM lacks for what is asked, before anything is done.
-pub(super) fn check_programs(found: &Scan, choice: SyncOptions) -> Result<(), Error> {
-    let hashes = choice.verify || choice.take == Take::Differing(CompareBy::Checksum);
+pub(super) fn check_programs(
+    found: &Scan,
+    choice: SyncOptions,
+    is_watched: bool,
+) -> Result<(), Error> {
+    let by_checksum = choice.take == Take::Differing(CompareBy::Checksum);
+    let hashes = choice.verify || by_checksum || is_watched;
     if hashes {
         found.need(&["sha256sum", "xargs"])?;
     }

@@ -1,6 +1,6 @@
 //! What is at a place in the VM, with all that a comparison asks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read};
 
 use super::probe::{absolute, kind};
@@ -38,6 +38,8 @@ pub(crate) enum Shape {
     },
     /// The folder or file that the path leads to.
     Source,
+    /// What has these paths below the folder that the path is, and what is in them.
+    Named(BTreeSet<MemberPath>),
 }
 
 /// How deep to look.
@@ -83,6 +85,7 @@ pub(crate) async fn list_full(
         include_str!("follow.sh"),
         include_str!("list_full.sh")
     );
+    let mut stdin = Vec::new();
     let (word, names) = match shape {
         Shape::Tree => ("tree", Vec::new()),
         Shape::Into(names) => ("into", names),
@@ -95,6 +98,12 @@ pub(crate) async fn list_full(
             ("file", [vec![name], words.to_vec()].concat())
         }
         Shape::Source => ("source", Vec::new()),
+        Shape::Named(paths) => {
+            for path in paths {
+                stdin.extend([b"./", path.as_bytes(), b"\0"].concat());
+            }
+            ("named", Vec::new())
+        }
     };
     let depth = if depth == Depth::Surface { "0" } else { "" };
     let mut arguments = [path, word, links.option(), depth]
@@ -106,7 +115,7 @@ pub(crate) async fn list_full(
         let call = Call {
             script,
             arguments: arguments.clone(),
-            stdin: Vec::new(),
+            stdin: stdin.clone(),
             output_limit: MOST_OUTPUT_BYTES,
             deadline: Deadline::Transfer,
             action: "list all that is there",
@@ -121,6 +130,28 @@ pub(crate) async fn list_full(
     tokio::task::spawn_blocking(move || read(&output.stdout))
         .await
         .map_err(|error| Error::Worker(error.to_string()))?
+}
+
+/// Scans what has these paths below a folder, and all that is in `deep`, which are some of them.
+pub(crate) async fn list_named(
+    guest: &impl Guest,
+    folder: &str,
+    paths: BTreeSet<MemberPath>,
+    deep: &BTreeSet<MemberPath>,
+) -> Result<Scan, Error> {
+    let named = Shape::Named(paths);
+    let mut scan = list_full(guest, folder, named, Links::Keep, Depth::Surface).await?;
+    let is_folder = |path: &&MemberPath| {
+        let there = scan.side.get(*path);
+        there.is_some_and(|there| there.kind == Kind::Folder)
+    };
+    let folders: BTreeSet<_> = deep.iter().filter(is_folder).cloned().collect();
+    if !folders.is_empty() {
+        let named = Shape::Named(folders);
+        let below = list_full(guest, folder, named, Links::Keep, Depth::All).await?;
+        scan.side.extend(below.side);
+    }
+    Ok(scan)
 }
 
 fn read(stdout: &[u8]) -> Result<Scan, Error> {

@@ -20,7 +20,7 @@ pub(crate) use running::{is_running, running};
 pub(crate) use apply::{Change, apply};
 pub(crate) use hash::{Digest, hash};
 pub(crate) use list::{Entry, Listed, list};
-pub(crate) use list_full::{Depth, Scan, Shape, list_full};
+pub(crate) use list_full::{Depth, Scan, Shape, list_full, list_named};
 pub(crate) use list_sizes::{ListedSize, list_sizes};
 pub(crate) use probe::{Kind, Place, Tools, probe, probe_for_file};
 pub(crate) use put::{

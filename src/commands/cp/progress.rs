@@ -7,18 +7,19 @@ use crate::output::control::visible;
 use crate::output::{TransferBar, Ui};
 use fastvm_transfer::{Progress, shown_guest_path};
 
-/// Shows a transfer until it is closed. Threads of an interrupted transfer may speak on for a moment; nobody listens.
-#[derive(Debug)]
-pub(super) struct Watch(Mutex<Option<TransferBar>>);
+/// Shows transfers, each from `open` to `close`. Threads of an interrupted transfer may speak on for a moment; nobody listens.
+#[derive(Debug, Default)]
+pub(super) struct CopyProgress(Mutex<Option<TransferBar>>);
 
-impl Watch {
-    pub(super) fn new(ui: &Ui) -> Self {
-        Self(Mutex::new(Some(ui.transfer_bar())))
+impl CopyProgress {
+    /// Shows a bar.
+    pub(super) fn open(&self, ui: &Ui) {
+        *self.bar() = Some(ui.transfer_bar());
     }
 
-    /// Takes the bar away.
-    pub(super) fn close(&self) {
-        self.bar().take();
+    /// Takes the bar away. Returns whether there was one.
+    pub(super) fn close(&self) -> bool {
+        self.bar().take().is_some()
     }
 
     fn bar(&self) -> MutexGuard<'_, Option<TransferBar>> {
@@ -26,7 +27,7 @@ impl Watch {
     }
 }
 
-impl Progress for Watch {
+impl Progress for CopyProgress {
     fn total(&self, bytes: Option<u64>, files: Option<u64>) {
         if let Some(bar) = &*self.bar() {
             bar.total(bytes, files);
