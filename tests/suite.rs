@@ -55,6 +55,8 @@ mod streams;
 mod top;
 mod tour;
 mod vm;
+#[cfg(target_os = "linux")]
+mod watch;
 
 /// A test file that nobody lists would never run.
 #[test]

@@ -116,10 +116,10 @@ enum Compress {
 pub(crate) async fn run(context: &mut Context, args: CpArgs) -> Result<Exit, Error> {
     let plan = plan(&args.paths, context.environment.home.as_deref())?;
     args.sync.check(&plan)?;
-    if args.sync.is_watched() && context.options.dry_run {
-        let message = "--dry-run has no effect with --watch";
-        return Err(Error::usage(message).hint("see what --sync would do"));
-    }
+    let watch = match args.sync.is_watched() {
+        true => Some(Watch::prepare(context, &plan)?),
+        false => None,
+    };
     // A dry run of ours looks into the VM, by requests that a dry run of the API would not send.
     let dry_run = std::mem::take(&mut context.options.dry_run);
     let mut settings = args.settings()?;
@@ -182,10 +182,6 @@ pub(crate) async fn run(context: &mut Context, args: CpArgs) -> Result<Exit, Err
         explain(error, &named)
     };
     let choice = args.sync.choice();
-    let watch = match args.sync.is_watched() {
-        true => Some(Watch::prepare(context, &plan)?),
-        false => None,
-    };
     let prepared = match choice {
         Some(choice) => {
             let scope = watch.as_ref().map(Watch::everything).unwrap_or_default();

@@ -65,7 +65,7 @@ fn start(home: &Home, arguments: &[&str]) -> Child {
         .unwrap()
 }
 
-fn signal(child: &Child, name: &str) {
+pub(crate) fn signal(child: &Child, name: &str) {
     std::process::Command::new("kill")
         .args(["-s", name, &child.id().to_string()])
         .status()

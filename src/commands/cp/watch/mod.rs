@@ -81,6 +81,10 @@ impl Watch {
                 Error::usage("--watch takes one source").hint("watch a folder that holds them all")
             );
         };
+        if context.options.dry_run {
+            let message = "--dry-run has no effect with --watch";
+            return Err(Error::usage(message).hint("see what --sync would do"));
+        }
         if matches!(context.settings.format, Some(Format::Json | Format::Yaml)) {
             return Err(Error::usage("--watch prints more than one document").hint("use -o jsonl"));
         }

@@ -43,11 +43,13 @@ impl Identity {
 
 /// Says why the source cannot be looked at.
 pub(super) fn unreachable(source: &Path, error: &io::Error) -> Error {
-    let kind = match error.kind() {
-        io::ErrorKind::NotFound => Kind::NotFound,
-        _ => Kind::LocalIo,
-    };
-    Error::new(kind, format!("{}: {error}", source.display()))
+    let source = source.display();
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            Error::new(Kind::NotFound, format!("{source}: no such file or folder"))
+        }
+        _ => Error::new(Kind::LocalIo, format!("{source}: {error}")),
+    }
 }
 
 /// Notices that the machine slept.
