@@ -189,6 +189,8 @@ fn same_content(
 fn settle(source: &Listing, mut found: Comparison) -> Comparison {
     let folders = above(found.send.iter());
     found.send.extend(folders);
+    // What is copied gets its mode and time with that.
+    found.adjust.retain(|path| !found.send.contains(path));
     let folders = above(found.replace.iter());
     found.replace.extend(folders);
     let touched = found.delete.keys().chain(&found.swaps);
