@@ -4,12 +4,12 @@ use std::fs::{self, File, Permissions};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Child;
+use std::process::{Child, Command};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::common::{Break, FaultProxy, Front, Home, Link, Ran, Say, Served, Way, listing};
+use crate::common::{Break, FASTVM, FaultProxy, Front, Home, Link, Ran, Say, Served, Way, listing};
 use crate::matrix::{Random, signal};
 
 /// Many times what any of these states takes to come about.
@@ -31,7 +31,11 @@ impl Watching {
 
     fn begin(home: Home, options: &[&str]) -> Self {
         let arguments = [&["cp", "--watch", "src", "dev:/root/dst"], options].concat();
-        let mut command = home.command(&arguments);
+        let command = home.command(&arguments);
+        Self::spawn(home, command)
+    }
+
+    fn spawn(home: Home, mut command: Command) -> Self {
         command.stdout(File::create(home.join("out")).unwrap());
         command.stderr(File::create(home.join("err")).unwrap());
         let child = command.spawn().unwrap();
@@ -522,6 +526,63 @@ fn a_single_file_is_followed_through_saves_by_rename() {
     }
     assert_eq!(watching.interrupt().code, 130);
     assert_eq!(served.cleanup(), "");
+}
+
+#[test]
+fn a_folder_that_goes_into_another_keeps_its_name_there() {
+    let served = Served::start();
+    let home = home(served.url());
+    let command = home.command(&["cp", "--watch", "--delete", "--yes", "src", "dev:/srv/"]);
+    let watching = Watching::spawn(home, command);
+    watching.until_it_says("watching src");
+    let cat = |path: &str| served.sh(&format!("cat /srv/src/{path} 2>&1 || true"));
+    watching.write("a/two", "two");
+    watching.until("a/two", || cat("a/two") == "two");
+    fs::rename(watching.src("a"), watching.src("b")).unwrap();
+    watching.until("b/two", || cat("b/two") == "two" && cat("a/two") != "two");
+    assert_eq!(served.sh("ls /srv"), "src\ntools");
+    assert_eq!(watching.interrupt().code, 130);
+}
+
+#[test]
+fn the_limit_of_watches_is_named_with_the_command_that_raises_it() {
+    let limited = |home: &Home, watches: u32| {
+        let mut command = home.command(&[]);
+        let line = format!(
+            "echo {watches} > /proc/sys/user/max_inotify_watches && exec {FASTVM} cp --watch src dev:/root/dst"
+        );
+        let mut inner = Command::new("unshare");
+        inner.args(["--user", "--map-root-user", "sh", "-c", &line]);
+        inner.current_dir(home.path());
+        inner.env_clear();
+        inner.envs(
+            command
+                .stdin(std::process::Stdio::null())
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
+        inner
+    };
+    let served = Served::start();
+    let home = home(served.url());
+    let may = Command::new("unshare")
+        .args(["--user", "--map-root-user", "true"])
+        .status();
+    if !may.is_ok_and(|status| status.success()) {
+        return crate::common::skip("no user namespaces, which have limits of their own");
+    }
+    let hint = "hint: raise it with `sudo sysctl fs.inotify.max_user_watches=524288`";
+    let command = limited(&home, 2);
+    let ran = Watching::spawn(home, command).ended();
+    assert!(ran.code == 1 && ran.stderr.contains(hint), "{ran}");
+    // It is reached later.
+    let home = self::home(served.url());
+    let command = limited(&home, 4);
+    let watching = Watching::spawn(home, command);
+    watching.until_it_says("watching src");
+    fs::create_dir_all(watching.src("more/than/that")).unwrap();
+    let ran = watching.ended();
+    assert!(ran.code == 1 && ran.stderr.contains(hint), "{ran}");
 }
 
 #[test]

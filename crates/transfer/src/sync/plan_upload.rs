@@ -27,6 +27,9 @@ use crate::guest::script::{self, Depth, Kind, Shape};
 use crate::options::{Incomplete, Links};
 use crate::summary::{SkipReason, Skipped};
 
+/// Bytes of names that a comparison of a part takes along.
+const MOST_NAMED_BYTES: usize = 512 * 1024;
+
 /// An upload to carry out.
 #[derive(Debug)]
 pub(super) struct UploadPlan {
@@ -50,7 +53,8 @@ pub async fn plan_upload(
 }
 
 /// As [`plan_upload`], for a part of what there is. All is compared where there is no source folder to name a part of, where a part may be
-/// seen in several places because links are followed or a file has several names, and where nothing is at the target.
+/// seen in several places because links are followed or a file has several names, where it has too many paths, and where nothing is at the
+/// target.
 ///
 /// # Errors
 /// As [`plan_upload`].
@@ -86,17 +90,23 @@ pub async fn plan_upload_of(
     let (tree, source, found) = if let Some(changed) = changed {
         let (tree, source) = scanned.await?;
         let deep = to_compare(&tree, &source, changed);
-        let named = compare::above(deep.iter()).union(&deep).cloned().collect();
-        let found = script::list_named(guest, &target.path, named, &deep).await?;
+        let named: BTreeSet<_> = compare::above(deep.iter()).union(&deep).cloned().collect();
+        let bytes: usize = named.iter().map(|path| path.as_bytes().len()).sum();
         let has_other_names = tree.entries.iter().any(|entry| entry.one_of.is_some());
-        if found.kind == Kind::Missing || has_other_names {
+        let found = if has_other_names || bytes > MOST_NAMED_BYTES {
+            None
+        } else {
+            let found = script::list_named(guest, &target.path, named, &deep).await?;
+            Some(found).filter(|found| found.kind != Kind::Missing)
+        };
+        let Some(found) = found else {
             let everything = Scope {
                 changed: None,
                 ..scope.clone()
             };
             let all = plan_upload_of(guest, paths, target, choice, settings, &everything);
             return Box::pin(all).await;
-        }
+        };
         (tree, source, found)
     } else {
         let listed = script::list_full(guest, &target.path, shape, Links::Keep, depth);

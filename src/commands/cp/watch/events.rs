@@ -60,10 +60,7 @@ impl Watcher {
     /// Watches nothing yet. What happens in folders of our `own` does not count.
     pub(super) fn new(source: &Path, own: Vec<PathBuf>) -> Result<Self, Error> {
         let pending = Arc::new(Pending {
-            own: own
-                .iter()
-                .map(|path| fs::canonicalize(path).unwrap_or_else(|_| path.clone()))
-                .collect(),
+            own: own.iter().map(|path| without_links(path)).collect(),
             state: Mutex::default(),
             happened: Notify::new(),
         });
@@ -124,10 +121,13 @@ impl Watcher {
         if let Err(error) = self.system().watch(folder, mode) {
             let is_gone = match &error.kind {
                 notify::ErrorKind::PathNotFound => true,
-                notify::ErrorKind::Io(error) => error.kind() == io::ErrorKind::NotFound,
+                notify::ErrorKind::Io(error) => {
+                    let gone = [io::ErrorKind::NotFound, io::ErrorKind::PermissionDenied];
+                    gone.contains(&error.kind())
+                }
                 _ => false,
             };
-            // The walk finds that out by itself.
+            // That is for the walk to say.
             if !is_gone {
                 self.pending.fail(&error);
             }
@@ -227,6 +227,15 @@ impl State {
     }
 }
 
+/// The path that leads there without links, also where its end is yet to be made.
+fn without_links(path: &Path) -> PathBuf {
+    let full = path.ancestors().find_map(|above| {
+        let below = path.strip_prefix(above).ok()?;
+        Some(fs::canonicalize(above).ok()?.join(below))
+    });
+    full.unwrap_or_else(|| path.to_owned())
+}
+
 fn system_watcher(pending: &Arc<Pending>) -> Result<RecommendedWatcher, Error> {
     let pending = pending.clone();
     notify::recommended_watcher(move |event| pending.hear(event)).map_err(|error| explain(&error))
@@ -260,7 +269,7 @@ fn explain(error: &notify::Error) -> Error {
                 notify::ErrorKind::Io(error) => error.to_string(),
                 _ => error.to_string(),
             };
-            Error::new(Kind::LocalIo, format!("{path}cannot watch: {why}"))
+            Error::new(Kind::LocalIo, format!("{path}cannot be watched: {why}"))
         }
     }
 }

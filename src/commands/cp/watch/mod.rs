@@ -195,7 +195,9 @@ impl Watch {
         let (progress, settings) = (batches.progress.clone(), batches.settings.clone());
         let done = execute(vm, vm, progress, plan, settings).await;
         batches.progress.close();
-        let summary = done?;
+        let mut summary = done?;
+        // What comes and goes is the way of a folder at work.
+        (summary.skipped).retain(|skipped| skipped.reason != SkipReason::Vanished);
         if let Some(journal) = &batches.journal {
             journal.end();
         }
