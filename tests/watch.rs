@@ -271,7 +271,7 @@ fn what_is_left_out_stays_left_out_and_starts_nothing() {
     fs::write(home.join("src/target/debug/app"), "built").unwrap();
     let front = Front::new(served.url(), "uploadUrl", |_| Say::Pass);
     let front = Arc::new(front);
-    let home = home_at(home, front.url());
+    let home = home_at(&home, front.url());
     let options = [
         "--delete",
         "--yes",
@@ -310,8 +310,8 @@ fn what_is_left_out_stays_left_out_and_starts_nothing() {
 }
 
 /// The same home, whose commands go elsewhere.
-fn home_at(home: Home, url: &str) -> Home {
-    Home::with_server(url).beside(&home)
+fn home_at(home: &Home, url: &str) -> Home {
+    Home::with_server(url).beside(home)
 }
 
 #[test]
@@ -605,7 +605,7 @@ fn names_of_any_bytes_and_files_that_nobody_may_read() {
         .unwrap();
     watching.until_same(&served);
     if !rustix::process::geteuid().is_root() {
-        fs::set_permissions(watching.src("three"), Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(watching.src("three"), Permissions::from_mode(0o000)).unwrap();
         watching.write("a/two", "goes on");
         watching.until_it_says("not copied: src/three");
         watching.until("a/two", || served.sh("cat /root/dst/a/two") == "goes on");

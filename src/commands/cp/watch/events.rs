@@ -58,7 +58,7 @@ struct State {
 
 impl Watcher {
     /// Watches nothing yet. What happens in folders of our `own` does not count.
-    pub(super) fn new(source: &Path, own: Vec<PathBuf>) -> Result<Self, Error> {
+    pub(super) fn new(source: &Path, own: &[PathBuf]) -> Result<Self, Error> {
         let pending = Arc::new(Pending {
             own: own.iter().map(|path| without_links(path)).collect(),
             state: Mutex::default(),

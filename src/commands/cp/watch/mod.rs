@@ -89,9 +89,9 @@ impl Watch {
             return Err(Error::usage("--watch prints more than one document").hint("use -o jsonl"));
         }
         let identity = Identity::of(source).map_err(|error| source::unreachable(source, &error))?;
-        let own = vec![context.paths.transfers.clone(), context.paths.local.clone()];
+        let own = [context.paths.transfers.clone(), context.paths.local.clone()];
         Ok(Self {
-            watcher: Arc::new(Watcher::new(source, own)?),
+            watcher: Arc::new(Watcher::new(source, &own)?),
             source: source.clone(),
             target: target.clone(),
             identity,
