@@ -242,7 +242,8 @@ pub(crate) async fn run(context: &mut Context, args: CpArgs) -> Result<Exit, Err
     if let Some(journal) = &journal {
         journal.end();
     }
-    let exit = report(context, &summary, to_stdout);
+    report(context, &summary, to_stdout)?;
+    let exit = failure::of_skipped(&summary);
     let (Some(watch), Some(choice)) = (watch, choice) else {
         return exit;
     };
@@ -428,7 +429,7 @@ struct SkippedPath {
     reason: String,
 }
 
-fn report(context: &mut Context, summary: &Summary, to_stdout: bool) -> Result<Exit, Error> {
+fn report(context: &mut Context, summary: &Summary, to_stdout: bool) -> Result<(), Error> {
     if let Some(warning) = failure::left_out(summary) {
         context.ui.warn(&warning);
     }
@@ -461,5 +462,5 @@ fn report(context: &mut Context, summary: &Summary, to_stdout: bool) -> Result<E
         };
         context.ui.value(&report)?;
     }
-    failure::of_skipped(summary)
+    Ok(())
 }
