@@ -60,10 +60,10 @@ pub const TABLE: &[(&str, &str)] = &[
     ("8", "a wait's deadline passed"),
     ("9", "some of several targets failed"),
     ("10", "you said no at a prompt"),
-    ("124", "exec, run: the command met its --timeout"),
+    ("124", "exec, run, job: the command met its --timeout"),
     (
         "125",
-        "exec, run: fastvm could not run the command, or lost it",
+        "exec, run, job: fastvm could not run the command, or lost it",
     ),
     (
         "126",

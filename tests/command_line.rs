@@ -266,7 +266,8 @@ fn a_mistyped_option_launches_nothing_and_is_no_vm() {
         (&["exec", "gone", "--tiemout", "5"], "'--timeout'"),
         (&["exec", "-it", "x", "y", "--", "sh"], "one VM"),
         (&["run", "-t", "-o", "json", "sh"], "leave out -t"),
-        (&["exec", "-d", "x", "sh"], "background"),
+        (&["exec", "-dt", "x", "sh"], "cannot be used with"),
+        (&["run", "-d", "sh"], "fastvm exec -d"),
     ] {
         let ran = home.run(words);
         assert_eq!(ran.code, 2, "{words:?}\n{ran}");

@@ -35,6 +35,7 @@ mod forward;
 mod full_pipes;
 mod generated;
 mod if_exists;
+mod jobs;
 mod layout;
 mod lease;
 mod live;

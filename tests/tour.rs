@@ -1,4 +1,4 @@
-//! The sessions of `docs/tour.md` and `docs/messages.md`, typed again: what a page shows is what a reader gets.
+//! The sessions of `docs/tour.md`, `docs/work.md` and `docs/messages.md`, typed again: what a page shows is what a reader gets.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -12,6 +12,11 @@ fn the_sessions_of_the_tour_run_as_they_are_shown() {
     if !lacks("jq") {
         is_as_shown("tour.md");
     }
+}
+
+#[test]
+fn the_sessions_of_work_run_as_they_are_shown() {
+    is_as_shown("work.md");
 }
 
 /// The words for what goes wrong can be read in one place.

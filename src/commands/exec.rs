@@ -1,6 +1,7 @@
 //! `fastvm exec`: a command in VMs, its output as it is made, its exit code as ours.
 
 mod argv;
+mod detach;
 mod guest_leftovers;
 mod input;
 mod lines;
@@ -24,6 +25,7 @@ use clap::Args;
 
 use argv::{EXEC_EXAMPLE, Grammar};
 pub(crate) use argv::{Words, command_of, texts};
+use detach::DetachOptions;
 pub(crate) use guest_leftovers::GuestLeftovers;
 use input::Source;
 pub(crate) use input::{Begun, Input, InputOptions, live_stdin};
@@ -36,7 +38,7 @@ use several_vms::ManyOptions;
 pub(crate) use sink::Sink;
 pub(crate) use stdin_warning::Unread;
 use supervise::supervise;
-use targets::ChooseOptions;
+pub(crate) use targets::ChooseOptions;
 pub(crate) use trailing::{Trailing, parse};
 pub(crate) use wrapper::PlaceOptions;
 
@@ -69,7 +71,8 @@ Examples:
   fastvm exec --timeout 30s dev make test
   fastvm exec web-1 web-2 -- uname -r
   fastvm exec --group -l env=prod uptime
-  fastvm exec -o json dev uname | jq .exitCode"
+  fastvm exec -o json dev uname | jq .exitCode
+  fastvm exec -d dev make test                          a job: see `fastvm job --help`"
 )]
 pub struct ExecArgs {
     #[command(flatten)]
@@ -88,6 +91,9 @@ pub struct ExecArgs {
 
     #[command(flatten)]
     input: InputOptions,
+
+    #[command(flatten)]
+    detach: DetachOptions,
 
     #[command(flatten)]
     choose: ChooseOptions,
@@ -114,23 +120,9 @@ pub(crate) struct CommandOptions {
     /// Give the command a terminal; with -i what is typed here goes to it, and `~.` on a new line leaves
     #[arg(short = 't', long)]
     tty: bool,
-
-    /// Leave the command to itself: refused with what to use instead
-    #[arg(short, long, hide = true)]
-    detach: bool,
 }
 
 impl CommandOptions {
-    /// Refuses what other programs of this kind have, with what there is here.
-    pub(crate) fn check(&self) -> Result<(), Error> {
-        if self.detach {
-            return Err(Error::usage("-d: fastvm waits for the command to end").hint(
-                "start it in the background of the VM with `fastvm exec VM 'nohup COMMAND >/tmp/log 2>&1 &'`",
-            ));
-        }
-        Ok(())
-    }
-
     /// Reads the input as far as the command needs it to start.
     pub(super) async fn begin(
         &self,
@@ -200,7 +192,6 @@ impl ExecArgs {
 }
 
 pub(crate) async fn run(context: &mut Context, args: ExecArgs) -> Result<Exit, Error> {
-    args.options.check()?;
     let split = argv::split(args.grammar(), args.words.clone())?;
     args.place.check()?;
     let plan = Plan {
@@ -215,6 +206,9 @@ pub(crate) async fn run(context: &mut Context, args: ExecArgs) -> Result<Exit, E
         return Err(Error::usage("-t is for a command in one VM"));
     }
     let source = args.input.open()?;
+    if args.detach.is_set() {
+        args.many.check_detached()?;
+    }
     let client = context.client().await?;
     let mut unread = Unread::new(args.input.takes_stdin());
     unread.look(&context.ui);
@@ -223,6 +217,11 @@ pub(crate) async fn run(context: &mut Context, args: ExecArgs) -> Result<Exit, E
         false => vec![resolve_name::vm(&client, &split.vms[0]).await?],
     };
     split.check_command()?;
+    if args.detach.is_set() {
+        let input = input::read(source).await?;
+        let started = args.detach.start(context, &client, &plan, input, targets);
+        return started.await;
+    }
     let (input, live) = match args.options.begin(context, source, several).await? {
         Begun::Whole(input) => (input, None),
         Begun::Live(live) => (None, Some(live)),
@@ -258,7 +257,7 @@ pub(crate) async fn run(context: &mut Context, args: ExecArgs) -> Result<Exit, E
     leftovers
         .sweep(&client, &mut signals, &context.ui.messages())
         .await;
-    let exit = closed(context, writer, exit, &mut signals).await;
+    let exit = close_output(context, writer, exit, &mut signals).await;
     unread.look(&context.ui);
     exit
 }
@@ -285,7 +284,7 @@ pub(crate) async fn run_live(
     let exit = one(context, &mut scene, vm, Some(live)).await;
     let messages = context.ui.messages();
     leftovers.sweep(client, &mut signals, &messages).await;
-    closed(context, writer, exit, &mut signals).await
+    close_output(context, writer, exit, &mut signals).await
 }
 
 /// What a command needs to run in one VM or in several.
@@ -364,7 +363,7 @@ async fn one(
 }
 
 /// Waits until the output is written. A signal ends that, and so does a reader who does not read once there was one.
-async fn closed(
+pub(crate) async fn close_output(
     context: &mut Context,
     writer: StdoutWriter,
     outcome: Result<Exit, Error>,

@@ -15,6 +15,7 @@ mod firewall;
 mod forward;
 mod health;
 mod help;
+mod job;
 #[cfg(target_os = "linux")]
 mod local;
 #[cfg(not(target_os = "linux"))]
@@ -95,6 +96,13 @@ Examples:
     Build(Noun<build::Verb>),
     /// Run a command in a VM
     Exec(exec::ExecArgs),
+    /// Commands that were started with `exec -d` and live on in their VM
+    #[command(after_help = "\
+Examples:
+  fastvm exec -d dev make test
+  fastvm job list dev
+  fastvm job attach dev 3f0c")]
+    Job(Noun<job::Verb>),
     /// Open a terminal in a VM
     Console(Leaf<console::ConsoleArgs>),
     /// Launch a VM, run a command in it, and delete it
@@ -202,6 +210,7 @@ impl Command {
             Self::Credential(noun) => noun.verb.run(context).await,
             Self::Build(noun) => noun.verb.run(context).await,
             Self::Exec(args) => exec::run(context, args).await,
+            Self::Job(noun) => noun.verb.run(context).await,
             Self::Console(leaf) => console::run(context, leaf.args).await,
             Self::Run(args) => run::run(context, args).await,
             Self::Forward(leaf) => forward::run(context, leaf.args).await,
@@ -260,6 +269,7 @@ impl Command {
     pub fn runs_a_command(&self) -> bool {
         match self {
             Self::Exec(_) | Self::Run(_) | Self::Rsh(_) => true,
+            Self::Job(noun) => noun.verb.ends_with_a_jobs_code(),
             Self::Vm(noun) => matches!(noun.verb, vm::Verb::Exec(_)),
             _ => false,
         }

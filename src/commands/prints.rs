@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::output::{Format, Shown, Table};
 
 use super::{
-    build, context, credential, doctor, firewall, forward, prune, service, snapshot, top, vm,
+    build, context, credential, doctor, firewall, forward, job, prune, service, snapshot, top, vm,
     volume,
 };
 
@@ -71,6 +71,7 @@ pub(crate) fn of(path: &[&str]) -> Option<Prints> {
         ["prune"] => List(names(&prune::CANDIDATES)),
         ["top"] => List(names(&top::ROWS)),
         ["doctor"] => Report(names(&doctor::CHECKS)),
+        ["job", "list"] => List(names(&job::JOBS)),
         ["context", "list"] => List(context::list_columns()),
         ["context", "show"] => Report(context::show_columns()),
         ["rm"]
@@ -84,7 +85,8 @@ pub(crate) fn of(path: &[&str]) -> Option<Prints> {
         | ["files", "presign" | "fetch"]
         | ["config", "get" | "path"]
         | ["local", "serve" | "env" | "status" | "repair"] => Document,
-        ["vm", "console"]
+        ["job", "logs" | "attach" | "wait" | "kill" | "rm"]
+        | ["vm", "console"]
         | ["console" | "rsh" | "login" | "logout" | "completion" | "man" | "help"]
         | ["config", "set"]
         | ["context", "use" | "create" | "delete"]

@@ -95,6 +95,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "DUR", default_value = "300s", value_parser = parse_duration)]
     wait_timeout: Duration,
 
+    /// Leave the command to itself: refused with what to use instead
+    #[arg(short, long, hide = true)]
+    detach: bool,
+
     /// The command and its arguments
     #[arg(value_name = "COMMAND", trailing_var_arg = true)]
     words: Vec<std::ffi::OsString>,
@@ -123,7 +127,11 @@ impl RunArgs {
 }
 
 pub(crate) async fn run(context: &mut Context, args: RunArgs) -> Result<Exit, Error> {
-    args.options.check()?;
+    if args.detach {
+        return Err(Error::usage("-d: the VM of a run is deleted when its command ends").hint(
+            "start a VM with `fastvm vm launch`, and a command that goes on in it with `fastvm exec -d VM COMMAND`",
+        ));
+    }
     args.place.check()?;
     args.options.check_terminal(context)?;
     let plan = Plan {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{cache, typed};
 use crate::cli::GlobalOptions;
+use crate::commands::job;
 use crate::commands::shared::resolve_name;
 use crate::config::contexts::Contexts;
 use crate::config::{self, Environment, LOCAL_CONTEXT, Paths, Terminal};
@@ -14,6 +15,7 @@ use crate::error::{Error, Kind};
 use crate::output::{Streams, Ui};
 use fastvm_api::Client;
 use fastvm_api::vms::VmFilter;
+use fastvm_jobs::Jobs;
 
 /// How long a shell waits for an answer.
 const ANSWER_LIMIT: Duration = Duration::from_millis(800);
@@ -29,6 +31,8 @@ pub(super) enum Noun {
     Label,
     /// The services of a VM.
     Service(String),
+    /// The jobs of a VM.
+    Job(String),
 }
 
 /// The names, or none if they do not come in time or at all.
@@ -140,6 +144,12 @@ async fn list(client: &Client, noun: &Noun) -> Result<Vec<String>, Error> {
             let vm = resolve_name::vm(client, vm).await?;
             let services = client.list_services(&vm.id).await?.into_iter();
             services.map(|service| service.value.name).collect()
+        }
+        Noun::Job(vm) => {
+            let vm = resolve_name::vm(client, vm).await?;
+            let jobs = Jobs::of(client, &vm.id).list().await;
+            let jobs = jobs.map_err(|error| job::explain(&vm, error))?.into_iter();
+            jobs.map(|job| job.id.to_string()).collect()
         }
     })
 }

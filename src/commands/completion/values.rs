@@ -47,7 +47,8 @@ fn with_value(arg: Arg, noun: &str, columns: &[String]) -> Arg {
         ("context", _) | ("name" | "names", "context") if takes_value(&arg) => {
             arg.add(named(names::contexts))
         }
-        ("name" | "names", "service") => arg.add(named(services)),
+        ("name" | "names", "service") => arg.add(named(|| of_typed_vm("service", Noun::Service))),
+        ("job" | "jobs", "job") => arg.add(named(|| of_typed_vm("job", Noun::Job))),
         ("labels", _) => arg.add(ArgValueCompleter::new(label)),
         ("unset", "vm") => arg.add(named(label_keys)),
         ("machine_type", _) => arg.add(fixed(MACHINE_TYPES)),
@@ -86,15 +87,14 @@ fn mounts() -> Vec<String> {
     names.map(|name| format!("{name}:")).collect()
 }
 
-/// The services of the VM that was typed: the first word after the verb that is no option.
-fn services() -> Vec<String> {
+/// What the VM that was typed has: it is the first word after the verb that is no option.
+fn of_typed_vm(noun: &str, kind: impl Fn(String) -> Noun) -> Vec<String> {
     let words = typed::words();
-    let verb = words.iter().position(|word| word == "service");
+    let verb = words.iter().position(|word| word == noun);
     let after = verb.map_or(&[][..], |verb| words.get(verb + 2..).unwrap_or_default());
     let last = after.len().saturating_sub(1);
     let vm = after[..last].iter().find(|word| !word.starts_with('-'));
-    vm.map(|vm| names::of(Noun::Service(vm.clone())))
-        .unwrap_or_default()
+    vm.map(|vm| names::of(kind(vm.clone()))).unwrap_or_default()
 }
 
 /// Keys of labels, and after a `=` their values; a `!` before them stays.

@@ -42,6 +42,19 @@ pub(crate) struct ManyOptions {
     fail_fast: bool,
 }
 
+impl ManyOptions {
+    /// Refuses what is about commands that are waited for.
+    pub(super) fn check_detached(&self) -> Result<(), Error> {
+        let given = match (self.group, self.fail_fast) {
+            (true, _) => "--group",
+            (_, true) => "--fail-fast",
+            (false, false) => return Ok(()),
+        };
+        let message = format!("{given} has no effect on jobs, which are not waited for");
+        Err(Error::usage(message).hint("leave it out"))
+    }
+}
+
 /// How the outputs of several VMs stand together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Layout {
