@@ -29,7 +29,7 @@ fn a_snapshot_keeps_the_disk_and_is_restored_into_another_vm() {
     assert_data_eq!(
         made.to_string(),
         str![[r#"
-created golden ([..]), which is ready; launch from it with `fastvm vm launch --snapshot golden`
+created golden ([..]), which is ready; launch from it with `fastvm --local vm launch --snapshot golden`
 --- exit 0
 "#]]
     );

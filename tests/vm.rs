@@ -14,7 +14,7 @@ fn a_vm_is_launched_listed_shown_renamed_and_deleted() {
     assert_data_eq!(
         launched.to_string(),
         str![[r#"
-launched dev ([..]); run a command in it with `fastvm exec dev COMMAND`
+launched dev ([..]); run a command in it with `fastvm --local exec dev COMMAND`
 --- exit 0
 "#]]
     );
