@@ -130,6 +130,11 @@ impl CommandOptions {
         source: Option<Source>,
         several: bool,
     ) -> Result<Begun, Error> {
+        if self.tty && context.options.dry_run {
+            context
+                .ui
+                .status("a dry run shows the request without the terminal");
+        }
         match (self.tty, several || context.options.dry_run) {
             (true, false) => Ok(Begun::Live(input::typed(source))),
             (false, false) => input::begin(source).await,

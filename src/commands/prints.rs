@@ -87,10 +87,9 @@ pub(crate) fn of(path: &[&str]) -> Option<Prints> {
         | ["local", "serve" | "env" | "status" | "repair"] => Document,
         ["job", "logs" | "attach" | "wait" | "kill" | "rm"]
         | ["vm", "console"]
-        | ["console" | "rsh" | "login" | "logout" | "completion" | "man" | "help"]
+        | ["console" | "rsh" | "login" | "logout" | "completion" | "man" | "help" | "forward"]
         | ["config", "set"]
         | ["context", "use" | "create" | "delete"]
-        | ["forward"]
         | ["forward", "stop"]
         | ["local", "forward", "stop"]
         | ["local", "forward" | "reset"] => Text,

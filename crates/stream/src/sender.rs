@@ -32,6 +32,7 @@ const PACE: (Duration, Duration) = (Duration::from_millis(700), Duration::from_s
 const RENEWAL: Duration = Duration::from_secs(15);
 
 /// What a finished request was.
+#[derive(Clone, Copy)]
 enum Done {
     Put { length: usize, took: Duration },
     Other,

@@ -124,7 +124,18 @@ async fn pass(
         let done = match event {
             Ok(Event::Stdout(bytes)) => {
                 written += bytes.len() as u64;
-                writing.write_all(&bytes).await
+                // Where nobody reads here, what is sent from here still goes on.
+                let mut write = std::pin::pin!(writing.write_all(&bytes));
+                loop {
+                    tokio::select! {
+                        biased;
+                        done = &mut write => break done,
+                        sent = &mut sending, if !is_sent => match sent {
+                            Ok(()) => is_sent = true,
+                            Err(error) => break Err(error),
+                        },
+                    }
+                }
             }
             Ok(Event::Stderr(bytes)) => {
                 let room = MOST_SAID.saturating_sub(said.len());

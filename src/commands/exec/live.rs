@@ -107,8 +107,24 @@ async fn run(
         if is_all {
             output.flush().map_err(Lost::Output)?;
         }
-        if is_all || writer.is_full() {
-            writer.drain().await.map_err(Lost::Output)?;
+        if !is_all && !writer.is_full() {
+            continue;
+        }
+        // While nobody reads what the command writes, it still gets its input.
+        let mut draining = pin!(writer.drain());
+        loop {
+            tokio::select! {
+                biased;
+                drained = &mut draining => {
+                    drained.map_err(Lost::Output)?;
+                    break;
+                }
+                fed = &mut feeding, if !is_fed => {
+                    fed.map_err(Lost::Output)?;
+                    is_fed = true;
+                }
+                error = &mut sizes => return Err(Lost::Output(error)),
+            }
         }
     }
 }
@@ -175,7 +191,8 @@ async fn feed(live: Live, input: fastvm_stream::Input) -> Result<(), Error> {
         })?;
         if count == 0 {
             // Whoever reads no more does not need to hear it.
-            return Ok(input.finish().await.unwrap_or_default());
+            input.finish().await.unwrap_or_default();
+            return Ok(());
         }
         let bytes = match is_typed {
             true => keys.take(&buffer).ok_or_else(left)?,

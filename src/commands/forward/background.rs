@@ -218,6 +218,9 @@ fn unreadable(folder: &Path, error: &std::io::Error) -> Error {
 fn unwritable(folder: &Path, error: &std::io::Error) -> Error {
     Error::new(
         Kind::LocalIo,
-        format!("cannot write in {}: {error}", folder.display()),
+        format!(
+            "cannot keep what is forwarded in {}: {error}",
+            folder.display()
+        ),
     )
 }

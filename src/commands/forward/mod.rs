@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 
 use super::shared::resolve_name::{self, Named};
@@ -23,6 +23,7 @@ use crate::output::control::visible_lines;
 use crate::signal::Signals;
 use background::Background;
 use fastvm_api::Client;
+use fastvm_stream::TunnelError;
 pub(crate) use list::FORWARDS;
 use ports::Ports;
 
@@ -132,9 +133,15 @@ async fn forward(context: &mut Context, client: Client, args: ForwardArgs) -> Re
         messages: context.ui.messages(),
         last: Mutex::default(),
         room: Semaphore::new(MOST_CONNECTIONS),
+        gone: Notify::new(),
     };
+    let pass = Arc::new(pass);
     tokio::select! {
-        () = serve(listeners, Arc::new(pass)) => Ok(Exit::SUCCESS),
+        () = serve(listeners, pass.clone()) => Ok(Exit::SUCCESS),
+        () = pass.gone.notified() => {
+            let message = format!("VM {} is there no more", pass.vm.label());
+            Err(Error::new(Kind::NotFound, message))
+        }
         () = ending => Ok(Exit::SUCCESS),
         // The way to end it, so no failure.
         _ = signals.next() => Ok(Exit::SUCCESS),
@@ -186,6 +193,8 @@ struct Pass {
     /// The last failure that was told.
     last: Mutex<String>,
     room: Semaphore,
+    /// The VM is there no more.
+    gone: Notify,
 }
 
 /// Passes connections on for ever.
@@ -224,8 +233,11 @@ impl Pass {
         let passed = fastvm_stream::tunnel(&self.client, &self.vm.id, far, connection).await;
         match passed {
             Ok(()) => self.tell(String::new()),
+            Err(TunnelError::Stream(fastvm_stream::Error::Api(error))) if error.is_not_found() => {
+                self.gone.notify_one();
+            }
             // Whoever connected here knows.
-            Err(fastvm_stream::TunnelError::Here(_)) => {}
+            Err(TunnelError::Here(_)) => {}
             Err(error) => self.tell(format!("{}:{ports}: {error}", self.vm.word())),
         }
     }

@@ -15,11 +15,16 @@ until find_folder; do
 done
 
 answer() {
-  taken=
+  taken= looked=0
   until read -r taken <"$folder/taken" && [ -n "$taken" ]; do
     [ -d "$folder" ] || exit 3
+    looked=$((looked + 1))
+    if [ $looked -gt 100 ]; then
+      echo 'there is no room to note what the command has taken' >&3
+      exit 5
+    fi
     nap
-  done 2>/dev/null
+  done 3>&2 2>/dev/null
   closed=
   [ -e "$folder/closed" ] && closed=closed
 }
@@ -33,7 +38,12 @@ put() {
   if [ $# = 3 ]; then
     printf "$3" >"$part"
   else
-    cat >"$part" && { [ $(wc -c <"$part") -eq "$2" ] || exit 4; }
+    cat >"$part" && {
+      [ $(wc -c <"$part") -eq "$2" ] || {
+        rm -f "$part"
+        exit 4
+      }
+    }
   fi || {
     rm -f "$part"
     [ -d "$folder" ] || exit 3
@@ -41,6 +51,10 @@ put() {
   }
   mv -f "$part" "$piece" 2>/dev/null || exit 3
   wake_pump
+  answer
+  if [ "$1" -lt "$taken" ]; then
+    rm -f "$piece" # the same piece came twice at once, and the first was taken
+  fi
 }
 
 # The process is written a moment after the folder is there.
@@ -80,10 +94,13 @@ case $verb in
       [ -d "$folder" ] || exit 0
       nap
     done
+    watcher=
+    read -r watcher <"$folder/watcher"
     remove_stream
+    [ -n "$watcher" ] && end_watcher "$watcher"
     exit
     ;;
 esac
-echo "$verb $1 $$" 2>/dev/null >"$folder/lease" || exit 3
+echo "$verb $1 $$" 2>/dev/null >"$folder/lease" || [ -d "$folder" ] || exit 3
 answer
 echo "$taken $closed"

@@ -9,6 +9,7 @@
 #   ended        the command is not to start any more
 #   tty          the terminal of the command
 #   lease        changes as long as the client is there
+#   over         the command has ended
 #   main         the process of run.sh
 #   pump         the process of pump.sh
 #   watcher      the process of watch.sh
@@ -23,15 +24,21 @@ find_folder() {
   return 1
 }
 
+# A shell that has traps forgets a TERM that comes right after it forks, so children are ended by KILL.
 wake_pump() {
-  read -r sleeper <"$folder/sleeper" && kill "$sleeper"
+  read -r sleeper <"$folder/sleeper" && kill -KILL "$sleeper"
 } 2>/dev/null
 
 # For where run.sh was killed, which does all this at the end of the command.
 remove_stream() {
+  : >"$folder/over"
   read -r process <"$folder/pump" && kill -USR1 "$process"
-  read -r process <"$folder/watcher" && kill "$process"
   rm -rf "$folder"
+} 2>/dev/null
+
+# The watcher leads a group where there is setsid, and its sleep is in it.
+end_watcher() {
+  kill -KILL "-$1" || kill -KILL "$1"
 } 2>/dev/null
 
 # Both write one thing and look for the other's, in opposite order: the command starts and is ended, or does not start.

@@ -4,7 +4,7 @@ folder=$1
 child= next=0
 end_child() {
   [ "$child" = new ] && child=$!
-  [ -n "$child" ] && kill "$child"
+  [ -n "$child" ] && kill -KILL "$child"
 }
 # The command has ended.
 trap 'end_child; exit' USR1
@@ -12,7 +12,7 @@ trap 'end_child; exit' USR1
 trap 'end_command; end_child' HUP TERM
 trap '' INT QUIT
 echo $$ >"$folder/pump"
-while :; do
+while [ ! -e "$folder/over" ]; do
   piece=$folder/$next
   if [ -e "$piece" ]; then
     child=new
@@ -31,8 +31,9 @@ while :; do
       exec >/dev/null
     fi
     next=$((next + 1))
-    echo $next >"$folder/taken"
+    # In this order a full disk has room for the number.
     rm -f "$piece"
+    echo $next >"$folder/taken"
   elif [ -e "$piece.end" ]; then
     exec >/dev/null
     next=none
@@ -42,10 +43,12 @@ while :; do
     child=$!
     echo $child >"$folder/sleeper"
     # What came meanwhile did not find this sleeper.
-    if [ -e "$piece" ] || [ -e "$piece.end" ]; then
-      kill "$child"
+    if [ -e "$piece" ] || [ -e "$piece.end" ] || [ -e "$folder/over" ]; then
+      kill -KILL "$child"
     fi
     wait "$child"
     child=
+    # Its number may become another's.
+    : >"$folder/sleeper"
   fi
 done

@@ -17,7 +17,7 @@ done
 for parent in $parents; do
   folder=$parent/$name
   if mkdir -m 700 "$folder" 2>/dev/null; then
-    { echo 0 >"$folder/taken" && echo $$ >"$folder/main"; } 2>/dev/null && break
+    { echo $$ >"$folder/main" && echo 0 >"$folder/taken"; } 2>/dev/null && break
     rm -rf "$folder"
   elif [ -e "$folder" ]; then
     exit 125
@@ -43,11 +43,13 @@ sh -c "$pump" fastvm "$folder" 2>/dev/null | {
   $own_group sh -c "$start" fastvm "$folder" "$sign" "$line" "$python" "$@" 2>&3 3>&-
   code=$?
   exec </dev/null
+  # Both write one thing and look for the other's: the pump is ended, or sees it.
+  : >"$folder/over"
   read -r process <"$folder/pump" && kill -USR1 "$process"
   exit $code
 } 3>&2 2>/dev/null
 code=$?
-kill "$watcher" 2>/dev/null
+end_watcher "$watcher"
 # Under another name nothing is put into it any more.
 mv "$folder" "$folder.over" && rm -rf "$folder.over"
 exit $code

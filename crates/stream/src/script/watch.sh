@@ -1,8 +1,7 @@
 # Ends a stream whose client is gone, or whose processes were killed.
 # Arguments: folder, process of run.sh.
 folder=$1 main=$2
-trap 'kill $!; exit' TERM
-trap '' HUP INT QUIT
+trap '' HUP INT TERM QUIT
 last= unchanged=0
 while [ -d "$folder" ] && [ $unchanged -lt 3 ]; do
   sleep 20 &
@@ -19,6 +18,5 @@ done
 if [ -d "$folder" ]; then
   end_command
   sleep 2
-  trap '' TERM
   remove_stream
 fi
