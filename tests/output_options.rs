@@ -249,8 +249,21 @@ fn recipe(path: &str) -> (Recipe, &'static str) {
         "local serve" => (Elsewhere(&["local", "serve", "--listen", "TAKEN"]), "name"),
         // It wants an engine that does not work.
         "local repair" => (Elsewhere(&["local", "repair"]), "name"),
-        "forward list" => (Run(&["forward", "list"]), "name"),
-        "local forward list" => (Run(&["local", "forward", "list"]), "name"),
+        "job list" => (
+            After(
+                &["exec", "-d", "dev", "true", "--quiet"],
+                &["job", "list", "dev"],
+            ),
+            "id",
+        ),
+        "job logs" => (Nothing(&["job", "logs", "dev", "0000"]), "name"),
+        "job attach" => (Nothing(&["job", "attach", "dev", "0000"]), "name"),
+        "job wait" => (Nothing(&["job", "wait", "dev", "0000"]), "name"),
+        "job kill" => (Nothing(&["job", "kill", "dev", "0000"]), "name"),
+        "job rm" => (Nothing(&["job", "rm", "dev", "0000"]), "name"),
+        // It lists processes in the background, which tests of their own have.
+        "forward list" => (Elsewhere(&["forward", "list"]), "id"),
+        "local forward list" => (Elsewhere(&["local", "forward", "list"]), "id"),
         "forward stop" => (Nothing(&["forward", "stop", "dev"]), "name"),
         "local forward stop" => (Nothing(&["local", "forward", "stop", "dev"]), "name"),
         "rsh" => (Nothing(&["rsh", "OPTION", "dev", "true"]), "name"),
