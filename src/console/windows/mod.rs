@@ -19,10 +19,6 @@ const SIZE_INTERVAL: Duration = Duration::from_millis(250);
 pub struct SizeChanges(Option<(u16, u16)>);
 
 impl SizeChanges {
-    #[expect(
-        clippy::unnecessary_wraps,
-        reason = "the same shape as where it can fail"
-    )]
     /// Begins to watch.
     ///
     /// # Errors
