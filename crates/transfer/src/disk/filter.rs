@@ -57,7 +57,7 @@ impl Filter {
             })
     }
 
-    /// As [`Filter::leaves_out`], for a path of this system.
+    /// Returns whether a path of this system is left out.
     #[must_use]
     pub fn hides(&self, path: &Path, is_folder: bool) -> bool {
         member(path).is_some_and(|path| self.leaves_out(&path, is_folder))
