@@ -6,6 +6,8 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use snapbox::assert_data_eq;
+
 use crate::common::terminal::{Terminal, resize};
 use crate::common::{Front, Home, Ran, Say, Served, guest_user};
 
@@ -351,6 +353,19 @@ fn a_time_limit_ends_the_command_and_leaves_nothing() {
     let mut running = Running::start(&home, &limited);
     assert_eq!(running.child.wait().unwrap().code(), Some(124));
     wait_in_vm(&served, NOTHING_OF_STREAMS);
+}
+
+#[test]
+fn a_command_that_is_refused_is_not_said_to_run() {
+    let served = Served::start();
+    let home = served.client();
+    home.ok(&["vm", "pause", "dev"]);
+    let refused = "error: VM dev ([..]) is paused\nhint: resume it with `fastvm vm resume dev`\n";
+    let running = Running::start(&home, &["exec", "-i", "dev", "cat"]);
+    let terminal = home.run(&["exec", "-t", "dev", "true"]);
+    for said in [running.end().1, terminal.stderr] {
+        assert_data_eq!(said, refused);
+    }
 }
 
 /// A command on a terminal in the VM, typed to at one here.

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::Jobs;
 use crate::error::Error;
-use crate::exec::{Answer, may_pass, script};
+use crate::exec::{Answer, script};
 use crate::id::JobId;
 
 /// How many bytes are kept of each output unless something else is asked for.
@@ -153,7 +153,7 @@ impl Jobs {
     pub async fn start(&self, start: &Start) -> Result<JobId, Error> {
         match self.run(&start.request()).await {
             Ok(answer) => read(&start.id, &answer),
-            Err(Error::Api(error)) if is_unknown(&error) => self.look_for(start, error).await,
+            Err(Error::Api(error)) if error.may_have_begun() => self.look_for(start, error).await,
             Err(error) => Err(error),
         }
     }
@@ -168,14 +168,6 @@ impl Jobs {
             Err(_) => Err(Error::Unknown { id, cause }),
         }
     }
-}
-
-/// Returns whether the VM may have got the request.
-fn is_unknown(error: &api::Error) -> bool {
-    error.is_outcome_unknown()
-        || may_pass(error)
-            && !matches!(error, api::Error::Connect { .. })
-            && error.status().is_none()
 }
 
 fn read(id: &JobId, answer: &Answer) -> Result<JobId, Error> {

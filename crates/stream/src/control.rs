@@ -170,7 +170,7 @@ fn read(line: &[u8]) -> Result<Answer, Error> {
     let taken = words.next().and_then(|word| word.parse().ok());
     Ok(Answer {
         taken: taken.ok_or_else(|| Error::Refused {
-            reason: format!("an answer that is none: {text:?}"),
+            reason: format!("its answer {text:?} is not understood"),
         })?,
         is_closed: words.next().is_some(),
     })
@@ -187,7 +187,5 @@ fn refused(output: &exec::Output) -> Error {
 
 /// Whether the same request may be answered later.
 fn may_pass(error: &fastvm_api::Error) -> bool {
-    error.may_pass()
-        || error.is_outcome_unknown()
-        || matches!(error, fastvm_api::Error::StreamLost { .. })
+    error.may_pass() || error.may_have_begun()
 }

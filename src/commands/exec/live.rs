@@ -63,7 +63,12 @@ pub(crate) async fn follow(
         &stream.control,
     ));
     let ended = run(stream, live, output, writer).await;
-    if ended.as_ref().is_ok_and(|ended| !ended.timed_out) {
+    let is_gone = match &ended {
+        Ok(ended) => !ended.timed_out,
+        Err(Lost::Request(error)) => !error.may_have_begun(),
+        Err(Lost::Output(_)) => false,
+    };
+    if is_gone {
         errand.leftovers.streams_are_over();
     }
     drop((entry, raw));

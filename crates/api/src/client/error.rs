@@ -293,6 +293,12 @@ impl Error {
         )
     }
 
+    /// Returns whether a command whose request failed so may run, or have run.
+    pub fn may_have_begun(&self) -> bool {
+        let is_lost = matches!(self, Self::StreamLost { .. } | Self::Stalled { .. });
+        is_lost || self.is_outcome_unknown()
+    }
+
     /// Returns whether it is an answer that no FastVM API gives.
     pub fn is_unexpected(&self) -> bool {
         matches!(self, Self::Unexpected { .. })
@@ -471,6 +477,14 @@ mod tests {
             assert_eq!(error.is_outcome_unknown(), unknown, "{shown}");
         }
         assert!(status(404, false).is_not_found());
+        for (error, begun) in [
+            (Error::lost(), true),
+            (Error::stalled(server(), limit), true),
+            (status(500, false), true),
+            (status(409, false), false),
+        ] {
+            assert_eq!(error.may_have_begun(), begun, "{error:?}");
+        }
     }
 
     #[test]
