@@ -27,8 +27,7 @@ use argv::{EXEC_EXAMPLE, Grammar};
 pub(crate) use argv::{Words, command_of, texts};
 use detach::DetachOptions;
 pub(crate) use guest_leftovers::GuestLeftovers;
-use input::Source;
-pub(crate) use input::{Begun, Input, InputOptions, live_stdin};
+pub(crate) use input::{Begun, Input, InputOptions, Source, live_stdin, to_terminal};
 use live::Live;
 pub(crate) use live::{LiveErrand, follow as follow_live};
 pub(crate) use prepare::{Delivery, Plan};
@@ -50,7 +49,7 @@ use crate::output::{Format, Messages, StdoutWriter, human};
 use crate::quantity::parse_duration;
 use crate::signal::Signals;
 use fastvm_api::Client;
-use fastvm_api::exec::{Event, ExitStatus};
+use fastvm_api::exec::{Event, ExecStream, ExitStatus};
 use fastvm_api::types::exec::ExecRequest;
 
 #[derive(Debug, Args)]
@@ -66,6 +65,7 @@ Ctrl-C interrupts the command in the VM; a second one kills it and leaves.
 Examples:
   fastvm exec dev 'ls /root | wc -l'
   fastvm exec dev -- python3 -c 'print(1)'
+  fastvm exec -it dev bash
   fastvm exec -i db -- psql < dump.sql
   fastvm exec -w /srv/app -u www-data -e MODE=test dev make test
   fastvm exec --timeout 30s dev make test
@@ -136,7 +136,7 @@ impl CommandOptions {
                 .status("a dry run shows the request without the terminal");
         }
         match (self.tty, several || context.options.dry_run) {
-            (true, false) => Ok(Begun::Live(input::typed(source))),
+            (true, false) => Ok(Begun::Live(input::to_terminal(context, source))),
             (false, false) => input::begin(source).await,
             (_, true) => input::read(source).await.map(Begun::Whole),
         }
@@ -314,11 +314,8 @@ async fn one(
     let messages = context.ui.messages();
     let running_commands = RunningCommands::default();
     let mut sink = Sink::new(context);
-    let on_terminal = live.as_ref().is_some_and(|live| live.on_terminal);
-    let explained = |lost| match lost {
-        Lost::Request(error) => vm.explain(error),
-        Lost::Output(error) => error,
-    };
+    let on_terminal = live.as_ref().is_some_and(|live| live.terminal.is_some());
+    let explained = |lost: Lost| lost.explained(|error| vm.explain(error));
     let following = async {
         if let Some(live) = live {
             let errand = LiveErrand {
@@ -395,6 +392,16 @@ pub(crate) enum Lost {
     Output(Error),
 }
 
+impl Lost {
+    /// Returns what it is to the user, with words for a failed request.
+    pub(crate) fn explained(self, explain: impl FnOnce(fastvm_api::Error) -> Error) -> Error {
+        match self {
+            Self::Request(error) => explain(error),
+            Self::Output(error) => error,
+        }
+    }
+}
+
 /// Takes the output of one command.
 pub(crate) trait Output {
     fn stdout(&mut self, bytes: &[u8]) -> Result<(), Error>;
@@ -438,13 +445,39 @@ pub(crate) async fn follow(
         .await
         .map_err(Lost::Request)?;
     entry.running.note_answer();
+    pass_on(&mut stream, output, writer, || errand.note_start()).await
+}
+
+/// What a running command says, however it was started.
+pub(crate) trait Events {
+    async fn next(&mut self) -> Result<Event, Lost>;
+    /// Whether an event is here already.
+    fn has_more(&self) -> bool;
+}
+
+impl Events for ExecStream {
+    async fn next(&mut self) -> Result<Event, Lost> {
+        self.next_event().await.map_err(Lost::Request)
+    }
+
+    fn has_more(&self) -> bool {
+        self.has_buffered_event()
+    }
+}
+
+/// Hands the output of a command on until it ends. `has_begun` is called once it is sure that the command itself runs.
+async fn pass_on(
+    events: &mut impl Events,
+    output: &mut impl Output,
+    writer: &StdoutWriter,
+    has_begun: impl Fn(),
+) -> Result<ExitStatus, Lost> {
     let mut is_first = true;
     loop {
-        match stream.next_event().await.map_err(Lost::Request)? {
+        match events.next().await? {
             Event::Stdout(bytes) => {
-                if is_first {
-                    errand.note_start();
-                    is_first = false;
+                if std::mem::take(&mut is_first) {
+                    has_begun();
                 }
                 output.stdout(&bytes).map_err(Lost::Output)?;
             }
@@ -452,19 +485,29 @@ pub(crate) async fn follow(
             Event::Exit(ended) => {
                 // From 126 on it may be the wrapper that ended.
                 if ended.code < 126 && !ended.timed_out {
-                    errand.note_start();
+                    has_begun();
                 }
                 return Ok(ended);
             }
         }
-        let is_all = !stream.has_buffered_event();
-        if is_all {
-            output.flush().map_err(Lost::Output)?;
-        }
-        if is_all || writer.is_full() {
-            writer.drain().await.map_err(Lost::Output)?;
-        }
+        let sent = send_on(output, writer, !events.has_more()).await;
+        sent.map_err(Lost::Output)?;
     }
+}
+
+/// Sends on what was taken, if nothing more is here or much was collected.
+pub(crate) async fn send_on(
+    output: &mut impl Output,
+    writer: &StdoutWriter,
+    is_all: bool,
+) -> Result<(), Error> {
+    if is_all {
+        output.flush()?;
+    }
+    if is_all || writer.is_full() {
+        writer.drain().await?;
+    }
+    Ok(())
 }
 
 /// Prints what prints at the end, and turns the command's end into ours.

@@ -58,7 +58,10 @@ pub(crate) async fn run(context: &mut Context, args: RshArgs) -> Result<Exit, Er
     };
     let client = context.client().await?;
     let vm = resolve_name::vm(&client, name).await?;
-    let live = exec::live_stdin(has_terminal)?;
+    let live = match has_terminal {
+        true => exec::to_terminal(context, Some(exec::Source::stdin()?)),
+        false => exec::live_stdin()?,
+    };
     exec::run_live(context, &client, &vm, &plan, live).await
 }
 

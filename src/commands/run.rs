@@ -427,10 +427,7 @@ async fn follow(
             .within(format!("VM {}", launch_vms::label(vm)))
             .id(&vm.id)
     };
-    let explained = |lost| match lost {
-        Lost::Request(error) => explain(error.into()),
-        Lost::Output(error) => error,
-    };
+    let explained = |lost: Lost| lost.explained(|error| explain(error.into()));
     // Signals end the VM as a whole, so nobody asks what runs in it.
     let running_commands = RunningCommands::default();
     let input = match begun {

@@ -98,7 +98,7 @@ impl Control {
     ///
     /// # Errors
     /// The VM refuses it, or no request succeeded for [`SILENCE_LIMIT`].
-    pub(crate) async fn insist(
+    pub(crate) async fn ask_until_answered(
         &self,
         words: &[&str],
         stdin: Option<&[u8]>,

@@ -75,11 +75,6 @@ impl Output {
         }
     }
 
-    /// Returns whether the server has begun to answer.
-    pub fn is_answered(&self) -> bool {
-        matches!(self.state, State::Running(_))
-    }
-
     /// Returns whether an event is here already, so that there is no need to wait for the next.
     pub fn has_buffered_event(&self) -> bool {
         match &self.state {

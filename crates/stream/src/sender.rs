@@ -158,11 +158,11 @@ impl Sender {
             let answer = match length <= SMALL {
                 true => {
                     let words = ["put", &number, &size, &octal(&bytes)];
-                    control.insist(&words, None).await
+                    control.ask_until_answered(&words, None).await
                 }
                 false => {
                     let words = ["put", &number, &size];
-                    control.insist(&words, Some(&bytes)).await
+                    control.ask_until_answered(&words, Some(&bytes)).await
                 }
             };
             let took = begun.elapsed();
@@ -177,7 +177,7 @@ impl Sender {
         let control = self.control.clone();
         self.in_flight.push(Box::pin(async move {
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
-            (Done::Other, control.insist(&words, None).await)
+            (Done::Other, control.ask_until_answered(&words, None).await)
         }));
     }
 

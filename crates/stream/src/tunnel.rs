@@ -59,21 +59,17 @@ pub async fn tunnel(
     ];
     let stream = Stream::open(client, vm, &Command::new(dial));
     let mut guard = StopOnDrop(Some(stream.control));
-    let (reading, writing) = here.into_split();
-    let passed = pass(stream.input, stream.output, reading, writing).await;
-    match passed {
-        Ok(writing) => {
-            guard.0 = None;
-            drop(writing);
-            Ok(())
-        }
-        Err((error, half)) => {
+    let (reading, mut writing) = here.into_split();
+    let passed = pass(stream.input, stream.output, reading, &mut writing).await;
+    match &passed {
+        Ok(()) => guard.0 = None,
+        Err(_) => {
             // Dropping it would end it as if all were well.
-            half.as_ref().set_zero_linger().unwrap_or_default();
-            half.forget();
-            Err(error)
+            writing.as_ref().set_zero_linger().unwrap_or_default();
+            writing.forget();
         }
     }
+    passed
 }
 
 /// Ends the command of a connection that broke.
@@ -87,75 +83,62 @@ impl Drop for StopOnDrop {
     }
 }
 
+/// Passes bytes both ways. While nobody reads here, what is sent from here still goes on.
 async fn pass(
     input: Input,
-    mut output: Output,
-    mut reading: OwnedReadHalf,
-    mut writing: OwnedWriteHalf,
-) -> Result<OwnedWriteHalf, (TunnelError, OwnedWriteHalf)> {
-    let mut said = Vec::new();
-    let mut written = 0;
+    output: Output,
+    reading: OwnedReadHalf,
+    writing: &mut OwnedWriteHalf,
+) -> Result<(), TunnelError> {
     let sending = async {
-        loop {
-            let mut buffer = BytesMut::with_capacity(READ);
-            if reading.read_buf(&mut buffer).await? == 0 {
-                input.finish().await.unwrap_or_default();
-                return Ok::<_, io::Error>(());
-            }
-            if input.send(buffer).await.is_err() {
-                return Ok(());
-            }
+        match send(reading, input).await {
+            // The other side decides when it is over.
+            Ok(()) => std::future::pending().await,
+            Err(error) => error,
         }
     };
-    let mut sending = std::pin::pin!(sending);
-    let (mut is_sent, mut is_ended) = (false, false);
+    tokio::select! {
+        biased;
+        received = receive(output, writing) => received,
+        error = sending => Err(error.into()),
+    }
+}
+
+/// Sends what is read here, until its end or until the other side takes no more.
+async fn send(mut reading: OwnedReadHalf, input: Input) -> io::Result<()> {
     loop {
-        let event = tokio::select! {
-            biased;
-            event = output.next_event() => event,
-            sent = &mut sending, if !is_sent => match sent {
-                Ok(()) => {
-                    is_sent = true;
-                    continue;
-                }
-                Err(error) => return Err((error.into(), writing)),
-            },
-        };
-        let done = match event {
-            Ok(Event::Stdout(bytes)) => {
+        let mut buffer = BytesMut::with_capacity(READ);
+        if reading.read_buf(&mut buffer).await? == 0 {
+            // Whoever takes no more does not need to hear it.
+            input.finish().await.unwrap_or_default();
+            return Ok(());
+        }
+        if input.send(buffer).await.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+/// Writes what comes, until both directions have ended in the VM.
+async fn receive(mut output: Output, writing: &mut OwnedWriteHalf) -> Result<(), TunnelError> {
+    let (mut said, mut written, mut is_ended) = (Vec::new(), 0, false);
+    loop {
+        match output.next_event().await? {
+            Event::Stdout(bytes) => {
                 written += bytes.len() as u64;
-                // Where nobody reads here, what is sent from here still goes on.
-                let mut write = std::pin::pin!(writing.write_all(&bytes));
-                loop {
-                    tokio::select! {
-                        biased;
-                        done = &mut write => break done,
-                        sent = &mut sending, if !is_sent => match sent {
-                            Ok(()) => is_sent = true,
-                            Err(error) => break Err(error),
-                        },
-                    }
-                }
+                writing.write_all(&bytes).await?;
             }
-            Ok(Event::Stderr(bytes)) => {
+            Event::Stderr(bytes) => {
                 let room = MOST_SAID.saturating_sub(said.len());
                 said.extend_from_slice(&bytes[..bytes.len().min(room)]);
-                Ok(())
             }
-            Ok(Event::Exit(status)) if status.is_success() => return Ok(writing),
-            Ok(Event::Exit(_)) => return Err((refused(&said), writing)),
-            Err(error) => return Err((error.into(), writing)),
-        };
-        let done = match done {
-            // Between both streams there is no order, so the VM says after how many bytes the end comes.
-            Ok(()) if !is_ended && end_of(&said) == Some(written) => {
-                is_ended = true;
-                writing.shutdown().await
-            }
-            done => done,
-        };
-        if let Err(error) = done {
-            return Err((error.into(), writing));
+            Event::Exit(status) if status.is_success() => return Ok(()),
+            Event::Exit(_) => return Err(refused(&said)),
+        }
+        // Between both streams there is no order, so the VM says after how many bytes the end comes.
+        if !is_ended && end_of(&said) == Some(written) {
+            is_ended = true;
+            writing.shutdown().await?;
         }
     }
 }

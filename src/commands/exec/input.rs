@@ -10,8 +10,9 @@ use futures_util::{Stream, StreamExt as _, stream};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio_util::io::ReaderStream;
 
-use super::live::Live;
+use super::live::{Live, terminal_name};
 use crate::console::Keyboard;
+use crate::context::Context;
 use crate::error::{Error, Kind};
 
 /// The most that travels in the request itself, in bytes.
@@ -25,7 +26,7 @@ const QUIET_PERIOD: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct InputOptions {
-    /// Send standard input to the command, to its end; else the command's input is empty
+    /// Send standard input to the command, as it comes; else the command's input is empty
     #[arg(short = 'i', long = "stdin", conflicts_with = "stdin_file")]
     stdin: bool,
 
@@ -95,25 +96,23 @@ pub(crate) async fn begin(source: Option<Source>) -> Result<Begun, Error> {
     }
 }
 
-/// Returns the source as what is typed at a terminal in the VM. Without one that terminal's input never ends.
-pub(crate) fn typed(source: Option<Source>) -> Live {
+/// Returns the source as what goes to a terminal in the VM. Without one that terminal's input never ends.
+pub(crate) fn to_terminal(context: &Context, source: Option<Source>) -> Live {
     Live {
         head: Vec::new(),
+        is_typed: source.is_some() && context.ui.settings().stdin_terminal,
         reader: source.map(|source| source.reader),
-        on_terminal: true,
+        terminal: Some(terminal_name(&context.environment)),
     }
 }
 
 /// Returns standard input as it comes, without a wait for its end.
-pub(crate) fn live_stdin(on_terminal: bool) -> Result<Live, Error> {
-    Ok(Live {
-        on_terminal,
-        ..typed(Some(Source::stdin()?))
-    })
+pub(crate) fn live_stdin() -> Result<Live, Error> {
+    Source::stdin().map(|source| source.go_on(Vec::new()))
 }
 
 impl Source {
-    fn stdin() -> Result<Self, Error> {
+    pub(crate) fn stdin() -> Result<Self, Error> {
         let name = "standard input".to_owned();
         let may_go_on = !is_regular_file();
         let reader: Pin<Box<dyn AsyncRead + Send>> = match may_go_on && watches_keyboard() {
@@ -140,11 +139,17 @@ impl Source {
                 Err(_) => break,
             }
         }
-        Ok(Begun::Live(Live {
+        Ok(Begun::Live(self.go_on(head)))
+    }
+
+    /// Leaves the rest to be read while the command runs.
+    fn go_on(self, head: Vec<u8>) -> Live {
+        Live {
             head,
             reader: Some(self.reader),
-            on_terminal: false,
-        }))
+            terminal: None,
+            is_typed: false,
+        }
     }
 
     fn file(path: &Path) -> Result<Self, Error> {

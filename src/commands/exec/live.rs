@@ -1,10 +1,10 @@
 //! Input that goes on while the command runs, and a terminal for the command.
 
-use std::pin::{Pin, pin};
+use std::ffi::OsStr;
+use std::pin::Pin;
 
 use bytes::BytesMut;
 use fastvm_api::exec::{Event, ExitStatus};
-use fastvm_api::types::EnvVars;
 use fastvm_stream::{Command, Control, Stream, Terminal};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
@@ -12,8 +12,8 @@ use super::guest_leftovers::GuestLeftovers;
 use super::prepare::Plan;
 use super::running::{Running, RunningCommands};
 use super::wrapper::Wrapper;
-use super::{Lost, Output};
-use crate::config;
+use super::{Events, Lost, Output, pass_on};
+use crate::config::{self, Environment};
 use crate::console::{LeaveKeys, RawMode, SizeChanges, USUAL_SIZE};
 use crate::error::{Error, Kind};
 use crate::output::StdoutWriter;
@@ -30,8 +30,10 @@ pub(crate) struct Live {
     pub(super) head: Vec<u8>,
     /// The rest. `None` is input that never comes and never ends.
     pub(super) reader: Option<Pin<Box<dyn AsyncRead + Send>>>,
-    /// The command gets a terminal.
-    pub(super) on_terminal: bool,
+    /// What the terminal is called that the command gets, if it gets one.
+    pub(super) terminal: Option<String>,
+    /// It is typed at a terminal here, for one there.
+    pub(super) is_typed: bool,
 }
 
 /// A command on its way to a VM, with the input that it gets.
@@ -50,11 +52,11 @@ pub(crate) async fn follow(
     output: &mut impl Output,
     writer: &StdoutWriter,
 ) -> Result<ExitStatus, Lost> {
-    let raw = match live.is_typed() {
+    let raw = match live.is_typed {
         true => Some(RawMode::enter().map_err(|error| Lost::Output(terminal_failed(&error)))?),
         false => None,
     };
-    let command = command(errand.plan, live.on_terminal);
+    let command = command(errand.plan, live.terminal.as_deref());
     let stream = Stream::open(errand.client, errand.vm, &command);
     errand.leftovers.note_stream(&stream.control);
     let entry = errand.running_commands.enter(Running::of_stream(
@@ -75,6 +77,7 @@ pub(crate) async fn follow(
     ended
 }
 
+/// While nobody reads what the command writes it still gets its input, so each direction goes by itself.
 async fn run(
     stream: Stream,
     live: Live,
@@ -86,67 +89,39 @@ async fn run(
         output: mut events,
         control,
     } = stream;
-    let sizes = tell_sizes(&control, live.on_terminal);
-    let feeding = feed(live, input);
-    let (mut feeding, mut sizes) = (pin!(feeding), pin!(sizes));
-    let mut is_fed = false;
-    loop {
-        let event = tokio::select! {
-            biased;
-            event = events.next_event() => event.map_err(lost)?,
-            fed = &mut feeding, if !is_fed => {
-                fed.map_err(Lost::Output)?;
-                is_fed = true;
-                continue;
-            }
-            error = &mut sizes => return Err(Lost::Output(error)),
-        };
-        match event {
-            Event::Stdout(bytes) => output.stdout(&bytes).map_err(Lost::Output)?,
-            Event::Stderr(bytes) => output.stderr(&bytes).map_err(Lost::Output)?,
-            Event::Exit(ended) => {
-                return Ok(ended);
-            }
-        }
-        let is_all = !events.has_buffered_event();
-        if is_all {
-            output.flush().map_err(Lost::Output)?;
-        }
-        if !is_all && !writer.is_full() {
-            continue;
-        }
-        // While nobody reads what the command writes, it still gets its input.
-        let mut draining = pin!(writer.drain());
-        loop {
-            tokio::select! {
-                biased;
-                drained = &mut draining => {
-                    drained.map_err(Lost::Output)?;
-                    break;
-                }
-                fed = &mut feeding, if !is_fed => {
-                    fed.map_err(Lost::Output)?;
-                    is_fed = true;
-                }
-                error = &mut sizes => return Err(Lost::Output(error)),
-            }
-        }
+    let sizes = tell_sizes(&control, live.terminal.is_some());
+    tokio::select! {
+        biased;
+        ended = pass_on(&mut events, output, writer, || {}) => ended,
+        error = feed_until_failure(live, input) => Err(Lost::Output(error)),
+        error = sizes => Err(Lost::Output(error)),
     }
 }
 
-impl Live {
-    /// Whether the input is typed at a terminal here, for one there.
-    fn is_typed(&self) -> bool {
-        use std::io::IsTerminal as _;
-        self.on_terminal && self.reader.is_some() && std::io::stdin().is_terminal()
+impl Events for fastvm_stream::Output {
+    async fn next(&mut self) -> Result<Event, Lost> {
+        self.next_event().await.map_err(lost)
     }
+
+    fn has_more(&self) -> bool {
+        self.has_buffered_event()
+    }
+}
+
+/// What programs in the VM are to take the terminal here for.
+pub(super) fn terminal_name(environment: &Environment) -> String {
+    let name = environment.term.as_deref().and_then(OsStr::to_str);
+    name.filter(|name| *name != "dumb")
+        .unwrap_or(USUAL_TERM)
+        .to_owned()
 }
 
 /// What is to run, in its surroundings.
-fn command(plan: &Plan, on_terminal: bool) -> Command {
+fn command(plan: &Plan, terminal_name: Option<&str>) -> Command {
     let mut variables = plan.variables.clone();
-    let terminal = on_terminal.then(|| {
-        add_term(&mut variables);
+    let terminal = terminal_name.map(|name| {
+        let term = variables.entry("TERM".to_owned());
+        term.or_insert_with(|| name.to_owned());
         let (columns, rows) = config::Terminal::size_now().unwrap_or(USUAL_SIZE);
         Terminal {
             rows,
@@ -166,20 +141,17 @@ fn command(plan: &Plan, on_terminal: bool) -> Command {
     }
 }
 
-/// Programs in the VM have to know what the terminal here understands.
-fn add_term(variables: &mut EnvVars) {
-    variables.entry("TERM".to_owned()).or_insert_with(|| {
-        let term = std::env::var("TERM").unwrap_or_default();
-        match term.as_str() {
-            "" | "dumb" => USUAL_TERM.to_owned(),
-            _ => term,
-        }
-    });
+/// Sends input, and returns only if that fails.
+async fn feed_until_failure(live: Live, input: fastvm_stream::Input) -> Error {
+    match feed(live, input).await {
+        Ok(()) => std::future::pending().await,
+        Err(error) => error,
+    }
 }
 
 /// Sends input until it ends or the command takes no more.
 async fn feed(live: Live, input: fastvm_stream::Input) -> Result<(), Error> {
-    let is_typed = live.is_typed();
+    let is_typed = live.is_typed;
     let Some(mut reader) = live.reader else {
         return std::future::pending().await;
     };

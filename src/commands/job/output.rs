@@ -2,7 +2,7 @@
 
 use super::failure::explain;
 use super::one_job::Found;
-use crate::commands::exec::{Output as _, Sink};
+use crate::commands::exec::{Output as _, Sink, send_on};
 use crate::context::Context;
 use crate::error::Error;
 use crate::output::{Messages, StdoutWriter, human};
@@ -69,13 +69,7 @@ pub(super) async fn print(
             Piece::Broken => messages.status("the connection broke; trying again"),
             Piece::End(job) => break job,
         }
-        let is_all = !follow.has_buffered_piece();
-        if is_all {
-            sink.flush()?;
-        }
-        if is_all || writer.is_full() {
-            writer.drain().await?;
-        }
+        send_on(&mut sink, writer, !follow.has_buffered_piece()).await?;
     };
     if job.has_lost_output {
         messages.warn("some output of the job was lost: it could not be written, as when the disk of the VM is full");
