@@ -33,3 +33,4 @@ pub use resolve::resolve;
 pub use settings::{Api, Named, Remote, Settings};
 pub use terminal::Terminal;
 pub use url::{BaseUrl, DEFAULT_URL, PlainHttp};
+pub(crate) use write::make_private_folder;

@@ -50,15 +50,17 @@ fn read(path: &Path) -> Result<DocumentMut, Error> {
 /// The folder of settings, made if needed and closed to others.
 fn folder_of(path: &Path) -> Result<PathBuf, Error> {
     let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder
-        .create(&folder)
-        .map_err(|error| Error::io("make", &folder, &error))?;
+    make_private_folder(&folder).map_err(|error| Error::io("make", &folder, &error))?;
     close_to_others(&folder);
     Ok(folder)
+}
+
+/// Makes a folder that is closed to others, with those above it, unless it is there.
+pub(crate) fn make_private_folder(folder: &Path) -> std::io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(folder)
 }
 
 /// Tightens the folder. One that is not ours stays as it is: the files in it are closed anyway.

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::Listener;
 use crate::commands::shared::resolve_name::Named;
+use crate::config::make_private_folder;
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
@@ -50,7 +51,7 @@ impl Background {
     ) -> Result<Self, Error> {
         let folder = &context.paths.forwards;
         let failed = |error: std::io::Error| unwritable(folder, &error);
-        make_folder(folder).map_err(failed)?;
+        make_private_folder(folder).map_err(failed)?;
         let lock = folder.join(format!("{id}.lock"));
         let held = File::create(&lock).map_err(failed)?;
         held.try_lock().map_err(|error| match error {
@@ -108,7 +109,7 @@ pub(super) fn start(context: &mut Context, vm: &Named, ports: usize) -> Result<E
     }
     let folder = context.paths.forwards.clone();
     let failed = |error: std::io::Error| unwritable(&folder, &error);
-    make_folder(&folder).map_err(failed)?;
+    make_private_folder(&folder).map_err(failed)?;
     let id = Uuid::new_v4().simple().to_string()[..8].to_owned();
     let log = folder.join(format!("{id}.log"));
     let file = File::create(&log).map_err(failed)?;
@@ -134,7 +135,7 @@ pub(super) fn start(context: &mut Context, vm: &Named, ports: usize) -> Result<E
     if opened == ports {
         let word = visible(vm.word()).into_owned();
         context.ui.status(&format!(
-            "goes on in the background; end it with `fastvm forward stop {word}`"
+            "forwarding in the background; stop it with `fastvm forward stop {word}`"
         ));
         return Ok(Exit::SUCCESS);
     }
@@ -199,13 +200,6 @@ fn forget(entry: &Path) {
     for extension in ["json", "log", "lock"] {
         let _ = fs::remove_file(entry.with_extension(extension));
     }
-}
-
-fn make_folder(folder: &Path) -> std::io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.recursive(true).create(folder)
 }
 
 fn unreadable(folder: &Path, error: &std::io::Error) -> Error {

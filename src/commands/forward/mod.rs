@@ -127,7 +127,7 @@ async fn forward(context: &mut Context, client: Client, args: ForwardArgs) -> Re
             None => std::future::pending().await,
         }
     };
-    let pass = Pass {
+    let tunnels = Tunnels {
         client,
         vm,
         messages: context.ui.messages(),
@@ -135,11 +135,11 @@ async fn forward(context: &mut Context, client: Client, args: ForwardArgs) -> Re
         room: Semaphore::new(MOST_CONNECTIONS),
         gone: Notify::new(),
     };
-    let pass = Arc::new(pass);
+    let tunnels = Arc::new(tunnels);
     tokio::select! {
-        () = serve(listeners, pass.clone()) => Ok(Exit::SUCCESS),
-        () = pass.gone.notified() => {
-            let message = format!("VM {} is there no more", pass.vm.label());
+        () = serve(listeners, tunnels.clone()) => Ok(Exit::SUCCESS),
+        () = tunnels.gone.notified() => {
+            let message = format!("VM {} was deleted", tunnels.vm.label());
             Err(Error::new(Kind::NotFound, message))
         }
         () = ending => Ok(Exit::SUCCESS),
@@ -186,27 +186,27 @@ impl Listener {
 }
 
 /// What each connection needs.
-struct Pass {
+struct Tunnels {
     client: Client,
     vm: Named,
     messages: Arc<Messages>,
     /// The last failure that was told.
     last: Mutex<String>,
     room: Semaphore,
-    /// The VM is there no more.
+    /// The VM was deleted.
     gone: Notify,
 }
 
 /// Passes connections on for ever.
-async fn serve(listeners: Vec<Listener>, pass: Arc<Pass>) {
+async fn serve(listeners: Vec<Listener>, tunnels: Arc<Tunnels>) {
     let mut serving = JoinSet::new();
     for listener in listeners {
-        serving.spawn(accept(listener, pass.clone()));
+        serving.spawn(accept(listener, tunnels.clone()));
     }
     while serving.join_next().await.is_some() {}
 }
 
-async fn accept(listener: Listener, pass: Arc<Pass>) {
+async fn accept(listener: Listener, tunnels: Arc<Tunnels>) {
     let ports = Arc::new(listener.ports);
     let mut connections = JoinSet::new();
     loop {
@@ -214,8 +214,8 @@ async fn accept(listener: Listener, pass: Arc<Pass>) {
             Some(_) = connections.join_next() => {}
             accepted = listener.socket.accept() => match accepted {
                 Ok((connection, _)) => {
-                    let (pass, ports) = (pass.clone(), ports.clone());
-                    connections.spawn(async move { pass.one(connection, &ports).await });
+                    let (tunnels, ports) = (tunnels.clone(), ports.clone());
+                    connections.spawn(async move { tunnels.pass_on(connection, &ports).await });
                 }
                 Err(_) => tokio::time::sleep(ACCEPT_RETRY_DELAY).await,
             },
@@ -223,8 +223,8 @@ async fn accept(listener: Listener, pass: Arc<Pass>) {
     }
 }
 
-impl Pass {
-    async fn one(&self, connection: TcpStream, ports: &Ports) {
+impl Tunnels {
+    async fn pass_on(&self, connection: TcpStream, ports: &Ports) {
         // It is closed with us, not before.
         let Ok(_place) = self.room.acquire().await else {
             return;

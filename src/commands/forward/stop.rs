@@ -48,7 +48,7 @@ pub(super) fn run(context: &mut Context, args: &StopArgs) -> Result<Exit, Error>
             );
             return Err(Error::new(Kind::LocalIo, message));
         }
-        let line = format!("ended {} ({})", forward.vm, forward.ports.join(", "));
+        let line = format!("stopped {} ({})", forward.vm, forward.ports.join(", "));
         context.ui.told(&line)?;
     }
     Ok(Exit::SUCCESS)
