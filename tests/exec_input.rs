@@ -1,9 +1,9 @@
 //! Large input that is interrupted on its way: whatever moment it is, nothing of ours stays in the VM.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use crate::common::{Front, Home, Ran, Say, Served};
+use crate::common::{Front, Home, Ran, Say, Served, signal};
 
 /// What is asked for in turn: the VM by its name, where to upload, the upload, the folder, the input, the command.
 const REQUESTS: usize = 6;
@@ -27,13 +27,6 @@ fn held(served: &Served, at: usize, then: Say) -> (Front, Receiver<()>, Sender<(
     (front, told, go_on)
 }
 
-fn signal(pid: u32, name: &str) {
-    let sent = Command::new("kill")
-        .args([format!("-{name}"), pid.to_string()])
-        .status();
-    assert!(sent.unwrap().success());
-}
-
 /// Interrupts `exec -i` with a large input at a request, so that the request gets to the engine after the signal.
 fn interrupted(served: &Served, at: usize, name: &str, times: usize) -> Ran {
     let (front, told, go_on) = held(served, at, Say::Pass);
@@ -52,7 +45,7 @@ fn interrupted(served: &Served, at: usize, name: &str, times: usize) -> Ran {
             // Two signals at once would be one.
             std::thread::sleep(std::time::Duration::from_millis(150));
         }
-        signal(child.id(), name);
+        signal(&child, name);
     }
     go_on.send(()).unwrap();
     // One that comes in the very moment in which a shell becomes the command passes it by; a person would press again.
@@ -61,7 +54,7 @@ fn interrupted(served: &Served, at: usize, name: &str, times: usize) -> Ran {
         std::thread::sleep(std::time::Duration::from_millis(20));
         waited += 1;
         if waited % 250 == 0 {
-            signal(child.id(), name);
+            signal(&child, name);
         }
     }
     let output = child.wait_with_output().unwrap();

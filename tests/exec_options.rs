@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use snapbox::{assert_data_eq, str};
 
-use crate::common::{Home, Ran, guest_user};
+use crate::common::{Home, Ran, guest_user, signal};
 
 /// A home with running VMs of these names.
 fn home(names: &[&str]) -> Home {
@@ -18,13 +18,7 @@ fn home(names: &[&str]) -> Home {
 
 /// Runs a command whose standard input holds some bytes and then ends.
 fn fed(home: &Home, arguments: &[&str], input: &[u8]) -> Ran {
-    let mut child = home
-        .command(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = home.spawn(arguments);
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_vec();
     let writer = std::thread::spawn(move || {
@@ -47,13 +41,6 @@ fn started(command: &mut Command) -> (Child, BufReader<std::process::ChildStdout
     let mut line = String::new();
     stdout.read_line(&mut line).unwrap();
     (child, stdout, line)
-}
-
-fn signal(child: &Child, name: &str) {
-    let sent = Command::new("kill")
-        .args([format!("-{name}"), child.id().to_string()])
-        .status();
-    assert!(sent.unwrap().success());
 }
 
 fn code(child: &mut Child) -> i32 {

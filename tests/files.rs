@@ -2,7 +2,6 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::Stdio;
 
 use crate::common::scripted::json;
 use crate::common::{Front, Home, Ran, Say, Served};
@@ -26,13 +25,7 @@ fn upload(url: &str, bytes: &[u8]) {
 
 /// Runs a command with a text on its standard input.
 fn fed(home: &Home, arguments: &[&str], input: &str) -> Ran {
-    let mut child = home
-        .command(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = home.spawn(arguments);
     child
         .stdin
         .take()

@@ -2,11 +2,11 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use crate::common::{Home, Ran, Served, guest_user, lacks};
+use crate::common::{Home, Ran, Served, guest_user, lacks, signal};
 
 /// A server on the loopback of the VM: it sends back what it gets, in capitals, and the number of bytes once there is no more.
 const ECHO: &str = r#"
@@ -35,22 +35,31 @@ impl Drop for Running {
     }
 }
 
-/// Starts the server in the VM; false where the VM cannot have it.
-fn start_echo(served: &Served, home: &Home) -> Option<Running> {
+/// A server in the VM, and what it prints after it is up.
+struct Server {
+    _running: Running,
+    stdout: BufReader<ChildStdout>,
+}
+
+/// Starts a server in the VM; `None` where the VM cannot have it.
+fn start_server(home: &Home, program: &str) -> Option<Server> {
     if lacks("python3") {
         return None;
     }
-    let mut server = home
-        .command(&["exec", "dev", "--", "python3", "-uc", ECHO])
+    let mut child = home
+        .command(&["exec", "dev", "--", "python3", "-uc", program])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
-    let stdout = server.stdout.take().unwrap();
-    BufReader::new(stdout).read_line(&mut line).unwrap();
-    assert_eq!(line, "up\n", "{}", served.url());
-    Some(Running(server))
+    stdout.read_line(&mut line).unwrap();
+    assert_eq!(line, "up\n");
+    Some(Server {
+        _running: Running(child),
+        stdout,
+    })
 }
 
 /// Starts a forward, and returns the ports here.
@@ -97,7 +106,7 @@ fn ask(port: u16, text: &str) -> String {
 fn a_port_leads_to_the_loopback_of_a_vm_and_each_half_ends_alone() {
     let served = Served::start();
     let home = served.client();
-    let Some(_server) = start_echo(&served, &home) else {
+    let Some(_server) = start_server(&home, ECHO) else {
         return;
     };
     let (mut running, ports) = forward(&home, &["dev", "0:7000", "0:localhost:7000"], 2);
@@ -137,41 +146,34 @@ fn a_port_leads_to_the_loopback_of_a_vm_and_each_half_ends_alone() {
     assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
 }
 
-fn signal(child: &Child, name: &str) {
-    let mut kill = Command::new("kill");
-    let sent = kill
-        .args([format!("-{name}"), child.id().to_string()])
-        .status();
-    assert!(sent.unwrap().success());
-}
-
 #[test]
 fn a_port_that_nothing_listens_on_is_told_once_and_the_forward_goes_on() {
     let served = Served::start();
     let home = served.client();
-    let (mut running, ports) = forward(&home, &["dev", "0:7001"], 1);
+    let (mut running, ports) = forward(&home, &["dev", "0:7000"], 1);
     for _ in 0..2 {
         let mut nothing = Vec::new();
         // Reset or closed: there is no answer.
         let _ = connect(ports[0]).read_to_end(&mut nothing);
         assert_eq!(nothing, b"");
     }
-    let Some(_server) = start_echo(&served, &home) else {
+    let Some(_server) = start_server(&home, ECHO) else {
         return;
     };
+    assert_eq!(ask(ports[0], "now"), "NOW3 bytes\n");
     signal(&running.0, "TERM");
     assert_eq!(running.0.wait().unwrap().code(), Some(0));
     let mut said = String::new();
     let mut stderr = running.0.stderr.take().unwrap();
     stderr.read_to_string(&mut said).unwrap();
-    assert_eq!(said, "warning: dev:7001: Connection refused\n");
+    assert_eq!(said, "warning: dev:7000: Connection refused\n");
 }
 
 #[test]
 fn connections_break_while_a_vm_is_paused_and_come_again_after_it() {
     let served = Served::start();
     let home = served.client();
-    let Some(_server) = start_echo(&served, &home) else {
+    let Some(_server) = start_server(&home, ECHO) else {
         return;
     };
     let (_running, ports) = forward(&home, &["dev", "0:7000"], 1);
@@ -179,6 +181,55 @@ fn connections_break_while_a_vm_is_paused_and_come_again_after_it() {
     home.ok(&["vm", "pause", "dev"]);
     home.ok(&["vm", "resume", "dev"]);
     assert_eq!(ask(ports[0], "after"), "AFTER5 bytes\n");
+}
+
+/// A server that sends much before it reads, and in the end says how much it has read.
+const TALKER: &str = r#"
+import socket, threading
+server = socket.create_server(("127.0.0.1", 7000))
+print("up", flush=True)
+peer = server.accept()[0]
+sender = threading.Thread(target=peer.sendall, args=(b"x" * 30000000,))
+sender.start()
+count = 0
+while data := peer.recv(65536):
+    count += len(data)
+print(count, flush=True)
+sender.join()
+peer.close()
+"#;
+
+#[test]
+fn what_is_sent_arrives_while_nobody_reads_what_comes_back() {
+    let served = Served::start();
+    let home = served.client();
+    let Some(mut server) = start_server(&home, TALKER) else {
+        return;
+    };
+    let (_running, ports) = forward(&home, &["dev", "0:7000"], 1);
+    let mut connection = connect(ports[0]);
+    connection.write_all(&vec![b'y'; 20_000_000]).unwrap();
+    connection.shutdown(Shutdown::Write).unwrap();
+    let mut count = String::new();
+    server.stdout.read_line(&mut count).unwrap();
+    assert_eq!(count, "20000000\n");
+    let mut answer = Vec::new();
+    connection.read_to_end(&mut answer).unwrap();
+    assert_eq!(answer.len(), 30_000_000);
+}
+
+#[test]
+fn a_forward_ends_with_its_vm() {
+    let served = Served::start();
+    let home = served.client();
+    let (mut running, ports) = forward(&home, &["dev", "0:7000"], 1);
+    home.ok(&["vm", "delete", "dev", "--yes", "--quiet"]);
+    let _ = connect(ports[0]).read_to_end(&mut Vec::new());
+    assert_eq!(running.0.wait().unwrap().code(), Some(3));
+    let mut said = String::new();
+    let mut stderr = running.0.stderr.take().unwrap();
+    stderr.read_to_string(&mut said).unwrap();
+    assert!(said.ends_with(") was deleted\n"), "{said}");
 }
 
 #[test]
@@ -211,7 +262,7 @@ fn what_cannot_be_forwarded_is_told_before_anything_listens() {
 fn a_forward_in_the_background_is_listed_and_stopped() {
     let served = Served::start();
     let home = served.client();
-    let Some(_server) = start_echo(&served, &home) else {
+    let Some(_server) = start_server(&home, ECHO) else {
         return;
     };
     let started = home.run(&["forward", "-d", "dev", "0:7000"]);

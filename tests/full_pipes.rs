@@ -8,18 +8,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::common::terminal::{self, Terminal};
-use crate::common::{Home, Ran, Served};
+use crate::common::{Home, Ran, Served, signal};
 
 /// The signals, and the exit codes that stand for them.
 const SIGNALS: [(&str, i32); 3] = [("INT", 130), ("TERM", 143), ("HUP", 129)];
-
-fn signal(child: &Child, name: &str) {
-    let pid = child.id().to_string();
-    let sent = Command::new("kill")
-        .args([&format!("-{name}"), &pid])
-        .status();
-    assert!(sent.unwrap().success());
-}
 
 /// A pipe that is full as soon as anything is in it.
 fn narrow() -> (PipeReader, PipeWriter) {

@@ -2,14 +2,15 @@
 
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin};
 use std::thread;
 use std::time::Duration;
 
 use snapbox::assert_data_eq;
 
 use crate::common::terminal::{Terminal, resize};
-use crate::common::{Front, Home, Ran, Say, Served, guest_user};
+use crate::common::{Front, Home, Ran, Say, Served, guest_user, signal};
+use crate::matrix::Random;
 
 /// Programs of BusyBox alone, in front of the VM's own.
 const BUSYBOX_ALONE: &str = "for name in sh cat setsid mv rm rmdir mkdir sleep wc kill stty tty; do ln -s \"$(command -v busybox)\" /srv/tools/$name; done";
@@ -22,13 +23,7 @@ struct Running {
 
 impl Running {
     fn start(home: &Home, arguments: &[&str]) -> Self {
-        let mut child = home
-            .command(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = home.spawn(arguments);
         let stdin = child.stdin.take();
         Self { child, stdin }
     }
@@ -68,22 +63,6 @@ fn wait_in_vm(served: &Served, condition: &str) {
 
 /// What a stream has in the VM: folders, and processes of ours.
 const NOTHING_OF_STREAMS: &str = "! ls -d /dev/shm/.fastvm-* /tmp/.fastvm-* /var/tmp/.fastvm-* >/dev/null 2>&1 && ! pgrep -f fastvm-strea[m] >/dev/null";
-
-/// Numbers that look random and come again with the seed.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
-    }
-}
 
 #[test]
 fn what_is_typed_is_there_before_the_input_ends() {
@@ -150,8 +129,8 @@ fn what_a_command_leaves_in_the_background_does_not_hold_the_stream() {
 
 /// Sends random bytes in random portions through a way on which requests fail, and compares what comes back.
 fn goes_there_and_back(served: &Served, seed: u64) {
-    let mut random = Random(seed);
-    let mut fate = Random(seed ^ 0x5bd1_e995);
+    let mut random = Random::new(seed);
+    let mut fate = Random::new(seed + 100);
     let front = Front::new(served.url(), "uploadUrl", move |asked| {
         let brings_input = ["\"put\"", "\"end\"", "\"wait\"", "\"renew\""]
             .iter()
@@ -172,8 +151,7 @@ fn goes_there_and_back(served: &Served, seed: u64) {
         }
     });
     let home = Home::with_server(front.url());
-    let mut bytes = vec![0; 1_500_000];
-    bytes.fill_with(|| random.next() as u8);
+    let bytes = random.bytes(1_500_000);
     let mut running = Running::start(&home, &["exec", "-i", "dev", "cat; exit 9"]);
     let mut stdin = running.stdin.take().unwrap();
     let sent = bytes.clone();
@@ -201,7 +179,7 @@ fn goes_there_and_back(served: &Served, seed: u64) {
 fn requests_that_are_lost_repeated_refused_or_late_change_no_byte() {
     let served = Served::start();
     for seed in 1..=4 {
-        goes_there_and_back(&served, seed * 0x9e37_79b9);
+        goes_there_and_back(&served, seed);
     }
     wait_in_vm(&served, NOTHING_OF_STREAMS);
 }
@@ -281,13 +259,29 @@ fn a_command_that_reads_nothing_holds_the_sender_up() {
         spooled.parse::<u64>().unwrap() <= 16 * 1024 + 64,
         "{spooled} KiB"
     );
-    signal(running.child.id(), "TERM");
+    signal(&running.child, "TERM");
     assert_eq!(running.child.wait().unwrap().code(), Some(143));
     assert!(
         writer.join().unwrap(),
         "64 MB were sent to a command that reads nothing"
     );
     wait_in_vm(&served, NOTHING_OF_STREAMS);
+}
+
+#[test]
+fn input_arrives_while_nobody_reads_the_output() {
+    let served = Served::start();
+    let home = served.client();
+    let line = "cat /dev/zero & cat >/root/got; kill $!; wc -c </root/got >/root/size";
+    let mut running = Running::start(&home, &["exec", "-i", "dev", line]);
+    running.write(vec![b'x'; 10_000_000]);
+    drop(running.stdin.take());
+    wait_in_vm(&served, "[ \"$(cat /root/size 2>/dev/null)\" = 10000000 ]");
+    let mut rest = Vec::new();
+    let mut stdout = running.child.stdout.take().unwrap();
+    stdout.read_to_end(&mut rest).unwrap();
+    assert!(rest.iter().all(|byte| *byte == 0));
+    assert_eq!(running.child.wait().unwrap().code(), Some(0));
 }
 
 #[test]
@@ -316,7 +310,7 @@ fn signals_reach_the_command_and_a_second_one_ends_it() {
     let line = "trap 'echo heard; exit 6' TERM; echo up; while read x; do :; done";
     let mut running = Running::start(&home, &["exec", "-i", "dev", line]);
     assert_eq!(running.line(), "up\n");
-    signal(running.child.id(), "TERM");
+    signal(&running.child, "TERM");
     // A shell hears it when the program that it waits for ends, or it has read something.
     running.write("\n");
     assert_eq!(running.line(), "heard\n");
@@ -327,22 +321,12 @@ fn signals_reach_the_command_and_a_second_one_ends_it() {
         &["exec", "-i", "dev", "trap '' INT; echo up; sleep 4321"],
     );
     assert_eq!(running.line(), "up\n");
-    signal(running.child.id(), "INT");
+    signal(&running.child, "INT");
     thread::sleep(Duration::from_millis(300));
-    signal(running.child.id(), "INT");
+    signal(&running.child, "INT");
     assert_eq!(running.end().2, 130);
     wait_in_vm(&served, "! pgrep -f 'sleep 432[1]' >/dev/null");
     wait_in_vm(&served, NOTHING_OF_STREAMS);
-}
-
-fn signal(pid: u32, name: &str) {
-    let mut kill = Command::new("kill");
-    assert!(
-        kill.args([format!("-{name}"), pid.to_string()])
-            .status()
-            .unwrap()
-            .success()
-    );
 }
 
 #[test]
@@ -381,7 +365,7 @@ fn a_shell_on_a_terminal_has_its_size_its_name_and_its_code() {
     terminal.wait_for("24 80");
     terminal.wait_for("[]");
     resize(&terminal.master, 40, 100);
-    signal(terminal.child.id(), "WINCH");
+    signal(&terminal.child, "WINCH");
     terminal.type_in("until [ \"$(stty size)\" = '40 100' ]; do :; done; echo wi''der\r");
     terminal.wait_for("wider");
     terminal.type_in("sh -c 'echo sle\"\"eping; exec sleep 300'\r");
@@ -405,7 +389,7 @@ fn a_terminal_is_left_by_its_keys_and_given_back_when_the_client_ends() {
 
     let mut terminal = on_terminal(&served.client(), &["echo up; exec cat"]);
     terminal.wait_for("up");
-    signal(terminal.child.id(), "TERM");
+    signal(&terminal.child, "TERM");
     assert_eq!((terminal.end(), terminal.is_given_back()), (143, true));
     wait_in_vm(&served, NOTHING_OF_STREAMS);
 }

@@ -12,7 +12,7 @@ mod serving;
 pub(crate) mod terminal;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 pub(crate) use fault_proxy::{Break, FaultProxy, Link, Way};
 pub(crate) use front::{Front, Say};
@@ -45,6 +45,13 @@ pub(crate) fn skip(reason: &str) {
     use std::io::Write as _;
     let line = format!("not run: {reason}\n");
     std::io::stderr().write_all(line.as_bytes()).unwrap();
+}
+
+/// Sends a signal, by its name without `SIG`, to a process that is there.
+pub(crate) fn signal(child: &Child, name: &str) {
+    let mut kill = Command::new("kill");
+    let sent = kill.args([format!("-{name}"), child.id().to_string()]);
+    assert!(sent.status().unwrap().success());
 }
 
 /// A user whom the VMs of this machine have: an engine without rights gives them root alone.
@@ -112,6 +119,13 @@ impl Home {
             .current_dir(self.path())
             .stdin(Stdio::null());
         command
+    }
+
+    /// Starts the command with pipes that the test holds.
+    pub(crate) fn spawn(&self, arguments: &[&str]) -> Child {
+        let mut command = self.command(arguments);
+        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        piped.stderr(Stdio::piped()).spawn().unwrap()
     }
 
     /// Runs the command to its end.
