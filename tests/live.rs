@@ -55,14 +55,14 @@ impl Running {
 }
 
 /// Waits for something to become true in the VM.
-fn wait_in_vm(served: &Served, condition: &str) {
+pub(crate) fn wait_in_vm(served: &Served, condition: &str) {
     let line =
         format!("for i in $(seq 600); do if {condition}; then echo yes; exit; fi; sleep 0.1; done");
     assert_eq!(served.sh(&line), "yes", "{condition}");
 }
 
 /// What a stream has in the VM: folders, and processes of ours.
-const NOTHING_OF_STREAMS: &str = "! ls -d /dev/shm/.fastvm-* /tmp/.fastvm-* /var/tmp/.fastvm-* >/dev/null 2>&1 && ! pgrep -f fastvm-strea[m] >/dev/null";
+pub(crate) const NOTHING_OF_STREAMS: &str = "! ls -d /dev/shm/.fastvm-* /tmp/.fastvm-* /var/tmp/.fastvm-* >/dev/null 2>&1 && ! pgrep -f fastvm-strea[m] >/dev/null";
 
 #[test]
 fn what_is_typed_is_there_before_the_input_ends() {

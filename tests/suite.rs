@@ -52,6 +52,7 @@ mod run_signals;
 mod server;
 mod several_vms;
 mod snapshot;
+mod ssh;
 mod streams;
 mod top;
 mod tour;

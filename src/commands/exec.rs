@@ -39,7 +39,7 @@ pub(crate) use stdin_warning::Unread;
 use supervise::supervise;
 pub(crate) use targets::ChooseOptions;
 pub(crate) use trailing::{Trailing, parse};
-pub(crate) use wrapper::PlaceOptions;
+pub(crate) use wrapper::{PlaceOptions, Wrapper};
 
 use super::{shared::key_values, shared::resolve_name};
 use crate::context::Context;

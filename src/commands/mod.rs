@@ -31,6 +31,7 @@ mod run;
 mod service;
 pub(crate) mod shared;
 mod snapshot;
+mod ssh;
 mod tips;
 mod top;
 mod vm;
@@ -109,6 +110,8 @@ Examples:
     Run(run::RunArgs),
     /// Run a command in a VM for a program that speaks through it, such as rsync or git
     Rsh(rsh::RshArgs),
+    /// Log in to a VM with OpenSSH, and make ssh, scp, sftp and editors find VMs
+    Ssh(ssh::SshArgs),
     /// Make ports of this machine lead into a VM
     Forward(Leaf<forward::ForwardArgs>),
     /// Copy files and folders into a VM or out of it
@@ -215,6 +218,7 @@ impl Command {
             Self::Run(args) => run::run(context, args).await,
             Self::Forward(leaf) => forward::run(context, leaf.args).await,
             Self::Rsh(args) => rsh::run(context, args).await,
+            Self::Ssh(args) => ssh::run(context, args).await,
             Self::Cp(leaf) => cp::run(context, leaf.args).await,
             Self::Files(noun) => noun.verb.run(context).await,
             Self::Launch(leaf) => {
@@ -270,6 +274,7 @@ impl Command {
         match self {
             Self::Exec(_) | Self::Run(_) | Self::Rsh(_) => true,
             Self::Job(noun) => noun.verb.ends_with_a_jobs_code(),
+            Self::Ssh(args) => args.runs_a_command(),
             Self::Vm(noun) => matches!(noun.verb, vm::Verb::Exec(_)),
             _ => false,
         }

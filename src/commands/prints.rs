@@ -87,8 +87,9 @@ pub(crate) fn of(path: &[&str]) -> Option<Prints> {
         | ["local", "serve" | "env" | "status" | "repair"] => Document,
         ["job", "logs" | "attach" | "wait" | "kill" | "rm"]
         | ["vm", "console"]
-        | ["console" | "rsh" | "login" | "logout" | "completion" | "man" | "help" | "forward"]
+        | ["console" | "rsh" | "ssh" | "login" | "logout" | "completion" | "man" | "help" | "forward"]
         | ["config", "set"]
+        | ["ssh", "setup"]
         | ["context", "use" | "create" | "delete"]
         | ["forward", "stop"]
         | ["local", "forward", "stop"]

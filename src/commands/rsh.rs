@@ -11,11 +11,6 @@ use crate::error::Error;
 use crate::exit::Exit;
 use fastvm_api::types::EnvVars;
 
-/// Runs a line in the user's folder with the user's shell, as sshd does.
-const RUN_LINE: &str = r#"cd -- "${HOME:-/}" 2>/dev/null; exec "${SHELL:-/bin/sh}" -c "$1""#;
-/// Runs the user's shell.
-const RUN_SHELL: &str = r#"cd -- "${HOME:-/}" 2>/dev/null; exec "${SHELL:-/bin/sh}" -l"#;
-
 #[derive(Debug, Args)]
 #[command(
     override_usage = "fastvm rsh [OPTIONS] [USER@]<VM> [COMMAND]...",
@@ -51,7 +46,7 @@ pub(crate) async fn run(context: &mut Context, args: RshArgs) -> Result<Exit, Er
     place.check()?;
     let has_terminal = command.is_empty() && super::console::is_possible(context);
     let plan = Plan {
-        command: shell(&command.join(" ")),
+        command: fastvm_ssh::shell(&command.join(" ")),
         place,
         variables: EnvVars::new(),
         limit: None,
@@ -63,14 +58,4 @@ pub(crate) async fn run(context: &mut Context, args: RshArgs) -> Result<Exit, Er
         false => exec::live_stdin()?,
     };
     exec::run_live(context, &client, &vm, &plan, live).await
-}
-
-fn shell(line: &str) -> Vec<String> {
-    let script = match line.is_empty() {
-        true => RUN_SHELL,
-        false => RUN_LINE,
-    };
-    ["sh", "-c", script, "fastvm", line]
-        .map(str::to_owned)
-        .to_vec()
 }

@@ -87,6 +87,11 @@ impl Paths {
         self.config.join("credentials.toml")
     }
 
+    /// The folder with the keys and the configuration for OpenSSH.
+    pub fn ssh(&self) -> PathBuf {
+        self.config.join("ssh")
+    }
+
     /// All three files in a folder, for tests.
     #[cfg(test)]
     pub(super) fn in_folder(folder: &Path) -> Self {

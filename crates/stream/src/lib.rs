@@ -49,7 +49,7 @@ pub use control::Control;
 pub use error::Error;
 pub use input::{Closed, Input};
 pub use output::Output;
-pub use tunnel::{TunnelError, tunnel};
+pub use tunnel::{TunnelError, connect, tunnel};
 
 use fastvm_api::Client;
 

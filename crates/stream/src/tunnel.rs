@@ -5,9 +5,8 @@ use std::io;
 use bytes::BytesMut;
 use fastvm_api::Client;
 use fastvm_api::exec::Event;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::{Command, Control, Error, Input, Output, Stream, script};
 
@@ -47,6 +46,31 @@ pub async fn tunnel(
     here: TcpStream,
 ) -> Result<(), TunnelError> {
     here.set_nodelay(true)?;
+    let (reading, mut writing) = here.into_split();
+    let passed = connect(client, vm, (host, port), reading, &mut writing).await;
+    if passed.is_err() {
+        // Dropping it would end it as if all were well.
+        writing.as_ref().set_zero_linger().unwrap_or_default();
+        writing.forget();
+    }
+    passed
+}
+
+/// Connects to a port as the VM sees it, as [`tunnel`] does, and passes on what is read here, and what comes back.
+///
+/// # Errors
+/// As [`TunnelError`] lists them. What is written to has not been ended then.
+pub async fn connect<R, W>(
+    client: &Client,
+    vm: &str,
+    (host, port): (&str, u16),
+    reading: R,
+    writing: &mut W,
+) -> Result<(), TunnelError>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
     let port = port.to_string();
     let dial = [
         "sh",
@@ -59,17 +83,9 @@ pub async fn tunnel(
     ];
     let stream = Stream::open(client, vm, &Command::new(dial));
     let mut guard = StopOnDrop(Some(stream.control));
-    let (reading, mut writing) = here.into_split();
-    let passed = pass(stream.input, stream.output, reading, &mut writing).await;
-    match &passed {
-        Ok(()) => guard.0 = None,
-        Err(_) => {
-            // Dropping it would end it as if all were well.
-            writing.as_ref().set_zero_linger().unwrap_or_default();
-            writing.forget();
-        }
-    }
-    passed
+    pass(stream.input, stream.output, reading, writing).await?;
+    guard.0 = None;
+    Ok(())
 }
 
 /// Ends the command of a connection that broke.
@@ -87,8 +103,8 @@ impl Drop for StopOnDrop {
 async fn pass(
     input: Input,
     output: Output,
-    reading: OwnedReadHalf,
-    writing: &mut OwnedWriteHalf,
+    reading: impl AsyncRead + Unpin,
+    writing: &mut (impl AsyncWrite + Unpin),
 ) -> Result<(), TunnelError> {
     let sending = async {
         match send(reading, input).await {
@@ -105,7 +121,7 @@ async fn pass(
 }
 
 /// Sends what is read here, until its end or until the other side takes no more.
-async fn send(mut reading: OwnedReadHalf, input: Input) -> io::Result<()> {
+async fn send(mut reading: impl AsyncRead + Unpin, input: Input) -> io::Result<()> {
     loop {
         let mut buffer = BytesMut::with_capacity(READ);
         if reading.read_buf(&mut buffer).await? == 0 {
@@ -120,7 +136,10 @@ async fn send(mut reading: OwnedReadHalf, input: Input) -> io::Result<()> {
 }
 
 /// Writes what comes, until both directions have ended in the VM.
-async fn receive(mut output: Output, writing: &mut OwnedWriteHalf) -> Result<(), TunnelError> {
+async fn receive(
+    mut output: Output,
+    writing: &mut (impl AsyncWrite + Unpin),
+) -> Result<(), TunnelError> {
     let (mut said, mut written, mut is_ended) = (Vec::new(), 0, false);
     loop {
         match output.next_event().await? {
