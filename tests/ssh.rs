@@ -193,23 +193,20 @@ fastvm: there is no user nobody-knows in the VM
     );
 }
 
-#[test]
-fn folders_and_files_are_copied_by_scp_and_sftp() {
-    let Some(machine) = Machine::start() else {
-        return;
-    };
-    if machine.vm_lacks("/usr/lib/openssh/sftp-server") {
-        return;
-    }
+/// Copies with scp and sftp, both ways.
+fn copy_with_scp_and_sftp(machine: &Machine) {
     let home = &machine.home;
     fs::create_dir_all(home.join("tree/a/b")).unwrap();
     fs::write(home.join("tree/a/b/with space"), "text").unwrap();
+    fs::write(home.join("tree/empty"), "").unwrap();
     fs::write(home.join("tree/program"), bytes(100_000)).unwrap();
     let mode = fs::Permissions::from_mode(0o751);
     fs::set_permissions(home.join("tree/program"), mode).unwrap();
+    // The second time it is there already.
     for (from, to) in [
-        ("tree", "dev.fastvm:/root/tree"),
-        ("dev.fastvm:/root/tree", "back"),
+        ("tree", "dev.fastvm:copy"),
+        ("dev.fastvm:copy", "back"),
+        ("tree/program", "dev.fastvm:copy/program"),
     ] {
         let ran = machine
             .openssh("scp", &["-q", "-r", "-p", from, to])
@@ -217,42 +214,140 @@ fn folders_and_files_are_copied_by_scp_and_sftp() {
         assert_eq!(Ran::of(&ran.unwrap()).to_string(), "--- exit 0");
     }
     assert_eq!(fs::read(home.join("back/a/b/with space")).unwrap(), b"text");
-    let program = home.join("back/program");
+    assert_eq!(fs::read(home.join("back/empty")).unwrap(), b"");
+    let (program, sent) = (home.join("back/program"), home.join("tree/program"));
     assert_eq!(fs::read(&program).unwrap(), bytes(100_000));
-    assert_eq!(program.metadata().unwrap().mode() & 0o777, 0o751);
+    let (got, sent) = (program.metadata().unwrap(), sent.metadata().unwrap());
+    assert_eq!((got.mode(), got.mtime()), (sent.mode(), sent.mtime()));
 
     fs::write(home.join("large"), bytes(20_000_000)).unwrap();
-    fs::write(
-        home.join("batch"),
-        "put large /root/large\nget /root/large larger\n",
-    )
-    .unwrap();
+    let ran = sftp(
+        machine,
+        "put large /root/large\nget /root/large larger\nget large again\n",
+    );
+    assert_eq!(ran.code, 0, "{ran}");
+    // It takes a short answer for the end of a file.
+    let arguments = ["-q", "dev.fastvm:large", "copied"];
+    let ran = Ran::of(&machine.openssh("scp", &arguments).output().unwrap());
+    assert_eq!(ran.code, 0, "{ran}");
+    for copy in ["larger", "again", "copied"] {
+        assert!(fs::read(home.join(copy)).unwrap() == bytes(20_000_000));
+    }
+}
+
+/// Runs lines of `sftp`, which end with the first that fails.
+fn sftp(machine: &Machine, lines: &str) -> Ran {
+    fs::write(machine.home.join("batch"), lines).unwrap();
     let ran = machine
         .openssh("sftp", &["-q", "-b", "batch", "dev.fastvm"])
         .output();
-    assert_eq!(Ran::of(&ran.unwrap()).code, 0);
-    assert!(fs::read(home.join("larger")).unwrap() == bytes(20_000_000));
+    Ran::of(&ran.unwrap())
 }
 
 #[test]
-fn a_vm_without_sftp_server_says_what_to_do() {
+fn folders_and_files_are_copied_by_scp_and_sftp() {
     let Some(machine) = Machine::start() else {
         return;
     };
+    if !machine.vm_lacks("/usr/lib/openssh/sftp-server") {
+        copy_with_scp_and_sftp(&machine);
+    }
+}
+
+/// Takes the VM's `sftp-server` away. False where that is not possible.
+fn hide_sftp_server(machine: &Machine) -> bool {
     let hide = "for server in /usr/lib/openssh/sftp-server /usr/libexec/openssh/sftp-server /usr/lib/ssh/sftp-server /usr/libexec/sftp-server /usr/lib/sftp-server; do [ ! -x $server ] || chmod a-x $server || { echo no; break; }; done 2>/dev/null";
-    if machine.served.sh(hide) == "no" {
+    let is_hidden = machine.served.sh(hide) != "no";
+    if !is_hidden {
         skip("an ordinary user cannot take the VM's sftp-server away");
+    }
+    is_hidden
+}
+
+#[test]
+fn folders_and_files_are_copied_with_a_vm_that_has_no_sftp_server() {
+    let Some(machine) = Machine::start() else {
+        return;
+    };
+    if hide_sftp_server(&machine) {
+        copy_with_scp_and_sftp(&machine);
+    }
+}
+
+#[test]
+fn files_are_worked_on_in_a_vm_that_has_no_sftp_server() {
+    let Some(machine) = Machine::start() else {
+        return;
+    };
+    if !hide_sftp_server(&machine) {
         return;
     }
-    let ran = machine
-        .openssh("sftp", &["-b", "/dev/null", "dev.fastvm"])
-        .output();
-    let ran = Ran::of(&ran.unwrap());
-    assert_eq!(ran.code, 255, "{ran}");
-    assert!(
-        ran.stderr.starts_with("fastvm: sftp and scp need sftp-server in the VM, which has none: install openssh-sftp-server, or copy with `fastvm cp`\n"),
-        "{ran}"
+    machine.served.sh("mkdir /root/work; cd /root/work; printf 1234 >file; printf 'odd' >\"$(printf 'a\\nb\\377')\"; mkfifo fifo");
+    let ran = sftp(
+        &machine,
+        "cd work\nmkdir folder\nchmod 700 folder\nln file folder/hard\nln -s ../file folder/soft\nrename file moved\n-rename moved folder\nchmod 600 moved\nls -1 folder\npwd\n",
     );
+    assert_data_eq!(
+        ran.to_string(),
+        str![[r#"
+sftp> cd work
+sftp> mkdir folder
+sftp> chmod 700 folder
+sftp> ln file folder/hard
+sftp> ln -s ../file folder/soft
+sftp> rename file moved
+sftp> -rename moved folder
+sftp> chmod 600 moved
+sftp> ls -1 folder
+folder/hard
+folder/soft
+sftp> pwd
+Remote working directory: /root/work
+--- stderr
+remote rename "/root/work/moved" to "/root/work/folder": Failure
+--- exit 0
+"#]]
+    );
+    assert_eq!(
+        machine
+            .served
+            .sh("cd /root/work; stat -c '%A %h %N' folder moved folder/*; cat folder/hard"),
+        "drwx------ 2 'folder'\n-rw------- 2 'moved'\n-rw------- 2 'folder/hard'\nlrwxrwxrwx 1 'folder/soft' -> '../file'\n1234"
+    );
+    // What goes on where a part is there already.
+    fs::write(machine.home.join("file"), "123456789").unwrap();
+    let ran = sftp(
+        &machine,
+        "cd work\nreput file moved\nrm folder/soft\nrm folder/hard\nrmdir folder\n",
+    );
+    assert_eq!(ran.code, 0, "{ran}");
+    assert_eq!(
+        machine.served.sh("cd /root/work; cat moved; ls | wc -l"),
+        "1234567894"
+    );
+    for (line, said) in [
+        ("get none", "File \"/root/work/none\" not found."),
+        ("get fifo", "not a regular file"),
+        ("rm folder/none", "No such file or directory"),
+        ("rmdir .", "Failure"),
+        ("put file none/file", "No such file or directory"),
+        ("put file .", ""),
+        ("ls none", "not found"),
+    ] {
+        let ran = sftp(&machine, &format!("cd work\n{line}\n"));
+        assert!(ran.stderr.contains(said), "{line}: {ran}");
+        assert_eq!(ran.code, i32::from(!said.is_empty()), "{line}: {ran}");
+    }
+    // A user of the VM is held to what it may do.
+    if crate::common::guest_user() != "root" {
+        let user = format!("User={}", crate::common::guest_user());
+        fs::write(machine.home.join("batch"), "put file /root/theirs\n").unwrap();
+        let arguments = ["-q", "-o", &user, "-b", "batch", "dev.fastvm"];
+        let ran = Ran::of(&machine.openssh("sftp", &arguments).output().unwrap());
+        assert!(ran.stderr.contains("Permission denied"), "{ran}");
+        assert_eq!(ran.code, 1, "{ran}");
+    }
+    wait_in_vm(&machine.served, NOTHING_OF_STREAMS);
 }
 
 /// An answer of a server in the VM by way of a port here.

@@ -87,7 +87,10 @@ pub(crate) fn of(path: &[&str]) -> Option<Prints> {
         | ["local", "serve" | "env" | "status" | "repair"] => Document,
         ["job", "logs" | "attach" | "wait" | "kill" | "rm"]
         | ["vm", "console"]
-        | ["console" | "rsh" | "ssh" | "login" | "logout" | "completion" | "man" | "help" | "forward"]
+        | [
+            "console" | "rsh" | "ssh" | "login" | "logout" | "completion" | "man" | "help"
+            | "forward",
+        ]
         | ["config", "set"]
         | ["ssh", "setup"]
         | ["context", "use" | "create" | "delete"]

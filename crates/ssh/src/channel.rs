@@ -24,11 +24,37 @@ pub(crate) enum Kind {
 }
 
 /// What the client sends on a channel. The end of both is that of the channel.
-#[derive(Debug)]
 pub(crate) struct Incoming {
-    /// Data, and `None` at its end.
-    pub(crate) data: mpsc::UnboundedReceiver<Option<Bytes>>,
+    pub(crate) data: Data,
     pub(crate) requests: mpsc::UnboundedReceiver<Request>,
+}
+
+/// Data of the client, which may send more as it is taken.
+pub(crate) struct Data {
+    /// Pieces, and `None` at the end.
+    pieces: mpsc::UnboundedReceiver<Option<Bytes>>,
+    channel: Channel,
+    taken: u32,
+}
+
+impl Data {
+    pub(crate) fn new(pieces: mpsc::UnboundedReceiver<Option<Bytes>>, channel: Channel) -> Self {
+        Self {
+            pieces,
+            channel,
+            taken: 0,
+        }
+    }
+
+    /// Returns the next piece, or `None` at the end. The pieces before are taken by then. Cancel-safe.
+    pub(crate) async fn next(&mut self) -> Option<Bytes> {
+        if self.taken >= WINDOW / 2 {
+            self.channel.grant(std::mem::take(&mut self.taken));
+        }
+        let bytes = self.pieces.recv().await.flatten()?;
+        self.taken += u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        Some(bytes)
+    }
 }
 
 /// What may be asked for while a command runs.
@@ -91,10 +117,9 @@ impl Channel {
     }
 
     /// Lets the client send as much more as was taken.
-    pub(crate) async fn grant(&self, length: u32) {
+    fn grant(&self, length: u32) {
         self.0.window.fetch_add(length, Ordering::Relaxed);
-        let message = self.message(message::CHANNEL_WINDOW_ADJUST).u32(length);
-        self.send(message).await;
+        self.answer(self.message(message::CHANNEL_WINDOW_ADJUST).u32(length));
     }
 
     /// Sends data, as the client takes it.
@@ -147,19 +172,24 @@ impl Channel {
         }
     }
 
-    /// Answers a request of the client, unless it has heard already that the channel is closed.
-    pub(crate) fn answer(&self, is_done: bool) {
-        if !self.0.is_closed.load(Ordering::Relaxed) {
-            let number = match is_done {
-                true => message::CHANNEL_SUCCESS,
-                false => message::CHANNEL_FAILURE,
-            };
-            self.0.outgoing.answer(self.message(number).done());
-        }
+    /// Answers a request of the client.
+    pub(crate) fn answer_request(&self, is_done: bool) {
+        let number = match is_done {
+            true => message::CHANNEL_SUCCESS,
+            false => message::CHANNEL_FAILURE,
+        };
+        self.answer(self.message(number));
     }
 
     fn message(&self, number: u8) -> Writer {
         Writer::message(number).u32(self.0.theirs)
+    }
+
+    /// Sends what does not wait for data, unless the client has heard already that the channel is closed.
+    fn answer(&self, message: Writer) {
+        if !self.0.is_closed.load(Ordering::Relaxed) {
+            self.0.outgoing.answer(message.done());
+        }
     }
 
     async fn send(&self, message: Writer) {

@@ -24,12 +24,11 @@ if [ -n "$line" ]; then
 fi
 exec "$shell" -l"#;
 
-/// Becomes the program that OpenSSH has for `sftp`, where distributions put it.
-const SFTP: &str = r#"for server in /usr/lib/openssh/sftp-server /usr/libexec/openssh/sftp-server /usr/lib/ssh/sftp-server /usr/libexec/sftp-server /usr/lib/sftp-server; do
-  [ -x "$server" ] && exec "$server"
+/// Says where the program is that OpenSSH has for `sftp`, in a folder where distributions put it, or else where it is.
+const FIND_SFTP: &str = r#"for server in /usr/lib/openssh/sftp-server /usr/libexec/openssh/sftp-server /usr/lib/ssh/sftp-server /usr/libexec/sftp-server /usr/lib/sftp-server; do
+  [ -x "$server" ] && exec printf "\000p%s\000" "$server"
 done
-echo 'fastvm: sftp and scp need sftp-server in the VM, which has none: install openssh-sftp-server, or copy with `fastvm cp`' >&2
-exit 127"#;
+printf "\000h%s\000" "$(pwd -P)""#;
 
 /// Variables that a client may set: those of `AcceptEnv` in Debian, and what git needs for its newer protocol.
 const VARIABLES: [&str; 4] = ["LANG", "COLORTERM", "NO_COLOR", "GIT_PROTOCOL"];
@@ -41,10 +40,9 @@ pub fn shell(line: &str) -> Vec<String> {
         .to_vec()
 }
 
-/// Returns the words that serve files.
-pub(crate) fn sftp() -> Vec<String> {
-    let line = format!("exec sh -c '{}'", SFTP.replace('\'', r"'\''"));
-    shell(&line)
+/// Returns the words that say, between zeros, `p` and the program of the VM that serves files, or `h` and the home folder.
+pub(crate) fn find_sftp() -> Vec<String> {
+    shell(&format!("exec sh -c '{FIND_SFTP}'"))
 }
 
 /// Takes a variable that a client may set. False if it may not.

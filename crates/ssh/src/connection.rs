@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::authentication::{Answer, Authentication};
-use crate::channel::{Channel, Incoming, MOST_DATA, Request, WINDOW};
+use crate::channel::{Channel, Data, Incoming, MOST_DATA, Request, WINDOW};
 use crate::key_exchange::KeyExchange;
 use crate::packet::{NewKey, PacketReader, PacketWriter};
 use crate::sending::{self, AboutKeys, Outgoing};
@@ -311,7 +311,7 @@ impl Connection {
         let (data, from_data) = mpsc::unbounded_channel();
         let (requests, from_requests) = mpsc::unbounded_channel();
         let incoming = Incoming {
-            data: from_data,
+            data: Data::new(from_data, channel.clone()),
             requests: from_requests,
         };
         let waiting = match target {
@@ -362,7 +362,7 @@ impl Connection {
         if let Some(open) = self.channels.get(&id)
             && wants_reply
         {
-            open.channel.answer(is_done);
+            open.channel.answer_request(is_done);
         }
         Ok(())
     }

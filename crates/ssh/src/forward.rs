@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, duplex, split};
-use tokio::sync::mpsc;
 
 use crate::Server;
-use crate::channel::{Channel, Incoming, Kind, WINDOW};
+use crate::channel::{Channel, Data, Incoming, Kind};
 
 /// How much may be between the channel and the stream in each direction, in bytes.
 const BETWEEN: usize = 64 * 1024;
@@ -28,16 +27,12 @@ pub(crate) async fn run(
     channel.close().await;
 }
 
-async fn connect(
-    server: &Server,
-    (host, port): (&str, u32),
-    channel: &Channel,
-    data: mpsc::UnboundedReceiver<Option<Bytes>>,
-) {
+async fn connect(server: &Server, (host, port): (&str, u32), channel: &Channel, data: Data) {
     let (near, far) = duplex(BETWEEN);
     let (near_reader, near_writer) = split(near);
     let (far_reader, mut far_writer) = split(far);
-    let there = async {
+    // It owns its end, which closes with it.
+    let there = async move {
         let Ok(number) = u16::try_from(port) else {
             return Err(format!("{port} is not a port"));
         };
@@ -53,7 +48,7 @@ async fn connect(
                 server.host.tell(&format!("{host}:{port}: {reason}"));
             }
         }
-        never = pass_up(data, near_writer, channel) => match never {},
+        never = pass_up(data, near_writer) => match never {},
     }
 }
 
@@ -68,20 +63,11 @@ async fn pass_down(mut reader: impl AsyncRead + Unpin, channel: &Channel) {
     }
 }
 
-/// Sends what the client sends to the VM, and lets it send more as it is taken.
-async fn pass_up(
-    mut data: mpsc::UnboundedReceiver<Option<Bytes>>,
-    mut writer: impl AsyncWrite + Unpin,
-    channel: &Channel,
-) -> std::convert::Infallible {
-    let mut taken = 0;
-    while let Some(Some(bytes)) = data.recv().await {
-        taken += u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+/// Sends what the client sends to the VM.
+async fn pass_up(mut data: Data, mut writer: impl AsyncWrite + Unpin) -> std::convert::Infallible {
+    while let Some(bytes) = data.next().await {
         // Where nobody reads it any more the other direction says why.
         let _ = writer.write_all(&bytes).await;
-        if taken >= WINDOW / 2 {
-            channel.grant(std::mem::take(&mut taken)).await;
-        }
     }
     let _ = writer.shutdown().await;
     std::future::pending().await

@@ -3,7 +3,8 @@
 //! It is the far end of OpenSSH's `ProxyCommand`: a client talks to it over a pipe, and what the client asks for is done in
 //! the VM by requests of the API. In the VM there is no server, no key and no open port.
 //!
-//! - **Sessions**: commands, shells, terminals, signals, and the subsystem `sftp` where the VM has an `sftp-server`.
+//! - **Sessions**: commands, shells, terminals, signals, and the subsystem `sftp`, by the `sftp-server` of the VM
+//!   or, where there is none, by a server here whose operations are commands in the VM.
 //! - **Connections from the client's ports** into the VM (`-L`, `-D`, `-W`). Those the other way (`-R`), of an agent and of
 //!   X11 are refused, as something would have to listen in the VM.
 //! - **Bounded**: each channel has a window of its own. A command that does not read holds up its own channel alone, and a
@@ -26,6 +27,7 @@ mod message;
 mod packet;
 mod sending;
 mod session;
+mod sftp;
 mod wire;
 
 pub use command::shell;

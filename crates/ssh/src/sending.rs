@@ -54,7 +54,7 @@ impl Outgoing {
         let _ = self.keys.send(about);
     }
 
-    /// Sends an answer, before what channels send. There is one at most for each message of the client.
+    /// Sends an answer, before what channels send. There is one at most for each message of the client, and one for data that was taken.
     pub(crate) fn answer(&self, message: Vec<u8>) {
         let _ = self.answers.send(message);
     }

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use fastvm_api::exec::Event;
 use fastvm_api::types::EnvVars;
 use fastvm_stream::{Command, Control, Input, Output, Stream, Terminal};
 use tokio::sync::mpsc;
 
-use crate::channel::{Channel, Incoming, Kind, Request, WINDOW};
+use crate::channel::{Channel, Data, Incoming, Kind, Request};
+use crate::sftp::{self, Found};
 use crate::{Server, command};
 
 /// The exit code of a command that ran over the server's time limit.
@@ -38,9 +38,18 @@ pub(crate) async fn run(
     channel: Channel,
     incoming: Incoming,
 ) {
-    let words = match &program {
-        Program::Shell(line) => command::shell(line),
-        Program::Sftp => command::sftp(),
+    let words = match program {
+        Program::Shell(line) => command::shell(&line),
+        Program::Sftp => match sftp::find(&server, &user).await {
+            Ok(Found::Program(program)) => command::shell(&format!("exec {program}")),
+            Ok(Found::Home(home)) => {
+                return serve_files(server, user, home, channel, incoming).await;
+            }
+            Err(reason) => {
+                server.host.tell(&reason);
+                return channel.close().await;
+            }
+        },
     };
     let terminal = surroundings.terminal.map(|terminal| Terminal {
         owner: server.host.owner(&user),
@@ -65,11 +74,34 @@ pub(crate) async fn run(
             }
             Err(error) => server.host.tell(&error.to_string()),
         },
-        never = pass_input(data, input, &channel) => match never {},
+        never = pass_input(data, input) => match never {},
         () = pass_requests(requests, &control) => {
             // What it left ends by itself in the VM if this fails.
             let _ = control.stop().await;
         }
+    }
+    channel.close().await;
+}
+
+/// Serves files, until the client closes the channel or sends no more.
+async fn serve_files(
+    server: Arc<Server>,
+    user: String,
+    home: Vec<u8>,
+    channel: Channel,
+    incoming: Incoming,
+) {
+    let Incoming { data, mut requests } = incoming;
+    let serving = sftp::serve(server.clone(), user, home, data, &channel);
+    tokio::select! {
+        served = serving => {
+            if let Err(error) = &served {
+                server.host.tell(&error.to_string());
+            }
+            channel.end().await;
+            channel.exit_status(i32::from(served.is_err())).await;
+        }
+        () = async { while requests.recv().await.is_some() {} } => {}
     }
     channel.close().await;
 }
@@ -86,20 +118,11 @@ async fn pass_output(mut output: Output, channel: &Channel) -> Result<i32, fastv
     }
 }
 
-/// Sends on what the client sends, and lets it send more as it is taken. The end of the command ends it.
-async fn pass_input(
-    mut data: mpsc::UnboundedReceiver<Option<Bytes>>,
-    input: Input,
-    channel: &Channel,
-) -> std::convert::Infallible {
-    let mut taken = 0;
-    while let Some(Some(bytes)) = data.recv().await {
-        taken += u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+/// Sends on what the client sends. The end of the command ends it.
+async fn pass_input(mut data: Data, input: Input) -> std::convert::Infallible {
+    while let Some(bytes) = data.next().await {
         // A command that reads no more takes all.
         let _ = input.send(bytes).await;
-        if taken >= WINDOW / 2 {
-            channel.grant(std::mem::take(&mut taken)).await;
-        }
     }
     let _ = input.finish().await;
     std::future::pending().await

@@ -33,6 +33,10 @@ impl<'a> Reader<'a> {
         Ok(u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
     }
 
+    pub(crate) fn u64(&mut self) -> Result<u64, Error> {
+        Ok(u64::from(self.u32()?) << 32 | u64::from(self.u32()?))
+    }
+
     pub(crate) fn string(&mut self) -> Result<&'a [u8], Error> {
         let length = self.u32()? as usize;
         self.bytes(length)
@@ -69,6 +73,10 @@ impl Writer {
     }
 
     pub(crate) fn u32(self, value: u32) -> Self {
+        self.raw(&value.to_be_bytes())
+    }
+
+    pub(crate) fn u64(self, value: u64) -> Self {
         self.raw(&value.to_be_bytes())
     }
 
