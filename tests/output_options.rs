@@ -267,6 +267,8 @@ fn recipe(path: &str) -> (Recipe, &'static str) {
         "forward stop" => (Nothing(&["forward", "stop", "dev"]), "name"),
         "local forward stop" => (Nothing(&["local", "forward", "stop", "dev"]), "name"),
         "rsh" => (Nothing(&["rsh", "OPTION", "dev", "true"]), "name"),
+        "ssh" => (Nothing(&["ssh", "OPTION", "dev", "true"]), "name"),
+        "ssh setup" => (Nothing(&["ssh", "setup"]), "name"),
         "local reset" => (Nothing(&["local", "reset"]), "name"),
         "completion" => (Nothing(&["completion", "bash"]), "name"),
         "man" => (Nothing(&["man"]), "name"),
