@@ -35,7 +35,7 @@ Usage: cargo xtask dist [OPTIONS] [TARGET...]
        cargo xtask picture
 
 dist     Makes what a release consists of, in target/distrib. Without a TARGET: all that this system can build.
-picture  Draws docs/session.svg from what a debug build prints.
+picture  Draws docs/session.svg and docs/ssh.svg from what a debug build prints.
 
 Options of dist:
       --no-build          Build nothing: only sums and what is made from the archives that are in target/distrib

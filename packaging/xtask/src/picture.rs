@@ -1,4 +1,4 @@
-//! `cargo xtask picture`: a session on the local engine as README shows it, drawn from what the program prints.
+//! `cargo xtask picture`: sessions on the local engine as the documentation shows them, drawn from what programs print.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -8,15 +8,49 @@ use crate::Error;
 use crate::tool::{output, run};
 use crate::workspace::{Workspace, cargo, empty_folder, write};
 
-/// What is typed.
-const SESSION: [&str; 6] = [
-    "fastvm --local vm launch --type c1m2 --name dev -o name",
-    "fastvm --local cp ./src dev:/root/src",
-    "fastvm --local exec dev 'ls /root/src/*.rs | wc -l; nproc; hostname'",
-    "fastvm --local vm fork dev --count 2 --name 'copy-{n}' -o name",
-    "fastvm --local ls",
-    "fastvm --local rm --all --yes",
+/// A session, and the picture of it.
+struct Picture {
+    /// Below `docs/`.
+    file: &'static str,
+    label: &'static str,
+    /// What is typed.
+    session: &'static [&'static str],
+}
+
+const PICTURES: [Picture; 2] = [
+    Picture {
+        file: "session.svg",
+        label: "A session of fastvm on the local engine",
+        session: &[
+            "fastvm --local vm launch --type c1m2 --name dev -o name",
+            "fastvm --local cp ./src dev:/root/src",
+            "fastvm --local exec dev 'ls /root/src/*.rs | wc -l; nproc; hostname'",
+            "fastvm --local vm fork dev --count 2 --name 'copy-{n}' -o name",
+            "fastvm --local ls",
+            "fastvm --local rm --all --yes",
+        ],
+    },
+    Picture {
+        file: "ssh.svg",
+        label: "A VM is used with ssh, scp and rsync",
+        session: &[
+            "fastvm --local ssh setup",
+            "fastvm --local launch --name dev -o name",
+            "ssh dev.fastvm 'hostname; nproc; id -un'",
+            "scp -q -r ./src dev.fastvm:src",
+            "ssh dev.fastvm 'ls src/*.rs | wc -l'",
+            "rsync -a --stats ./src/ dev.fastvm:src/ | head -n 2 | tail -n 1",
+            "ssh dev.fastvm 'exit 7'; echo $?",
+        ],
+    },
 ];
+
+/// OpenSSH looks for the home folder where the system says it is.
+const OPENSSH: &str = r#"
+printf '#!/bin/sh\nexec /usr/bin/ssh -F "$HOME/.ssh/config" "$@"\n' >"$HOME/bin/ssh"
+printf '#!/bin/sh\nexec /usr/bin/scp -F "$HOME/.ssh/config" "$@"\n' >"$HOME/bin/scp"
+chmod +x "$HOME/bin/ssh" "$HOME/bin/scp"
+"#;
 
 const COLUMNS: usize = 84;
 /// In pixels, of a font of 14 pixels.
@@ -33,23 +67,35 @@ struct Span {
 
 type Line = Vec<Span>;
 
-/// Runs the session with a debug build, and writes `docs/session.svg`.
+/// Runs the sessions with a debug build, and writes their pictures.
 pub(crate) fn draw(workspace: &Workspace) -> Result<(), Error> {
     run(Command::new(cargo()).args(["build", "--locked", "--package=fastvm"]))?;
-    let folder = workspace.work.join("picture");
-    empty_folder(&folder)?;
-    let mut lines = Vec::new();
-    for typed in SESSION {
-        lines.extend(wrap(typed_line(typed)));
-        for printed in execute(workspace, &folder, typed)?.lines() {
-            lines.extend(wrap(coloured(printed)));
-        }
+    for picture in &PICTURES {
+        picture.draw(workspace)?;
     }
-    execute(workspace, &folder, "fastvm local reset --yes")?;
-    let path = workspace.root.join("docs/session.svg");
-    write(&path, svg(&lines))?;
-    println!("{}", path.display());
     Ok(())
+}
+
+impl Picture {
+    fn draw(&self, workspace: &Workspace) -> Result<(), Error> {
+        let folder = workspace.work.join("picture");
+        empty_folder(&folder)?;
+        empty_folder(&folder.join("bin"))?;
+        execute(workspace, &folder, OPENSSH)?;
+        let home = folder.display().to_string();
+        let mut lines = Vec::new();
+        for typed in self.session {
+            lines.extend(wrap(typed_line(typed)));
+            for printed in execute(workspace, &folder, typed)?.lines() {
+                lines.extend(wrap(coloured(&printed.replace(&home, "~"))));
+            }
+        }
+        execute(workspace, &folder, "fastvm local reset --yes")?;
+        let path = workspace.root.join("docs").join(self.file);
+        write(&path, svg(self.label, &lines))?;
+        println!("{}", path.display());
+        Ok(())
+    }
 }
 
 /// Returns all that a command of the session prints.
@@ -57,13 +103,17 @@ fn execute(workspace: &Workspace, folder: &Path, typed: &str) -> Result<String, 
     let mut shell = Command::new("sh");
     let path = std::env::var("PATH").unwrap_or_default();
     let programs = workspace.cargo_target.join("debug");
+    let own = folder.join("bin");
     shell.current_dir(&workspace.root);
-    shell.env("PATH", format!("{}:{path}", programs.display()));
+    shell.env(
+        "PATH",
+        format!("{}:{}:{path}", own.display(), programs.display()),
+    );
     shell
         .env("HOME", folder)
         .env("FASTVM_LOCAL_DIR", folder.join("vms"));
     shell.env("CLICOLOR_FORCE", "1").env("LC_ALL", "C.UTF-8");
-    output(shell.arg("-c").arg(format!("{typed} 2>&1")))
+    output(shell.arg("-c").arg(format!("{{ {typed}\n}} 2>&1")))
 }
 
 fn typed_line(typed: &str) -> Line {
@@ -132,11 +182,11 @@ fn wrap(line: Line) -> Vec<Line> {
     lines
 }
 
-fn svg(lines: &[Line]) -> String {
+fn svg(label: &str, lines: &[Line]) -> String {
     let width = (COLUMNS as f64 * COLUMN).ceil() as usize + 2 * MARGIN;
     let height = lines.len() * LINE + 2 * MARGIN;
     let mut svg = format!(
-        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" aria-label="A session of fastvm on the local engine">
+        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" aria-label="{label}">
 <style>
 text {{ font: 14px ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; fill: #d5d9e0; white-space: pre }}
 .prompt, .dim {{ fill: #7d8590 }} .typed, .bold {{ fill: #ffffff; font-weight: 600 }}
@@ -189,7 +239,7 @@ mod tests {
 
     #[test]
     fn text_of_the_session_is_no_markup() {
-        let drawn = svg(&[coloured("<a> & b")]);
+        let drawn = svg("label", &[coloured("<a> & b")]);
         assert!(drawn.contains("&lt;a&gt; &amp; b"), "{drawn}");
     }
 }

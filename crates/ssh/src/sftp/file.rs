@@ -100,7 +100,9 @@ impl OpenFile {
         let bytes = std::mem::take(&mut self.unwritten);
         let operation = match self.is_appended {
             true => Operation::new("append", &self.path),
-            false => Operation::repeatable("write", &self.path).with(self.unwritten_offset),
+            false => {
+                Operation::repeatable("write", &self.path).with(self.unwritten_offset.to_string())
+            }
         };
         let (guest, operation) = (guest.clone(), operation.with_input(bytes));
         self.writing.spawn(async move {
@@ -187,7 +189,9 @@ impl OpenFile {
 
 impl Piece {
     fn fetch(guest: &Arc<Guest>, path: &GuestPath, offset: u64) -> Self {
-        let operation = Operation::repeatable("read", path).with(offset).with(PIECE);
+        let operation = Operation::repeatable("read", path)
+            .with(offset.to_string())
+            .with(PIECE.to_string());
         let guest = guest.clone();
         Self {
             offset,

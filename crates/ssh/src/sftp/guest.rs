@@ -68,8 +68,8 @@ impl Operation {
         }
     }
 
-    pub(super) fn with(mut self, argument: impl ToString) -> Self {
-        self.words.push(argument.to_string());
+    pub(super) fn with(mut self, argument: impl Into<String>) -> Self {
+        self.words.push(argument.into());
         self
     }
 

@@ -185,12 +185,12 @@ impl Session {
                 self.run(operation).await
             }
             protocol::EXTENDED => match reader.string()? {
-                b"posix-rename@openssh.com" => self.from_to("replace", reader).await,
-                b"hardlink@openssh.com" => self.from_to("link", reader).await,
+                b"posix-rename@openssh.com" => self.operate_on_two("replace", reader).await,
+                b"hardlink@openssh.com" => self.operate_on_two("link", reader).await,
                 b"limits@openssh.com" => Ok(Answer::Limits),
                 _ => Err(unsupported()),
             },
-            protocol::RENAME => self.from_to("rename", reader).await,
+            protocol::RENAME => self.operate_on_two("rename", reader).await,
             _ => {
                 let path = self.path(&mut reader)?;
                 self.operate_on(kind, &path, reader).await
@@ -214,7 +214,8 @@ impl Session {
             protocol::RMDIR => self.run(Operation::new("rmdir", path)).await,
             protocol::MKDIR => {
                 let mode = mode(&Attributes::read(&mut reader)?, NEW_FOLDER);
-                self.run(Operation::new("mkdir", path).with(mode)).await
+                self.run(Operation::new("mkdir", path).with(mode.to_string()))
+                    .await
             }
             _ => Err(unsupported()),
         }
@@ -265,7 +266,9 @@ impl Session {
             .iter()
             .filter(|(flag, _)| flags & flag != 0);
         let letters: String = letters.map(|(_, letter)| letter).collect();
-        let operation = Operation::new("open", &path).with(letters).with(mode);
+        let operation = Operation::new("open", &path)
+            .with(letters)
+            .with(mode.to_string());
         self.guest.run(&operation).await?;
         let is_appended = flags & protocol::APPENDING != 0;
         self.add(Handle::File(OpenFile::new(path, is_appended)))
@@ -308,7 +311,7 @@ impl Session {
         self.guest.run(&operation).await.map(|_| Answer::DONE)
     }
 
-    async fn from_to(&self, name: &str, mut reader: Reader<'_>) -> Result<Answer, Failure> {
+    async fn operate_on_two(&self, name: &str, mut reader: Reader<'_>) -> Result<Answer, Failure> {
         let (from, to) = (self.path(&mut reader)?, self.path(&mut reader)?);
         self.run(Operation::new(name, &from).with_path(&to)).await
     }
@@ -324,19 +327,19 @@ impl Session {
         let wanted = Attributes::read(&mut reader)?;
         let mut operation = Operation::repeatable("set", path);
         if let Some(size) = wanted.size {
-            operation = operation.with(format_args!("size={size}"));
+            operation = operation.with(format!("size={size}"));
         }
         if let Some((user, group)) = wanted.owner {
-            operation = operation.with(format_args!("owner={user}:{group}"));
+            operation = operation.with(format!("owner={user}:{group}"));
         }
         if let Some(permissions) = wanted.permissions {
             let mode = permissions & PERMISSIONS;
-            operation = operation.with(format_args!("mode={mode:o}"));
+            operation = operation.with(format!("mode={mode:o}"));
         }
         if let Some((accessed, modified)) = wanted.times {
             operation = operation
-                .with(format_args!("atime={accessed}"))
-                .with(format_args!("mtime={modified}"));
+                .with(format!("atime={accessed}"))
+                .with(format!("mtime={modified}"));
         }
         self.run(operation).await
     }
