@@ -45,6 +45,10 @@ pub(crate) async fn run(context: &mut Context, args: DoctorArgs) -> Result<Exit,
     drop(spinner);
     checks.extend(secrets::examine(&context.paths));
     checks.extend(engine);
+    let messages = context.ui.messages();
+    for fix in checks.iter_mut().filter_map(|check| check.fix.as_mut()) {
+        *fix = messages.repeat_api_option(fix).into_owned();
+    }
     let main = if is_local { "engine" } else { "cloud" };
     let failed = checks
         .iter()
