@@ -132,7 +132,7 @@ err
         (&job["stdoutBytes"], &job["stderrBytes"]),
         (&json!(4), &json!(4))
     );
-    let mode = vm.sh("stat -c %a /var/tmp/fastvm-jobs /var/tmp/fastvm-jobs/*; pgrep -fc 'jobs/[0-9a-f]+/run '; true");
+    let mode = vm.sh("stat -c %a /var/tmp/fastvm-jobs /var/tmp/fastvm-jobs/*; pgrep -fc 'sh [.]/run [0-9a-f]+ '; true");
     assert_eq!(mode, "700\n700\n0");
 }
 
@@ -263,7 +263,7 @@ fn a_command_that_cannot_begin_is_no_job() {
     }
     assert!(vm.jobs().is_empty());
     assert_eq!(
-        vm.sh("ls -A /var/tmp/fastvm-jobs; pgrep -fc 'jobs/[0-9a-f]+/run '; true"),
+        vm.sh("ls -A /var/tmp/fastvm-jobs; pgrep -fc 'sh [.]/run [0-9a-f]+ '; true"),
         "0"
     );
     // A program that ends at once with such a code has begun.
@@ -321,6 +321,8 @@ fn a_job_lives_on_when_its_caller_is_killed() {
     );
     until(|| vm.sh("pgrep -f 'time is u[p]' | wc -l") == "0");
     until(|| {
+        // It removes what the others left.
+        vm.start(&["dev", "true"]);
         let jobs = vm.jobs();
         let running = jobs.iter().filter(|job| job["state"] == "running").count();
         jobs.iter()
@@ -328,6 +330,67 @@ fn a_job_lives_on_when_its_caller_is_killed() {
             && vm.sh("pgrep -fxc 'sleep 4321'; true") == running.to_string()
             && vm.sh("ls -A /var/tmp/fastvm-jobs | wc -l") == jobs.len().to_string()
     });
+}
+
+#[test]
+fn a_start_that_is_killed_leaves_no_job_and_one_that_goes_on_is_left_alone() {
+    let served = Served::start();
+    // The program that takes the job over kills its caller, at its worst moment.
+    served.sh(
+        "printf '#!/bin/sh\nkill -9 $(ps -o ppid= -p $PPID)\n' >/srv/tools/setsid; chmod 755 /srv/tools/setsid",
+    );
+    let killed = served.client().run(&["exec", "-d", "dev", "true"]);
+    assert_eq!(killed.code, 125, "{killed}");
+    served.sh("rm /srv/tools/setsid");
+    let folder = "/var/tmp/fastvm-jobs";
+    let left = served.sh(&format!("LC_ALL=C ls -A {folder}"));
+    assert!(left.starts_with(".new-"), "{left}");
+    assert_eq!(served.client().ok(&["job", "list", "dev", "-o", "id"]), "");
+    let begins = "sleep 1000 & read -r line </proc/$!/stat; set -- $line; read -r boot </proc/sys/kernel/random/boot_id
+        echo .new-$!.${22}.$boot.aaaaaaaaaaaa";
+    let begins = served.sh(&format!(
+        "{{ {begins}; }} >/root/name; mkdir {folder}/$(cat /root/name); cat /root/name"
+    ));
+    let id = served.client().ok(&["exec", "-d", "dev", "sleep 1000"]);
+    let listed = served.client().run(&["job", "list", "dev", "-o", "json"]);
+    assert_eq!(listed.json()[0]["state"], "running", "{listed}");
+    assert_eq!(
+        served.sh(&format!("LC_ALL=C ls -A {folder}")),
+        format!("{begins}\n{id}")
+    );
+}
+
+#[test]
+fn the_state_of_a_job_that_ends_changes_at_once() {
+    let vm = Vm::new();
+    let id = vm.start(&["dev", "until [ -e /root/go ]; do sleep 0.05; done"]);
+    // Whoever has opened it reads what was there, however long that takes.
+    let line = format!(
+        "exec 3</var/tmp/fastvm-jobs/{id}/state; touch /root/go
+        while grep -q running /var/tmp/fastvm-jobs/{id}/state; do sleep 0.05; done; cut -d' ' -f1 <&3"
+    );
+    assert_eq!(vm.sh(&line), "running");
+    assert_eq!(vm.job()["state"], "exited");
+}
+
+#[test]
+fn a_request_to_start_that_comes_twice_is_one_job() {
+    let served = Served::start();
+    let front = Front::new(served.url(), "uploadUrl", |asked| {
+        match asked.body.contains("Starts a job") {
+            true => Say::PassTwice,
+            false => Say::Pass,
+        }
+    });
+    let client = served.client().set("FASTVM_BASE_URL", front.url());
+    let line = "echo x >>/root/runs; sleep 1000";
+    let id = client.ok(&["exec", "-d", "dev", line]);
+    let listed = client.ok(&["job", "list", "dev", "-o", "id"]);
+    assert_eq!(
+        (listed.as_str(), served.sh("cat /root/runs").as_str()),
+        (id.as_str(), "x")
+    );
+    assert_eq!(served.sh("ls -A /var/tmp/fastvm-jobs"), id);
 }
 
 #[test]
@@ -897,7 +960,7 @@ fn what_a_command_leaves_in_the_background_does_not_hold_its_end_up() {
     assert_eq!(vm.job()["exitCode"], 2);
     vm.sh("touch /root/go");
     until(|| vm.home.ok(&["job", "logs", "dev", &id]) == "main\nlate");
-    until(|| vm.sh("pgrep -fc 'jobs/[0-9a-f]+/run '; true") == "0");
+    until(|| vm.sh("pgrep -fc 'sh [.]/run [0-9a-f]+ '; true") == "0");
 }
 
 #[test]

@@ -1,11 +1,13 @@
 # Looks after a job until its end, in the folder of the job: runs the command in a session of its own, keeps its output
 # within a limit, and writes down its exit code.
 #
-# Arguments: the folder and umask of the command, time limit, limit of each log, then the words.
-folder=$1 mask=$2 time_limit=$3 log_limit=$4
-shift 4
-cd "${0%/*}" || exit
-read_began $$ && printf '%s %s %s\n' $$ "$began" "$boot" >supervisor.new && mv supervisor.new supervisor || exit
+# Arguments: id, the folder and umask of the command, time limit, limit of each log, then the words.
+id=$1 folder=$2 mask=$3 time_limit=$4 log_limit=$5
+shift 5
+read_began $$ && printf '%s %s %s\n' $$ "$began" "$boot" >supervisor || exit
+# From here on it is a job, whatever becomes of who started it. A folder that is moved into one of this id, as for a request
+# that came twice, does not find that again.
+mv "$(pwd -P)" "../$id" && cd "../$id" || exit
 
 # A log is a row of files, each named after the place of its first byte in the stream. All but the last are full.
 if [ "$log_limit" = 0 ]; then
@@ -67,7 +69,9 @@ run_command() {
     kill "$timer" 2>/dev/null
   fi
   read -r _ started _ <state
-  printf '%-63s\n' "ended $started $(date +%s) $code" 1<>state
+  printf '%-63s\n' "ended $started $(date +%s) $code" 1<>state.ended
+  # At once: whoever reads it byte by byte never reads half of each.
+  mv state.ended state
 }
 
 # Ends the command at its time limit: SIGTERM, and two seconds later SIGKILL.

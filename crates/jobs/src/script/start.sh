@@ -10,9 +10,15 @@ trap : HUP INT TERM
 folder=$PWD mask=$(umask)
 umask 077
 
+# Removes the folder of the job, which this is in, by the name that it has by now.
+remove_folder() {
+  made=$(pwd -P)
+  cd / && rm -rf "$made"
+}
+
 fail() {
   printf 'failed\n%s\n' "$1"
-  cd / && [ "$made" ] && rm -rf "$made"
+  [ ! "$made" ] || remove_folder
   exit 0
 }
 
@@ -24,23 +30,24 @@ make_root() {
   enter_root
 } 2>/dev/null
 
-# What one that was cut off has left.
+# Removes what starts have left that were cut off: `.new-PROCESS.START.BOOT.ID`, whose process is gone.
 remove_unfinished() {
   for unfinished in .new-*; do
-    [ -d "$unfinished" ] && ! is_supervised "$unfinished" || continue
-    pause 0.1
-    # It may have been made only now.
+    rest=${unfinished#.new-}
+    pid=${rest%%.*} rest=${rest#*.}
+    start=${rest%%.*} rest=${rest#*.}
+    [ "${rest%%.*}" = "$boot" ] && is_process "$pid" "$start" && continue
     is_supervised "$unfinished" || rm -rf "$unfinished"
   done
 }
 
 write_files() {
-  printf '%s %s %s\n' $$ "$began" "$boot" >supervisor &&
-    printf '%s\n' "$description" >info &&
+  printf '%s\n' "$description" >info &&
     printf '%s\n' "$run" >run &&
     printf '%s\n' "$launch" >launch &&
-    # Written over in place at the end, for which a full disk has room.
-    printf '%-63s\n' "running $(date +%s)" >state &&
+    printf '%s\n' "running $(date +%s)" >state &&
+    # Takes the place of `state` once it is written over, for which a full disk has room.
+    printf '%-63s\n' '' >state.ended &&
     printf '0\n' >lost &&
     printf '0\n' >overtime
 } 2>/dev/null
@@ -50,11 +57,17 @@ for tool in setsid dd ls find date tail head tr grep; do
   command -v $tool >/dev/null || fail "the VM does not have the program $tool, which jobs need"
 done
 read_began $$ || fail "the VM does not show its processes in /proc, which jobs need"
+unfinished_name=.new-$$.$began.$boot.$id
 make_root || fail "no folder for jobs can be made at $root of the VM"
+if [ -e "$id" ]; then
+  # This request came twice.
+  printf 'started\n'
+  exit 0
+fi
 remove_unfinished
-mkdir ".new-$id" 2>/dev/null || fail "no folder can be made in $root of the VM: its disk may be full"
-made=$root/.new-$id
-cd "$made" || fail "$made of the VM cannot be entered"
+mkdir "$unfinished_name" 2>/dev/null && cd "$unfinished_name" ||
+  fail "no folder can be made in $root of the VM: its disk may be full"
+made=1
 write_files || fail "nothing can be written to $root of the VM: its disk may be full"
 if [ "$input" = - ]; then
   exec </dev/null
@@ -65,14 +78,10 @@ else
   exec <input
   rm -f input
 fi
-mv "$made" "$root/$id" || fail "$root/$id of the VM cannot be made"
-made=$root/$id
-cd "$made" || fail "$made of the VM cannot be entered"
-
 # The number of the process that becomes the command comes through descriptor 9. A leader of a session that calls setsid
 # leaves the rest to a child: so nobody waits for that, and it does not ignore the signals that a background job ignores.
 process=$(
-  setsid sh -c 'exec setsid "$@"' fastvm-job sh "$made/run" "$folder" "$mask" "$time_limit" "$log_limit" "$@" \
+  setsid sh -c 'exec setsid "$@"' fastvm-job sh ./run "$id" "$folder" "$mask" "$time_limit" "$log_limit" "$@" \
     9>&1 >/dev/null 2>/dev/null | {
     read -r process
     printf '%s\n' "$process"
@@ -93,13 +102,16 @@ while [ "$process" ] && [ $tries -lt 200 ]; do
   tries=$((tries + 1))
   pause 0.02
 done
-# It has ended already.
+# It has ended already, or could not begin. Its words are all there when nobody looks after it any more.
 tries=0
-while is_supervised . && [ $tries -lt 100 ]; do
+while read_state . && is_supervised . && [ $tries -lt 500 ]; do
+  case $state.$code in
+    running.* | ended.126 | ended.127) ;;
+    *) break ;; # a code of the command itself
+  esac
   tries=$((tries + 1))
   pause 0.02
 done
-read_state .
 if [ "$process" ] && ! grep -q "^fastvm-job-$id: not started" err.0 2>/dev/null; then
   printf 'started\n'
   exit 0
@@ -107,5 +119,5 @@ fi
 [ "$state" = ended ] || fail "the command did not begin: the VM may have no room for more processes or files"
 printf 'refused %s\n' "$code"
 grep -v "^fastvm-job-$id: not started" err.0 2>/dev/null | head -c 4000
-cd / && rm -rf "$made"
+remove_folder
 exit 0
