@@ -1,14 +1,9 @@
 //! Ways in and out of a VM.
 
-use std::time::Duration;
+use fastvm_engine::Egress;
+use tokio::net::TcpListener;
 
-use fastvm_engine::{Egress, Forward};
-use serde_json::json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
-
-use super::rig::{Rig, options};
+use super::rig::Rig;
 
 #[tokio::test]
 async fn the_proxy_keeps_vms_away_from_this_computer_and_its_networks() {
@@ -71,46 +66,4 @@ async fn without_egress_nothing_is_announced() {
     let id = rig.vm().await;
     let run = rig.exec(&id, &["sh", "-c", "env | grep -ic proxy"]).await;
     assert_eq!(run["stdout"], "0\n");
-}
-
-#[tokio::test]
-async fn a_port_that_the_firewall_admits_is_forwarded() {
-    let rig = Rig::start();
-    let request = json!({
-        "machineType": "c1m1",
-        "firewall": { "mode": "restricted", "ingress": [{ "protocol": "tcp", "portStart": 8000 }] },
-    });
-    let (_, vm) = rig.send("POST", "/v1/vms", request.to_string()).await;
-    let id = vm["id"].as_str().unwrap().to_owned();
-    let serve = "import socket\ns = socket.create_server(('127.0.0.1', 8000))\nopen('/root/ready', 'w')\nwhile True:\n c = s.accept()[0]\n c.sendall(c.recv(100).upper())\n c.close()";
-    let start = format!(
-        "python3 -c \"{serve}\" >/dev/null 2>&1 & until [ -e /root/ready ]; do sleep 0.01; done"
-    );
-    assert_eq!(rig.exec(&id, &["sh", "-c", &start]).await["exitCode"], 0);
-
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let (stop, stopped) = oneshot::channel::<()>();
-    let data = options(rig.data.path());
-    let forward = Forward::open(data, address, &id, 8000).await.unwrap();
-    let task = tokio::spawn(forward.run(listener, async { drop(stopped.await) }));
-    for _ in 0..3 {
-        let mut socket = TcpStream::connect(address).await.unwrap();
-        socket.write_all(b"hello").await.unwrap();
-        let mut answer = String::new();
-        tokio::time::timeout(Duration::from_secs(20), socket.read_to_string(&mut answer))
-            .await
-            .unwrap()
-            .unwrap();
-        assert_eq!(answer, "HELLO");
-    }
-    drop(stop);
-    task.await.unwrap();
-    let refused = Forward::open(options(rig.data.path()), address, &id, 8001)
-        .await
-        .unwrap_err();
-    assert_eq!(
-        refused.to_string(),
-        format!("the firewall of vm {id} does not admit tcp port 8001")
-    );
 }

@@ -41,7 +41,6 @@ pub(crate) fn ask_everything(guest: &Guest, after: &str) {
             }),
         ),
         ("listen", Box::new(|machine| drop(machine.listen(0)))),
-        ("dial", Box::new(|machine| drop(machine.dial(9)))),
     ];
     for (what, ask) in asks {
         let machine = machine.clone();

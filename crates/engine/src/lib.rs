@@ -17,7 +17,6 @@ mod egress;
 mod engine;
 mod error;
 mod folder;
-mod forward;
 mod handle;
 mod host_boot;
 mod http;
@@ -37,7 +36,6 @@ mod store;
 
 pub use error::Error;
 pub(crate) use error::{explain, is_full};
-pub use forward::Forward;
 pub use handle::{Engine, start};
 pub(crate) use host_boot::host_boot;
 pub use inspect::{Condition, Finding, Inspection, inspect, mend};

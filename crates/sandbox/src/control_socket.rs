@@ -103,14 +103,10 @@ impl ControlSocket {
     }
 }
 
-/// Returns whether something happens on a descriptor in time; hang-ups always count.
-pub(super) fn is_ready(
-    descriptor: &impl AsFd,
-    events: PollFlags,
-    time: Duration,
-) -> io::Result<bool> {
+/// Returns whether a descriptor becomes readable in time; hang-ups count.
+fn is_readable(descriptor: &impl AsFd, time: Duration) -> io::Result<bool> {
     let time = Timespec::try_from(time).map_err(io::Error::other)?;
-    let mut watched = [PollFd::new(descriptor, events)];
+    let mut watched = [PollFd::new(descriptor, PollFlags::IN)];
     loop {
         match poll(&mut watched, Some(&time)) {
             Err(Errno::INTR) => {}
@@ -131,7 +127,7 @@ pub(super) fn has_ended(
     while Instant::now() < end {
         // What cannot be let go on now may be gone already.
         thaw().unwrap_or_default();
-        if is_ready(process, PollFlags::IN, wait)? {
+        if is_readable(process, wait)? {
             return Ok(true);
         }
         wait = (wait * 2).min(Duration::from_millis(100));

@@ -258,7 +258,6 @@ fn perform(
             Ok(Answer::Later)
         }
         (Request::Listen(port), Holds::Nothing) => ports::listen(port).map(pass),
-        (Request::Dial(port), Holds::Nothing) => ports::dial(port).map(pass),
         (Request::Create(target), Holds::Nothing) => {
             let (parcel, file) = FileWrite::open(target.path())?;
             connection.holds = Holds::FileWrite(parcel);

@@ -3,17 +3,14 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::event::PollFlags;
-use rustix::io::{Errno, ioctl_fionbio};
-use rustix::net::sockopt::{socket_error, socket_peercred};
+use rustix::io::Errno;
+use rustix::net::sockopt::socket_peercred;
 use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use uuid::Uuid;
 
 use super::cgroup;
 use super::console::Console;
-use super::control_socket::{
-    ControlSocket, INIT_TIMEOUT, ask, expect_descriptor, has_ended, hear, is_ready, socket_name,
-};
+use super::control_socket::{ControlSocket, ask, expect_descriptor, has_ended, hear, socket_name};
 use super::error::Error;
 use super::guest_file::GuestFile;
 use super::message::{Reply, Request};
@@ -110,25 +107,6 @@ impl Machine {
             expect_descriptor(hear(&socket, sent, || format!("listener on port {port}"))?)
         });
         answers.collect()
-    }
-
-    /// A TCP connection to `127.0.0.1:port` inside (or `[::1]:port` where only that listens), blocking.
-    pub fn dial(&self, port: u16) -> Result<OwnedFd, Error> {
-        let socket = self.place.reach()?;
-        let what = || format!("connection to port {port}");
-        let dialled = expect_descriptor(ask(&socket, &Request::Dial(port), what)?)?;
-        let failed = |source: io::Error| Error::Guest {
-            what: what(),
-            source,
-        };
-        if !is_ready(&dialled, PollFlags::OUT, INIT_TIMEOUT).map_err(failed)? {
-            return Err(Error::TimedOut(what()));
-        }
-        match socket_error(&dialled).map_err(|error| failed(error.into()))? {
-            Ok(()) => ioctl_fionbio(&dialled, false).map_err(|error| failed(error.into()))?,
-            Err(error) => return Err(failed(error.into())),
-        }
-        Ok(dialled)
     }
 
     /// Opens a new file beside `path` inside.

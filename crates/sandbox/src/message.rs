@@ -165,7 +165,6 @@ pub(super) enum Request {
     Exec(ExecRequest),
     Signal(i32),
     Listen(u16),
-    Dial(u16),
     Create(RawPath),
     Commit,
     IsIdle,

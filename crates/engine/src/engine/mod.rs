@@ -15,7 +15,6 @@ mod error;
 mod exec;
 mod files;
 mod firewall;
-mod guest_connections;
 mod guest_listeners;
 mod labels;
 mod launch;
