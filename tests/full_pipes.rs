@@ -142,6 +142,33 @@ fn a_slow_reader_gets_every_byte() {
 }
 
 /// Waits until a program hears the signal that would end it.
+#[test]
+fn pipes_that_do_not_block_get_every_byte() {
+    let home = Home::new();
+    home.ok(&["--local", "launch", "-n", "dev"]);
+    let line = "seq 1 30000; seq 1 30000 >&2";
+    let (mut stdout, out) = narrow();
+    let (mut stderr, err) = narrow();
+    for pipe in [&out, &err] {
+        rustix::io::ioctl_fionbio(pipe, true).unwrap();
+    }
+    let mut command = home.command(&["--local", "exec", "dev", line]);
+    let mut child = command.stdout(out).stderr(err).spawn().unwrap();
+    // Its ends of the pipes close with it alone.
+    drop(command);
+    let whole: String = (1..=30000).map(|number| format!("{number}\n")).collect();
+    let mut text = String::new();
+    wait_until_full(&stdout);
+    let errors = std::thread::spawn(move || {
+        let mut text = String::new();
+        stderr.read_to_string(&mut text).unwrap();
+        text
+    });
+    stdout.read_to_string(&mut text).unwrap();
+    assert!(text == whole && errors.join().unwrap() == whole);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
 fn wait_until_it_listens(child: &Child) {
     const TERMINATE: u32 = 15;
     loop {

@@ -2,6 +2,7 @@
 //!
 //! Commands and the error reporter speak to this room; it reads no environment and knows no HTTP.
 
+mod blocking;
 mod column_layout;
 pub mod confirm;
 pub mod control;

@@ -3,6 +3,8 @@
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::blocking::Blocking;
+
 /// Whether the program was started with a standard output that nothing can be written to.
 ///
 /// The standard library does not tell: it opens `/dev/null` where there is none, and takes what a file refuses that is open
@@ -46,10 +48,10 @@ pub(super) struct Stdout;
 impl Write for Stdout {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         check()?;
-        io::stdout().write(bytes)
+        Blocking(io::stdout()).write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stdout().flush()
+        Blocking(io::stdout()).flush()
     }
 }

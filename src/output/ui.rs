@@ -5,6 +5,7 @@ use std::io::{self, BufRead, BufWriter, Write};
 use std::ops::Deref;
 use std::sync::Arc;
 
+use super::blocking::Blocking;
 use super::human::Now;
 use super::messages::Messages;
 use super::settings::Settings;
@@ -44,7 +45,7 @@ impl Ui {
         let streams = Streams {
             stdin: Box::new(io::BufReader::new(io::stdin())),
             stdout: text::for_console(Stdout, settings.stdout_terminal),
-            stderr: text::for_console(io::stderr(), settings.stderr_terminal),
+            stderr: text::for_console(Blocking(io::stderr()), settings.stderr_terminal),
         };
         Self::with_streams(settings, streams)
     }
