@@ -5,6 +5,7 @@ shift 6
 if find_folder; then
   exit 125 # this request came twice
 fi
+folder=
 for parent in $parents; do
   # What streams left whose processes were all killed.
   for old in "$parent"/.fastvm-stream-*; do
@@ -14,16 +15,32 @@ for parent in $parents; do
     fi
   done 2>/dev/null
 done
-for parent in $parents; do
+# Returns whether all that may wait here has room in $1, in KiB.
+has_room() {
+  set -- $(df -Pk "$1" 2>/dev/null)
+  [ "${11:-0}" -ge 17000 ]
+} 2>/dev/null
+
+make_folder() {
   folder=$parent/$name
   if mkdir -m 700 "$folder" 2>/dev/null; then
-    { echo $$ >"$folder/main" && echo 0 >"$folder/taken"; } 2>/dev/null && break
+    { echo $$ >"$folder/main" && echo 0 >"$folder/taken"; } 2>/dev/null && return
     rm -rf "$folder"
   elif [ -e "$folder" ]; then
     exit 125
   fi
   folder=
+  return 1
+}
+
+for parent in $parents; do
+  has_room "$parent" && make_folder && break
 done
+if [ -z "$folder" ]; then
+  for parent in $parents; do
+    make_folder && break
+  done
+fi
 if [ -z "$folder" ]; then
   echo "fastvm: the VM has no room for the command's input in any of $parents" >&2
   exit 125
