@@ -6,7 +6,9 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use crate::common::{Home, Ran, Served, guest_user, lacks, signal};
+use crate::common::{FaultProxy, Home, Link, Ran, Served, guest_user, lacks, signal};
+use crate::live::{NOTHING_OF_STREAMS, wait_in_vm};
+use crate::matrix::Random;
 
 /// A server on the loopback of the VM: it sends back what it gets, in capitals, and the number of bytes once there is no more.
 const ECHO: &str = r#"
@@ -216,6 +218,109 @@ fn what_is_sent_arrives_while_nobody_reads_what_comes_back() {
     let mut answer = Vec::new();
     connection.read_to_end(&mut answer).unwrap();
     assert_eq!(answer.len(), 30_000_000);
+}
+
+#[test]
+fn a_network_that_stands_still_for_30_s_costs_a_connection_no_byte() {
+    let served = Served::start();
+    let wire = FaultProxy::new(served.url(), Link::default());
+    let home = Home::with_server(&wire.url());
+    let Some(_server) = start_server(&served.client(), ECHO) else {
+        return;
+    };
+    let (_running, ports) = forward(&home, &["dev", "0:7000"], 1);
+    let mut connection = connect(ports[0]);
+    let mut writing = connection.try_clone().unwrap();
+    let large = "abcdefgh".repeat(1_000_000);
+    let sent = large.clone();
+    let writer = thread::spawn(move || {
+        writing.write_all(sent.as_bytes()).unwrap();
+        writing.shutdown(Shutdown::Write).unwrap();
+    });
+    let mut answer = vec![0; 2_000_000];
+    connection.read_exact(&mut answer).unwrap();
+    wire.freeze(true);
+    thread::sleep(Duration::from_secs(30));
+    wire.freeze(false);
+    connection.read_to_end(&mut answer).unwrap();
+    writer.join().unwrap();
+    let expected = format!("{}{} bytes\n", large.to_uppercase(), large.len());
+    assert!(
+        answer == expected.as_bytes(),
+        "{} bytes came back",
+        answer.len()
+    );
+}
+
+#[test]
+fn a_network_that_is_gone_for_30_s_ends_connections_and_not_the_forward() {
+    let served = Served::start();
+    let wire = FaultProxy::new(served.url(), Link::default());
+    let home = Home::with_server(&wire.url());
+    let Some(_server) = start_server(&served.client(), ECHO) else {
+        return;
+    };
+    let (mut running, ports) = forward(&home, &["dev", "0:7000"], 1);
+    let mut connection = connect(ports[0]);
+    connection.write_all(b"first").unwrap();
+    let mut first = [0; 5];
+    connection.read_exact(&mut first).unwrap();
+    assert_eq!(&first, b"FIRST");
+    wire.take_away(true);
+    // It breaks, and does not end as if the server had ended it.
+    let error = connection.read(&mut first).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    let mut meanwhile = connect(ports[0]);
+    assert!(meanwhile.read(&mut first).is_err());
+    thread::sleep(Duration::from_secs(30));
+    wire.take_away(false);
+    assert_eq!(ask(ports[0], "again"), "AGAIN5 bytes\n");
+    wait_in_vm(&served, NOTHING_OF_STREAMS);
+    signal(&running.0, "INT");
+    assert_eq!(running.0.wait().unwrap().code(), Some(0));
+}
+
+/// Kills forwards at random moments of connections that carry bytes both ways.
+fn kills_leave_nothing(kills: u64) {
+    let served = Served::start();
+    let home = served.client();
+    let Some(_server) = start_server(&home, ECHO) else {
+        return;
+    };
+    let mut random = Random::new(kills);
+    for _ in 0..kills {
+        let (mut running, ports) = forward(&home, &["dev", "0:7000"], 1);
+        let connections = [connect(ports[0]), connect(ports[0])];
+        let busy = connections.map(|connection| {
+            let (mut reading, mut writing) = (connection.try_clone().unwrap(), connection);
+            let sends = thread::spawn(move || while writing.write_all(&[b'x'; 50_000]).is_ok() {});
+            // They break at some time.
+            let reads =
+                thread::spawn(move || drop(std::io::copy(&mut reading, &mut std::io::sink())));
+            [sends, reads]
+        });
+        thread::sleep(Duration::from_millis(random.below(600)));
+        running.0.kill().unwrap();
+        running.0.wait().unwrap();
+        for task in busy.into_iter().flatten() {
+            task.join().unwrap();
+        }
+    }
+    wait_in_vm(&served, "! pgrep -f 'create_connectio[n]' >/dev/null");
+    wait_in_vm(&served, NOTHING_OF_STREAMS);
+    let (_running, ports) = forward(&home, &["dev", "0:7000"], 1);
+    assert_eq!(ask(ports[0], "after"), "AFTER5 bytes\n");
+}
+
+#[test]
+fn a_forward_that_is_killed_leaves_nothing() {
+    kills_leave_nothing(8);
+}
+
+#[test]
+#[ignore = "takes minutes, and the one above is a part of it"]
+fn a_forward_that_is_killed_100_times_leaves_nothing() {
+    kills_leave_nothing(100);
 }
 
 #[test]

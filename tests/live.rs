@@ -9,7 +9,7 @@ use std::time::Duration;
 use snapbox::assert_data_eq;
 
 use crate::common::terminal::{Terminal, resize};
-use crate::common::{Front, Home, Ran, Say, Served, guest_user, signal};
+use crate::common::{FaultProxy, Front, Home, Link, Ran, Say, Served, guest_user, signal, skip};
 use crate::matrix::Random;
 
 /// Programs of BusyBox alone, in front of the VM's own.
@@ -56,8 +56,10 @@ impl Running {
 
 /// Waits for something to become true in the VM.
 pub(crate) fn wait_in_vm(served: &Served, condition: &str) {
-    let line =
-        format!("for i in $(seq 600); do if {condition}; then echo yes; exit; fi; sleep 0.1; done");
+    // A stream whose client is not heard of lives on for a minute.
+    let line = format!(
+        "for i in $(seq 1200); do if {condition}; then echo yes; exit; fi; sleep 0.1; done"
+    );
     assert_eq!(served.sh(&line), "yes", "{condition}");
 }
 
@@ -284,21 +286,138 @@ fn input_arrives_while_nobody_reads_the_output() {
     assert_eq!(running.child.wait().unwrap().code(), Some(0));
 }
 
-#[test]
-fn a_client_that_is_killed_leaves_nothing() {
+/// Kills clients at random moments of commands that read and write all the time.
+fn kills_leave_nothing(kills: u64) {
     let served = Served::start();
     let home = served.client();
-    for round in 0..8_u32 {
-        let mut running = Running::start(&home, &["exec", "-i", "dev", "echo up; exec sleep 4321"]);
-        running.write(vec![b'x'; 100_000]);
-        if round % 2 == 0 {
-            assert_eq!(running.line(), "up\n");
-        } else {
-            thread::sleep(Duration::from_millis(u64::from(round) * 9));
-        }
+    let mut random = Random::new(kills);
+    for _ in 0..kills {
+        let line = "sleep 4321 & cat; wait";
+        let mut running = Running::start(&home, &["exec", "-i", "dev", line]);
+        let mut stdin = running.stdin.take().unwrap();
+        let mut stdout = running.child.stdout.take().unwrap();
+        let sends = thread::spawn(move || while stdin.write_all(&[b'x'; 50_000]).is_ok() {});
+        let reads = thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
+        thread::sleep(Duration::from_millis(random.below(600)));
         running.child.kill().unwrap();
         running.child.wait().unwrap();
+        sends.join().unwrap();
+        reads.join().unwrap().unwrap();
     }
+    wait_in_vm(&served, "! pgrep -f 'sleep 432[1]' >/dev/null");
+    wait_in_vm(&served, NOTHING_OF_STREAMS);
+}
+
+#[test]
+fn a_client_that_is_killed_leaves_nothing() {
+    kills_leave_nothing(8);
+}
+
+#[test]
+#[ignore = "takes minutes, and the one above is a part of it"]
+fn a_client_that_is_killed_100_times_leaves_nothing() {
+    kills_leave_nothing(100);
+}
+
+#[test]
+fn a_client_that_is_gone_with_its_network_is_missed_and_leaves_nothing() {
+    let served = Served::start();
+    let wire = FaultProxy::new(served.url(), Link::default());
+    let home = Home::with_server(&wire.url());
+    let mut running = Running::start(&home, &["exec", "-i", "dev", "echo up; exec sleep 4321"]);
+    running.write(vec![b'x'; 100_000]);
+    assert_eq!(running.line(), "up\n");
+    // The server hears nothing of its end.
+    wire.freeze(true);
+    running.child.kill().unwrap();
+    running.child.wait().unwrap();
+    assert_eq!(served.sh("pgrep -fxc 'sleep 4321'"), "1");
+    wait_in_vm(&served, "! pgrep -f 'sleep 432[1]' >/dev/null");
+    wait_in_vm(&served, NOTHING_OF_STREAMS);
+}
+
+#[test]
+fn a_network_that_stands_still_for_30_s_changes_no_byte() {
+    let served = Served::start();
+    let wire = FaultProxy::new(served.url(), Link::default());
+    let home = Home::with_server(&wire.url());
+    let mut running = Running::start(&home, &["exec", "-i", "dev", "cat; exit 9"]);
+    let mut stdin = running.stdin.take().unwrap();
+    let bytes = Random::new(30).bytes(20_000_000);
+    let (first, second) = bytes.split_at(10_000_000);
+    let (first, second) = (first.to_vec(), second.to_vec());
+    let writer = thread::spawn(move || {
+        stdin.write_all(&first).unwrap();
+        stdin.write_all(&second).unwrap();
+    });
+    let mut stdout = running.child.stdout.take().unwrap();
+    let mut back = vec![0; 3_000_000];
+    stdout.read_exact(&mut back).unwrap();
+    wire.freeze(true);
+    thread::sleep(Duration::from_secs(30));
+    wire.freeze(false);
+    stdout.read_to_end(&mut back).unwrap();
+    writer.join().unwrap();
+    let ran = Ran::of(&running.child.wait_with_output().unwrap());
+    assert_eq!((ran.code, ran.stderr.as_str()), (9, ""));
+    assert!(back == bytes, "{} bytes came back", back.len());
+    wait_in_vm(&served, NOTHING_OF_STREAMS);
+}
+
+#[test]
+fn a_network_that_goes_ends_the_command_with_125_and_leaves_nothing() {
+    let served = Served::start();
+    let wire = FaultProxy::new(served.url(), Link::default());
+    let home = Home::with_server(&wire.url());
+    let mut running = Running::start(&home, &["exec", "-i", "dev", "echo up; exec sleep 4321"]);
+    running.write("input");
+    assert_eq!(running.line(), "up\n");
+    wire.take_away(true);
+    // It is tried for a while to end the command, which is not certain then.
+    let (_, said, code) = running.end();
+    assert_eq!(code, 125, "{said}");
+    wait_in_vm(&served, "! pgrep -f 'sleep 432[1]' >/dev/null");
+    wait_in_vm(&served, NOTHING_OF_STREAMS);
+}
+
+#[test]
+fn input_waits_where_all_of_it_has_room() {
+    let served = Served::start();
+    served.sh("mount -t tmpfs -o size=3m,mode=1777 small /dev/shm; mount -t tmpfs -o size=1m,mode=1777 small /tmp; cat /dev/zero >/tmp/full 2>/dev/null; true");
+    let bytes = Random::new(5).bytes(12_000_000);
+    let mut running = Running::start(
+        &served.client(),
+        &["exec", "-i", "dev", "echo up; sleep 1; cat"],
+    );
+    assert_eq!(running.line(), "up\n");
+    let mut stdin = running.stdin.take().unwrap();
+    let sent = bytes.clone();
+    let writer = thread::spawn(move || stdin.write_all(&sent).unwrap());
+    assert_eq!(served.sh("ls -d /var/tmp/.fastvm-stream-* | wc -l"), "1");
+    let output = running.child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), &*said), (Some(0), ""));
+    assert!(output.stdout == bytes, "{} bytes", output.stdout.len());
+    writer.join().unwrap();
+    wait_in_vm(&served, NOTHING_OF_STREAMS);
+}
+
+#[test]
+fn input_that_has_no_room_anywhere_ends_the_command_with_125() {
+    let served = Served::start();
+    served.sh("for folder in /dev/shm /tmp /var/tmp /root; do mount -t tmpfs -o size=3m,mode=1777 small $folder; done");
+    let mut running = Running::start(&served.client(), &["exec", "-i", "dev", "sleep 4321"]);
+    let mut stdin = running.stdin.take().unwrap();
+    // It breaks once the command is given up.
+    let writer = thread::spawn(move || drop(stdin.write_all(&vec![b'x'; 12_000_000])));
+    let (_, said, code) = running.end();
+    assert_eq!(code, 125, "{said}");
+    assert!(
+        said.contains("the VM cannot take the command's input"),
+        "{said}"
+    );
+    assert!(said.contains("No space left on device"), "{said}");
+    writer.join().unwrap();
     wait_in_vm(&served, "! pgrep -f 'sleep 432[1]' >/dev/null");
     wait_in_vm(&served, NOTHING_OF_STREAMS);
 }
@@ -392,6 +511,70 @@ fn a_terminal_is_left_by_its_keys_and_given_back_when_the_client_ends() {
     signal(&terminal.child, "TERM");
     assert_eq!((terminal.end(), terminal.is_given_back()), (143, true));
     wait_in_vm(&served, NOTHING_OF_STREAMS);
+}
+
+#[test]
+fn the_programs_that_a_terminal_is_for_run_in_it() {
+    for program in ["vim", "less", "top", "htop", "tmux", "python3"] {
+        if crate::common::lacks(program) {
+            return;
+        }
+    }
+    let served = Served::start();
+    let home = served.client();
+    served.sh("seq 400 >/root/numbers");
+    let play = |command: &[&str], steps: &[(&str, &str)]| {
+        let mut terminal = on_terminal(&home, command);
+        for (shows, keys) in steps {
+            terminal.wait_for(shows);
+            terminal.type_in(keys);
+        }
+        let code = terminal.end();
+        assert!(terminal.is_given_back(), "{command:?}");
+        code
+    };
+    let vim = ["vim", "-u", "NONE", "/root/numbers"];
+    assert_eq!(
+        play(&vim, &[("400 lines", "Otyped\x1b"), ("typed", ":wq\r")]),
+        0
+    );
+    assert_eq!(served.sh("head -1 /root/numbers"), "typed");
+    assert_eq!(
+        play(
+            &["less", "/root/numbers"],
+            &[("typed", "G"), ("(END)", "q")]
+        ),
+        0
+    );
+    assert_eq!(play(&["top"], &[("PID USER", "q")]), 0);
+    assert_eq!(play(&["htop"], &[("F10", "q")]), 0);
+    let tmux = ["tmux", "-f", "/dev/null", "new", "-s", "work", "sh"];
+    let steps = [
+        ("[work]", "echo ins''ide\r"),
+        ("inside", "exit\r"),
+        ("[exited]", ""),
+    ];
+    assert_eq!(play(&tmux, &steps), 0);
+    let steps = [(">>>", "6 * 7\r"), ("42", "exit(3)\r")];
+    assert_eq!(play(&["python3", "-q"], &steps), 3);
+    wait_in_vm(&served, NOTHING_OF_STREAMS);
+}
+
+#[test]
+fn sudo_has_the_terminal_of_its_command() {
+    if guest_user() == "root" {
+        skip("VMs of an ordinary user have no user but root");
+        return;
+    }
+    if crate::common::lacks("sudo") {
+        return;
+    }
+    let served = Served::start();
+    let line = "sudo -u nobody sh -c 'id -un; test -t 0 && test -t 1 && stty size; exit 6'";
+    let mut terminal = on_terminal(&served.client(), &[line]);
+    terminal.wait_for("nobody");
+    terminal.wait_for("24 80");
+    assert_eq!((terminal.end(), terminal.is_given_back()), (6, true));
 }
 
 #[test]

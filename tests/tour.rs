@@ -16,7 +16,9 @@ fn the_sessions_of_the_tour_run_as_they_are_shown() {
 
 #[test]
 fn the_sessions_of_work_run_as_they_are_shown() {
-    is_as_shown("work.md");
+    if !["rsync", "git", "curl", "python3"].into_iter().any(lacks) {
+        is_as_shown("work.md");
+    }
 }
 
 /// The words for what goes wrong can be read in one place.
@@ -76,6 +78,7 @@ fn output(home: &Home, command: &str) -> String {
         .env("HOME", home.path())
         .env("FASTVM_LOCAL_DIR", home.join("local"))
         .env("FASTVM_CONTEXT", "local")
+        .env("EMAIL", "you@example.org")
         .current_dir(home.path())
         .stdin(Stdio::null())
         .output()

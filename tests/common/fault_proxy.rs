@@ -57,6 +57,8 @@ struct Wire {
     up: Lane,
     down: Lane,
     connections: AtomicUsize,
+    is_frozen: AtomicBool,
+    is_gone: AtomicBool,
     closed: AtomicBool,
 }
 
@@ -106,6 +108,8 @@ impl FaultProxy {
             up: Lane::default(),
             down: Lane::default(),
             connections: AtomicUsize::new(0),
+            is_frozen: AtomicBool::new(false),
+            is_gone: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         });
         thread::spawn({
@@ -124,6 +128,16 @@ impl FaultProxy {
         let lane = self.wire.lane(way);
         let at = lane.moved.load(Ordering::SeqCst) + bytes;
         *lane.fault.lock().unwrap() = Some((at, how));
+    }
+
+    /// Whether nothing moves any more on any connection, old or new, until it does again.
+    pub(crate) fn freeze(&self, is_frozen: bool) {
+        self.wire.is_frozen.store(is_frozen, Ordering::SeqCst);
+    }
+
+    /// Whether all connections break, old and new, until they do no more.
+    pub(crate) fn take_away(&self, is_gone: bool) {
+        self.wire.is_gone.store(is_gone, Ordering::SeqCst);
     }
 
     /// Whether the last break has come to pass.
@@ -155,6 +169,21 @@ impl Wire {
         match way {
             Way::Up => &self.up,
             Way::Down => &self.down,
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    fn is_gone(&self) -> bool {
+        self.is_gone.load(Ordering::SeqCst)
+    }
+
+    /// Waits while nothing moves.
+    fn wait_until_thawed(&self) {
+        while self.is_frozen.load(Ordering::SeqCst) && !self.is_closed() {
+            thread::sleep(Duration::from_millis(20));
         }
     }
 
@@ -201,8 +230,11 @@ impl Lane {
 
 fn accept(listener: &TcpListener, wire: &Arc<Wire>) {
     for client in listener.incoming() {
-        if wire.closed.load(Ordering::SeqCst) {
+        if wire.is_closed() {
             return;
+        }
+        if wire.is_gone() {
+            continue;
         }
         let (Ok(client), Ok(server)) = (client, TcpStream::connect(wire.server)) else {
             continue;
@@ -241,7 +273,11 @@ fn read(wire: &Wire, way: Way, from: &TcpStream, to: &SyncSender<Parcel>, still:
         Way::Up => None,
     };
     let mut from = from;
-    while !still.load(Ordering::SeqCst) && !wire.closed.load(Ordering::SeqCst) {
+    while !still.load(Ordering::SeqCst) && !wire.is_closed() {
+        if wire.is_gone() {
+            let _ = to.send(Parcel::Break(Break::Reset));
+            return;
+        }
         let bytes = match (from.read(&mut buffer), &mut detour) {
             (Ok(0), _) => break,
             (Ok(got), Some(detour)) => detour.pass(&buffer[..got]),
@@ -282,6 +318,7 @@ fn write(
         match parcel {
             Parcel::Bytes(due, bytes) => {
                 thread::sleep(due.saturating_duration_since(Instant::now()));
+                wire.wait_until_thawed();
                 if (&*to).write_all(&bytes).is_err() {
                     break;
                 }
@@ -299,7 +336,7 @@ fn write(
             Parcel::Break(Break::Stall) => {
                 still.store(true, Ordering::SeqCst);
                 let until = Instant::now() + DEAD;
-                while !wire.closed.load(Ordering::SeqCst) && Instant::now() < until {
+                while !wire.is_closed() && Instant::now() < until {
                     thread::sleep(Duration::from_millis(50));
                 }
                 let _ = client.shutdown(Shutdown::Both);
@@ -307,6 +344,7 @@ fn write(
             }
         }
     }
+    wire.wait_until_thawed();
     if !still.load(Ordering::SeqCst) {
         let _ = to.shutdown(Shutdown::Write);
     }
