@@ -320,6 +320,22 @@ fn a_client_that_is_killed_100_times_leaves_nothing() {
 }
 
 #[test]
+fn a_command_whose_client_is_killed_can_tidy_up_and_sees_no_end_of_its_input() {
+    let served = Served::start();
+    let home = served.client();
+    let tidies = "trap 'echo heard >/root/heard; exit' HUP; echo up; while read -r line; do :; done; echo end >/root/end";
+    let stays = "trap '' HUP; echo up; cat >/dev/null; echo end >/root/end";
+    for line in [tidies, stays] {
+        let mut running = Running::start(&home, &["exec", "-i", "dev", line]);
+        assert_eq!(running.line(), "up\n");
+        running.child.kill().unwrap();
+        running.child.wait().unwrap();
+        wait_in_vm(&served, NOTHING_OF_STREAMS);
+    }
+    assert_eq!(served.sh("cat /root/heard; ls /root"), "heard\nheard");
+}
+
+#[test]
 fn a_client_that_is_gone_with_its_network_is_missed_and_leaves_nothing() {
     let served = Served::start();
     let wire = FaultProxy::new(served.url(), Link::default());

@@ -41,6 +41,13 @@ end_watcher() {
   kill -KILL "-$1" || kill -KILL "$1"
 } 2>/dev/null
 
+# Ends the command when nobody is there any more: at first as if its terminal had been closed, so that it can tidy up.
+hang_up_command() {
+  : >"$folder/ended"
+  read -r process <"$folder/command" && kill -HUP "$process" && sleep 1 </dev/null >/dev/null
+  end_command
+} 2>/dev/null
+
 # Both write one thing and look for the other's, in opposite order: the command starts and is ended, or does not start.
 end_command() {
   : >"$folder/ended"

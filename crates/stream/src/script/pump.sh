@@ -8,8 +8,9 @@ end_child() {
 }
 # The command has ended.
 trap 'end_child; exit' USR1
-# The server hangs up.
-trap 'end_command; end_child' HUP TERM
+# The server hangs up. It gives two seconds; until then the command must be gone, so that it does not take the end of this
+# for the end of its input.
+trap 'hang_up_command; end_child' HUP TERM
 trap '' INT QUIT
 echo $$ >"$folder/pump"
 while [ ! -e "$folder/over" ]; do

@@ -16,7 +16,7 @@ while [ -d "$folder" ] && [ $unchanged -lt 3 ]; do
   kill -0 "$main" || unchanged=3
 done
 if [ -d "$folder" ]; then
-  end_command
+  hang_up_command
   sleep 2
   remove_stream
 fi
