@@ -349,6 +349,11 @@ fn what_cannot_be_forwarded_is_told_before_anything_listens() {
     assert!(ran.stderr.contains("a free one with 0:80"), "{ran}");
     for (arguments, code, said) in [
         (&["nobody", "80"][..], 3, "no VM"),
+        (
+            &["dev", "192.0.2.1:0:80"],
+            1,
+            "hint: 192.0.2.1 is not an address of this machine",
+        ),
         (&["dev", "0"], 2, "cannot be 0"),
         (&["dev"], 2, "PORT"),
         (&["dev", "1:2:3:4:5"], 2, "use PORT"),
@@ -412,6 +417,7 @@ fn a_remote_shell_has_the_code_both_streams_and_the_folder_of_the_user() {
     let user = guest_user();
     assert_eq!(home.ok(&["rsh", "-l", user, "dev", "id", "-un"]), user);
     assert_eq!(home.ok(&["rsh", &format!("{user}@dev"), "id -un"]), user);
+    assert_eq!(home.ok(&["rsh", "dev", "--", "echo", "--"]), "--");
     let refused = home.run(&["rsh", "-G", "dev"]);
     assert_eq!(refused.code, 2, "{refused}");
 }

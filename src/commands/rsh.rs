@@ -38,6 +38,10 @@ pub(crate) async fn run(context: &mut Context, args: RshArgs) -> Result<Exit, Er
         return Err(Error::usage("no VM is given").hint("fastvm rsh VM COMMAND"));
     }
     let target = command.remove(0);
+    // As ssh takes it: the end of the options, not a word of the command.
+    if command.first().is_some_and(|word| word == "--") {
+        command.remove(0);
+    }
     let (user, name) = match target.rsplit_once('@') {
         Some((user, name)) => (Some(user.to_owned()), name),
         None => (args.user, target.as_str()),

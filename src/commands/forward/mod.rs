@@ -167,12 +167,9 @@ impl Listener {
         let failed = |error: std::io::Error| {
             let message = format!("cannot listen on {}: {error}", ports.here);
             let made = Error::new(Kind::LocalIo, message);
-            match error.kind() {
-                std::io::ErrorKind::AddrInUse => made.hint(format!(
-                    "take another port with {}:{ports}, or a free one with 0:{ports}",
-                    ports.here.port().wrapping_add(1).max(1024)
-                )),
-                _ => made,
+            match hint(error.kind(), &ports) {
+                Some(hint) => made.hint(hint),
+                None => made,
             }
         };
         let socket = TcpListener::bind(ports.here).await.map_err(failed)?;
@@ -183,6 +180,25 @@ impl Listener {
             ports,
         })
     }
+}
+
+/// What to do when a port cannot be opened.
+fn hint(kind: std::io::ErrorKind, ports: &Ports) -> Option<String> {
+    use std::io::ErrorKind::{AddrInUse, AddrNotAvailable, PermissionDenied};
+    let port = ports.here.port();
+    let another = match kind {
+        AddrInUse => port.wrapping_add(1).max(1024),
+        // 80 becomes 8080.
+        PermissionDenied if port < 1024 => port + 8000,
+        AddrNotAvailable => {
+            let address = ports.here.ip();
+            return Some(format!("{address} is not an address of this machine"));
+        }
+        _ => return None,
+    };
+    Some(format!(
+        "take another port with {another}:{ports}, or a free one with 0:{ports}"
+    ))
 }
 
 /// What each connection needs.
@@ -251,5 +267,30 @@ impl Tunnels {
             }
             *last = failure;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn a_port_that_cannot_be_opened_comes_with_another() {
+        let hinted = |kind, ports: &str| hint(kind, &ports.parse().unwrap());
+        let take = |other: &str| {
+            let rest = other.split_once(':').unwrap().1;
+            Some(format!(
+                "take another port with {other}, or a free one with 0:{rest}"
+            ))
+        };
+        assert_eq!(hinted(ErrorKind::AddrInUse, "5432"), take("5433:5432"));
+        assert_eq!(
+            hinted(ErrorKind::AddrInUse, "65535:db:80"),
+            take("1024:db:80")
+        );
+        assert_eq!(hinted(ErrorKind::PermissionDenied, "80"), take("8080:80"));
+        assert_eq!(hinted(ErrorKind::PermissionDenied, "8080"), None);
     }
 }
