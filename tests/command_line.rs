@@ -78,6 +78,7 @@ fn an_argument_that_is_not_utf8_is_refused_in_one_line_by_every_command() {
             &["local", "serve"],
             &["cp"],
             &["vm", "cp"],
+            &["skills", "install"],
         ];
         let is_endless = path == ["local", "reset"];
         if is_endless || takes_paths.iter().any(|takes| path == *takes) {

@@ -129,6 +129,23 @@ fn there_is_a_manual_page_for_every_command() {
     }
 }
 
+/// One text teaches the program: as a skill, to those who read `docs/llms.txt`, and in `AGENTS.md`.
+#[test]
+fn the_texts_for_agents_are_the_skill() {
+    let skill = Home::new().ok(&["skills", "show"]);
+    let (front_matter, rest) = skill.split_once("---\n\n").unwrap();
+    assert!(
+        front_matter.starts_with("---\nname: fastvm\n"),
+        "{front_matter}"
+    );
+    let (text, stamp) = rest.rsplit_once("\n\n<!-- ").unwrap();
+    let version = format!("fastvm {} ", env!("CARGO_PKG_VERSION"));
+    assert!(stamp.starts_with(&version), "{stamp}");
+    pinned("docs/llms.txt", &format!("{text}\n"));
+    let more = "To change fastvm itself, read docs/CONTRIBUTING.md.";
+    pinned("AGENTS.md", &format!("{text}\n\n{more}\n"));
+}
+
 #[test]
 fn every_help_shows_an_example() {
     let reference = include_str!("../docs/reference.md");

@@ -10,6 +10,7 @@
 
 mod common;
 
+mod agents;
 mod api;
 mod builds;
 mod command_line;

@@ -23,6 +23,7 @@ mod local_elsewhere;
 mod login;
 mod logout;
 mod man;
+mod mcp;
 pub(crate) mod prints;
 mod prune;
 mod quota;
@@ -30,6 +31,7 @@ mod rsh;
 mod run;
 mod service;
 pub(crate) mod shared;
+mod skills;
 mod snapshot;
 mod ssh;
 mod tips;
@@ -169,6 +171,14 @@ Examples:
     /// The engine on this machine, which needs Linux
     #[cfg(not(target_os = "linux"))]
     Local(local_elsewhere::LocalArgs),
+    /// Let programs that speak the Model Context Protocol work in VMs
+    Mcp(Leaf<mcp::McpArgs>),
+    /// Teach fastvm to agents that read skills
+    #[command(after_help = "\
+Examples:
+  fastvm skills show
+  fastvm skills install")]
+    Skills(Noun<skills::Verb>),
     /// Print the script that completes words of fastvm in a shell
     Completion(Leaf<completion::CompletionArgs>),
     /// Print manual pages
@@ -240,6 +250,8 @@ impl Command {
             Self::Local(noun) => noun.verb.run(context).await,
             #[cfg(not(target_os = "linux"))]
             Self::Local(args) => local_elsewhere::run(args),
+            Self::Mcp(leaf) => mcp::run(context, leaf.args).await,
+            Self::Skills(noun) => noun.verb.run(context).await,
             Self::Completion(leaf) => completion::run(context, leaf.args).await,
             Self::Man(leaf) => man::run(context, leaf.args).await,
             Self::Help(args) => help::run(context, args).await,
@@ -257,6 +269,11 @@ impl Command {
             },
             _ => None,
         }
+    }
+
+    /// Returns whether the command is the MCP server itself.
+    fn starts_the_mcp_server(&self) -> bool {
+        matches!(self, Self::Mcp(leaf) if leaf.args.starts_the_server())
     }
 
     /// Returns whether the command changes things on this machine alone, where no dry run watches.

@@ -84,13 +84,16 @@ pub(crate) fn of(path: &[&str]) -> Option<Prints> {
         | ["exec" | "run" | "cp" | "health"]
         | ["files", "presign" | "fetch"]
         | ["config", "get" | "path"]
+        | ["mcp", "install" | "uninstall"]
+        | ["skills", "install"]
         | ["local", "serve" | "env" | "status" | "repair"] => Document,
         ["job", "logs" | "attach" | "wait" | "kill" | "rm"]
         | ["vm", "console"]
         | [
             "console" | "rsh" | "ssh" | "login" | "logout" | "completion" | "man" | "help"
-            | "forward",
+            | "forward" | "mcp",
         ]
+        | ["skills", "show"]
         | ["config", "set"]
         | ["ssh", "setup"]
         | ["context", "use" | "create" | "delete"]

@@ -72,6 +72,10 @@ environment! {
     XDG_DATA_HOME xdg_data_home: PathBuf = "XDG_DATA_HOME", "where the folder of local data is";
     XDG_STATE_HOME xdg_state_home: PathBuf = "XDG_STATE_HOME", "where the folder of what copies were cut off at is";
     XDG_CACHE_HOME xdg_cache_home: PathBuf = "XDG_CACHE_HOME", "where the folder of cached names is";
+    SEARCH_PATH search_path: OsString = "PATH", "folders of programs: where `mcp install` finds the name of this one";
+    CLAUDE_CONFIG_DIR claude_config_dir: PathBuf = "CLAUDE_CONFIG_DIR", "where Claude Code keeps its settings and skills";
+    CODEX_HOME codex_home: PathBuf = "CODEX_HOME", "where Codex keeps its settings";
+    GEMINI_CLI_HOME gemini_cli_home: PathBuf = "GEMINI_CLI_HOME", "where Gemini CLI has its folder .gemini";
 }
 
 /// The variables that the HTTP and TLS libraries read for us.

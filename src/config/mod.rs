@@ -27,10 +27,11 @@ pub use env::Environment;
 pub use error::Error;
 pub use key::KeySource;
 pub use paths::Paths;
+pub(crate) use paths::UserFolders;
 #[cfg(target_os = "linux")]
 pub(crate) use resolve::egress;
 pub use resolve::resolve;
 pub use settings::{Api, Named, Remote, Settings};
 pub use terminal::Terminal;
 pub use url::{BaseUrl, DEFAULT_URL, PlainHttp};
-pub(crate) use write::make_private_folder;
+pub(crate) use write::{make_private_folder, replace_foreign};

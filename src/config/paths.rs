@@ -29,11 +29,7 @@ impl Paths {
     ///
     /// Fails without a home folder. A relative `XDG_*` counts as unset, as its specification asks.
     pub fn of(environment: &Environment) -> Result<Self, Error> {
-        // A HOME of another shell is on Windows not what the official client takes.
-        let home = match cfg!(windows) {
-            true => dirs::home_dir().or_else(|| environment.home.clone()),
-            false => environment.home.clone().or_else(dirs::home_dir),
-        };
+        let home = home_folder(environment);
         let folder = |xdg: &Option<PathBuf>, system: Option<PathBuf>| {
             xdg.clone()
                 .filter(|path| path.is_absolute())
@@ -103,6 +99,48 @@ impl Paths {
             launches: folder.join("launches"),
             forwards: folder.join("forwards"),
         }
+    }
+}
+
+fn home_folder(environment: &Environment) -> Option<PathBuf> {
+    // A HOME of another shell is on Windows not what the official client takes.
+    match cfg!(windows) {
+        true => dirs::home_dir().or_else(|| environment.home.clone()),
+        false => environment.home.clone().or_else(dirs::home_dir),
+    }
+}
+
+/// Where other programs keep their settings.
+#[derive(Clone, Debug)]
+pub(crate) struct UserFolders {
+    pub home: PathBuf,
+    /// `$XDG_CONFIG_HOME` or `~/.config`, `~/Library/Application Support`, `%APPDATA%`.
+    pub config: PathBuf,
+    /// As `config`, for programs that use `~/.config` on macOS too.
+    pub xdg_config: PathBuf,
+}
+
+impl UserFolders {
+    /// Fails without a home folder.
+    pub(crate) fn of(environment: &Environment) -> Result<Self, Error> {
+        let home = home_folder(environment).ok_or(Error::NoHome)?;
+        let xdg = environment.xdg_config_home.clone();
+        let dot_config = home.join(".config");
+        let linux = xdg.filter(|path| path.is_absolute());
+        let linux = linux.unwrap_or_else(|| dot_config.clone());
+        let (config, xdg_config) = if cfg!(windows) {
+            let roaming = dirs::config_dir().ok_or(Error::NoHome)?;
+            (roaming.clone(), roaming)
+        } else if cfg!(target_os = "macos") {
+            (home.join("Library/Application Support"), dot_config)
+        } else {
+            (linux.clone(), linux)
+        };
+        Ok(Self {
+            home,
+            config,
+            xdg_config,
+        })
     }
 }
 

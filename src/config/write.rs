@@ -106,12 +106,49 @@ fn replace(path: &Path, content: &[u8]) -> std::io::Result<()> {
     let temporary = beside(path, ".", ".new");
     // the lock is ours: what is there was left by a writer that died
     let _ = fs::remove_file(&temporary);
-    let written = write_new(&temporary, content).and_then(|()| fs::rename(&temporary, path));
+    rename_over(path, &temporary, || write_new(&temporary, content))
+}
+
+/// Replaces a file of another program, or makes it, in one step: it keeps its mode and its owner, and a link stays a link.
+pub(crate) fn replace_foreign(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let path = link_target(path);
+    make_private_folder(path.parent().unwrap_or(Path::new(".")))?;
+    let before = fs::metadata(&path).ok();
+    let temporary = beside(&path, ".", &format!(".{}.new", std::process::id()));
+    rename_over(&path, &temporary, || {
+        write_new(&temporary, content)?;
+        before.map_or(Ok(()), |before| make_alike(&temporary, &before))
+    })
+}
+
+/// Renames the file that `write` makes over the old one, and leaves nothing if that fails.
+fn rename_over(
+    path: &Path,
+    temporary: &Path,
+    write: impl FnOnce() -> std::io::Result<()>,
+) -> std::io::Result<()> {
+    let written = write().and_then(|()| fs::rename(temporary, path));
     if written.is_err() {
-        let _ = fs::remove_file(&temporary);
+        let _ = fs::remove_file(temporary);
     }
     written?;
     sync_folder(path)
+}
+
+/// Gives the file the owner and the mode of another.
+#[cfg(unix)]
+fn make_alike(path: &Path, other: &fs::Metadata) -> std::io::Result<()> {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+    let made = fs::metadata(path)?;
+    if (made.uid(), made.gid()) != (other.uid(), other.gid()) {
+        chown(path, Some(other.uid()), Some(other.gid()))?;
+    }
+    fs::set_permissions(path, other.permissions())
+}
+
+#[cfg(not(unix))]
+fn make_alike(path: &Path, other: &fs::Metadata) -> std::io::Result<()> {
+    fs::set_permissions(path, other.permissions())
 }
 
 fn write_new(path: &Path, content: &[u8]) -> std::io::Result<()> {
@@ -221,6 +258,27 @@ mod tests {
             assert!(path.is_symlink());
             assert!(fs::read_to_string(&target).unwrap().contains(value));
         }
+    }
+
+    #[test]
+    fn a_file_of_another_program_keeps_its_mode_and_owner() {
+        use std::os::unix::fs::{MetadataExt as _, chown};
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("a/settings.json");
+        replace_foreign(&path, b"new").unwrap();
+        assert_eq!((mode(path.parent().unwrap()), mode(&path)), (0o700, 0o600));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o664)).unwrap();
+        if rustix::process::geteuid().is_root() {
+            chown(&path, Some(1234), Some(1235)).unwrap();
+        }
+        let owner = |path: &Path| {
+            let found = path.metadata().unwrap();
+            (found.uid(), found.gid())
+        };
+        let before = owner(&path);
+        replace_foreign(&path, b"changed").unwrap();
+        assert_eq!((mode(&path), owner(&path)), (0o664, before));
+        assert_eq!(fs::read(&path).unwrap(), b"changed");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub(crate) mod batch;
 pub(crate) mod create_request;
 pub(crate) mod delete_many;
+pub(crate) mod file_change;
 pub(crate) mod gib;
 pub(crate) mod glob;
 pub(crate) mod key_values;
