@@ -6,6 +6,8 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use snapbox::assert_data_eq;
+
 use crate::common::{FaultProxy, Home, Link, Ran, Served, guest_user, lacks, signal};
 use crate::live::{NOTHING_OF_STREAMS, wait_in_vm};
 use crate::matrix::Random;
@@ -178,11 +180,23 @@ fn connections_break_while_a_vm_is_paused_and_come_again_after_it() {
     let Some(_server) = start_server(&home, ECHO) else {
         return;
     };
-    let (_running, ports) = forward(&home, &["dev", "0:7000"], 1);
+    let (mut running, ports) = forward(&home, &["dev", "0:7000"], 1);
     assert_eq!(ask(ports[0], "before"), "BEFORE6 bytes\n");
     home.ok(&["vm", "pause", "dev"]);
+    for _ in 0..2 {
+        assert!(connect(ports[0]).read(&mut [0]).is_err());
+    }
     home.ok(&["vm", "resume", "dev"]);
     assert_eq!(ask(ports[0], "after"), "AFTER5 bytes\n");
+    signal(&running.0, "INT");
+    assert_eq!(running.0.wait().unwrap().code(), Some(0));
+    let mut said = String::new();
+    let mut stderr = running.0.stderr.take().unwrap();
+    stderr.read_to_string(&mut said).unwrap();
+    assert_data_eq!(
+        said,
+        "warning: dev:7000: VM dev ([..]) is paused; resume it with `fastvm vm resume dev`\n"
+    );
 }
 
 /// A server that sends much before it reads, and in the end says how much it has read.

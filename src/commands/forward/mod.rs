@@ -254,7 +254,22 @@ impl Tunnels {
             }
             // Whoever connected here knows.
             Err(TunnelError::Here(_)) => {}
-            Err(error) => self.tell(format!("{}:{ports}: {error}", self.vm.word())),
+            Err(error) => {
+                let why = self.reason(error);
+                self.tell(format!("{}:{ports}: {why}", self.vm.word()));
+            }
+        }
+    }
+
+    /// Why a connection failed, and what to do about it where that is known.
+    fn reason(&self, error: TunnelError) -> String {
+        let TunnelError::Stream(fastvm_stream::Error::Api(error)) = error else {
+            return error.to_string();
+        };
+        let error = self.vm.explain(error);
+        match error.hint_text() {
+            Some(hint) => format!("{}; {hint}", error.message()),
+            None => error.message().to_owned(),
         }
     }
 
