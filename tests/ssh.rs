@@ -350,6 +350,220 @@ remote rename "/root/work/moved" to "/root/work/folder": Failure
     wait_in_vm(&machine.served, NOTHING_OF_STREAMS);
 }
 
+/// A client of SFTP that says what it is told to.
+struct RawSftp {
+    child: Child,
+    count: u32,
+}
+
+/// Numbers of the protocol.
+const CLOSE: u8 = 4;
+const READ: u8 = 5;
+const WRITE: u8 = 6;
+const EXTENDED: u8 = 200;
+
+fn string(bytes: impl AsRef<[u8]>) -> Vec<u8> {
+    let bytes = bytes.as_ref();
+    [&(bytes.len() as u32).to_be_bytes(), bytes].concat()
+}
+
+impl RawSftp {
+    fn start(machine: &Machine) -> Self {
+        let mut child = machine
+            .openssh("ssh", &["-s", "dev.fastvm", "sftp"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let hello = [0, 0, 0, 5, 1, 0, 0, 0, 3];
+        child.stdin.as_mut().unwrap().write_all(&hello).unwrap();
+        let mut client = Self { child, count: 0 };
+        assert_eq!(client.answer()[..5], [2, 0, 0, 0, 3]);
+        client
+    }
+
+    fn answer(&mut self) -> Vec<u8> {
+        let stdout = self.child.stdout.as_mut().unwrap();
+        let mut length = [0; 4];
+        stdout.read_exact(&mut length).unwrap();
+        let mut answer = vec![0; u32::from_be_bytes(length) as usize];
+        stdout.read_exact(&mut answer).unwrap();
+        answer
+    }
+
+    /// Asks, and returns the kind of the answer with what follows its number.
+    fn ask(&mut self, kind: u8, parts: &[&[u8]]) -> (u8, Vec<u8>) {
+        self.count += 1;
+        let mut packet = vec![kind];
+        packet.extend_from_slice(&self.count.to_be_bytes());
+        packet.extend(parts.concat());
+        let stdin = self.child.stdin.as_mut().unwrap();
+        stdin.write_all(&string(packet)).unwrap();
+        let answer = self.answer();
+        assert_eq!(answer[1..5], self.count.to_be_bytes());
+        (answer[0], answer[5..].to_vec())
+    }
+
+    /// The code of an answer that is a status.
+    fn code(&mut self, kind: u8, parts: &[&[u8]]) -> u32 {
+        let (kind, answer) = self.ask(kind, parts);
+        assert_eq!(kind, 101);
+        u32::from_be_bytes(answer[..4].try_into().unwrap())
+    }
+
+    /// Opens a file, and returns its handle as requests have it.
+    fn open(&mut self, path: &str, flags: u32) -> Vec<u8> {
+        let (kind, handle) = self.ask(3, &[&string(path), &flags.to_be_bytes(), &[0; 4]]);
+        assert_eq!(kind, 102, "{path}");
+        handle
+    }
+
+    fn write(&mut self, handle: &[u8], offset: u64, bytes: &str) -> u32 {
+        self.code(WRITE, &[handle, &offset.to_be_bytes(), &string(bytes)])
+    }
+
+    /// Reads; an error of its code if there is nothing.
+    fn read(&mut self, handle: &[u8], offset: u64) -> Result<String, u32> {
+        let length = 100_u32.to_be_bytes();
+        let (kind, answer) = self.ask(READ, &[handle, &offset.to_be_bytes(), &length]);
+        match kind {
+            103 => Ok(String::from_utf8(answer[4..].to_vec()).unwrap()),
+            _ => Err(u32::from_be_bytes(answer[..4].try_into().unwrap())),
+        }
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> u32 {
+        let name = string("posix-rename@openssh.com");
+        self.code(EXTENDED, &[&name, &string(from), &string(to)])
+    }
+}
+
+impl Drop for RawSftp {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        self.child.wait().unwrap();
+    }
+}
+
+#[test]
+fn handles_of_a_file_see_each_other_and_follow_it_where_there_is_no_sftp_server() {
+    let Some(machine) = Machine::start() else {
+        return;
+    };
+    if !hide_sftp_server(&machine) {
+        return;
+    }
+    let mut client = RawSftp::start(&machine);
+    // Reading, writing, creating.
+    let (one, two) = (client.open("f", 1 | 2 | 8), client.open("f", 1 | 2));
+    assert_eq!(client.write(&one, 0, "AAAA"), 0);
+    assert_eq!(client.read(&two, 0).unwrap(), "AAAA");
+    assert_eq!(client.write(&two, 0, "BB"), 0);
+    assert_eq!(client.read(&one, 0).unwrap(), "BBAA");
+    assert_eq!(client.read(&one, 4), Err(1));
+    assert_eq!(client.write(&two, 4, "more"), 0);
+    assert_eq!(client.read(&one, 4).unwrap(), "more");
+    machine.served.sh("printf ' and more' >>/root/f");
+    assert_eq!(client.read(&one, 8).unwrap(), " and more");
+
+    assert_eq!(client.write(&one, 0, "CC"), 0);
+    assert_eq!(client.rename("f", "g"), 0);
+    assert_eq!(client.write(&one, 2, "DD"), 0);
+    assert_eq!(client.code(CLOSE, &[&one]), 0);
+    assert_eq!(client.code(CLOSE, &[&two]), 0);
+    assert_eq!(
+        machine.served.sh("cd /root; cat g; ls -d f 2>/dev/null || :"),
+        "CCDDmore and more"
+    );
+
+    // What is no place in a file, and what the file was not opened for.
+    let file = client.open("g", 1);
+    for offset in [u64::MAX, u64::MAX - 4, 1 << 63] {
+        assert_eq!(client.read(&file, offset), Err(5), "{offset}");
+    }
+    assert_eq!(client.write(&file, 0, "no"), 3);
+    let file = client.open("g", 2);
+    assert_eq!(client.write(&file, u64::MAX, "no"), 5);
+    assert_eq!(client.write(&file, 0, "EE"), 0);
+    assert_eq!(client.read(&file, 0), Err(3));
+    assert_eq!(client.code(CLOSE, &[&file]), 0);
+
+    // As rename(2).
+    machine
+        .served
+        .sh("cd /root; mkdir empty; mkdir -p full/sub; ln g h; mkdir other");
+    assert_eq!(client.rename("empty", "empty"), 0);
+    assert_ne!(client.rename("full", "full/sub"), 0);
+    assert_eq!(client.rename("g", "h"), 0);
+    assert_ne!(client.rename("g", "empty"), 0);
+    assert_eq!(client.rename("full", "other"), 0);
+    assert_eq!(
+        machine
+            .served
+            .sh("cd /root; ls -d empty full full/sub other/sub g h 2>/dev/null | tr '\\n' ' '"),
+        "empty g h other/sub "
+    );
+}
+
+#[test]
+fn a_command_whose_output_nobody_takes_any_more_ends() {
+    let Some(machine) = Machine::start() else {
+        return;
+    };
+    for (line, said) in [
+        ("yes", "y\n"),
+        // One that has said all goes on.
+        ("seq 2; sleep 2; echo done >/root/done", "1\n"),
+    ] {
+        let script = "ssh -F \"$HOME/.ssh/config\" dev.fastvm \"$1\" | head -n 1";
+        let output = machine
+            .program("sh")
+            .args(["-c", script, "sh", line])
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), said);
+    }
+    assert_eq!(machine.served.sh("cat /root/done"), "done");
+    wait_in_vm(&machine.served, NOTHING_OF_STREAMS);
+}
+
+#[test]
+fn setup_is_found_with_other_settings_and_mends_what_ssh_would_refuse() {
+    let Some(machine) = Machine::start() else {
+        return;
+    };
+    let elsewhere = machine
+        .openssh("ssh", &["dev.fastvm", "echo here"])
+        .env("XDG_CONFIG_HOME", machine.home.join("elsewhere"))
+        .output()
+        .unwrap();
+    assert_eq!(Ran::of(&elsewhere).stdout, "here\n", "{:?}", elsewhere);
+    assert!(!machine.home.join("elsewhere").exists());
+
+    let folder = machine.home.ok(&["config", "path"]);
+    let config = Path::new(&folder).with_file_name("ssh").join("config");
+    fs::set_permissions(&config, fs::Permissions::from_mode(0o666)).unwrap();
+    assert_eq!(machine.ssh(&["dev.fastvm", "true"]).code, 255);
+    machine.home.ok(&["ssh", "setup"]);
+    assert_eq!(machine.ssh(&["dev.fastvm", "true"]).code, 0);
+
+    // A VM whose name ends as a context is called.
+    machine.home.ok(&[
+        "context",
+        "create",
+        "eu",
+        "--base-url",
+        "http://127.0.0.1:9",
+    ]);
+    machine
+        .home
+        .ok(&["vm", "update", "dev", "--name", "dev.eu"]);
+    assert_eq!(
+        machine.ssh(&["dev.eu.fastvm", "echo here"]).stdout,
+        "here\n"
+    );
+}
+
 /// An answer of a server in the VM by way of a port here.
 fn answer_of(port: &str, begin: &[u8], expected: &str) {
     for _ in 0..200 {
@@ -652,7 +866,7 @@ fn a_name_can_say_its_context() {
     home.ok(&["--local", "ssh", "setup"]);
     let config = fs::read_to_string(home.join(".config/fastvm/ssh/config")).unwrap();
     assert!(
-        config.contains(" --context local ssh --stdio %h\n"),
+        config.contains(" --context local ssh --keys ") && config.contains(" --stdio %h\n"),
         "{config}"
     );
 }

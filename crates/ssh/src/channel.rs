@@ -1,7 +1,8 @@
 //! The server's half of a channel: what it sends, and how much the client may send.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::sync::{Notify, mpsc};
@@ -79,6 +80,8 @@ struct Shared {
     /// How much the client may send.
     window: AtomicU32,
     is_closed: AtomicBool,
+    /// Since when the client takes no more output.
+    refused: OnceLock<Instant>,
 }
 
 impl Channel {
@@ -91,7 +94,19 @@ impl Channel {
             has_room: Notify::new(),
             window: AtomicU32::new(WINDOW),
             is_closed: AtomicBool::new(false),
+            refused: OnceLock::new(),
         }))
+    }
+
+    /// The client takes no more output, though it has not closed the channel.
+    pub(crate) fn stop_taking(&self) {
+        self.0.refused.get_or_init(Instant::now);
+        self.0.has_room.notify_one();
+    }
+
+    /// Since when the client takes no more output. `None` as long as it does.
+    pub(crate) fn refused_since(&self) -> Option<Instant> {
+        self.0.refused.get().copied()
     }
 
     /// The client takes so much more.
@@ -125,7 +140,9 @@ impl Channel {
     /// Sends data, as the client takes it.
     pub(crate) async fn data(&self, kind: Kind, mut bytes: Bytes) {
         while !bytes.is_empty() {
-            let room = self.wait_for_room().await;
+            let Some(room) = self.wait_for_room().await else {
+                return;
+            };
             let wanted = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
             let length = wanted.min(room).min(self.0.most_data);
             self.0.room.fetch_sub(length, Ordering::Relaxed);
@@ -140,11 +157,13 @@ impl Channel {
         }
     }
 
-    async fn wait_for_room(&self) -> u32 {
+    /// Returns how much the client takes, once it takes some. `None` if it takes no more.
+    async fn wait_for_room(&self) -> Option<u32> {
         loop {
             match self.0.room.load(Ordering::Relaxed) {
+                _ if self.refused_since().is_some() => return None,
                 0 => self.0.has_room.notified().await,
-                room => return room,
+                room => return Some(room),
             }
         }
     }

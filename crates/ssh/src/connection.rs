@@ -21,8 +21,8 @@ use crate::session::{self, Program, Surroundings};
 use crate::wire::{Reader, Writer};
 use crate::{Error, Server, command, forward, message};
 
-/// The first line of the server.
-const VERSION: &str = concat!("SSH-2.0-fastvm_", env!("CARGO_PKG_VERSION"));
+/// The first line of the server. OpenSSH tells only servers with its name in front that nobody takes output any more.
+const VERSION: &str = concat!("SSH-2.0-OpenSSH_by_fastvm_", env!("CARGO_PKG_VERSION"));
 /// How many messages of the client may wait.
 const QUEUE: usize = 8;
 /// How many channels there may be at once.
@@ -171,7 +171,8 @@ impl Connection {
                 _ if self.key_exchange.is_exclusive() => {
                     return Err(Error::Client("exchanges keys out of turn"));
                 }
-                message::IGNORE | message::UNIMPLEMENTED | message::DEBUG => {}
+                message::IGNORE | message::UNIMPLEMENTED | message::DEBUG | message::EXTENSIONS => {
+                }
                 _ if self.user.is_some() => self.take(&message)?,
                 _ => self.log_in(&mut authentication, &message)?,
             }
@@ -270,7 +271,7 @@ impl Connection {
     }
 
     fn open(&mut self, mut reader: Reader<'_>) -> Result<(), Error> {
-        let kind = reader.text()?;
+        let kind = String::from_utf8_lossy(reader.string()?);
         let (theirs, room, most_data) = (reader.u32()?, reader.u32()?, reader.u32()?);
         let refuse = |connection: &Self, reason: &str| {
             let refusal = Writer::message(message::CHANNEL_OPEN_FAILURE)
@@ -284,7 +285,7 @@ impl Connection {
             refuse(self, "too many channels are open");
             return Ok(());
         }
-        let target = match kind {
+        let target = match kind.as_ref() {
             "session" => None,
             "direct-tcpip" => Some((reader.text()?.to_owned(), reader.u32()?)),
             "direct-streamlocal@openssh.com" => {
@@ -334,9 +335,9 @@ impl Connection {
     }
 
     fn channel_request(&mut self, id: u32, mut reader: Reader<'_>) -> Result<(), Error> {
-        let name = reader.text()?;
+        let name = String::from_utf8_lossy(reader.string()?);
         let wants_reply = reader.bool()?;
-        let is_done = match name {
+        let is_done = match name.as_ref() {
             "shell" => self.start(id, Program::Shell(String::new())),
             "exec" => match std::str::from_utf8(reader.string()?) {
                 Ok(line) => self.start(id, Program::Shell(line.to_owned())),
@@ -413,6 +414,10 @@ impl Open {
                     return Ok(false);
                 };
                 Ok(command::set(&mut surroundings.variables, name, value))
+            }
+            ("eow@openssh.com", None) => {
+                self.channel.stop_taking();
+                Ok(true)
             }
             ("window-change", None) => {
                 let (rows, columns) = size(&mut reader)?;

@@ -6,6 +6,8 @@ pub(crate) const UNIMPLEMENTED: u8 = 3;
 pub(crate) const DEBUG: u8 = 4;
 pub(crate) const SERVICE_REQUEST: u8 = 5;
 pub(crate) const SERVICE_ACCEPT: u8 = 6;
+/// `SSH_MSG_EXT_INFO` of RFC 8308.
+pub(crate) const EXTENSIONS: u8 = 7;
 pub(crate) const KEXINIT: u8 = 20;
 pub(crate) const NEWKEYS: u8 = 21;
 pub(crate) const KEX_ECDH_INIT: u8 = 30;

@@ -1,6 +1,7 @@
 //! A session: a command in the VM, with its input, its output and its end.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use fastvm_api::exec::Event;
 use fastvm_api::types::EnvVars;
@@ -13,6 +14,8 @@ use crate::{Server, command};
 
 /// The exit code of a command that ran over the server's time limit.
 const TIMED_OUT: i32 = 124;
+/// How long output may have been on its way when the client takes no more.
+const ON_ITS_WAY: Duration = Duration::from_millis(500);
 
 /// What is known of a session before its command.
 #[derive(Clone, Debug, Default)]
@@ -67,7 +70,7 @@ pub(crate) async fn run(
     } = Stream::open(&server.client, &server.vm, &command);
     let Incoming { data, requests } = incoming;
     tokio::select! {
-        ended = pass_output(output, &channel) => match ended {
+        ended = pass_output(output, &channel, &control) => match ended {
             Ok(code) => {
                 channel.end().await;
                 channel.exit_status(code).await;
@@ -107,9 +110,17 @@ async fn serve_files(
 }
 
 /// Sends what the command says, and returns its exit code.
-async fn pass_output(mut output: Output, channel: &Channel) -> Result<i32, fastvm_stream::Error> {
+async fn pass_output(
+    mut output: Output,
+    channel: &Channel,
+    control: &Control,
+) -> Result<i32, fastvm_stream::Error> {
+    let mut refusal = Refusal::default();
     loop {
         match output.next_event().await? {
+            Event::Stdout(_) if channel.refused_since().is_some() => {
+                refusal.tell(channel, control).await;
+            }
             Event::Stdout(bytes) => channel.data(Kind::Output, bytes.into()).await,
             Event::Stderr(bytes) => channel.data(Kind::Errors, bytes.into()).await,
             Event::Exit(status) if status.timed_out => return Ok(TIMED_OUT),
@@ -128,10 +139,60 @@ async fn pass_input(mut data: Data, input: Input) -> std::convert::Infallible {
     std::future::pending().await
 }
 
-/// Does what the client asks for, until it closes the channel.
+/// How a command learns that nobody takes its output: by what a closed pipe does.
+#[derive(Default)]
+struct Refusal {
+    is_signalled: bool,
+    is_stopped: bool,
+}
+
+impl Refusal {
+    /// Tells the command, which goes on with its output.
+    async fn tell(&mut self, channel: &Channel, control: &Control) {
+        let Some(since) = channel.refused_since() else {
+            return;
+        };
+        let told = match since.elapsed() {
+            // It was on its way already.
+            elapsed if elapsed < ON_ITS_WAY => return,
+            elapsed if elapsed > ON_ITS_WAY * 4 && !self.is_stopped => {
+                self.is_stopped = true;
+                control.stop().await
+            }
+            _ if !self.is_signalled => {
+                self.is_signalled = true;
+                control.signal("PIPE").await.map(drop)
+            }
+            _ => return,
+        };
+        if let Err(error) = told {
+            tracing::debug!(%error, "a command was not told that nobody takes its output");
+        }
+    }
+}
+
+/// Does what the client asks for, until it closes the channel. Of several sizes the last counts.
 async fn pass_requests(mut requests: mpsc::UnboundedReceiver<Request>, control: &Control) {
-    while let Some(request) = requests.recv().await {
+    let mut next = None;
+    loop {
+        let received = match next.take() {
+            None => requests.recv().await,
+            next => next,
+        };
+        let Some(mut request) = received else { return };
+        while matches!(request, Request::Resize { .. })
+            && let Ok(later) = requests.try_recv()
+        {
+            match later {
+                Request::Resize { .. } => request = later,
+                Request::Signal(_) => {
+                    next = Some(later);
+                    break;
+                }
+            }
+        }
         let done = match request {
+            _ if requests.is_closed() => return,
             Request::Resize { rows, columns } => control.resize(rows, columns).await,
             Request::Signal(name) => control.signal(&name).await.map(drop),
         };

@@ -7,7 +7,6 @@ use std::process::Command;
 use super::files::Files;
 use super::{host_name, options, stdio};
 use crate::commands::exec;
-use crate::commands::shared::resolve_name;
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
@@ -28,9 +27,7 @@ pub(super) async fn run(context: &mut Context, words: Vec<OsString>) -> Result<E
         Some((user, name)) => (Some(user), name),
         None => (None, target.as_str()),
     };
-    let name = host_name::resolve(context, name)?;
-    let client = context.client().await?;
-    let vm = resolve_name::vm(&client, &name).await?;
+    let (client, vm) = host_name::find(context, name).await?;
     stdio::check_runs(&client, &vm).await?;
     let files = Files::of(&context.paths);
     files.keys()?;

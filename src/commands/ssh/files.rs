@@ -31,6 +31,11 @@ impl Files {
         }
     }
 
+    /// The files in a folder that a caller names.
+    pub(super) fn in_folder(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
@@ -96,10 +101,10 @@ impl Files {
         }
     }
 
-    /// Writes a file in one step, unless it has this content.
+    /// Writes a file in one step, unless it has this content. Nobody else may read or write it, or ssh refuses it.
     pub(super) fn write(&self, path: &Path, content: &str) -> Result<(), Error> {
         if fs::read(path).is_ok_and(|old| old == content.as_bytes()) {
-            return Ok(());
+            return access::close_to_others(path).map_err(|error| failed("close", path, &error));
         }
         replace(path, content.as_bytes(), None).map_err(|error| failed("write", path, &error))
     }

@@ -1,24 +1,44 @@
 //! Names of VMs as ssh has them: `NAME.fastvm`, or `NAME.CONTEXT.fastvm`.
 
+use fastvm_api::Client;
+
+use crate::commands::shared::resolve_name::{self, Named};
+use crate::config::contexts::Contexts;
 use crate::context::Context;
 use crate::error::Error;
 
 /// What the names of hosts that are VMs end with.
 pub(super) const SUFFIX: &str = ".fastvm";
 
-/// Returns the name or id of the VM that a host is, and changes the context if the host names one.
-pub(super) fn resolve(context: &mut Context, host: &str) -> Result<String, Error> {
+/// Finds the VM that a host is. If the host names another context, that is the one from here on.
+pub(super) async fn find(context: &mut Context, host: &str) -> Result<(Client, Named), Error> {
     let name = host.strip_suffix(SUFFIX).unwrap_or(host);
-    let Some((vm, other)) = name.rsplit_once('.') else {
-        return Ok(name.to_owned());
+    let Some((vm, other)) = in_other_context(context, name)? else {
+        let client = context.client().await?;
+        let vm = resolve_name::vm(&client, name).await?;
+        return Ok((client, vm));
     };
-    let contexts = crate::config::contexts::Contexts::load(&context.paths)?;
-    if !contexts.names().iter().any(|known| known == other) {
-        return Ok(name.to_owned());
+    // A VM may be called so.
+    if let Ok(client) = context.client().await
+        && let Ok(vm) = resolve_name::vm(&client, name).await
+    {
+        return Ok((client, vm));
     }
-    context.options.set_context(Some(other.to_owned()));
+    context.options.set_context(Some(other));
     context.read_settings_again()?;
-    Ok(vm.to_owned())
+    let client = context.client().await?;
+    let vm = resolve_name::vm(&client, &vm).await?;
+    Ok((client, vm))
+}
+
+/// Takes a name apart whose end is that of a context.
+fn in_other_context(context: &Context, name: &str) -> Result<Option<(String, String)>, Error> {
+    let Some((vm, other)) = name.rsplit_once('.') else {
+        return Ok(None);
+    };
+    let contexts = Contexts::load(&context.paths)?;
+    let is_context = contexts.names().iter().any(|known| known == other);
+    Ok(is_context.then(|| (vm.to_owned(), other.to_owned())))
 }
 
 /// Returns the host that a VM is for ssh: its name where that can be one of a host, or its id.

@@ -9,6 +9,7 @@ mod stdio;
 mod user_config;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
@@ -42,6 +43,10 @@ pub struct SshArgs {
     #[arg(long, value_name = "HOST", conflicts_with = "words")]
     stdio: Option<String>,
 
+    /// The folder with the keys of `ssh setup`
+    #[arg(long, value_name = "DIR", hide = true, requires = "stdio")]
+    keys: Option<PathBuf>,
+
     /// The VM, then what ssh is to get
     #[arg(
         value_name = "VM ARGS",
@@ -70,7 +75,7 @@ impl SshArgs {
 pub(crate) async fn run(context: &mut Context, args: SshArgs) -> Result<Exit, Error> {
     match (args.verb, args.stdio) {
         (Some(Verb::Setup(args)), _) => setup::run(context, &args),
-        (None, Some(host)) => stdio::run(context, &host).await,
+        (None, Some(host)) => stdio::run(context, &host, args.keys).await,
         (None, None) => connect::run(context, args.words).await,
     }
 }

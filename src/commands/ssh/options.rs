@@ -18,7 +18,7 @@ pub(super) fn for_vms(
 ) -> Result<Vec<(&'static str, String)>, Error> {
     let mut options = vec![
         ("User", "root".to_owned()),
-        ("ProxyCommand", proxy_command(context, host)?),
+        ("ProxyCommand", proxy_command(context, files, host)?),
         ("HostKeyAlias", HOST_KEY_ALIAS.to_owned()),
         ("UserKnownHostsFile", quoted(&files.known_hosts())?),
         ("StrictHostKeyChecking", "yes".to_owned()),
@@ -48,7 +48,8 @@ pub(super) fn known_host(key: fastvm_ssh::PublicKey) -> String {
 pub(super) fn quoted(path: &Path) -> Result<String, Error> {
     let text = path.to_str().unwrap_or("\n");
     // What ends the word, or would be replaced in it.
-    if text.contains(['"', '%', '$', '*', '?', '[', '\n', '\r']) {
+    let is_replaced = text.contains(['"', '%', '$', '*', '?', '[', '\n', '\r']);
+    if is_replaced || (cfg!(unix) && text.contains('\\')) {
         let message = format!(
             "{} cannot stand in a configuration of ssh: it has a character that ssh replaces",
             path.display()
@@ -72,15 +73,21 @@ fn knows(option: &str) -> bool {
 }
 
 /// The line with which OpenSSH starts this program, with the options of this command line that choose an API.
-fn proxy_command(context: &Context, host: &str) -> Result<String, Error> {
+fn proxy_command(context: &Context, files: &Files, host: &str) -> Result<String, Error> {
     let program = std::env::current_exe().map_err(|error| {
         let message = format!("cannot find out where fastvm is: {error}");
         Error::new(Kind::LocalIo, message)
     })?;
     let mut words = vec![text_of(&program)?];
     words.extend(chosen(context)?);
+    // Whoever starts ssh may have other settings than this.
+    words.extend([
+        "ssh".to_owned(),
+        "--keys".to_owned(),
+        text_of(files.folder())?,
+    ]);
     let mut line = words.iter().map(|word| for_shell(word)).collect::<Vec<_>>();
-    line.extend(["ssh", "--stdio", host].map(str::to_owned));
+    line.extend(["--stdio", host].map(str::to_owned));
     Ok(line.join(" "))
 }
 

@@ -38,11 +38,17 @@ pub(super) fn run(context: &mut Context, args: &SetupArgs) -> Result<Exit, Error
 fn set_up(context: &mut Context, files: &Files, user_config: &UserConfig) -> Result<Exit, Error> {
     let config = config(context, files)?;
     let change = user_config.addition()?;
+    let were_there = files.folder().exists();
     files.keys()?;
     files.write(&files.config(), &config)?;
     let is_new = change.is_some();
-    if let Some(change) = change {
-        change.make(&files.made())?;
+    if let Some(change) = change
+        && let Err(error) = change.make(&files.made())
+    {
+        if !were_there {
+            files.remove()?;
+        }
+        return Err(error);
     }
     let path = user_config.path.display();
     let line = match is_new {
@@ -73,6 +79,13 @@ fn undo(context: &mut Context, files: &Files, user_config: &UserConfig) -> Resul
     let had_line = user_config.remove(&files.made())?;
     let had_files = files.folder().exists();
     files.remove()?;
+    if user_config.still_names_ours()? {
+        let path = user_config.path.display();
+        let line = format!(
+            "{path} still includes the configuration of fastvm, in a line that setup did not write"
+        );
+        context.ui.warn(&line);
+    }
     let line = match (had_line, had_files) {
         (true, _) => format!("removed the line from {}", user_config.path.display()),
         (false, true) => format!("removed {}", files.folder().display()),

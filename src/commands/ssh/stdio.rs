@@ -1,6 +1,7 @@
 //! `fastvm ssh --stdio HOST`: the SSH server of a VM, on standard input and output.
 
 use std::io::IsTerminal as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use fastvm_api::Client;
@@ -11,7 +12,7 @@ use fastvm_ssh::{Host, Server};
 use super::files::{Files, Keys};
 use super::host_name;
 use crate::commands::exec::{PlaceOptions, Wrapper};
-use crate::commands::shared::resolve_name::{self, Named};
+use crate::commands::shared::resolve_name::Named;
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
@@ -22,16 +23,19 @@ use crate::signal::{Signal, Signals};
 /// The user whom commands run as who are nobody else's.
 const ROOT: &str = "root";
 
-pub(super) async fn run(context: &mut Context, host: &str) -> Result<Exit, Error> {
+pub(super) async fn run(
+    context: &mut Context,
+    host: &str,
+    keys: Option<PathBuf>,
+) -> Result<Exit, Error> {
     if context.options.dry_run {
         return Err(no_dry_run());
     }
     let signals = Signals::listen()?;
-    let name = host_name::resolve(context, host)?;
-    let client = context.client().await?;
-    let vm = resolve_name::vm(&client, &name).await?;
+    let files = keys.map_or_else(|| Files::of(&context.paths), Files::in_folder);
+    let (client, vm) = host_name::find(context, host).await?;
     check_runs(&client, &vm).await?;
-    let Keys { host, client: key } = Files::of(&context.paths).keys()?;
+    let Keys { host, client: key } = files.keys()?;
     let server = Server {
         client,
         vm: vm.id.clone(),

@@ -92,6 +92,13 @@ impl UserConfig {
         Ok(true)
     }
 
+    /// Whether the file still names ours, in a place that is not where `setup` puts it.
+    pub(super) fn still_names_ours(&self) -> Result<bool, Error> {
+        let old = self.find()?;
+        let included = self.included.to_string_lossy();
+        Ok(old.is_some_and(|old| String::from_utf8_lossy(&old.content).contains(&*included)))
+    }
+
     /// Reads the file. `None` if there is none.
     fn find(&self) -> Result<Option<Found>, Error> {
         let read_failed = |error: std::io::Error| failed("read", &self.path, &error);
@@ -131,7 +138,7 @@ impl UserConfig {
 
     /// Whether the word after `Include` is our file, and the only one.
     fn names_ours(&self, rest: &str) -> bool {
-        let rest = rest.trim();
+        let rest = rest.split(" #").next().unwrap_or_default().trim();
         let unquoted = rest
             .strip_prefix('"')
             .and_then(|rest| rest.strip_suffix('"'));

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::guest::{Guest, GuestPath, Operation};
-use super::protocol::{Code, Failure};
+use super::protocol::{self, Code, Failure};
 
 /// How much goes with a request, in bytes.
 const PIECE: usize = 1024 * 1024;
@@ -18,7 +18,7 @@ const FRESH: Duration = Duration::from_secs(2);
 
 pub(super) struct OpenFile {
     pub(super) path: GuestPath,
-    is_appended: bool,
+    flags: u32,
     /// What is not written yet, and where it belongs.
     unwritten: Vec<u8>,
     unwritten_offset: u64,
@@ -42,10 +42,11 @@ enum Content {
 }
 
 impl OpenFile {
-    pub(super) fn new(path: GuestPath, is_appended: bool) -> Self {
+    /// A file that was opened with these flags of the protocol.
+    pub(super) fn new(path: GuestPath, flags: u32) -> Self {
         Self {
             path,
-            is_appended,
+            flags,
             unwritten: Vec::new(),
             unwritten_offset: 0,
             writing: JoinSet::new(),
@@ -57,6 +58,30 @@ impl OpenFile {
 
     pub(super) fn is_settled(&self) -> bool {
         self.unwritten.is_empty() && self.writing.is_empty()
+    }
+
+    fn is_appended(&self) -> bool {
+        self.flags & protocol::APPENDING != 0
+    }
+
+    /// Fails if the file was not opened for this, or has no such place.
+    fn check(&self, flag: u32, offset: u64, length: usize) -> Result<(), Failure> {
+        if self.flags & flag == 0 {
+            return Err(Failure::new(
+                Code::PermissionDenied,
+                "the file was not opened for this",
+            ));
+        }
+        let end = offset.checked_add(length as u64);
+        match end.is_some_and(|end| i64::try_from(end).is_ok()) {
+            true => Ok(()),
+            false => Err(Failure::new(Code::BadMessage, "no file is so long")),
+        }
+    }
+
+    /// Forgets what was read: the file may be another by now.
+    pub(super) fn forget_pieces(&mut self) {
+        self.pieces.clear();
     }
 
     /// Has the next use of the file fail.
@@ -71,9 +96,10 @@ impl OpenFile {
         offset: u64,
         bytes: &[u8],
     ) -> Result<(), Failure> {
-        self.pieces.clear();
+        self.check(protocol::WRITING, offset, bytes.len())?;
+        self.forget_pieces();
         let end = self.unwritten_offset + self.unwritten.len() as u64;
-        if offset != end && !self.is_appended {
+        if offset != end && !self.is_appended() {
             // It may lie over what is on its way.
             self.finish_writing(guest).await;
         }
@@ -93,12 +119,12 @@ impl OpenFile {
             return;
         }
         // What is appended goes in its order.
-        let most = if self.is_appended { 1 } else { MOST_PIECES };
+        let most = if self.is_appended() { 1 } else { MOST_PIECES };
         while self.writing.len() >= most {
             self.join_next().await;
         }
         let bytes = std::mem::take(&mut self.unwritten);
-        let operation = match self.is_appended {
+        let operation = match self.is_appended() {
             true => Operation::new("append", &self.path),
             false => {
                 Operation::repeatable("write", &self.path).with(self.unwritten_offset.to_string())
@@ -143,16 +169,22 @@ impl OpenFile {
         offset: u64,
         length: usize,
     ) -> Result<Vec<u8>, Failure> {
+        self.check(protocol::READING, offset, length)?;
         self.settle(guest).await?;
         let mut read = Vec::with_capacity(length);
         while read.len() < length {
             let part_offset = offset + read.len() as u64;
-            let piece = self.piece_at(guest, part_offset).await?;
+            let (piece, was_here) = self.piece_at(guest, part_offset).await?;
             let begin = usize::try_from(part_offset - piece.offset).unwrap_or(usize::MAX);
             let rest = piece.bytes().get(begin..).unwrap_or_default();
             read.extend_from_slice(&rest[..rest.len().min(length - read.len())]);
             if piece.bytes().len() < PIECE {
-                return Ok(read);
+                if !was_here || read.len() == length {
+                    return Ok(read);
+                }
+                // The file may be longer by now.
+                self.forget_pieces();
+                continue;
             }
             if part_offset == self.next_offset {
                 self.fetch_ahead(guest);
@@ -162,8 +194,12 @@ impl OpenFile {
         Ok(read)
     }
 
-    /// Returns the piece that has what is at an offset, once it is here.
-    async fn piece_at(&mut self, guest: &Arc<Guest>, offset: u64) -> Result<&Piece, Failure> {
+    /// Returns the piece that has what is at an offset, once it is here, and whether it was before.
+    async fn piece_at(
+        &mut self,
+        guest: &Arc<Guest>,
+        offset: u64,
+    ) -> Result<(&Piece, bool), Failure> {
         let is_other = |piece: &Piece| !piece.holds(offset);
         while self.pieces.front().is_some_and(is_other) {
             self.pieces.pop_front();
@@ -172,9 +208,10 @@ impl OpenFile {
             Some(piece) => piece,
             None => Piece::fetch(guest, &self.path, offset),
         };
+        let was_here = matches!(piece.content, Content::Here { .. });
         piece.arrive().await?;
         self.pieces.push_front(piece);
-        Ok(&self.pieces[0])
+        Ok((&self.pieces[0], was_here))
     }
 
     fn fetch_ahead(&mut self, guest: &Arc<Guest>) {

@@ -30,6 +30,13 @@ pub(super) struct Guest {
 pub(super) struct GuestPath(Vec<u8>);
 
 impl GuestPath {
+    /// Returns the path that this has become when `from` was renamed to `to`. `None` if it is not below.
+    pub(super) fn moved(&self, from: &Self, to: &Self) -> Option<Self> {
+        let below = self.0.strip_prefix(from.0.as_slice())?;
+        let is_below = below.is_empty() || below[0] == b'/';
+        is_below.then(|| Self([&to.0, below].concat()))
+    }
+
     /// Returns the path as `printf %b` takes it: plain characters, anything else in octal.
     fn escaped(&self) -> String {
         escaped(&self.0)

@@ -140,6 +140,32 @@ impl Session {
         }
     }
 
+    /// Writes what other handles of a file have to write, before this one is used.
+    async fn settle_others(&mut self, number: u32, path: &GuestPath, is_change: bool) {
+        for (other, handle) in &mut self.handles {
+            if *other != number
+                && let Handle::File(file) = handle
+                && file.path == *path
+            {
+                if let Err(failure) = file.settle(&self.guest).await {
+                    file.fail(failure);
+                }
+                if is_change {
+                    file.forget_pieces();
+                }
+            }
+        }
+    }
+
+    /// Forgets what was read of all files, which may be others by now.
+    fn forget_pieces(&mut self) {
+        for handle in self.handles.values_mut() {
+            if let Handle::File(file) = handle {
+                file.forget_pieces();
+            }
+        }
+    }
+
     /// Answers a packet.
     ///
     /// # Errors
@@ -175,6 +201,7 @@ impl Session {
                 self.stat("stat", &path).await
             }
             protocol::FSETSTAT => {
+                self.forget_pieces();
                 let path = self.handle(&mut reader)?.1.path().clone();
                 self.set(&path, reader).await
             }
@@ -186,6 +213,13 @@ impl Session {
             }
             protocol::EXTENDED => match reader.string()? {
                 b"posix-rename@openssh.com" => self.operate_on_two("replace", reader).await,
+                b"fsync@openssh.com" => {
+                    let guest = self.guest.clone();
+                    if let Handle::File(file) = self.handle(&mut reader)?.1 {
+                        file.settle(&guest).await?;
+                    }
+                    Ok(Answer::DONE)
+                }
                 b"hardlink@openssh.com" => self.operate_on_two("link", reader).await,
                 b"limits@openssh.com" => Ok(Answer::Limits),
                 _ => Err(unsupported()),
@@ -207,7 +241,10 @@ impl Session {
         match kind {
             protocol::STAT => self.stat("stat", path).await,
             protocol::LSTAT => self.stat("lstat", path).await,
-            protocol::SETSTAT => self.set(path, reader).await,
+            protocol::SETSTAT => {
+                self.forget_pieces();
+                self.set(path, reader).await
+            }
             protocol::REALPATH => self.name("resolve", path).await,
             protocol::READLINK => self.name("readlink", path).await,
             protocol::REMOVE => self.run(Operation::new("remove", path)).await,
@@ -224,6 +261,12 @@ impl Session {
     async fn use_handle(&mut self, kind: u8, mut reader: Reader<'_>) -> Result<Answer, Failure> {
         let guest = self.guest.clone();
         let (number, handle) = self.handle(&mut reader)?;
+        let path = handle.path().clone();
+        self.settle_others(number, &path, kind == protocol::WRITE)
+            .await;
+        let Some(handle) = self.handles.get_mut(&number) else {
+            return Err(Failure::new(Code::Failure, "the handle is not open"));
+        };
         match (kind, handle) {
             (protocol::CLOSE, Handle::File(file)) => {
                 let settled = file.settle(&guest).await;
@@ -270,8 +313,10 @@ impl Session {
             .with(letters)
             .with(mode.to_string());
         self.guest.run(&operation).await?;
-        let is_appended = flags & protocol::APPENDING != 0;
-        self.add(Handle::File(OpenFile::new(path, is_appended)))
+        if flags & protocol::TRUNCATING != 0 {
+            self.forget_pieces();
+        }
+        self.add(Handle::File(OpenFile::new(path, flags)))
     }
 
     async fn open_folder(&mut self, mut reader: Reader<'_>) -> Result<Answer, Failure> {
@@ -311,9 +356,30 @@ impl Session {
         self.guest.run(&operation).await.map(|_| Answer::DONE)
     }
 
-    async fn operate_on_two(&self, name: &str, mut reader: Reader<'_>) -> Result<Answer, Failure> {
+    async fn operate_on_two(
+        &mut self,
+        name: &str,
+        mut reader: Reader<'_>,
+    ) -> Result<Answer, Failure> {
         let (from, to) = (self.path(&mut reader)?, self.path(&mut reader)?);
-        self.run(Operation::new(name, &from).with_path(&to)).await
+        let operation = Operation::new(name, &from).with_path(&to);
+        let answer = self.run(operation).await?;
+        if name != "link" {
+            self.follow(&from, &to);
+        }
+        Ok(answer)
+    }
+
+    /// Has open files follow a path that was renamed.
+    fn follow(&mut self, from: &GuestPath, to: &GuestPath) {
+        self.forget_pieces();
+        for handle in self.handles.values_mut() {
+            if let Handle::File(file) = handle
+                && let Some(path) = file.path.moved(from, to)
+            {
+                file.path = path;
+            }
+        }
     }
 
     async fn stat(&self, name: &str, path: &GuestPath) -> Result<Answer, Failure> {

@@ -117,9 +117,11 @@ case $1 in
     replace)
         decode "$3"
         is_there "$path" || check "$path"
-        if is_folder "$decoded"; then
-            is_folder "$path" || fail 'Is a directory'
-            rmdir "$decoded" || exit
+        if [ "$path" -ef "$decoded" ] && [ ! -L "$path" ] && [ ! -L "$decoded" ]; then
+            exit 0 # both are one file already
+        fi
+        if is_folder "$decoded" && ! is_folder "$path"; then
+            fail 'Is a directory'
         fi
         exec mv -fT "$path" "$decoded"
         ;;

@@ -34,21 +34,24 @@ pub(super) const EXTENDED: u8 = 200;
 pub(super) const EXTENDED_REPLY: u8 = 201;
 
 /// Extensions of OpenSSH, each with its version.
-pub(super) const EXTENSIONS: [(&str, &str); 3] = [
+pub(super) const EXTENSIONS: [(&str, &str); 4] = [
     ("posix-rename@openssh.com", "1"),
+    ("fsync@openssh.com", "1"),
     ("hardlink@openssh.com", "1"),
     ("limits@openssh.com", "1"),
 ];
 
-/// How a file is to be opened: bits of `OPEN`, each with its letter in `operations.sh`.
+/// How a file is to be opened: bits of `OPEN`.
 pub(super) const READING: u32 = 1;
 pub(super) const WRITING: u32 = 2;
 pub(super) const APPENDING: u32 = 4;
+pub(super) const TRUNCATING: u32 = 16;
+/// Bits with their letters in `operations.sh`.
 pub(super) const LETTERS: [(u32, char); 5] = [
     (READING, 'r'),
     (WRITING, 'w'),
     (8, 'c'),
-    (16, 't'),
+    (TRUNCATING, 't'),
     (32, 'x'),
 ];
 

@@ -10,8 +10,10 @@ for parent in $parents; do
   # What streams left whose processes were all killed.
   for old in "$parent"/.fastvm-stream-*; do
     [ -O "$old" ] && [ ! -L "$old" ] || continue
-    if read -r process <"$old/main" && ! kill -0 "$process"; then
-      rm -rf "$old"
+    if read -r process <"$old/main"; then
+      kill -0 "$process" || rm -rf "$old"
+    elif [ "$(find "$old" -prune -mmin +1)" ]; then
+      rm -rf "$old" # cut off when it was made or removed
     fi
   done 2>/dev/null
 done
