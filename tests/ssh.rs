@@ -472,7 +472,9 @@ fn handles_of_a_file_see_each_other_and_follow_it_where_there_is_no_sftp_server(
     assert_eq!(client.code(CLOSE, &[&one]), 0);
     assert_eq!(client.code(CLOSE, &[&two]), 0);
     assert_eq!(
-        machine.served.sh("cd /root; cat g; ls -d f 2>/dev/null || :"),
+        machine
+            .served
+            .sh("cd /root; cat g; ls -d f 2>/dev/null || :"),
         "CCDDmore and more"
     );
 

@@ -42,6 +42,7 @@ mod lease;
 mod live;
 mod local;
 mod matrix;
+mod mcp;
 mod nouns;
 mod odd_answers;
 mod output_options;

@@ -171,7 +171,7 @@ Examples:
     /// The engine on this machine, which needs Linux
     #[cfg(not(target_os = "linux"))]
     Local(local_elsewhere::LocalArgs),
-    /// Let programs that speak the Model Context Protocol work in VMs
+    /// Serve VMs to an agent over the Model Context Protocol
     Mcp(Leaf<mcp::McpArgs>),
     /// Teach fastvm to agents that read skills
     #[command(after_help = "\

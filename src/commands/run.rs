@@ -356,7 +356,7 @@ impl Attempt<'_> {
                 lease.check(&vm.value, self.messages);
                 Ok(vm)
             }
-            Err(error) if lease::may_be_refused(&error) => {
+            Err(error) if error.may_refuse_timer() => {
                 let without = LaunchRequest {
                     ttl: None,
                     ..self.launch.clone()

@@ -1,6 +1,7 @@
 //! Signalling and removing jobs.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use crate::Jobs;
 use crate::error::Error;
@@ -98,12 +99,17 @@ impl Jobs {
     /// [`Error::NotRunning`] and [`Error::NotFound`]; and as for [`Jobs::list`].
     pub async fn kill(&self, id: &JobId, signal: Signal) -> Result<(), Error> {
         let request = Self::request(script!("kill.sh"), &[id.as_str(), signal.name()]);
-        match self.run(&request).await?.code {
-            0 => Ok(()),
-            ENDED | LOST => Err(Error::NotRunning(id.clone())),
-            ABSENT => Err(Error::NotFound(id.to_string())),
-            code => Err(Error::Unexpected(format!("a script ended with {code}"))),
-        }
+        signalled(id, self.run(&request).await?.code)
+    }
+
+    /// Ends a job with all processes in its session: SIGTERM, and after this time SIGKILL to those that are left.
+    ///
+    /// # Errors
+    /// As for [`Jobs::kill`].
+    pub async fn end(&self, id: &JobId, grace: Duration) -> Result<(), Error> {
+        let steps = (grace.as_millis() / 50).to_string();
+        let request = Self::request(script!("end.sh"), &[id.as_str(), &steps]);
+        signalled(id, self.run(&request).await?.code)
     }
 
     /// Removes jobs with their logs, and tells what became of each.
@@ -136,6 +142,16 @@ impl Jobs {
             })?);
         }
         Ok(removed)
+    }
+}
+
+/// What the exit code of a script says that signals a job.
+fn signalled(id: &JobId, code: i32) -> Result<(), Error> {
+    match code {
+        0 => Ok(()),
+        ENDED | LOST => Err(Error::NotRunning(id.clone())),
+        ABSENT => Err(Error::NotFound(id.to_string())),
+        code => Err(Error::Unexpected(format!("a script ended with {code}"))),
     }
 }
 

@@ -65,6 +65,11 @@ impl Start {
         }
     }
 
+    /// Returns the id that the job has once it is started, and by which it is found if that is not known.
+    pub fn id(&self) -> &JobId {
+        &self.id
+    }
+
     /// Puts words in front of those that run the command: programs that set up its surroundings and become what follows.
     #[must_use]
     pub fn around(mut self, wrap: impl FnOnce(&[String]) -> Vec<String>) -> Self {

@@ -1,10 +1,9 @@
-//! `fastvm mcp`: the entry of this program in the configs of MCP clients.
+//! `fastvm mcp`: VMs for agents that speak the Model Context Protocol, and the configs of their clients.
 
 mod clients;
 mod install;
+mod serve;
 mod uninstall;
-
-use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
@@ -17,28 +16,21 @@ use crate::exit::Exit;
     args_conflicts_with_subcommands = true,
     disable_help_subcommand = true,
     after_help = "\
+Serves one client on standard input and output, until the input ends. Clients start it by themselves: `fastvm mcp install` puts it into their config.
+Tools: run, launch, list, exec, job, files, copy, delete. With --read-only: list, job and files, which then change nothing.
+VMs that it launches are deleted when it ends, unless they are launched with `keep`. If it is killed, their timers delete them.
+
 Examples:
   fastvm mcp install claude
-  fastvm mcp uninstall claude"
+  fastvm --local mcp --allow-dir ~/project
+  fastvm mcp --read-only --max-output 2000"
 )]
 pub struct McpArgs {
     #[command(flatten)]
-    server: ServerOptions,
+    server: serve::ServerOptions,
 
     #[command(subcommand)]
     verb: Option<Verb>,
-}
-
-// What the server may do. No doc comment: it would become the help of the command.
-#[derive(Debug, Args)]
-struct ServerOptions {
-    /// Leave out the tools that change something
-    #[arg(long)]
-    read_only: bool,
-
-    /// A folder of this machine that the server may copy from and to; may be repeated
-    #[arg(long, value_name = "DIR")]
-    allow_dir: Vec<PathBuf>,
 }
 
 impl McpArgs {
@@ -60,14 +52,6 @@ pub(crate) async fn run(context: &mut Context, args: McpArgs) -> Result<Exit, Er
     match args.verb {
         Some(Verb::Install(args)) => install::run(context, &args),
         Some(Verb::Uninstall(args)) => uninstall::run(context, &args),
-        None => {
-            let ServerOptions {
-                read_only,
-                allow_dir,
-            } = args.server;
-            let message =
-                format!("the server is not part of this build ({read_only}, {allow_dir:?})");
-            Err(Error::usage(message))
-        }
+        None => serve::run(context, args.server).await,
     }
 }

@@ -104,31 +104,6 @@ fn without(why: &str) -> String {
     format!("running without a lease: {why}; the VM stays if this command is killed")
 }
 
-/// Words of an answer that refuses a timer, or a field that the API does not know.
-const REFUSALS: [&str; 9] = [
-    "ttl",
-    "timer",
-    "expir",
-    "unknown",
-    "unrecogni",
-    "unexpected",
-    "additional propert",
-    "extra",
-    "unsupported",
-];
-
-/// Returns whether the answer to a launch may mean that the API takes no timer. Nothing was launched then.
-pub(super) fn may_be_refused(error: &api::Error) -> bool {
-    let said = said(error).to_lowercase();
-    match error.status() {
-        Some(StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY) => {
-            REFUSALS.iter().any(|word| said.contains(word))
-        }
-        Some(status) => status == StatusCode::NOT_IMPLEMENTED,
-        None => false,
-    }
-}
-
 /// What is said of a launch that the API took only without the timer.
 pub(super) fn refused(error: &api::Error) -> String {
     without(&format!("the API refused the timer: {}", said(error)))

@@ -315,12 +315,38 @@ impl Error {
             if *status == StatusCode::FORBIDDEN && names_a_quota(message))
     }
 
+    /// Returns whether the answer to a launch may mean that the API takes no timer. Nothing was launched then.
+    pub fn may_refuse_timer(&self) -> bool {
+        match self {
+            Self::Status {
+                status, message, ..
+            } if [StatusCode::BAD_REQUEST, StatusCode::UNPROCESSABLE_ENTITY].contains(status) => {
+                let said = message.to_lowercase();
+                TIMER_REFUSALS.iter().any(|word| said.contains(word))
+            }
+            _ => self.status() == Some(StatusCode::NOT_IMPLEMENTED),
+        }
+    }
+
     /// Returns whether a VM is paused, which forbids what was asked of it.
     pub fn is_vm_paused(&self) -> bool {
         matches!(self, Self::Status { status, message, .. }
             if *status == StatusCode::CONFLICT && message.contains("paused"))
     }
 }
+
+/// Words of an answer that refuses a timer, or a field that the API does not know.
+const TIMER_REFUSALS: [&str; 9] = [
+    "ttl",
+    "timer",
+    "expir",
+    "unknown",
+    "unrecogni",
+    "unexpected",
+    "additional propert",
+    "extra",
+    "unsupported",
+];
 
 /// What the status of an answer means, with what the server said.
 fn meaning(status: StatusCode, said: &str, key_source: Option<&str>) -> String {

@@ -169,7 +169,7 @@ impl Client {
             status::ERROR | status::STOPPED | status::DELETING => Verdict::Failed,
             _ => Verdict::Pending,
         };
-        poll(self, wait, judge, async || self.get_vm(id).await).await
+        poll(self, wait, judge, || self.get_vm(id)).await
     }
 
     /// Waits until a build ends, or the limit passes. `seen` is told of each state.
@@ -190,7 +190,7 @@ impl Client {
                 _ => Verdict::Pending,
             }
         };
-        poll(self, wait, judge, async || self.get_build(id).await).await
+        poll(self, wait, judge, || self.get_build(id)).await
     }
 
     /// Waits until a snapshot is ready, fails, or the limit passes. One question is always asked.
@@ -203,16 +203,17 @@ impl Client {
             snapshot::ERROR => Verdict::Failed,
             _ => Verdict::Pending,
         };
-        poll(self, wait, judge, async || self.get_snapshot(id).await).await
+        poll(self, wait, judge, || self.get_snapshot(id)).await
     }
 }
 
 /// Asks until the answer settles or the limit passes. A server that is away until then does not end the wait.
-async fn poll<T>(
+// With `AsyncFn` the compiler could not tell that the wait may go to another thread.
+async fn poll<T, F: Future<Output = Result<Record<T>, Error>>>(
     client: &Client,
     wait: Wait,
     judge: impl Fn(&T) -> Verdict,
-    ask: impl AsyncFn() -> Result<Record<T>, Error>,
+    ask: impl Fn() -> F,
 ) -> Result<Waited<T>, Error> {
     let mut timer = PollTimer::new(wait);
     let mut last = None;

@@ -130,7 +130,41 @@ pub(crate) enum Position {
     Into,
 }
 
+/// Where the sources are.
+#[derive(Debug)]
+pub(crate) enum Roots {
+    Paths(Vec<PathBuf>),
+    /// One folder that is open, and how messages name it.
+    #[cfg(unix)]
+    Folder(Folder, PathBuf),
+}
+
 impl Tree {
+    /// Walks the sources, wherever they are.
+    pub(crate) fn scan_roots(
+        roots: Roots,
+        position: Position,
+        chosen: Chosen,
+    ) -> Result<Self, Error> {
+        match roots {
+            Roots::Paths(paths) => Self::scan(&paths, position, chosen),
+            #[cfg(unix)]
+            Roots::Folder(folder, shown) => {
+                let place = match position {
+                    Position::Is => MemberPath::default(),
+                    Position::Into => own_name(&shown)?,
+                };
+                let mut tree = Self {
+                    chosen,
+                    ..Self::default()
+                };
+                tree.add_folder(folder, &shown, &place)?;
+                tree.keep_chosen();
+                Ok(tree)
+            }
+        }
+    }
+
     /// Walks the sources.
     pub(crate) fn scan(
         paths: &[PathBuf],
@@ -206,33 +240,17 @@ impl Tree {
             _ => Error::local("read", path, error),
         };
         let full = fs::canonicalize(path).map_err(fail)?;
-        let source = self.sources.len();
         if fs::metadata(&full).map_err(fail)?.is_dir() {
             let folder = Folder::open(&full).map_err(|error| match error.kind() {
                 io::ErrorKind::PermissionDenied => Error::Unreadable(vec![path.to_owned()]),
                 _ => fail(error),
             })?;
-            let folder = Arc::new(folder);
-            self.sources.push(Source {
-                root: Root::Held(folder.clone()),
-                shown: path.to_owned(),
-                place: place.clone(),
-                lone_file: false,
-            });
-            if place.is_root() {
-                let meta = folder.own_meta().map_err(fail)?;
-                let mode = self.chosen.local_modes.of_folder(meta.mode);
-                self.root = Some(Meta { mode, ..meta });
-            } else {
-                self.entries.push(Entry::folder(source));
-            }
-            self.above = vec![folder.own_meta().map_err(fail)?.identity];
-            let root = MemberPath::default();
-            return self.walk(source, &folder, &root, &root);
+            return self.add_folder(folder, path, &place);
         }
         self.observe(|observer| observer.file(&full));
         let (folder, name) = Folder::open_parent(&full).map_err(fail)?;
         let folder = Arc::new(folder);
+        let source = self.sources.len();
         self.sources.push(Source {
             root: Root::Held(folder.clone()),
             shown: path.to_owned(),
@@ -249,6 +267,34 @@ impl Tree {
         }
         self.push(source, &folder, &name, inside, &meta);
         Ok(())
+    }
+
+    /// Notes a folder, and what is in it.
+    fn add_folder(
+        &mut self,
+        folder: Folder,
+        shown: &Path,
+        place: &MemberPath,
+    ) -> Result<(), Error> {
+        let fail = |error| Error::local("read", shown, error);
+        let folder = Arc::new(folder);
+        let source = self.sources.len();
+        self.sources.push(Source {
+            root: Root::Held(folder.clone()),
+            shown: shown.to_owned(),
+            place: place.clone(),
+            lone_file: false,
+        });
+        if place.is_root() {
+            let meta = folder.own_meta().map_err(fail)?;
+            let mode = self.chosen.local_modes.of_folder(meta.mode);
+            self.root = Some(Meta { mode, ..meta });
+        } else {
+            self.entries.push(Entry::folder(source));
+        }
+        self.above = vec![folder.own_meta().map_err(fail)?.identity];
+        let root = MemberPath::default();
+        self.walk(source, &folder, &root, &root)
     }
 
     /// Notes what is in a folder: `path` is below its source, `inner` below the argument.

@@ -1,6 +1,8 @@
 //! What a caller asks of a transfer.
 
 use std::fmt;
+#[cfg(unix)]
+use std::fs::File;
 use std::path::PathBuf;
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -49,6 +51,14 @@ pub struct RemotePath {
 pub enum UploadSource {
     /// Local files and folders; at least one.
     Paths(Vec<PathBuf>),
+    /// A file or folder that is open already, wherever its name leads by now.
+    #[cfg(unix)]
+    Held {
+        /// What is open.
+        handle: File,
+        /// How messages name it. The last part is its name in the VM if it goes into a folder.
+        shown: PathBuf,
+    },
     /// The bytes of one file, read to their end.
     Stream(Box<dyn AsyncRead + Send + Unpin>),
 }
@@ -57,6 +67,8 @@ impl fmt::Debug for UploadSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Paths(paths) => f.debug_tuple("Paths").field(paths).finish(),
+            #[cfg(unix)]
+            Self::Held { shown, .. } => f.debug_tuple("Held").field(shown).finish(),
             Self::Stream(_) => f.write_str("Stream"),
         }
     }

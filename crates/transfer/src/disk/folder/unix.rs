@@ -32,6 +32,11 @@ impl Folder {
         Ok(Self(fs::open(path, OPEN_FOLDER, Mode::empty())?))
     }
 
+    /// A folder that is open.
+    pub(crate) fn of(handle: File) -> Self {
+        Self(handle.into())
+    }
+
     /// Opens a folder in this one.
     pub(crate) fn folder(&self, name: &OsStr) -> io::Result<Self> {
         Ok(Self(open_below(&self.0, name, OPEN_FOLDER, Mode::empty())?))

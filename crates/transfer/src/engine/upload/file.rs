@@ -26,6 +26,13 @@ use crate::{READINGS, SMALL, nonce};
 
 const CHUNK: usize = 128 * 1024;
 
+fn not_regular(path: &Path) -> Error {
+    Error::Refused {
+        path: path.display().to_string(),
+        reason: "not a regular file; to send its output, pipe it to '-'".to_owned(),
+    }
+}
+
 /// An opened source file.
 pub(super) struct Opened {
     path: PathBuf,
@@ -48,29 +55,30 @@ impl Opened {
         if kind.is_dir() {
             return Ok(None);
         }
-        let refused = || Error::Refused {
-            path: path.display().to_string(),
-            reason: "not a regular file; to send its output, pipe it to '-'".to_owned(),
-        };
         if !kind.is_file() {
-            return Err(refused());
+            return Err(not_regular(path));
         }
-        let name = path.file_name().and_then(|name| name.to_str());
-        if name.is_none() && into {
+        if path.file_name().and_then(|name| name.to_str()).is_none() && into {
             return Ok(None);
         }
         let (folder, entry) = Folder::open_parent(&full).map_err(failed)?;
         let file = folder.open_file(&entry).map_err(failed)?;
         let meta = Folder::file_meta(&file).map_err(failed)?;
+        Self::of(file, meta, path.to_owned()).map(Some)
+    }
+
+    /// A file that is open. One that is not regular is refused.
+    pub(super) fn of(file: File, meta: Meta, path: PathBuf) -> Result<Self, Error> {
         if meta.kind != Kind::File {
-            return Err(refused());
+            return Err(not_regular(&path));
         }
-        Ok(Some(Self {
-            path: path.to_owned(),
+        let name = path.file_name().and_then(|name| name.to_str());
+        Ok(Self {
             name: name.unwrap_or_default().to_owned(),
+            path,
             file,
             meta,
-        }))
+        })
     }
 
     /// Its content, if it held still meanwhile.

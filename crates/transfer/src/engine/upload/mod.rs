@@ -14,7 +14,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::disk::tree::Position;
+#[cfg(unix)]
+use crate::disk::folder::{self, Folder};
+use crate::disk::tree::{Position, Roots};
 use crate::engine::request::{RemotePath, Settings, UploadRequest, UploadSource};
 use crate::engine::send::Encoding;
 use crate::error::Error;
@@ -58,6 +60,8 @@ pub async fn upload(
         match source {
             UploadSource::Stream(input) => job.stream(input, &target).await,
             UploadSource::Paths(paths) => job.paths(paths, &target).await,
+            #[cfg(unix)]
+            UploadSource::Held { handle, shown } => job.held(handle, shown, &target).await,
         }
     };
     let sent = store.emptying_during(sending).await;
@@ -95,7 +99,30 @@ impl<G: Guest, S: BlobStore> Upload<'_, G, S> {
             },
             _ => Position::Into,
         };
-        self.tree(paths, position, &target.path).await
+        self.tree(Roots::Paths(paths), position, &target.path).await
+    }
+
+    /// What is open already: a file, or a folder with all below it.
+    #[cfg(unix)]
+    async fn held(
+        &self,
+        handle: std::fs::File,
+        shown: PathBuf,
+        target: &RemotePath,
+    ) -> Result<Summary, Error> {
+        let meta = Folder::file_meta(&handle);
+        let meta = meta.map_err(|error| Error::local("look at", &shown, error))?;
+        if meta.kind != folder::Kind::Folder {
+            let file = file::Opened::of(handle, meta, shown)?;
+            return self.file(file, target).await;
+        }
+        let position = if target.into {
+            Position::Into
+        } else {
+            Position::Is
+        };
+        let roots = Roots::Folder(Folder::of(handle), shown);
+        self.tree(roots, position, &target.path).await
     }
 
     /// What objects of this transfer are called at the storage.

@@ -133,7 +133,7 @@ impl<G: Guest, S: BlobStore> Upload<'_, G, S> {
             nonce: &self.nonce,
             size,
             sum: None,
-            mode: FileMode::Is(0o644),
+            mode: FileMode::of(self.settings.local_modes, 0o644),
             modified: None,
             codec: Codec::None,
             object: Object::Inline(Vec::new()),

@@ -1,6 +1,5 @@
 //! Folders, or several sources, into a VM: a portion at a time, which is one archive, and small ones after it for what changed meanwhile.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::plan::Plan;
@@ -8,7 +7,7 @@ use super::{Upload, parent_of, stage};
 use crate::blocking;
 use crate::disk::folder;
 use crate::disk::pack::{self, Extent, Outcome, Results, Shard};
-use crate::disk::tree::{Position, Tree};
+use crate::disk::tree::{Position, Roots, Tree};
 use crate::engine::send::{Encoding, Output, Sent, send};
 use crate::error::Error;
 use crate::format::codec::Codec;
@@ -38,12 +37,12 @@ pub(super) struct Portion {
 impl<G: Guest, S: BlobStore> Upload<'_, G, S> {
     pub(super) async fn tree(
         &self,
-        paths: Vec<PathBuf>,
+        roots: Roots,
         position: Position,
         target: &str,
     ) -> Result<Summary, Error> {
         let chosen = self.settings.chosen();
-        let scan = blocking(move || Tree::scan(&paths, position, chosen));
+        let scan = blocking(move || Tree::scan_roots(roots, position, chosen));
         let name = self.object_name("first");
         let (tree, place, ()) = tokio::join!(
             scan,
@@ -171,19 +170,13 @@ impl<G: Guest, S: BlobStore> Upload<'_, G, S> {
                 }
             };
             let plain = if reading == 0 { data } else { 0 };
+            let name = self.object_name(format!("{}-{reading}", portion.name));
             let Sent {
                 object,
                 value,
                 wire_bytes,
                 sum,
-            } = send(
-                self.store,
-                &self.object_name(format_args!("{}-{reading}", portion.name)),
-                &portion.encoding,
-                plain,
-                make,
-            )
-            .await?;
+            } = send(self.store, &name, &portion.encoding, plain, make).await?;
             ledger = value.0;
             archives.push(Sent {
                 object,
