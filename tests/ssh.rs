@@ -539,7 +539,7 @@ fn setup_is_found_with_other_settings_and_mends_what_ssh_would_refuse() {
         .env("XDG_CONFIG_HOME", machine.home.join("elsewhere"))
         .output()
         .unwrap();
-    assert_eq!(Ran::of(&elsewhere).stdout, "here\n", "{:?}", elsewhere);
+    assert_eq!(Ran::of(&elsewhere).stdout, "here\n", "{elsewhere:?}");
     assert!(!machine.home.join("elsewhere").exists());
 
     let folder = machine.home.ok(&["config", "path"]);
