@@ -8,7 +8,8 @@ use crate::cli::Cli;
 
 /// Words of other tools, and the command of ours that does it. Those of VMs count behind `vm`, too.
 const FOREIGN: &[(&str, &str)] = &[
-    ("ssh", "fastvm console VM` or `fastvm exec VM COMMAND"),
+    ("scp", "fastvm cp PATH VM:PATH"),
+    ("port-forward", "fastvm forward VM PORT"),
     ("attach", "fastvm console VM"),
     ("shell", "fastvm console VM"),
     ("stop", "fastvm vm pause VM"),
@@ -128,10 +129,8 @@ mod tests {
     #[test]
     fn words_of_other_tools_name_the_command_of_ours() {
         for (line, tip) in [
-            (
-                "fastvm ssh dev",
-                "use `fastvm console VM` or `fastvm exec VM COMMAND`",
-            ),
+            ("fastvm scp x dev:/x", "use `fastvm cp PATH VM:PATH`"),
+            ("fastvm port-forward dev 80", "use `fastvm forward VM PORT`"),
             ("fastvm stop dev", "use `fastvm vm pause VM`"),
             ("fastvm --local start dev", "use `fastvm vm resume VM`"),
             ("fastvm vm describe dev", "use `fastvm vm get VM`"),
