@@ -268,6 +268,6 @@ fn leftovers_are_told_and_stay_until_they_are_pruned() {
     let ran = home.run(&["--local", "doctor", "--fix", "--json"]);
     let leftovers = check(&ran, "engine", "leftovers");
     assert_eq!(leftovers["state"], "warning", "{ran}");
-    assert_eq!(leftovers["fix"], "fastvm prune --only leftovers");
+    assert_eq!(leftovers["fix"], "fastvm --local prune --only leftovers");
     assert!(broken.exists());
 }
