@@ -731,8 +731,11 @@ fn a_client_that_is_killed_or_interrupted_leaves_nothing() {
         return;
     };
     for name in ["KILL", "INT", "HUP", "TERM"] {
+        // Whoever runs the tests in the background ignores some, and ssh then does, too.
         let mut ssh = machine
-            .openssh("ssh", &["dev.fastvm", "echo up; exec sleep 4321"])
+            .program("env")
+            .args(["--default-signal", "ssh", "-F", ".ssh/config"])
+            .args(["dev.fastvm", "echo up; exec sleep 4321"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
