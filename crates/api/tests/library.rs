@@ -40,10 +40,15 @@ fn read_request(connection: &mut TcpStream) {
 
 /// A server that answers each connection with the same bytes, then closes it.
 fn answering(answer: String) -> String {
+    answering_in_turn(std::iter::repeat(answer))
+}
+
+/// A server that gives each connection the next answer, then closes it.
+fn answering_in_turn(answers: impl Iterator<Item = String> + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     thread::spawn(move || {
-        for connection in listener.incoming() {
+        for (connection, answer) in listener.incoming().zip(answers) {
             let mut connection = connection.unwrap();
             read_request(&mut connection);
             connection.write_all(answer.as_bytes()).ok();
@@ -196,6 +201,46 @@ async fn a_stream_without_its_exit_ends_with_an_error() {
     assert!(stream.next().await.is_none());
     let lost = client.exec("i", &command).await.unwrap().output().await;
     assert!(matches!(lost, Err(Error::StreamLost { .. })), "{lost:?}");
+}
+
+#[tokio::test]
+async fn output_of_a_vm_that_says_too_much_is_an_error() {
+    let client = client(&answering(format!(
+        "{EXEC}{}\n{}\n",
+        r#"{"t":"o","d":"YWI="}"#, r#"{"t":"x"}"#
+    )));
+    let command = ExecRequest::new(["true"]);
+    let stream = client.exec("i", &command).await.unwrap();
+    assert_eq!(stream.output_up_to(2).await.unwrap().stdout, b"ab");
+    let stream = client.exec("i", &command).await.unwrap();
+    let refused = stream.output_up_to(1).await;
+    assert!(
+        matches!(refused, Err(Error::Unexpected { .. })),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_timer_is_renewed_until_no_later_try_can_help() {
+    let refusal = |status: &str, message: &str| {
+        let body = format!(r#"{{"error":"{message}"}}"#);
+        http(status, "application/json", &body)
+    };
+    let answers = [
+        http("200 OK", "application/json", r#"{"id":"i"}"#),
+        refusal("409 Conflict", "vm i is paused"),
+        refusal("401 Unauthorized", "no such key"),
+        http("200 OK", "application/json", r#"{"id":"i"}"#),
+        refusal("409 Conflict", "vm i has no ttl"),
+    ];
+    let client = client(&answering_in_turn(answers.into_iter()));
+    let mut failures = Vec::new();
+    let length = Duration::from_millis(30);
+    let last = client
+        .keep_ttl("i", length, |error| failures.push(error.status().unwrap()))
+        .await;
+    assert_eq!(failures, [StatusCode::CONFLICT, StatusCode::UNAUTHORIZED]);
+    assert!(last.to_string().contains("has no ttl"), "{last}");
 }
 
 #[tokio::test]

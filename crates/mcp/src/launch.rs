@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use fastvm_api::types::vm::{LaunchRequest, Vm, status};
+use fastvm_api::types::vm::{LaunchRequest, Ttl, Vm, status};
 use fastvm_api::vms::VmFilter;
 use fastvm_api::wait::Wait;
 use fastvm_api::{self as api, Client};
@@ -15,7 +15,6 @@ use crate::answer::Answer;
 use crate::call::{self, Call, Waited, Waiter, Work};
 use crate::failure::Failure;
 use crate::find::Named;
-use crate::lease;
 use crate::session::{OwnVm, SESSION, Session};
 use crate::text::visible_word;
 use crate::tools::LaunchArgs;
@@ -247,7 +246,7 @@ impl Session {
         if spec.keep {
             labels.insert(KEEP.to_owned(), "true".to_owned());
         } else {
-            request.ttl = Some(lease::ttl(self.options.lease));
+            request.ttl = Some(Ttl::delete_after(self.options.lease));
         }
         Ok(request)
     }

@@ -3,16 +3,11 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use reqwest::StatusCode;
-
 use crate::output::Messages;
 use crate::output::control::visible;
 use crate::output::human;
 use fastvm_api::types::vm::{Ttl, UpdateVmRequest, Vm};
 use fastvm_api::{self as api, Client};
-
-/// The shortest time between two tries to renew a lease that could not be renewed.
-const SHORTEST_RETRY: Duration = Duration::from_millis(500);
 
 /// How long the VM lives on without this command.
 #[derive(Clone, Copy, Debug)]
@@ -25,10 +20,7 @@ impl Lease {
 
     /// The timer that holds it.
     pub(super) fn ttl(self) -> Ttl {
-        Ttl {
-            action: "delete".to_owned(),
-            seconds: i64::try_from(self.0.as_secs()).unwrap_or(i64::MAX),
-        }
+        Ttl::delete_after(self.0)
     }
 
     /// Says so if the API set no timer.
@@ -40,31 +32,19 @@ impl Lease {
 
     /// Renews it three times a cycle for as long as this is awaited. Gives up where the API knows no timers.
     pub(super) async fn renew(self, client: &Client, vm: &Vm, messages: &Messages) -> Infallible {
-        let interval = self.0 / 3;
-        let mut pause = interval;
         let mut has_warned = false;
         let mut tell = |text: &str| match std::mem::replace(&mut has_warned, true) {
             false => messages.warn(text),
             true => messages.verbose(1, text),
         };
-        loop {
-            tokio::time::sleep(pause).await;
-            pause = match client.refresh_ttl(&vm.id).await {
-                Ok(_) => interval,
-                Err(error) if is_final(&error) => {
-                    match vm.ttl.is_some() {
-                        true => tell(&unrenewed(vm, self.0, &error)),
-                        // the launch has told that there is no timer
-                        false => messages.verbose(1, &without(&error.to_string())),
-                    }
-                    std::future::pending().await
-                }
-                Err(error) => {
-                    tell(&unrenewed(vm, self.0, &error));
-                    (interval / 4).max(SHORTEST_RETRY)
-                }
-            };
+        let failed = |error: &api::Error| tell(&unrenewed(vm, self.0, error));
+        let error = client.keep_ttl(&vm.id, self.0, failed).await;
+        match vm.ttl.is_some() {
+            true => tell(&unrenewed(vm, self.0, &error)),
+            // the launch has told that there is no timer
+            false => messages.verbose(1, &without(&error.to_string())),
         }
+        std::future::pending().await
     }
 
     /// Takes the timer off a VM that is kept.
@@ -113,22 +93,4 @@ pub(super) fn refused(error: &api::Error) -> String {
 fn said(error: &api::Error) -> String {
     let said = error.server_message();
     said.map_or_else(|| error.to_string(), str::to_owned)
-}
-
-/// Returns whether a later try would fail too: the VM has no timer or is gone, or the API has no such call.
-fn is_final(error: &api::Error) -> bool {
-    let has_no_such_call = matches!(error, api::Error::NotTheApi { .. });
-    has_no_such_call
-        || error.status().is_some_and(|status| {
-            status == StatusCode::NOT_IMPLEMENTED
-                || (status.is_client_error()
-                    && ![
-                        StatusCode::REQUEST_TIMEOUT,
-                        StatusCode::TOO_MANY_REQUESTS,
-                        // A key that is being replaced may be right again.
-                        StatusCode::UNAUTHORIZED,
-                        StatusCode::FORBIDDEN,
-                    ]
-                    .contains(&status))
-        })
 }

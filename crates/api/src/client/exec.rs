@@ -190,7 +190,15 @@ impl ExecStream {
     ///
     /// # Errors
     /// As [`ExecStream::next`].
-    pub async fn output(mut self) -> Result<Output, Error> {
+    pub async fn output(self) -> Result<Output, Error> {
+        self.output_up_to(usize::MAX).await
+    }
+
+    /// As [`ExecStream::output`], of a VM that is not trusted to say no more than `limit` bytes.
+    ///
+    /// # Errors
+    /// As [`ExecStream::next`]; [`Error::Unexpected`] if there is more.
+    pub async fn output_up_to(mut self, limit: usize) -> Result<Output, Error> {
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         loop {
             match self.next_event().await? {
@@ -203,6 +211,10 @@ impl ExecStream {
                         status,
                     });
                 }
+            }
+            if stdout.len() + stderr.len() > limit {
+                let reason = format!("the command printed more than {limit} bytes");
+                return Err(self.client.unexpected("exec", &reason));
             }
         }
     }

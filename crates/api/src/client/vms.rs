@@ -1,12 +1,18 @@
 //! Calls about VMs.
 
-use reqwest::Method;
+use std::time::Duration;
+
+use reqwest::{Method, StatusCode};
+use tokio::time::sleep;
 
 use super::Client;
 use super::error::Error;
 use super::request::Request;
 use crate::types::vm::{LaunchRequest, UpdateVmRequest, Vm};
 use crate::types::{Deleted, Record};
+
+/// The shortest time between two tries to begin a cycle of a timer.
+const SHORTEST_RETRY: Duration = Duration::from_millis(500);
 
 /// Which VMs a list holds. All conditions must hold.
 #[derive(Clone, Debug, Default)]
@@ -104,4 +110,47 @@ impl Client {
         self.thing(id, Request::post(["v1", "vms", id, "ttl", "refresh"]))
             .await
     }
+
+    /// Begins a full cycle of a VM's timer three times in its length, so that the VM stays as long as this is awaited.
+    ///
+    /// Returns the failure that every later try would meet too: the VM is gone or has no timer, or the API knows none.
+    /// `failed` hears of the others, after which it is tried again soon.
+    pub async fn keep_ttl(
+        &self,
+        id: &str,
+        length: Duration,
+        mut failed: impl FnMut(&Error),
+    ) -> Error {
+        let interval = length / 3;
+        let mut pause = interval;
+        loop {
+            sleep(pause).await;
+            pause = match self.refresh_ttl(id).await {
+                Ok(_) => interval,
+                Err(error) if would_fail_again(&error) => return error,
+                Err(error) => {
+                    failed(&error);
+                    (interval / 4).max(SHORTEST_RETRY)
+                }
+            };
+        }
+    }
+}
+
+/// Returns whether a later try to begin a cycle of a timer would fail, too.
+fn would_fail_again(error: &Error) -> bool {
+    let may_pass = [
+        StatusCode::REQUEST_TIMEOUT,
+        StatusCode::TOO_MANY_REQUESTS,
+        // A key that is being replaced may be right again.
+        StatusCode::UNAUTHORIZED,
+        StatusCode::FORBIDDEN,
+    ];
+    // The timer of a paused VM stands still, and goes on with it.
+    !error.is_vm_paused()
+        && (matches!(error, Error::NotTheApi { .. })
+            || error.status().is_some_and(|status| {
+                status == StatusCode::NOT_IMPLEMENTED
+                    || (status.is_client_error() && !may_pass.contains(&status))
+            }))
 }

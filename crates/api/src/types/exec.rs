@@ -41,6 +41,20 @@ impl ExecRequest {
     }
 }
 
+/// Returns bytes as `printf %b` of a shell takes them, for what is not text in a command: plain characters, the rest in octal.
+pub fn escape(bytes: &[u8]) -> String {
+    let mut escaped = String::with_capacity(bytes.len());
+    for &byte in bytes {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'_' | b'-' => {
+                escaped.push(char::from(byte));
+            }
+            _ => escaped.push_str(&format!("\\0{byte:03o}")),
+        }
+    }
+    escaped
+}
+
 /// A command's outcome, buffered.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

@@ -1,5 +1,7 @@
 //! VMs.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::firewall::{FirewallPolicy, PolicyAnswer};
@@ -49,6 +51,16 @@ pub struct Ttl {
     pub action: String,
     /// Length of a full cycle, 1 to [`LONGEST_TTL`].
     pub seconds: i64,
+}
+
+impl Ttl {
+    /// Returns a timer that deletes its VM after so long, in whole seconds.
+    pub fn delete_after(length: Duration) -> Self {
+        Self {
+            action: "delete".to_owned(),
+            seconds: i64::try_from(length.as_secs()).unwrap_or(i64::MAX),
+        }
+    }
 }
 
 /// A VM.
