@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use fastvm_api::exec::Event;
 use fastvm_api::types::base64;
-use fastvm_api::types::exec::ExecRequest;
+use fastvm_api::types::exec::{ExecRequest, escape};
 use fastvm_transfer::{
     Endpoint, LocalModes, RemotePath, Settings, Silent, System, UploadRequest, UploadSource, Vm,
     parse, upload,
@@ -21,8 +21,14 @@ use crate::session::Session;
 use crate::text::{self, visible};
 use crate::tools::{FilesAction, FilesArgs};
 
-const READ: &str = include_str!("script/read.sh");
-const LIST: &str = include_str!("script/list.sh");
+const READ: &str = concat!(
+    include_str!("script/path.sh"),
+    include_str!("script/read.sh")
+);
+const LIST: &str = concat!(
+    include_str!("script/path.sh"),
+    include_str!("script/list.sh")
+);
 
 /// What a path begins with that is not UTF-8, before its base64.
 const ENCODED: &str = "base64:";
@@ -100,11 +106,6 @@ fn path(text: &str) -> Result<Vec<u8>, Failure> {
     }
 }
 
-/// The path as `printf %b` takes it: any byte may be in it, and a request carries text alone.
-fn escaped(path: &[u8]) -> String {
-    path.iter().map(|byte| format!("\\0{byte:03o}")).collect()
-}
-
 /// A path as `files` takes it again.
 fn as_argument(path: &[u8]) -> String {
     match std::str::from_utf8(path) {
@@ -129,8 +130,7 @@ impl Session {
         most: usize,
     ) -> Result<Printed, Failure> {
         let words = ["sh", "-c", script, "fastvm"].map(str::to_owned);
-        let path_word = escaped(path);
-        let words = words.into_iter().chain([path_word]);
+        let words = words.into_iter().chain([escape(path)]);
         let mut request = ExecRequest::new(words.chain(arguments.iter().cloned()));
         request.timeout_sec = Some(LIMIT_SECONDS);
         let client = self.client().await?;

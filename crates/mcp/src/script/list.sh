@@ -1,15 +1,4 @@
 # Lists folder $1: mode, size and name of each entry, each ended by a zero byte.
-export LC_ALL=C
-cd "${HOME:-/}" 2>/dev/null
-path=$(printf '%b.' "$1")
-path=${path%.}
-case $path in
-  '~') path=. ;;
-  '~/'*) path=./${path#'~/'} ;;
-  /*) ;;
-  *) path=./$path ;;
-esac
-[ -e "$path" ] || exit 41
 [ -d "$path" ] || exit 45
 cd "$path" 2>/dev/null && [ -r . ] || exit 43
 find . -mindepth 1 -maxdepth 1 -exec sh -c '

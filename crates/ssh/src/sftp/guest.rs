@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fastvm_api::exec::{Event, Output};
+use fastvm_api::exec::Output;
 use fastvm_api::types::EnvVars;
-use fastvm_api::types::exec::ExecRequest;
+use fastvm_api::types::exec::{ExecRequest, escape};
 
 use super::protocol::{Code, Failure};
 use crate::{Server, command};
@@ -36,17 +36,6 @@ impl GuestPath {
         let is_below = below.is_empty() || below[0] == b'/';
         is_below.then(|| Self([&to.0, below].concat()))
     }
-
-    /// Returns the path as `printf %b` takes it: plain characters, anything else in octal.
-    fn escaped(&self) -> String {
-        escaped(&self.0)
-    }
-}
-
-impl std::fmt::Display for GuestPath {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        String::from_utf8_lossy(&self.0).fmt(f)
-    }
 }
 
 /// One operation on one path.
@@ -61,7 +50,7 @@ impl Operation {
     /// An operation that may be done once only.
     pub(super) fn new(name: &str, path: &GuestPath) -> Self {
         Self {
-            words: vec![name.to_owned(), path.escaped()],
+            words: vec![name.to_owned(), escape(&path.0)],
             input: None,
             is_repeatable: false,
         }
@@ -81,12 +70,12 @@ impl Operation {
     }
 
     pub(super) fn with_path(self, path: &GuestPath) -> Self {
-        self.with(path.escaped())
+        self.with(escape(&path.0))
     }
 
     /// Adds what need not be a path from the root.
     pub(super) fn with_bytes(self, bytes: &[u8]) -> Self {
-        self.with(escaped(bytes))
+        self.with(escape(bytes))
     }
 
     pub(super) fn with_input(self, input: Vec<u8>) -> Self {
@@ -145,35 +134,10 @@ impl Guest {
     }
 }
 
-/// Why an operation has no result.
-#[derive(Debug, thiserror::Error)]
-enum NoOutput {
-    #[error(transparent)]
-    Api(#[from] fastvm_api::Error),
-    #[error("the VM says more than an operation on files can")]
-    TooMuch,
-}
-
-/// Runs a command of the VM, and returns all that it says, up to a limit.
-async fn said(server: &Server, request: &ExecRequest) -> Result<Output, NoOutput> {
-    let mut events = server.client.exec(&server.vm, request).await?;
-    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-    loop {
-        match events.next_event().await? {
-            Event::Stdout(bytes) => stdout.extend(bytes),
-            Event::Stderr(bytes) => stderr.extend(bytes),
-            Event::Exit(status) => {
-                return Ok(Output {
-                    stdout,
-                    stderr,
-                    status,
-                });
-            }
-        }
-        if stdout.len() + stderr.len() > MOST_SAID {
-            return Err(NoOutput::TooMuch);
-        }
-    }
+/// Runs a command of the VM, and returns all that it says.
+async fn said(server: &Server, request: &ExecRequest) -> Result<Output, fastvm_api::Error> {
+    let events = server.client.exec(&server.vm, request).await?;
+    events.output_up_to(MOST_SAID).await
 }
 
 fn succeeded(output: Output) -> Result<Vec<u8>, Failure> {
@@ -218,17 +182,4 @@ pub(crate) async fn find(server: &Server, user: &str) -> Result<Found, String> {
             said => said.to_owned(),
         }),
     }
-}
-
-fn escaped(bytes: &[u8]) -> String {
-    let mut escaped = String::with_capacity(bytes.len());
-    for &byte in bytes {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'_' | b'-' => {
-                escaped.push(char::from(byte));
-            }
-            _ => escaped.push_str(&format!("\\0{byte:03o}")),
-        }
-    }
-    escaped
 }

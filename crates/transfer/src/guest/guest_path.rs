@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use fastvm_api::types::exec::escape;
+
 /// The character that stands for the byte zero, if that had to be stood for.
 const BASE: u32 = 0x10_FF00;
 
@@ -59,18 +61,9 @@ pub fn shown(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown.collect())
 }
 
-/// Returns the text as `printf %b` takes it: plain characters, anything else in octal.
+/// Returns the text as `printf %b` takes it.
 pub(crate) fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for byte in bytes(text).iter().copied() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'_' | b'-' => {
-                escaped.push(char::from(byte));
-            }
-            _ => escaped.push_str(&format!("\\0{byte:03o}")),
-        }
-    }
-    escaped
+    escape(&bytes(text))
 }
 
 fn stand_in(byte: u8) -> Option<char> {
