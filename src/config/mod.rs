@@ -34,4 +34,4 @@ pub use resolve::resolve;
 pub use settings::{Api, Named, Remote, Settings};
 pub use terminal::Terminal;
 pub use url::{BaseUrl, DEFAULT_URL, PlainHttp};
-pub(crate) use write::{make_private_folder, replace_foreign};
+pub(crate) use write::{lock_folder, make_private_folder, replace_foreign};

@@ -26,7 +26,7 @@ pub(super) fn update(
     if_broken: IfBroken,
     change: impl FnOnce(&mut DocumentMut) -> Result<(), Error>,
 ) -> Result<Option<PathBuf>, Error> {
-    let _lock = lock(&folder_of(path)?)?;
+    let _lock = lock_folder(&folder_of(path)?)?;
     let (mut document, kept) = match read(path) {
         Ok(document) => (document, None),
         Err(Error::Broken { .. } | Error::TooLarge { .. }) if if_broken == IfBroken::SetAside => {
@@ -78,7 +78,7 @@ fn close_to_others(folder: &Path) {
 fn close_to_others(_folder: &Path) {}
 
 /// Waits for other writers; the lock goes with the returned file. Some network file systems have no locks.
-fn lock(folder: &Path) -> Result<File, Error> {
+pub(crate) fn lock_folder(folder: &Path) -> Result<File, Error> {
     let path = folder.join(".lock");
     let failed = |error| Error::io("lock", &path, &error);
     let file = owner_only(OpenOptions::new().create(true).truncate(false).write(true))

@@ -1,13 +1,13 @@
 //! The folder with both keys and what OpenSSH has to know of them. Made once; nobody else can read it.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Write as _};
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use fastvm_ssh::{KeyPair, PublicKey};
 
 use super::options;
-use crate::config::{Paths, access};
+use crate::config::{Paths, access, lock_folder, make_private_folder, replace_foreign};
 use crate::error::{Error, Kind};
 
 /// The files, in a folder that is there.
@@ -60,17 +60,9 @@ impl Files {
 
     /// Returns the keys, and makes those that are not there.
     pub(super) fn keys(&self) -> Result<Keys, Error> {
-        let mut builder = fs::DirBuilder::new();
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder
-            .recursive(true)
-            .create(&self.folder)
-            .map_err(|error| failed("make", &self.folder, &error))?;
+        make_private_folder(&self.folder).map_err(|error| failed("make", &self.folder, &error))?;
         // Of two that begin at once one makes the keys.
-        let lock = self.folder.join(".lock");
-        let file = File::create(&lock).map_err(|error| failed("write", &lock, &error))?;
-        file.lock().map_err(|error| failed("lock", &lock, &error))?;
+        let _lock = lock_folder(&self.folder)?;
         let host = self.key(&self.folder.join("host_key"))?;
         let client = self.key(&self.client_key())?.public();
         self.write(&self.known_hosts(), &options::known_host(host.public()))?;
@@ -103,10 +95,11 @@ impl Files {
 
     /// Writes a file in one step, unless it has this content. Nobody else may read or write it, or ssh refuses it.
     pub(super) fn write(&self, path: &Path, content: &str) -> Result<(), Error> {
-        if fs::read(path).is_ok_and(|old| old == content.as_bytes()) {
-            return access::close_to_others(path).map_err(|error| failed("close", path, &error));
+        if !fs::read(path).is_ok_and(|old| old == content.as_bytes()) {
+            replace_foreign(path, content.as_bytes())
+                .map_err(|error| failed("write", path, &error))?;
         }
-        replace(path, content.as_bytes(), None).map_err(|error| failed("write", path, &error))
+        access::close_to_others(path).map_err(|error| failed("close", path, &error))
     }
 
     /// Removes the folder with all that is in it.
@@ -118,34 +111,6 @@ impl Files {
             _ => Ok(()),
         }
     }
-}
-
-/// Writes beside, then renames over the old file. A new file is its owner's alone, unless it takes over permissions.
-pub(super) fn replace(
-    path: &Path,
-    content: &[u8],
-    permissions: Option<fs::Permissions>,
-) -> std::io::Result<()> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let beside = path.with_file_name(format!(".{name}.{}", std::process::id()));
-    let mut options = OpenOptions::new();
-    options.create_new(true).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let write = |mut file: File| {
-        file.write_all(content)?;
-        if let Some(permissions) = permissions {
-            file.set_permissions(permissions)?;
-        }
-        file.sync_all()?;
-        fs::rename(&beside, path)
-    };
-    let written = options.open(&beside).and_then(write);
-    if written.is_err() {
-        // It is not there if it could not be made.
-        let _ = fs::remove_file(&beside);
-    }
-    written
 }
 
 pub(super) fn failed(verb: &str, path: &Path, error: &std::io::Error) -> Error {

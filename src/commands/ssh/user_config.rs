@@ -1,11 +1,12 @@
 //! One line in the user's `~/.ssh/config`. Nothing else of that file changes, and it can be taken back byte for byte.
 
-use std::fs::{self, Metadata, Permissions};
+use std::fs::{self, Metadata};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::files::{Files, failed, replace};
+use super::files::{Files, failed};
 use super::options::quoted;
+use crate::config::{make_private_folder, replace_foreign};
 use crate::error::{Error, Kind};
 
 /// What stands in the list of what `setup` made.
@@ -36,7 +37,6 @@ struct Found {
     /// The file itself, behind symbolic links.
     path: PathBuf,
     content: Vec<u8>,
-    permissions: Permissions,
 }
 
 impl UserConfig {
@@ -81,7 +81,7 @@ impl UserConfig {
         let was_made = |what| made.lines().any(|line| line == what);
         let write_failed = |error: std::io::Error| failed("write", &old.path, &error);
         if !content.is_empty() || !was_made(FILE) {
-            replace(&old.path, &content, Some(old.permissions)).map_err(write_failed)?;
+            replace_foreign(&old.path, &content).map_err(write_failed)?;
             return Ok(true);
         }
         fs::remove_file(&old.path).map_err(write_failed)?;
@@ -114,7 +114,6 @@ impl UserConfig {
         }
         Ok(Some(Found {
             content: fs::read(&path).map_err(read_failed)?,
-            permissions: metadata.permissions(),
             path,
         }))
     }
@@ -164,8 +163,7 @@ impl Addition<'_> {
         };
         let mut content = format!("{}{end}", self.config.line).into_bytes();
         content.extend_from_slice(&old.content);
-        replace(&old.path, &content, Some(old.permissions))
-            .map_err(|error| failed("write", &old.path, &error))
+        replace_foreign(&old.path, &content).map_err(|error| failed("write", &old.path, &error))
     }
 
     fn make_file(&self, made: &Path) -> Result<(), Error> {
@@ -173,18 +171,12 @@ impl Addition<'_> {
         let folder = path.parent().unwrap_or(Path::new("."));
         let mut list = format!("{FILE}\n");
         if !folder.exists() {
-            let mut builder = fs::DirBuilder::new();
-            #[cfg(unix)]
-            std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-            builder
-                .recursive(true)
-                .create(folder)
-                .map_err(|error| failed("make", folder, &error))?;
+            make_private_folder(folder).map_err(|error| failed("make", folder, &error))?;
             list.push_str(&format!("{FOLDER}\n"));
         }
         let line = format!("{}\n", self.config.line);
-        replace(path, line.as_bytes(), None).map_err(|error| failed("write", path, &error))?;
-        replace(made, list.as_bytes(), None).map_err(|error| failed("write", made, &error))
+        replace_foreign(path, line.as_bytes()).map_err(|error| failed("write", path, &error))?;
+        replace_foreign(made, list.as_bytes()).map_err(|error| failed("write", made, &error))
     }
 }
 
