@@ -13,6 +13,7 @@ use snapbox::{assert_data_eq, str};
 use crate::common::terminal::{Terminal, resize};
 use crate::common::{Home, Ran, Served, lacks, missing, signal, skip};
 use crate::live::{NOTHING_OF_STREAMS, wait_in_vm};
+use crate::matrix::Random;
 
 /// A home where `ssh setup` was done, and an engine with the VM `dev`.
 struct Machine {
@@ -101,16 +102,7 @@ impl Drop for Background {
 
 /// Bytes that look random.
 fn bytes(count: usize) -> Vec<u8> {
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    let mut bytes = Vec::with_capacity(count + 8);
-    while bytes.len() < count {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend_from_slice(&state.to_le_bytes());
-    }
-    bytes.truncate(count);
-    bytes
+    Random::new(1).bytes(count)
 }
 
 fn free_port() -> String {
@@ -512,18 +504,24 @@ fn a_command_whose_output_nobody_takes_any_more_ends() {
     let Some(machine) = Machine::start() else {
         return;
     };
-    for (line, said) in [
-        ("yes", "y\n"),
+    for (line, said, code) in [
+        ("yes", "y\n", 141),
+        // It hears of it when it goes on after a while.
+        ("seq 2; sleep 4; yes", "1\n", 141),
+        // It does not end by SIGPIPE.
+        ("trap '' PIPE; yes 2>/dev/null", "y\n", 137),
         // One that has said all goes on.
-        ("seq 2; sleep 2; echo done >/root/done", "1\n"),
+        ("seq 2; sleep 2; echo done >/root/done", "1\n", 0),
     ] {
-        let script = "ssh -F \"$HOME/.ssh/config\" dev.fastvm \"$1\" | head -n 1";
+        let script =
+            "ssh -F \"$HOME/.ssh/config\" dev.fastvm \"$1\" | head -n 1; echo ${PIPESTATUS[0]}";
         let output = machine
-            .program("sh")
-            .args(["-c", script, "sh", line])
+            .program("bash")
+            .args(["-c", script, "bash", line])
             .output()
             .unwrap();
-        assert_eq!(String::from_utf8(output.stdout).unwrap(), said);
+        let printed = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(printed, format!("{said}{code}\n"), "{line}");
     }
     assert_eq!(machine.served.sh("cat /root/done"), "done");
     wait_in_vm(&machine.served, NOTHING_OF_STREAMS);

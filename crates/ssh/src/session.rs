@@ -1,7 +1,7 @@
 //! A session: a command in the VM, with its input, its output and its end.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fastvm_api::exec::Event;
 use fastvm_api::types::EnvVars;
@@ -16,6 +16,8 @@ use crate::{Server, command};
 const TIMED_OUT: i32 = 124;
 /// How long output may have been on its way when the client takes no more.
 const ON_ITS_WAY: Duration = Duration::from_millis(500);
+/// How long a command that ignores SIGPIPE may go on with output that nobody takes.
+const SIGPIPE_GRACE: Duration = Duration::from_secs(2);
 
 /// What is known of a session before its command.
 #[derive(Clone, Debug, Default)]
@@ -118,10 +120,10 @@ async fn pass_output(
     let mut refusal = Refusal::default();
     loop {
         match output.next_event().await? {
-            Event::Stdout(_) if channel.refused_since().is_some() => {
-                refusal.tell(channel, control).await;
-            }
-            Event::Stdout(bytes) => channel.data(Kind::Output, bytes.into()).await,
+            Event::Stdout(bytes) => match channel.refused_since() {
+                Some(since) => refusal.tell(since, control).await,
+                None => channel.data(Kind::Output, bytes.into()).await,
+            },
             Event::Stderr(bytes) => channel.data(Kind::Errors, bytes.into()).await,
             Event::Exit(status) if status.timed_out => return Ok(TIMED_OUT),
             Event::Exit(status) => return Ok(status.code),
@@ -142,28 +144,25 @@ async fn pass_input(mut data: Data, input: Input) -> std::convert::Infallible {
 /// How a command learns that nobody takes its output: by what a closed pipe does.
 #[derive(Default)]
 struct Refusal {
-    is_signalled: bool,
+    signalled: Option<Instant>,
     is_stopped: bool,
 }
 
 impl Refusal {
     /// Tells the command, which goes on with its output.
-    async fn tell(&mut self, channel: &Channel, control: &Control) {
-        let Some(since) = channel.refused_since() else {
-            return;
-        };
-        let told = match since.elapsed() {
+    async fn tell(&mut self, since: Instant, control: &Control) {
+        let told = match self.signalled {
             // It was on its way already.
-            elapsed if elapsed < ON_ITS_WAY => return,
-            elapsed if elapsed > ON_ITS_WAY * 4 && !self.is_stopped => {
+            None if since.elapsed() < ON_ITS_WAY => return,
+            None => {
+                self.signalled = Some(Instant::now());
+                control.signal("PIPE").await.map(drop)
+            }
+            Some(signalled) if signalled.elapsed() > SIGPIPE_GRACE && !self.is_stopped => {
                 self.is_stopped = true;
                 control.stop().await
             }
-            _ if !self.is_signalled => {
-                self.is_signalled = true;
-                control.signal("PIPE").await.map(drop)
-            }
-            _ => return,
+            Some(_) => return,
         };
         if let Err(error) = told {
             tracing::debug!(%error, "a command was not told that nobody takes its output");
