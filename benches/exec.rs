@@ -9,6 +9,7 @@
     reason = "a benchmark prints, and stops where it stands"
 )]
 
+mod cases;
 #[expect(dead_code, unused_imports, reason = "tests need more of it")]
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -18,6 +19,7 @@ use std::io::{BufRead as _, BufReader, Read};
 use std::process::{ChildStdout, Command, Stdio};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use cases::Cases;
 use common::{Home, Serving};
 
 const BYTES: u64 = 1 << 30;
@@ -39,27 +41,20 @@ for event in fastvm.FastvmClient().vms.stream(sys.argv[1], command=sys.argv[2:])
     elif event.type == "e": os.write(2, event.data)"#;
 
 fn main() {
-    // `cargo test --benches` starts it too; only `cargo bench` measures.
-    let arguments: Vec<_> = std::env::args().skip(1).collect();
-    if !arguments.iter().any(|argument| argument == "--bench") {
+    let Some(cases) = Cases::of_command_line() else {
         return;
-    }
-    let cases: Vec<_> = arguments
-        .iter()
-        .filter(|word| !word.starts_with('-'))
-        .collect();
-    let wanted = |case: &str| cases.is_empty() || cases.iter().any(|word| *word == case);
+    };
     let bench = Bench::start();
-    if wanted("throughput") {
+    if cases.has("throughput") {
         bench.throughput();
     }
-    if wanted("latency") {
+    if cases.has("latency") {
         bench.latency();
     }
-    if wanted("lines") {
+    if cases.has("lines") {
         bench.lines();
     }
-    if wanted("many") {
+    if cases.has("many") {
         many();
     }
 }

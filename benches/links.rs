@@ -9,6 +9,7 @@
     reason = "a benchmark prints, and stops where it stands"
 )]
 
+mod cases;
 #[expect(dead_code, unused_imports, reason = "tests need more of it")]
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -18,6 +19,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use cases::Cases;
 use common::{FASTVM, FaultProxy, Home, Link, Served};
 
 /// Megabits a second, and how many bytes of files are enough for some seconds of them.
@@ -31,21 +33,15 @@ const SDK_UP: &str = "import os, fastvm\nfastvm.FastvmClient().upload(os.environ
 const SDK_DOWN: &str = "import os, fastvm\nfastvm.FastvmClient().download(os.environ['ID'], '/root/from', os.environ['HOME'] + '/copy')";
 
 fn main() {
-    // `cargo test --benches` starts it too; only `cargo bench` measures.
-    let arguments: Vec<_> = std::env::args().skip(1).collect();
-    if !arguments.iter().any(|argument| argument == "--bench") {
+    let Some(cases) = Cases::of_command_line() else {
         return;
-    }
-    let only: Vec<u64> = arguments
-        .iter()
-        .filter_map(|word| word.parse().ok())
-        .collect();
+    };
     let folder = tempfile::tempdir().unwrap();
     let served = Served::start();
     println!("| link | direction | wire alone s | fastvm cp | tar, zstd, curl | official SDK |");
     println!("| --- | --- | --- | --- | --- | --- |");
     for (megabits, bytes) in LINKS {
-        if !only.is_empty() && !only.contains(&megabits) {
+        if !cases.has(&megabits.to_string()) {
             continue;
         }
         let tree = trees::mixed(folder.path(), bytes);

@@ -7,6 +7,7 @@
     reason = "a benchmark prints, and stops where it stands"
 )]
 
+mod cases;
 #[expect(dead_code, unused_imports, reason = "tests need more of it")]
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -18,6 +19,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use cases::Cases;
 use common::{FaultProxy, Home, Link, Served};
 
 /// Milliseconds, there and back.
@@ -28,25 +30,18 @@ const ROUNDS: usize = 3;
 const SHORT: usize = 1000;
 
 fn main() {
-    // `cargo test --benches` starts it too; only `cargo bench` measures.
-    let arguments: Vec<_> = std::env::args().skip(1).collect();
-    if !arguments.iter().any(|argument| argument == "--bench") {
+    let Some(cases) = Cases::of_command_line() else {
         return;
-    }
-    let cases: Vec<_> = arguments
-        .iter()
-        .filter(|word| !word.starts_with('-'))
-        .collect();
-    let wanted = |case: &str| cases.is_empty() || cases.iter().any(|word| *word == case);
+    };
     let served = Served::start();
     let server = SshServer::start();
-    if wanted("echo") {
+    if cases.has("echo") {
         echo(&served, &server);
     }
-    if wanted("throughput") {
+    if cases.has("throughput") {
         throughput(&served, &server);
     }
-    if wanted("short") {
+    if cases.has("short") {
         short(&served, &server);
     }
 }

@@ -9,6 +9,7 @@
     reason = "a benchmark prints, and stops where it stands"
 )]
 
+mod cases;
 #[expect(dead_code, unused_imports, reason = "tests need more of it")]
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use cases::Cases;
 use common::scripted::{json, stream};
 use common::{FASTVM, FaultProxy, Front, Home, Link, Say, Serving};
 
@@ -38,23 +40,16 @@ const DONE: &str = r#"{"exitCode":0,"stdout":"done","stderr":"","timedOut":false
 const DONE_STREAMED: &str = "{\"t\":\"o\",\"d\":\"ZG9uZQ==\"}\n{\"t\":\"x\",\"c\":0}\n";
 
 fn main() {
-    // `cargo test --benches` starts it too; only `cargo bench` measures.
-    let arguments: Vec<_> = std::env::args().skip(1).collect();
-    if !arguments.iter().any(|argument| argument == "--bench") {
+    let Some(cases) = Cases::of_command_line() else {
         return;
-    }
-    let only: Vec<_> = arguments
-        .iter()
-        .filter(|word| !word.starts_with('-'))
-        .collect();
-    let wanted = |case: &str| only.is_empty() || only.iter().any(|word| *word == case);
+    };
     let folder = tempfile::tempdir().unwrap();
     let bench = Bench::start(Home::new());
-    if wanted("mixed") {
+    if cases.has("mixed") {
         let tree = trees::mixed(folder.path(), MIXED_BYTES);
         bench.folder("mixed tree, 200 MB", &tree);
     }
-    if wanted("pack") {
+    if cases.has("pack") {
         let tar = "tar c -C \"$SOURCE\" . | zstd -q -1 -T0 | ";
         let tree = trees::mixed(folder.path(), PACKED_BYTES);
         bench.sent("mixed tree, 650 MB", &tree, (tar, "-"));
@@ -62,18 +57,18 @@ fn main() {
         let file = big(folder.path());
         bench.sent("1 GiB of random bytes", &file, ("", "\"$SOURCE\""));
     }
-    if wanted("small") {
+    if cases.has("small") {
         let tree = small(folder.path());
         bench.folder("20,000 files of 3.3 KB", &tree);
     }
-    if wanted("sync") {
+    if cases.has("sync") {
         let tree = small(folder.path());
         bench.unchanged(&tree);
     }
-    if wanted("big") {
+    if cases.has("big") {
         bench.file("1 GiB file, random", &big(folder.path()));
     }
-    if wanted("tiny") {
+    if cases.has("tiny") {
         bench.tiny();
     }
 }
