@@ -104,7 +104,7 @@ pub(crate) async fn run_locally(context: &mut Context, args: ForwardArgs) -> Res
 async fn forward(context: &mut Context, client: Client, args: ForwardArgs) -> Result<Exit, Error> {
     let name = args.vm.unwrap_or_default();
     let vm = resolve_name::vm(&client, &name).await?;
-    check_runs(&client, &vm).await?;
+    vm.check_runs(&client).await?;
     if args.detach && args.background_id.is_none() {
         return background::start(context, &vm, args.ports.len());
     }
@@ -146,13 +146,6 @@ async fn forward(context: &mut Context, client: Client, args: ForwardArgs) -> Re
         // The way to end it, so no failure.
         _ = signals.next() => Ok(Exit::SUCCESS),
     }
-}
-
-/// Fails where no connection could come about.
-async fn check_runs(client: &Client, vm: &Named) -> Result<(), Error> {
-    let probe = fastvm_api::types::exec::ExecRequest::new(["true"]);
-    let probed = async { client.exec(&vm.id, &probe).await?.output().await };
-    probed.await.map(drop).map_err(|error| vm.explain(error))
 }
 
 /// A port here.

@@ -5,6 +5,7 @@ use uuid::Uuid;
 use crate::error::{Error, Kind};
 use crate::output::control::visible;
 use fastvm_api::types::credential::VolumeCredential;
+use fastvm_api::types::exec::ExecRequest;
 use fastvm_api::types::snapshot::Snapshot;
 use fastvm_api::types::vm::Vm;
 use fastvm_api::types::volume::Volume;
@@ -141,6 +142,13 @@ impl Named {
 }
 
 impl Named {
+    /// Fails where no command can run in this VM.
+    pub(crate) async fn check_runs(&self, client: &Client) -> Result<(), Error> {
+        let probe = ExecRequest::new(["true"]);
+        let probed = async { client.exec(&self.id, &probe).await?.output().await };
+        probed.await.map(drop).map_err(|error| self.explain(error))
+    }
+
     /// Says of a failure that the thing was made all the same.
     pub(crate) fn made_all_the_same(&self, error: Error) -> Error {
         let (thing, noun) = (self.label(), self.noun.to_lowercase());

@@ -28,7 +28,7 @@ pub(super) async fn run(context: &mut Context, words: Vec<OsString>) -> Result<E
         None => (None, target.as_str()),
     };
     let (client, vm) = host_name::find(context, name).await?;
-    stdio::check_runs(&client, &vm).await?;
+    vm.check_runs(&client).await?;
     let files = Files::of(&context.paths);
     files.keys()?;
     let mut ssh = Command::new("ssh");

@@ -4,15 +4,12 @@ use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use fastvm_api::Client;
 use fastvm_api::types::EnvVars;
-use fastvm_api::types::exec::ExecRequest;
 use fastvm_ssh::{Host, Server};
 
 use super::files::{Files, Keys};
 use super::host_name;
 use crate::commands::exec::{PlaceOptions, Wrapper};
-use crate::commands::shared::resolve_name::Named;
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
@@ -34,7 +31,7 @@ pub(super) async fn run(
     let signals = Signals::listen()?;
     let files = keys.map_or_else(|| Files::of(&context.paths), Files::in_folder);
     let (client, vm) = host_name::find(context, host).await?;
-    check_runs(&client, &vm).await?;
+    vm.check_runs(&client).await?;
     let Keys { host, client: key } = files.keys()?;
     let server = Server {
         client,
@@ -50,13 +47,6 @@ pub(super) async fn run(
         .await
         .map_err(|error| Error::new(Kind::StreamLost, error.to_string()))?;
     Ok(Exit::SUCCESS)
-}
-
-/// Fails where no command could run.
-pub(super) async fn check_runs(client: &Client, vm: &Named) -> Result<(), Error> {
-    let probe = ExecRequest::new(["true"]);
-    let probed = async { client.exec(&vm.id, &probe).await?.output().await };
-    probed.await.map(drop).map_err(|error| vm.explain(error))
 }
 
 pub(super) fn no_dry_run() -> Error {
